@@ -1,0 +1,83 @@
+/* The catalog: which segments exist, which streams, how far each consumer has come, which idempotency keys
+ * were seen. The truth about the store: a segment that the catalog does not name is not there. SQL beneath;
+ * 64-bit integers and binary-collated text only, no RETURNING, no upsert, compare-and-swap by affected rows,
+ * so that the same statements run on SQLite, PostgreSQL and MySQL (sql.h is the driver's seam).
+ * Queries never come here: they read the manifest in memory (store/manifest.h).
+ * Threads: any; calls are serialised inside. All calls block on disk. */
+#ifndef WEIR_CATALOG_CATALOG_H
+#define WEIR_CATALOG_CATALOG_H
+
+#include "core/arena.h"
+#include "core/hash.h"
+
+struct catalog;
+
+/* One section of a segment: the rows of one stream (and, past level 0, one retention day). */
+struct catalog_section {
+    uint64_t stream_id;
+    int64_t day;               /* retention day: days since 1970 */
+    int64_t time_min, time_max;
+    uint64_t rows;
+    uint64_t raw_bytes;        /* of the records as JSON text, for accounting */
+    uint64_t offset, length;   /* of the section's tail in the file */
+};
+struct catalog_segment {
+    uint64_t id;
+    uint32_t level;
+    uint64_t bytes;            /* of the file */
+    int64_t created_ns;
+    uint64_t position_min, position_max; /* queue positions it holds */
+    const struct catalog_section *section;
+    uint32_t n_sections;
+};
+struct catalog_stream {
+    uint64_t id;
+    struct str org, name;
+};
+struct catalog_key { /* an idempotency key */
+    struct hash128 key, payload;
+    int64_t at_ns;
+    uint64_t records; /* what was answered then */
+};
+
+/* sqlite: file path. Creates the schema; refuses a newer one. */
+NODISCARD enum err catalog_open_sqlite(const char *path, struct catalog **ret);
+void catalog_close(struct catalog *c);
+
+/* Everything, for start-up. Arrays live in the arena. */
+NODISCARD enum err catalog_load_segments(struct catalog *c, struct arena *a,
+                                         struct catalog_segment **ret, size_t *ret_n);
+NODISCARD enum err catalog_load_streams(struct catalog *c, struct arena *a,
+                                        struct catalog_stream **ret, size_t *ret_n);
+NODISCARD enum err catalog_load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
+                                     struct catalog_key **ret, size_t *ret_n);
+/* 0 when the consumer has none. */
+NODISCARD enum err catalog_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,
+                                      uint64_t *ret_position);
+/* Finds or makes the stream. */
+NODISCARD enum err catalog_stream(struct catalog *c, struct str org, struct str name, uint64_t *ret_id);
+/* A fresh segment id, never used before, also across crashes. */
+NODISCARD enum err catalog_new_segment_id(struct catalog *c, uint64_t *ret_id);
+
+/* One transaction: adds a segment (may be NULL: an empty cut), moves the checkpoint from `from` to `to` by
+ * compare-and-swap (ERR_CONFLICT when somebody else moved it: nothing happened), stores keys. */
+struct catalog_publish {
+    const struct catalog_segment *segment;
+    struct str consumer;
+    uint32_t partition;
+    uint64_t from, to;
+    const struct catalog_key *key;
+    size_t n_keys;
+    int64_t keys_expire_before_ns; /* older keys are deleted */
+    size_t keys_max;               /* and the oldest beyond so many */
+};
+NODISCARD enum err catalog_publish(struct catalog *c, const struct catalog_publish *p);
+/* One transaction: `remove` go, `add` come (compaction; retention with n_add 0). ERR_CONFLICT when one of
+ * `remove` is not there. */
+NODISCARD enum err catalog_replace(struct catalog *c, const uint64_t *remove, size_t n_remove,
+                                   const struct catalog_segment *add, size_t n_add);
+NODISCARD enum err catalog_meta_get(struct catalog *c, struct str name, struct arena *a,
+                                    struct str *ret); /* ERR_NOTFOUND */
+NODISCARD enum err catalog_meta_set(struct catalog *c, struct str name, struct str value);
+
+#endif

@@ -1,0 +1,53 @@
+/* The filter language: Lucene / Elasticsearch query-string syntax, parsed to a tree and evaluated on rows.
+ * The one evaluator of search, alerts, tail and routes.
+ *
+ * Syntax: word  "phrase"  field:word  field:"phrase"  field:="exact"  field:(a OR b)  pre*  wi?d*  /regex/
+ * field:/regex/  field:[a TO b]  field:{a TO b}  field:>5 (>=, <, <=)  field:*  _exists_:field  *  (all)
+ * AND && OR || NOT ! - +  ( )  and backslash escapes. Space means AND. NOT binds tighter than AND, AND
+ * tighter than OR. Fields: dotted names (wildcards allowed: `http.*:x`); _time _stream _id ingested_at; the
+ * aliases message, level, service, host (resolved per shape, record/batch.h). Comments: none.
+ * Lucene's boost (^2), slop and fuzziness (~) are refused with an error that says so.
+ *
+ * A parsed filter is immutable; any thread may evaluate it. It lives in the arena given to filter_parse. */
+#ifndef WEIR_FILTER_FILTER_H
+#define WEIR_FILTER_FILTER_H
+
+#include "record/predicate.h"
+#include "record/rows.h"
+
+struct filter;
+
+struct filter_options {
+    int64_t now_ns;    /* for relative times in ranges */
+    bool or_default;   /* space means OR (Elasticsearch-compatible endpoints) */
+    bool stop_at_pipe; /* stop at a top-level '|', for the query language; *ret_end says where */
+    struct str default_field; /* n == 0: a term without a field looks in every field */
+};
+
+/* An empty text matches everything. On ERR_INVALID err_text() is several lines: what is wrong, the query, a
+ * caret below the place, and where possible a suggestion. *ret_at (may be NULL): byte of the error. */
+NODISCARD enum err filter_parse(struct str text, const struct filter_options *options,
+                                struct arena *arena, const struct filter **ret, size_t *ret_end,
+                                size_t *ret_at);
+/* Trees made by hand, for API parameters: equality on a field, AND of several. */
+const struct filter *filter_equal(struct arena *arena, struct str field, struct str value);
+const struct filter *filter_and(struct arena *arena, const struct filter *a, const struct filter *b);
+
+/* Sets the bits of the rows that match; `bits` is zeroed by the caller (rows->n bits). */
+NODISCARD enum err filter_eval(const struct filter *f, struct rows *rows, struct arena *arena,
+                               uint64_t *bits);
+/* False only where surely no row matches; reads filters and bounds, never values. */
+bool filter_may_match(const struct filter *f, struct rows *rows);
+bool filter_is_all(const struct filter *f);
+/* The stream test alone: false when no record of that stream can match. */
+bool filter_may_match_stream(const struct filter *f, struct str stream);
+/* Time bounds implied by _time ranges at the top: narrows [*from, *to). */
+void filter_time_bounds(const struct filter *f, int64_t *from, int64_t *to);
+/* A canonical text of the tree, for explain and for tests. */
+void filter_write(const struct filter *f, struct buf *out);
+
+/* _id as text: "<partition>-<position>-<index>" in lower-case hexadecimal without leading zeros. */
+#define FILTER_ID_MAX 48
+size_t filter_row_id(const struct origin_run *origin, char *out);
+
+#endif

@@ -1,0 +1,54 @@
+/* JSON in and out.
+ * In: one record (a JSON object) at a time to a batch, by simdjson (a thin C++ shim). What RFC 8259 refuses
+ * is refused with its byte and reason; bad UTF-8 and lone surrogates are accepted: the structure is read
+ * from a mended copy of equal length, the values are the original bytes (a lone surrogate becomes its three
+ * WTF-8 bytes).
+ * Out: a row in its original key order and nesting.
+ * Threads: a json_reader is one thread's; the writers are pure. */
+#ifndef WEIR_RECORD_JSON_H
+#define WEIR_RECORD_JSON_H
+
+#include "record/batch.h"
+
+struct json_reader;
+struct json_limits {
+    size_t record_bytes; /* 8 MiB */
+    unsigned nesting;    /* 128 */
+};
+#define JSON_PADDING 64 /* bytes that must be readable behind a text given to json_read_record */
+
+struct json_reader *json_reader_new(const struct json_limits *limits);
+void json_reader_free(struct json_reader *r);
+/* Appends the record `text` to the batch as one row, or leaves the batch unchanged and answers ERR_INVALID
+ * (err_text: reason and byte offset) or ERR_LIMIT. JSON_PADDING bytes behind text must be readable. */
+NODISCARD enum err json_read_record(struct json_reader *r, struct str text, int64_t arrival_ns,
+                                    struct batch *b);
+/* The seed's body {"logs":[...]} or a bare array [...] or a single object: calls fn with the text of each
+ * record in it (a slice of the body) and its position. A `logs` that is not an array is ERR_INVALID. */
+NODISCARD enum err json_each_record(struct json_reader *r, struct str body,
+                                    enum err (*fn)(void *ctx, uint32_t position, struct str record),
+                                    void *ctx);
+
+/* Appends "..." with escapes; bad UTF-8 is written as U+FFFD. */
+void json_put_string(struct buf *out, struct str s);
+void json_put_double(struct buf *out, double v); /* shortest that reads back, JSON-valid */
+void json_put_value(struct buf *out, const struct values *v, uint32_t i);
+/* Appends rows as JSON objects one by one: fn is called after each with the row's index in `row`. `extra`
+ * (may be NULL) is called where members may be added behind the record's own; *first tells whether a comma
+ * is needed. Rows ascending. */
+struct json_rows {
+    struct rows *rows;
+    const uint32_t *row;
+    uint32_t n;
+    struct arena *arena;
+    /* Only these dotted names (prefixes of nested ones too), or all when n_fields is 0. */
+    const struct str *fields;
+    uint32_t n_fields;
+};
+NODISCARD enum err json_put_rows(const struct json_rows *what, struct buf *out, uint32_t *ret_end_of);
+/* ret_end_of: array of n; ret_end_of[i] = out->n behind row i's object, so that callers can slice. */
+
+/* Shortest round-trip text of a double (std::to_chars), at most 32 bytes. */
+size_t json_double_text(double v, char *out);
+
+#endif

@@ -1,0 +1,136 @@
+/* Rows: a read-only set of records in columns. Everything that looks at records looks at this: the filter,
+ * the aggregator, JSON output, the encoder. Implemented by open batches, by frames and by encoded blocks
+ * (whose columns decode on demand). A column holds the values of the rows that have it, in row order; the
+ * shape of each row says which those are.
+ * Ownership: rows and what they hand out live in the arena they were opened with, above bytes that their
+ * opener keeps alive. Threads: one at a time. Everything handed out is valid until the arena's reset. */
+#ifndef WEIR_RECORD_ROWS_H
+#define WEIR_RECORD_ROWS_H
+
+#include "core/arena.h"
+#include "record/type.h"
+
+struct predicate;
+struct rows;
+struct column;
+
+/* Decoded values of one column. Only the members of its lane are set. */
+struct values {
+    uint32_t n;
+    enum lane lane;
+    const uint32_t *off;  /* text lanes: n + 1 offsets into bytes */
+    const char *bytes;
+    const int64_t *i64;   /* INT, DEC (mantissa) */
+    const uint8_t *scale; /* DEC */
+    const double *f64;    /* DBL */
+    const uint8_t *u8;    /* BOOL */
+};
+
+static inline struct str values_text(const struct values *v, uint32_t i)
+{
+    return (struct str){v->bytes + v->off[i], v->off[i + 1] - v->off[i]};
+}
+
+/* Positions are into the column's own values (0..n-1), not rows. */
+struct column_ops {
+    /* Every value. */
+    enum err (*values)(const struct column *, struct arena *, struct values *ret);
+    /* The values at `n` ascending positions, as a dense result of n values. */
+    enum err (*get)(const struct column *, const uint32_t *pos, uint32_t n, struct arena *,
+                    struct values *ret);
+    /* Sets bit i of `bits` (col->n bits, all zero on entry) where value i matches. */
+    enum err (*match)(const struct column *, const struct predicate *, struct arena *,
+                      uint64_t *bits);
+    /* False only where surely no value matches: from filters, dictionaries, min and max; cheap. */
+    bool (*may_match)(const struct column *, const struct predicate *);
+    /* Dictionary codes: *ret_dict holds the distinct values, *ret_code n codes into it. ERR_UNSUPPORTED
+     * (without an error text) where the column is not held as a dictionary. May be NULL. */
+    enum err (*codes)(const struct column *, struct arena *, struct values *ret_dict,
+                      const uint32_t **ret_code);
+};
+
+struct column {
+    struct str path;
+    uint64_t name_hash; /* path_name_hash(path) */
+    uint16_t occ;
+    uint8_t lane;       /* enum lane */
+    uint32_t n;         /* values = rows that have it; never 0 */
+    const struct column_ops *ops;
+    const void *impl;   /* the ops' own */
+};
+
+/* Where rows came from: runs of consecutive rows of one queue entry with consecutive indexes. */
+struct origin_run {
+    uint32_t row;       /* first row of the run */
+    uint32_t index;     /* of that row within its entry */
+    uint32_t partition;
+    uint64_t position;  /* of the entry in the queue */
+    int64_t arrival_ns;
+};
+
+/* Row flags, kept per row in `flags` where any is set. */
+enum row_flag {
+    ROW_TIME_ARRIVAL = 1, /* no usable time of its own: _time is the arrival */
+    ROW_TIME_BAD = 2,     /* it had one, but unparsable or out of range */
+    ROW_TIME_LATE = 4,    /* retention day is the arrival's: too late or in the future */
+};
+
+struct rows_ops {
+    enum err (*time)(struct rows *, const int64_t **ret);        /* n times, ns UTC */
+    enum err (*shape_of)(struct rows *, const uint16_t **ret);   /* n shape numbers; never called when
+                                                                    n_shapes == 1 */
+    enum err (*origin)(struct rows *, const struct origin_run **ret, uint32_t *ret_n);
+};
+
+struct rows {
+    uint32_t n;
+    uint32_t n_shapes;
+    uint32_t n_columns;
+    const struct shape *shapes;     /* tokens number `columns` */
+    const struct column *columns;
+    const struct rows_ops *ops;
+    void *impl;
+    struct arena *arena;
+    struct str stream;              /* the stream's name */
+    int64_t time_min, time_max;     /* exact bounds */
+    /* Caches of rows.c; zero at first. */
+    const int64_t *time_cache;
+    const uint16_t *shape_cache;
+    struct rows_index *index;
+};
+
+/* Which rows have a column: all of them, or those of a bitmap with a rank directory. */
+struct presence {
+    bool all;
+    const uint64_t *bits;   /* rows->n bits */
+    const uint32_t *rank;   /* rank[w]: set bits before word w */
+};
+
+NODISCARD enum err rows_time(struct rows *r, const int64_t **ret);
+/* n shape numbers (zeros when there is one shape). */
+NODISCARD enum err rows_shape_of(struct rows *r, const uint16_t **ret);
+NODISCARD enum err rows_presence(struct rows *r, uint32_t col, struct presence *ret);
+/* Position of a row's value in its column; the row must have it. */
+static inline uint32_t presence_rank(const struct presence *p, uint32_t row)
+{
+    if (p->all)
+        return row;
+    uint64_t below = p->bits[row >> 6] & (((uint64_t)1 << (row & 63)) - 1);
+    return p->rank[row >> 6] + (uint32_t)__builtin_popcountll(below);
+}
+static inline bool presence_has(const struct presence *p, uint32_t row)
+{
+    return p->all || (p->bits[row >> 6] >> (row & 63) & 1);
+}
+/* Spreads a bitmap over a column's values to a bitmap over rows: sets bits of `row_bits` (ORs). */
+NODISCARD enum err rows_spread(struct rows *r, uint32_t col, const uint64_t *value_bits,
+                               uint64_t *row_bits);
+/* The first column number >= from with that name (dotted), or UINT32_MAX. */
+uint32_t rows_find(const struct rows *r, struct str name, uint32_t from);
+/* Where a row came from. */
+NODISCARD enum err rows_origin(struct rows *r, uint32_t row, struct origin_run *ret);
+
+/* The ops of plain values in memory: impl is a `const struct values *`. */
+extern const struct column_ops plain_column_ops;
+
+#endif

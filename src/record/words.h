@@ -1,0 +1,22 @@
+/* Word rules, shared by matching and by token filters: a word is a maximal run of letters, marks, digits and
+ * '_' of any script; an ideograph is a word of its own (utf8proc's tables). Case is folded by simple lower
+ * case, one code point to one. Invalid bytes are not word characters and fold to themselves.
+ * Threads: pure functions. */
+#ifndef WEIR_RECORD_WORDS_H
+#define WEIR_RECORD_WORDS_H
+
+#include "core/buf.h"
+
+/* The version of utf8proc's Unicode tables, as in "15.0.0"; stands in every segment. */
+const char *words_version(void);
+/* Appends the folded text. */
+void words_fold(struct str s, struct buf *out);
+/* Whether position `at` of s is a word's edge: no word character runs across it. */
+bool words_edge(struct str s, size_t at);
+/* Whether the code point that starts (ends) at `at` is a word character. */
+bool words_char_at(struct str s, size_t at);
+bool words_char_before(struct str s, size_t at);
+/* Calls fn for each word's hash (hash64 of its folded bytes), repeats included. */
+void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx);
+
+#endif
