@@ -1,8 +1,8 @@
 /* A bump allocator whose memory dies together, with clean-up handlers that run then (newest first).
  * Bounded by `max` bytes and, where given, charged to a reservation of the governor: past either,
  * arena_try_alloc returns NULL and arena_alloc aborts only when the arena has no limit at all.
- * Owner: whoever declared it; one thread at a time. Memory is 16-byte aligned and not zeroed, unless
- * asked. */
+ * Owner: whoever declared it; one thread at a time. Memory is 16-byte aligned and not zeroed,
+ * unless asked. */
 #ifndef WEIR_CORE_ARENA_H
 #define WEIR_CORE_ARENA_H
 
@@ -14,12 +14,12 @@ struct arena_chunk;
 struct arena_cleanup;
 
 struct arena {
-    char *p, *end;                 /* free space of the newest chunk */
+    char *p, *end; /* free space of the newest chunk */
     struct arena_chunk *chunks;
     struct arena_cleanup *cleanups;
-    struct reservation *res;       /* may be NULL */
-    size_t used, max;              /* bytes of chunks held, and their bound */
-    bool failed;                   /* an allocation was refused since the last reset */
+    struct reservation *res; /* may be NULL */
+    size_t used, max;        /* bytes of chunks held, and their bound */
+    bool failed;             /* an allocation was refused since the last reset */
 };
 
 /* max 0: no bound. */
@@ -29,12 +29,13 @@ void arena_reset(struct arena *a);
 void arena_release(struct arena *a);
 /* NULL when refused; sets a->failed. */
 void *arena_try_alloc(struct arena *a, size_t n);
-/* Never NULL: an arena with a bound that refuses is a BUG unless the caller checked; use it where the
- * size is small and bounded. */
+/* Never NULL: an arena with a bound that refuses is a BUG unless the caller checked; use it where
+ * the size is small and bounded. */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull));
 void *arena_zalloc(struct arena *a, size_t n) __attribute__((returns_nonnull));
 struct str arena_str(struct arena *a, struct str s); /* copy, with a NUL behind it */
-struct str arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 void arena_defer(struct arena *a, void (*fn)(void *), void *arg);
 
 #define ARENA_NEW(a, type) ((type *)arena_zalloc((a), sizeof(type)))

@@ -1,6 +1,7 @@
-/* Immutable bytes with a reference count: a frame on its way from the decoder through the queue into the
- * memtable, a sealed block, a cached chunk. The bytes are charged to an owner of the governor from birth
- * (forced: admission is decided earlier) to the last unref. Threads: ref and unref from any. */
+/* Immutable bytes with a reference count: a frame on its way from the decoder through the queue
+ * into the memtable, a sealed block, a cached chunk. The bytes are charged to an owner of the
+ * governor from birth (forced: admission is decided earlier) to the last unref. Threads: ref and
+ * unref from any. */
 #ifndef WEIR_CORE_BLOB_H
 #define WEIR_CORE_BLOB_H
 

@@ -1,5 +1,6 @@
-/* A growable byte buffer with a maximum. Past the maximum an append fails with ERR_LIMIT and the buffer
- * is unchanged. buf_init allocates nothing. Owner: whoever declared it; one thread at a time. */
+/* A growable byte buffer with a maximum. Past the maximum an append fails with ERR_LIMIT and the
+ * buffer is unchanged. buf_init allocates nothing and takes no maximum of 0 (SIZE_MAX: none).
+ * Owner: whoever declared it; one thread at a time. */
 #ifndef WEIR_CORE_BUF_H
 #define WEIR_CORE_BUF_H
 
@@ -12,7 +13,7 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_release(struct buf *b);          /* frees; the buffer may be used again */
+void buf_release(struct buf *b);            /* frees; the buffer may be used again */
 static inline void buf_clear(struct buf *b) /* empties; keeps the memory */
 {
     b->n = 0;
@@ -21,8 +22,8 @@ static inline struct str buf_str(const struct buf *b)
 {
     return (struct str){b->p, b->n};
 }
-/* Makes room for n more bytes and returns where they go, or NULL past the maximum; does not count them:
- * add to b->n what was written. */
+/* Makes room for n more bytes and returns where they go, or NULL past the maximum; does not count
+ * them: add to b->n what was written. */
 char *buf_reserve(struct buf *b, size_t n);
 NODISCARD enum err buf_add(struct buf *b, const void *p, size_t n);
 /* For buffers whose maximum cannot be reached or where cutting is wanted: appends what fits. */
@@ -43,7 +44,7 @@ static inline void buf_put_byte(struct buf *b, char c)
         buf_put(b, &c, 1);
 }
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void buf_put_i64(struct buf *b, int64_t v);  /* decimal text */
+void buf_put_i64(struct buf *b, int64_t v); /* decimal text */
 /* Little-endian binary, and LEB128. */
 void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_u16(struct buf *b, uint16_t v);
@@ -53,8 +54,8 @@ void buf_put_varint(struct buf *b, uint64_t v);
 /* varint length, then the bytes. */
 void buf_put_lstr(struct buf *b, struct str s);
 
-/* A bounds-checked cursor over bytes from outside. After the first read past the end `bad` stays set and
- * reads give zeros: check once at the end. */
+/* A bounds-checked cursor over bytes from outside. After the first read past the end `bad` stays
+ * set and reads give zeros: check once at the end. */
 struct reader {
     const uint8_t *p, *end;
     bool bad;

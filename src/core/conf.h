@@ -1,7 +1,7 @@
-/* Configuration: one flat table of settings with dotted names, filled from defaults, then a YAML file,
- * then the environment (queue.fsync_ms -> WEIR_QUEUE_FSYNC_MS), then the command line. An unknown name, a
- * wrong type or a value out of bounds is an error with file, line and column, and a suggestion.
- * Built once at start by one thread, read by any. */
+/* Configuration: one flat table of settings with dotted names, filled from defaults, then a YAML
+ * file, then the environment (queue.fsync_ms -> WEIR_QUEUE_FSYNC_MS), then the command line. An
+ * unknown name, a wrong type or a value out of bounds is an error with file, line and column, and a
+ * suggestion. Built once at start by one thread, read by any. */
 #ifndef WEIR_CORE_CONF_H
 #define WEIR_CORE_CONF_H
 
@@ -11,12 +11,12 @@
 enum conf_type { CONF_STRING, CONF_INT, CONF_BOOL, CONF_BYTES, CONF_DURATION, CONF_LIST };
 
 struct conf_setting {
-    const char *name;    /* "store.retention" */
+    const char *name; /* "store.retention" */
     enum conf_type type;
-    const char *value;   /* the default, as text; NULL: unset */
-    int64_t min, max;    /* for INT, BYTES and DURATION (ns); both 0: any */
-    const char *help;    /* one line */
-    bool secret;         /* shown as *** */
+    const char *value; /* the default, as text; NULL: unset */
+    int64_t min, max;  /* for INT, BYTES and DURATION (ns); both 0: any */
+    const char *help;  /* one line */
+    bool secret;       /* shown as *** */
 };
 
 struct conf;
@@ -38,7 +38,8 @@ uint64_t conf_bytes(const struct conf *c, const char *name);
 int64_t conf_duration_ns(const struct conf *c, const char *name);
 /* Lists: item i, or NULL past the end. */
 const char *conf_list_item(const struct conf *c, const char *name, size_t i);
-/* YAML of the defaults with their help as comments, or of what is in force with where each came from. */
+/* YAML of the defaults with their help as comments, or of what is in force with where each came
+ * from. */
 void conf_write_default(struct buf *out);
 void conf_write(const struct conf *c, struct buf *out);
 

@@ -1,23 +1,23 @@
 /* Operating errors are values of `enum err`; programmer errors crash (CHECK, BUG).
  *
- * A failing function returns a negative code and leaves, per thread, one detail: what failed, to what,
- * and why, in words for the user. Whoever decides what to do about it reads err_text() before the next
- * failing call on the same thread. Outputs are named ret_x and untouched on failure.
+ * A failing function returns a negative code and leaves, per thread, one detail: what failed, to
+ * what, and why, in words for the user. Whoever decides what to do about it reads err_text() before
+ * the next failing call on the same thread. Outputs are named ret_x and untouched on failure.
  * Threads: any; the detail is thread-local. */
 #ifndef WEIR_CORE_ERR_H
 #define WEIR_CORE_ERR_H
 
 enum err {
     OK = 0,
-    ERR_NOMEM = -1,       /* the governor or the allocator refused */
-    ERR_IO = -2,          /* a system call failed; errno is in the text */
-    ERR_FULL = -3,        /* no space left on the device */
-    ERR_CORRUPT = -4,     /* stored bytes fail their checksum or their structure */
-    ERR_INVALID = -5,     /* the caller's input is wrong; the text says where */
-    ERR_LIMIT = -6,       /* a documented limit was exceeded; the text names it */
+    ERR_NOMEM = -1,   /* the governor or the allocator refused */
+    ERR_IO = -2,      /* a system call failed; errno is in the text */
+    ERR_FULL = -3,    /* no space left on the device */
+    ERR_CORRUPT = -4, /* stored bytes fail their checksum or their structure */
+    ERR_INVALID = -5, /* the caller's input is wrong; the text says where */
+    ERR_LIMIT = -6,   /* a documented limit was exceeded; the text names it */
     ERR_NOTFOUND = -7,
     ERR_EXISTS = -8,
-    ERR_CONFLICT = -9,    /* a compare-and-swap lost */
+    ERR_CONFLICT = -9,     /* a compare-and-swap lost */
     ERR_UNAVAILABLE = -10, /* try again later */
     ERR_TIMEOUT = -11,
     ERR_CANCELED = -12,

@@ -13,7 +13,7 @@ enum owner {
     OWNER_MEMTABLE, /* frames and sealed blocks not yet in a segment */
     OWNER_ENCODE,   /* scratch of encoders */
     OWNER_QUERY,
-    OWNER_CACHE,    /* block cache and segment directories */
+    OWNER_CACHE, /* block cache and segment directories */
     OWNER_COMPACT,
     OWNER_OTHER,
     OWNER_COUNT
@@ -36,7 +36,8 @@ void governor_set_share(enum owner owner, unsigned permille);
 void reservation_init(struct reservation *r, enum owner owner, size_t max);
 /* ERR_NOMEM with a text that names the owner, the budget and who holds it. */
 NODISCARD enum err reservation_grow(struct reservation *r, size_t bytes);
-/* Always succeeds: for memory that exists already and cannot be refused (replay, a sealed block). */
+/* Always succeeds: for memory that exists already and cannot be refused (replay, a sealed block).
+ */
 void reservation_force(struct reservation *r, size_t bytes);
 void reservation_shrink(struct reservation *r, size_t bytes);
 void reservation_release(struct reservation *r);

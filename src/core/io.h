@@ -1,7 +1,8 @@
-/* File I/O. Every file that Weir writes goes through here, and so can be made to fail: a fault plan makes
- * the Nth call fail with an errno, write short, or end the process as a power cut would, losing what was
- * not synced (see fault.h). SQLite's files come through the same counters by a VFS.
- * Paths are NUL-terminated. Threads: any; one file descriptor's writes are the caller's to order. */
+/* File I/O. Every file that Weir writes goes through here, and so can be made to fail: a fault plan
+ * makes the Nth call fail with an errno, write short, or end the process as a power cut would,
+ * losing what was not synced (see fault.h). SQLite's files come through the same counters by a VFS.
+ * Paths are NUL-terminated. Threads: any; one file descriptor's writes are the caller's to order.
+ */
 #ifndef WEIR_CORE_IO_H
 #define WEIR_CORE_IO_H
 
@@ -12,8 +13,8 @@
 
 enum io_mode {
     IO_READ,
-    IO_WRITE,   /* create or open for reading and writing */
-    IO_CREATE,  /* must not exist */
+    IO_WRITE,  /* create or open for reading and writing */
+    IO_CREATE, /* must not exist */
 };
 
 NODISCARD enum err io_open(const char *path, enum io_mode mode, int *ret_fd);
@@ -24,20 +25,21 @@ NODISCARD enum err io_pwrite(int fd, const void *p, size_t n, uint64_t off);
 struct iovec;
 /* Writes all of the vector at `off`; modifies iov. */
 NODISCARD enum err io_pwritev(int fd, struct iovec *iov, int count, uint64_t off);
-NODISCARD enum err io_sync(int fd);           /* fdatasync */
+NODISCARD enum err io_sync(int fd); /* fdatasync */
 NODISCARD enum err io_truncate(int fd, uint64_t size);
 NODISCARD enum err io_allocate(int fd, uint64_t size); /* posix_fallocate from 0; keeps contents */
 NODISCARD enum err io_size(int fd, uint64_t *ret);
 NODISCARD enum err io_rename(const char *from, const char *to); /* does not sync the folder */
 NODISCARD enum err io_unlink(const char *path);                 /* absent is OK */
 NODISCARD enum err io_sync_dir(const char *path);
-NODISCARD enum err io_mkdir(const char *path);                  /* with parents; existing is OK */
+NODISCARD enum err io_mkdir(const char *path); /* with parents; existing is OK */
 bool io_exists(const char *path);
 /* Whole files. io_write_file: temporary name, sync, rename, sync of the folder. */
 NODISCARD enum err io_read_file(const char *path, size_t max, struct buf *ret);
 NODISCARD enum err io_write_file(const char *path, struct str bytes);
 /* Calls fn for each name in a folder (not "." and ".."), in sorted order. */
-NODISCARD enum err io_list(const char *path, enum err (*fn)(void *ctx, const char *name), void *ctx);
+NODISCARD enum err io_list(const char *path, enum err (*fn)(void *ctx, const char *name),
+                           void *ctx);
 /* Bytes free to us and in total on the file system of `path`. */
 NODISCARD enum err io_disk_space(const char *path, uint64_t *ret_free, uint64_t *ret_total);
 

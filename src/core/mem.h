@@ -1,6 +1,6 @@
-/* The only callers of malloc. must-succeed calls abort when the system has no memory (limits are the
- * governor's business, not malloc's); every buffer that grows with its input is reserved there first.
- * Threads: any. */
+/* The only callers of malloc. must-succeed calls abort when the system has no memory (limits are
+ * the governor's business, not malloc's); every buffer that grows with its input is reserved there
+ * first. Threads: any. */
 #ifndef WEIR_CORE_MEM_H
 #define WEIR_CORE_MEM_H
 
@@ -17,11 +17,12 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define NEW(type) ((type *)mem_zalloc(sizeof(type)))
 #define NEW_ARRAY(type, n) ((type *)mem_zalloc(sizeof(type) * (size_t)(n)))
 
-/* Grows an array so that it holds at least `need` items: ARRAY_GROW(list->items, list->cap, need). */
+/* Grows an array so that it holds at least `need` items: ARRAY_GROW(list->items, list->cap, need).
+ */
 #define ARRAY_GROW(ptr, cap, need)                                                                 \
     do {                                                                                           \
         if ((size_t)(need) > (size_t)(cap)) {                                                      \
-            size_t cap_ = (size_t)(cap) * 2 > (size_t)(need) ? (size_t)(cap) * 2 : (size_t)(need); \
+            size_t cap_ = (size_t)(cap)*2 > (size_t)(need) ? (size_t)(cap)*2 : (size_t)(need);     \
             if (cap_ < 8)                                                                          \
                 cap_ = 8;                                                                          \
             (ptr) = mem_realloc((ptr), cap_ * sizeof(*(ptr)));                                     \

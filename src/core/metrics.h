@@ -1,6 +1,6 @@
-/* Counters, gauges and histograms, exposed as Prometheus text (exposition format 0.0.4). A metric is
- * registered once by name and labels and lives as long as the process; updates are one relaxed atomic.
- * Names follow Prometheus: weir_ingest_records_total, weir_query_seconds. Threads: any. */
+/* Counters, gauges and histograms, exposed as Prometheus text (exposition format 0.0.4). A metric
+ * is registered once by name and labels and lives as long as the process; updates are one relaxed
+ * atomic. Names follow Prometheus: weir_ingest_records_total, weir_query_seconds. Threads: any. */
 #ifndef WEIR_CORE_METRICS_H
 #define WEIR_CORE_METRICS_H
 

@@ -35,16 +35,19 @@ static inline bool str_eq_c(struct str a, const char *c)
 }
 static inline bool str_starts(struct str a, struct str prefix)
 {
-    return a.n >= prefix.n && memcmp(a.p, prefix.p, prefix.n) == 0;
+    return a.n >= prefix.n && (prefix.n == 0 || memcmp(a.p, prefix.p, prefix.n) == 0);
 }
 static inline bool str_ends(struct str a, struct str suffix)
 {
-    return a.n >= suffix.n && memcmp(a.p + a.n - suffix.n, suffix.p, suffix.n) == 0;
+    return a.n >= suffix.n &&
+           (suffix.n == 0 || memcmp(a.p + (a.n - suffix.n), suffix.p, suffix.n) == 0);
 }
 /* `a` from byte `from` on; empty past the end. */
 static inline struct str str_from(struct str a, size_t from)
 {
-    return from >= a.n ? (struct str){a.p + a.n, 0} : (struct str){a.p + from, a.n - from};
+    if (from > a.n)
+        from = a.n;
+    return from ? (struct str){a.p + from, a.n - from} : a;
 }
 /* ASCII case is ignored. */
 bool str_ieq(struct str a, struct str b);
@@ -55,7 +58,8 @@ size_t str_find_byte(struct str a, char c, size_t from);
 /* The index of the first `needle`, or SIZE_MAX. */
 size_t str_find(struct str hay, struct str needle);
 struct str str_trim(struct str a);
-/* Cuts the part before `sep` off *rest; false when *rest is used up. */
+/* Cuts the part before `sep` off *rest; false when *rest is used up (its pointer is NULL then).
+ * "a," has two parts, "" one. */
 bool str_split(struct str *rest, char sep, struct str *ret_part);
 /* Whole-string conversions; false when not wholly a number in range. */
 bool str_to_i64(struct str s, int64_t *ret);

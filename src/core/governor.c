@@ -1,0 +1,132 @@
+/* The byte budget: one counter in all and one an owner, plain atomics.
+ *
+ * A taker adds first and gives back when that went past a bound, so that the sum never stands above
+ * the budget for longer than such a failing call; two takers that collide near the bound may both
+ * fail, and both may try again. Forced bytes may stand above it: then takers fail until they are
+ * given back. */
+#include "core/governor.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+static _Atomic size_t budget;
+static _Atomic size_t used_total;
+static _Atomic size_t used_by[OWNER_COUNT];
+/* Kept as what is missing to 1000, so that zeroed memory means the whole budget. */
+static _Atomic unsigned withheld_permille[OWNER_COUNT];
+
+void governor_set_budget(size_t bytes)
+{
+    budget = bytes;
+}
+
+size_t governor_budget(void)
+{
+    return budget;
+}
+
+size_t governor_used(void)
+{
+    return used_total;
+}
+
+size_t governor_used_by(enum owner owner)
+{
+    return used_by[owner];
+}
+
+const char *governor_owner_name(enum owner owner)
+{
+    static const char *const names[OWNER_COUNT] = {
+        [OWNER_INGEST] = "ingest",   [OWNER_QUEUE] = "queue", [OWNER_MEMTABLE] = "memtable",
+        [OWNER_ENCODE] = "encode",   [OWNER_QUERY] = "query", [OWNER_CACHE] = "cache",
+        [OWNER_COMPACT] = "compact", [OWNER_OTHER] = "other",
+    };
+    CHECK(owner < OWNER_COUNT);
+    return names[owner];
+}
+
+void governor_set_share(enum owner owner, unsigned permille)
+{
+    CHECK(owner < OWNER_COUNT && permille <= 1000);
+    withheld_permille[owner] = 1000 - permille;
+}
+
+static enum err refuse(enum owner owner, size_t bytes)
+{
+    char holders[256] = "";
+    size_t n = 0;
+    for (int i = 0; i < OWNER_COUNT; i++) {
+        size_t held = used_by[i];
+        if (held && n < sizeof(holders) - 40)
+            n += (size_t)snprintf(holders + n, sizeof(holders) - n, "%s%s %zu", n ? ", " : "",
+                                  governor_owner_name((enum owner)i), held);
+    }
+    return err_set(ERR_NOMEM,
+                   "memory.budget: %s asks for %zu bytes, but %zu of %zu are in use (%s; its share "
+                   "is %u per mille)",
+                   governor_owner_name(owner), bytes, (size_t)used_total, (size_t)budget, holders,
+                   1000 - withheld_permille[owner]);
+}
+
+void governor_force(enum owner owner, size_t bytes)
+{
+    atomic_fetch_add_explicit(&used_total, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&used_by[owner], bytes, memory_order_relaxed);
+}
+
+void governor_give(enum owner owner, size_t bytes)
+{
+    size_t had = atomic_fetch_sub_explicit(&used_by[owner], bytes, memory_order_relaxed);
+    CHECK(had >= bytes);
+    atomic_fetch_sub_explicit(&used_total, bytes, memory_order_relaxed);
+}
+
+enum err governor_take(enum owner owner, size_t bytes)
+{
+    size_t limit = budget;
+    if (limit && bytes > limit)
+        return refuse(owner, bytes);
+    governor_force(owner, bytes);
+    if (!limit)
+        return OK;
+    size_t share = limit - limit / 1000 * withheld_permille[owner];
+    if (used_total <= limit && used_by[owner] <= share)
+        return OK;
+    governor_give(owner, bytes);
+    return refuse(owner, bytes);
+}
+
+void reservation_init(struct reservation *r, enum owner owner, size_t max)
+{
+    CHECK(owner < OWNER_COUNT);
+    *r = (struct reservation){.owner = owner, .max = max};
+}
+
+enum err reservation_grow(struct reservation *r, size_t bytes)
+{
+    if (r->max && (r->bytes > r->max || bytes > r->max - r->bytes))
+        return err_set(ERR_NOMEM, "%s asks for %zu bytes beside the %zu it holds, its limit is %zu",
+                       governor_owner_name(r->owner), bytes, r->bytes, r->max);
+    TRY(governor_take(r->owner, bytes));
+    r->bytes += bytes;
+    return OK;
+}
+
+void reservation_force(struct reservation *r, size_t bytes)
+{
+    governor_force(r->owner, bytes);
+    r->bytes += bytes;
+}
+
+void reservation_shrink(struct reservation *r, size_t bytes)
+{
+    CHECK(bytes <= r->bytes);
+    governor_give(r->owner, bytes);
+    r->bytes -= bytes;
+}
+
+void reservation_release(struct reservation *r)
+{
+    reservation_shrink(r, r->bytes);
+}

@@ -1,0 +1,110 @@
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/thread.h"
+#include "test.h"
+
+#include <stdatomic.h>
+
+static void *name_of(void *arg)
+{
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    assert_true(sigismember(&blocked, SIGTERM));
+    pthread_getname_np(pthread_self(), arg, 16);
+    return arg;
+}
+
+static void test_thread_name_and_signals(void **state)
+{
+    pthread_t t;
+    char name[16] = "";
+    assert_ok(thread_start(&t, "a-name-that-is-too-long", name_of, name));
+    void *result;
+    pthread_join(t, &result);
+    assert_ptr_equal(result, name);
+    assert_string_equal(name, "a-name-that-is-");
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    assert_false(sigismember(&blocked, SIGTERM));
+    assert_true(thread_cpus() >= 1);
+}
+
+static void test_cond_deadline(void **state)
+{
+    pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t c;
+    cond_init(&c);
+    pthread_mutex_lock(&m);
+    int64_t start = clock_mono_ns();
+    while (cond_wait_until(&c, &m, start + 20 * NS_PER_MS))
+        ; /* spurious */
+    assert_true(clock_mono_ns() >= start + 20 * NS_PER_MS);
+    assert_false(cond_wait_until(&c, &m, -5));
+    pthread_mutex_unlock(&m);
+    pthread_cond_destroy(&c);
+}
+
+static _Atomic int done;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void job(void *arg)
+{
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    done++;
+}
+
+static int next_expected;
+static void in_order(void *arg)
+{
+    assert_int_equal((int)(intptr_t)arg, next_expected);
+    next_expected++;
+}
+
+static void test_pool_is_bounded_and_finishes(void **state)
+{
+    struct pool *p = pool_new("worker", 1, 40);
+    pthread_mutex_lock(&gate);
+    assert_ok(pool_submit(p, job, NULL));
+    while (pool_waiting(p)) /* until the worker holds the first */
+        clock_sleep_ms(1);
+    for (int i = 0; i < 40; i++)
+        assert_ok(pool_submit(p, job, NULL));
+    assert_err(pool_submit(p, job, NULL), ERR_UNAVAILABLE, "worker: 40 jobs wait");
+    assert_int_equal(pool_waiting(p), 40);
+    pthread_mutex_unlock(&gate);
+    pool_free(p);
+    assert_int_equal(done, 41);
+    pool_free(NULL);
+}
+
+static void test_pool_keeps_order(void **state)
+{
+    struct pool *p = pool_new("order", 1, 1000);
+    for (int i = 0; i < 500; i++)
+        assert_ok(pool_submit(p, in_order, (void *)(intptr_t)i));
+    pool_free(p);
+    assert_int_equal(next_expected, 500);
+}
+
+static void test_pool_default_size(void **state)
+{
+    done = 0;
+    struct pool *p = pool_new("cpus", 0, 10);
+    assert_ok(pool_submit(p, job, NULL));
+    pool_free(p);
+    assert_int_equal(done, 1);
+    assert_dies(pool_new("none", 1, 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_thread_name_and_signals),
+        cmocka_unit_test(test_cond_deadline),
+        cmocka_unit_test(test_pool_is_bounded_and_finishes),
+        cmocka_unit_test(test_pool_keeps_order),
+        cmocka_unit_test(test_pool_default_size),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
