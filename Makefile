@@ -1,0 +1,83 @@
+# The front door. `make run` and `make test` work on a fresh Debian 12 machine; the rest is for developers.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+JOBS ?= $(shell nproc)
+DATA ?= weir-data
+LISTEN ?= 127.0.0.1:5080
+
+configure = [ -f build/$(1)/build.ninja ] || cmake --preset $(1) >/dev/null
+compile = $(call configure,$(1)) && cmake --build build/$(1) -j $(JOBS)
+
+.PHONY: build run demo test unit integration asan tsan clang fault bench fuzz soak format lint coverage clean deps
+
+build: ## build/release/weir
+	@scripts/deps.sh build
+	@$(call compile,release)
+
+run: build ## the server on its embedded defaults, demo records flowing in
+	@scripts/run-demo.sh build/release/weir "$(DATA)" "$(LISTEN)"
+
+deps: ## everything a developer needs
+	@scripts/deps.sh dev
+
+unit: ## unit, fault and corpus tests (debug build)
+	@scripts/deps.sh test
+	@$(call compile,debug)
+	@ctest --test-dir build/debug --output-on-failure -j $(JOBS)
+
+integration: build ## the real server, driven over HTTP and by its command line
+	@scripts/deps.sh test
+	@"$$(scripts/python.sh)" -m pytest -q tests/integration
+
+asan: ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/deps.sh test
+	@$(call compile,asan)
+	@ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+
+tsan: ## the suite under ThreadSanitizer
+	@scripts/deps.sh test
+	@$(call compile,tsan)
+	@ctest --test-dir build/tsan --output-on-failure -j $(JOBS)
+
+clang: ## clang builds it without a warning
+	@scripts/deps.sh dev
+	@$(call compile,clang)
+
+test: ## everything, in order of what fails soonest
+	@scripts/test-all.sh
+
+bench: build ## ingest, size and queries beside zstd (and VICTORIA_LOGS, CLP_S where given)
+	@"$$(scripts/python.sh)" bench/bench.py $(BENCH)
+
+fuzz: ## each fuzz target for FUZZ_SECONDS (default 600)
+	@scripts/deps.sh dev
+	@$(call compile,fuzz)
+	@scripts/fuzz.sh build/fuzz "$${FUZZ_SECONDS:-600}"
+
+soak: build ## thousands of kills (SOAK_KILLS, default 2000)
+	@scripts/deps.sh test
+	@SOAK_KILLS="$${SOAK_KILLS:-2000}" "$$(scripts/python.sh)" -m pytest -q tests/integration/test_crash.py --timeout 86400
+
+format: ## clang-format over what is ours
+	@scripts/deps.sh dev
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
+
+lint: ## clang-tidy, include order, format
+	@scripts/deps.sh dev
+	@$(call configure,clang)
+	@git ls-files 'src/*.c' | xargs -P $(JOBS) -n 8 clang-tidy -quiet -p build/clang
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format --dry-run --Werror
+	@python3 scripts/check_includes.py
+
+coverage: ## line coverage of the unit suite
+	@scripts/deps.sh dev
+	@$(call compile,coverage)
+	@ctest --test-dir build/coverage -j $(JOBS) >/dev/null
+	@"$$(scripts/python.sh)" scripts/coverage.py build/coverage
+
+clean:
+	@rm -rf build
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | expand -t 14

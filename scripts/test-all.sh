@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# make test: everything CI runs. Each step prints its time; the first failure ends it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=${JOBS:-$(nproc)}
+scripts/deps.sh dev
+
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || { printf '== %s FAILED after %d s\n' "$name" $((SECONDS - start)); exit 1; }
+    printf '== %s: %d s\n' "$name" $((SECONDS - start))
+}
+compile() {
+    [ -f "build/$1/build.ninja" ] || cmake --preset "$1" >/dev/null
+    cmake --build "build/$1" -j "$jobs" | tail -n 3
+}
+suite() {
+    ctest --test-dir "build/$1" --output-on-failure -j "$jobs" "${@:2}" | tail -n 60
+}
+
+step "release build (gcc)" compile release
+step "build (clang)" compile clang
+step "sanitizer build" compile asan
+step "unit, fault and corpus tests under ASan and UBSan" suite asan
+step "python environment" scripts/python.sh
+step "integration tests" "$(scripts/python.sh)" -m pytest -q tests/integration
+step "thread sanitizer build" compile tsan
+step "unit tests under TSan" suite tsan -L unit
+printf '\nall passed in %d s\n' "$SECONDS"
