@@ -56,12 +56,22 @@ static void chunk_free(struct arena *a, struct arena_chunk *c)
     mem_free(c);
 }
 
+/* Charges a chunk of `size` bytes; `force` takes it past the bounds and marks the arena. */
+static bool chunk_admit(struct arena *a, size_t size, bool force)
+{
+    bool fits = !a->max || (a->used <= a->max && size <= a->max - a->used);
+    if (fits && (!a->res || reservation_grow(a->res, size) == OK))
+        return true;
+    if (force) {
+        a->failed = true;
+        if (a->res)
+            reservation_force(a->res, size);
+    }
+    return force;
+}
+
 static struct arena_chunk *chunk_new(struct arena *a, size_t size)
 {
-    if (a->max && (a->used > a->max || size > a->max - a->used))
-        return NULL;
-    if (a->res && reservation_grow(a->res, size) != OK)
-        return NULL;
     struct arena_chunk *c = mem_alloc(size);
     c->size = size;
     a->used += size;
@@ -75,25 +85,25 @@ static void chunk_use(struct arena *a, struct arena_chunk *c)
     a->end = (char *)c + c->size;
 }
 
-static void *alloc_slow(struct arena *a, size_t n)
+static void *alloc_slow(struct arena *a, size_t n, bool force)
 {
+    size_t least = sizeof(struct arena_chunk) + n;
     size_t size = a->chunks ? a->chunks->size * 2 : CHUNK_MIN;
     size = size > CHUNK_MAX ? CHUNK_MAX : size < CHUNK_MIN ? CHUNK_MIN : size;
     bool own = n > size / 4;
     if (own)
-        size = sizeof(struct arena_chunk) + n;
-    if (!own && a->max > a->used && size > a->max - a->used)
+        size = least;
+    else if (a->max > a->used && size > a->max - a->used)
         size = a->max - a->used; /* the rest, which may still do */
-    struct arena_chunk *c = NULL;
-    if (size >= sizeof(struct arena_chunk) + n)
-        c = chunk_new(a, size);
-    /* Near the reservation's bound a small chunk may still fit where a doubled one does not. */
-    if (!c && !own)
-        c = chunk_new(a, sizeof(struct arena_chunk) + n);
-    if (!c) {
-        a->failed = true;
-        return NULL;
+    /* Near the bound a small chunk may still fit where a doubled one does not. */
+    if (size < least || !chunk_admit(a, size, false)) {
+        size = least;
+        if (!chunk_admit(a, size, force)) {
+            a->failed = true;
+            return NULL;
+        }
     }
+    struct arena_chunk *c = chunk_new(a, size);
     if (own && a->chunks) {
         c->next = a->chunks->next;
         a->chunks->next = c;
@@ -106,8 +116,9 @@ static void *alloc_slow(struct arena *a, size_t n)
     return c->bytes;
 }
 
-void *arena_try_alloc(struct arena *a, size_t n)
+static void *alloc(struct arena *a, size_t n, bool force)
 {
+    CHECK(!force || n <= SIZE_MAX / 2);
     if (n > SIZE_MAX / 2) {
         a->failed = true;
         return NULL;
@@ -118,18 +129,20 @@ void *arena_try_alloc(struct arena *a, size_t n)
     if (rounded <= (size_t)(a->end - a->p))
         a->p += rounded;
     else
-        p = alloc_slow(a, rounded);
+        p = alloc_slow(a, rounded, force);
     if (p)
         UNPOISON(p, n);
     return p;
 }
 
+void *arena_try_alloc(struct arena *a, size_t n)
+{
+    return alloc(a, n, false);
+}
+
 void *arena_alloc(struct arena *a, size_t n)
 {
-    void *p = arena_try_alloc(a, n);
-    if (!p)
-        BUG("an arena of %zu bytes, %zu used, refuses %zu more", a->max, a->used, n);
-    return p;
+    return alloc(a, n, true);
 }
 
 void *arena_zalloc(struct arena *a, size_t n)

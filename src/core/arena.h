@@ -1,6 +1,7 @@
 /* A bump allocator whose memory dies together, with clean-up handlers that run then (newest first).
  * Bounded by `max` bytes and, where given, charged to a reservation of the governor: past either,
- * arena_try_alloc returns NULL and arena_alloc aborts only when the arena has no limit at all.
+ * arena_try_alloc returns NULL; arena_alloc takes the memory by force and marks the arena as failed, for its
+ * owner to look at when the step is over (what one step takes is bounded by a block).
  * Owner: whoever declared it; one thread at a time. Memory is 16-byte aligned and not zeroed,
  * unless asked. */
 #ifndef WEIR_CORE_ARENA_H
@@ -19,7 +20,7 @@ struct arena {
     struct arena_cleanup *cleanups;
     struct reservation *res; /* may be NULL */
     size_t used, max;        /* bytes of chunks held, and their bound */
-    bool failed;             /* an allocation was refused since the last reset */
+    bool failed;             /* a bound was met since the last reset */
 };
 
 /* max 0: no bound. */
