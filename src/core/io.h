@@ -17,13 +17,14 @@ enum io_mode {
     IO_CREATE, /* must not exist */
 };
 
+/* Files are made with mode 0640. ERR_NOTFOUND, ERR_EXISTS, ERR_FULL tell what they say. */
 NODISCARD enum err io_open(const char *path, enum io_mode mode, int *ret_fd);
-void io_close(int fd);
+void io_close(int fd); /* -1 is fine */
 /* Reads exactly n bytes at `off`; ERR_EOF when the file ends before. */
 NODISCARD enum err io_pread(int fd, void *p, size_t n, uint64_t off);
 NODISCARD enum err io_pwrite(int fd, const void *p, size_t n, uint64_t off);
 struct iovec;
-/* Writes all of the vector at `off`; modifies iov. */
+/* Writes all of the vector at `off`; modifies iov. On failure some of it may be in the file. */
 NODISCARD enum err io_pwritev(int fd, struct iovec *iov, int count, uint64_t off);
 NODISCARD enum err io_sync(int fd); /* fdatasync */
 NODISCARD enum err io_truncate(int fd, uint64_t size);
@@ -32,12 +33,15 @@ NODISCARD enum err io_size(int fd, uint64_t *ret);
 NODISCARD enum err io_rename(const char *from, const char *to); /* does not sync the folder */
 NODISCARD enum err io_unlink(const char *path);                 /* absent is OK */
 NODISCARD enum err io_sync_dir(const char *path);
-NODISCARD enum err io_mkdir(const char *path); /* with parents; existing is OK */
+/* With parents; existing is OK. Each new folder is durable: its parent is synced. */
+NODISCARD enum err io_mkdir(const char *path);
 bool io_exists(const char *path);
-/* Whole files. io_write_file: temporary name, sync, rename, sync of the folder. */
+/* Whole files. *ret is initialised here; release it. A larger file than max is ERR_LIMIT. */
 NODISCARD enum err io_read_file(const char *path, size_t max, struct buf *ret);
+/* PATH.tmp, sync, rename, sync of the folder: after a crash the file is the old or the new one. One
+ * writer a path at a time. */
 NODISCARD enum err io_write_file(const char *path, struct str bytes);
-/* Calls fn for each name in a folder (not "." and ".."), in sorted order. */
+/* Calls fn for each name in a folder (not "." and ".."), in sorted order, until it fails. */
 NODISCARD enum err io_list(const char *path, enum err (*fn)(void *ctx, const char *name),
                            void *ctx);
 /* Bytes free to us and in total on the file system of `path`. */
