@@ -2,7 +2,8 @@
  * or field in the steady state: buffers grow to the largest batch seen and are reused after batch_clear.
  * The builder guesses that a record looks like the one before it (same keys, same order, same lanes), so
  * the usual field costs one comparison of its key and one copy of its value.
- * Owner: the decoder's thread. Bounded by its limits: past `bytes` batch_full() says so between records. */
+ * Owner: the decoder's thread. Bounded by its caller, who hands it on when batch_full() says so between
+ * records, and by the limits of record/type.h. */
 #ifndef WEIR_RECORD_BATCH_H
 #define WEIR_RECORD_BATCH_H
 
@@ -14,7 +15,10 @@ struct batch *batch_new(void);
 void batch_free(struct batch *b);
 void batch_clear(struct batch *b); /* no rows; keeps shapes, columns and memory for reuse */
 uint32_t batch_rows(const struct batch *b);
-size_t batch_bytes(const struct batch *b); /* bytes of values held */
+size_t batch_bytes(const struct batch *b); /* about what frame_encode makes of it, never less */
+/* Whether a record of `next` bytes of JSON might lead past FRAME_BYTES_MAX. Never for an empty batch. */
+bool batch_full(const struct batch *b, size_t next);
+uint64_t batch_raw_bytes(const struct batch *b); /* of the `raw` given to batch_end */
 
 /* One record: begin, fields in source order, end. batch_cancel drops the record begun. */
 void batch_begin(struct batch *b);
@@ -35,14 +39,14 @@ void batch_end(struct batch *b, int64_t arrival_ns, struct str raw);
 void batch_cancel(struct batch *b);
 /* The `log_id` or `_id` (first present, text lanes and INT's text) of the last ended record, or n == 0. */
 struct str batch_last_id(const struct batch *b);
-/* Drops the last ended record (a duplicate). */
+/* Drops the last ended record (a duplicate); once, and before the next batch_begin. */
 void batch_pop(struct batch *b);
 
-/* A view of what is in it: valid until the next change of the batch. The times are the batch's, origin is
- * one run (position 0). */
+/* A view of what is in it: valid until the next change of the batch. The origin of decoded records is
+ * position 0 and the arrival given; appended rows keep theirs. */
 void batch_view(struct batch *b, struct arena *arena, struct rows *ret);
 
-/* Appends rows `row[0..n)` of `src` (any order) to a batch with their times and flags as they are, used by
+/* Appends rows `row[0..n)` of `src` (any order; row NULL: the first n) to a batch with their times and flags as they are, used by
  * filters, seals and compaction. ERR_LIMIT when the union of shapes or paths would pass the limits: nothing
  * is appended then. */
 NODISCARD enum err batch_append_rows(struct batch *b, struct rows *src, const uint32_t *row, uint32_t n);

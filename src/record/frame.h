@@ -21,6 +21,7 @@ struct frame_info {
     struct hash128 key;     /* Idempotency-Key, hashed; zero: none */
     struct hash128 payload; /* of the body as received; zero: none */
     uint64_t producer, epoch, sequence; /* an agent's; zero: none */
+    uint64_t raw_bytes;     /* of the records as they were received; set by frame_encode */
     bool lz4;               /* encode: compress the columns with LZ4 */
 };
 

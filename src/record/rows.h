@@ -93,6 +93,7 @@ struct rows {
     struct arena *arena;
     struct str stream;              /* the stream's name */
     int64_t time_min, time_max;     /* exact bounds */
+    const uint8_t *flags;           /* n times enum row_flag; NULL: none is set */
     /* Caches of rows.c; zero at first. */
     const int64_t *time_cache;
     const uint16_t *shape_cache;
@@ -129,6 +130,15 @@ NODISCARD enum err rows_spread(struct rows *r, uint32_t col, const uint64_t *val
 uint32_t rows_find(const struct rows *r, struct str name, uint32_t from);
 /* Where a row came from. */
 NODISCARD enum err rows_origin(struct rows *r, uint32_t row, struct origin_run *ret);
+
+/* Rows in memory: impl is a `const struct plain_rows *`. */
+struct plain_rows {
+    const int64_t *time;
+    const uint16_t *shape_of;      /* may be NULL when there is one shape */
+    const struct origin_run *run;
+    uint32_t n_runs;
+};
+extern const struct rows_ops plain_rows_ops;
 
 /* The ops of plain values in memory: impl is a `const struct values *`. */
 extern const struct column_ops plain_column_ops;

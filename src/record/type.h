@@ -2,7 +2,7 @@
  *
  * A record is a JSON object. Each leaf is one value of one *column*; a column is (path, occurrence, lane).
  * - path: the keys from the root to the leaf, joined by PATH_SEP; a key's own bytes PATH_SEP and PATH_ESC
- *   are written PATH_ESC 'S' and PATH_ESC 'E'. `{"a.b":1}` and `{"a":{"b":1}}` differ here and are both
+ *   are written PATH_ESC 'S' and PATH_ESC 'E', an empty key PATH_ESC 'N'. `{"a.b":1}` and `{"a":{"b":1}}` differ here and are both
  *   shown and asked for as `a.b` (the *name*: the path with PATH_SEP as '.', escapes undone).
  * - occurrence: the smallest number that makes the column new within its record, 0 but for repeated keys.
  * - lane: below. Two lanes under one name are never a conflict.
@@ -53,7 +53,11 @@ const char *lane_name(enum lane l);
 
 /* Limits of one batch, frame or block. */
 #define SHAPES_MAX 4096
-#define PATHS_MAX 10000
+#define PATHS_MAX 10000             /* columns */
+#define PATH_BYTES_MAX (4u << 20)   /* of the paths of all columns together */
+#define SHAPE_TOKENS_MAX (1u << 16) /* of one shape */
+#define TOKENS_MAX (1u << 20)       /* of all shapes together */
+#define NESTING_MAX 1024
 
 struct shape {
     const uint32_t *token; /* column numbers, SHAPE_OPEN, SHAPE_CLOSE */
@@ -62,7 +66,15 @@ struct shape {
 
 /* Appends a key to a path: the separator where the path is not empty, then the escaped key. */
 void path_push(struct buf *path, struct str key);
-/* The dotted name of a path. */
+/* Segment i of a path, still escaped; empty where it has no such segment. */
+struct str path_segment(struct str path, unsigned i);
+/* Appends the key that a segment stands for. */
+void path_key(struct str segment, struct buf *out);
+/* Whether the bytes are a path of one segment or more. */
+bool path_valid(struct str path);
+/* Whether the dotted name of the path is `name`. */
+bool path_has_name(struct str path, struct str name);
+/* Appends the dotted name of a path. */
 void path_name(struct str path, struct buf *ret_name);
 /* hash64 of the dotted name, without building it where it needs no escape. */
 uint64_t path_name_hash(struct str path);
