@@ -1,9 +1,9 @@
 /* A bump allocator whose memory dies together, with clean-up handlers that run then (newest first).
  * Bounded by `max` bytes and, where given, charged to a reservation of the governor: past either,
- * arena_try_alloc returns NULL; arena_alloc takes the memory by force and marks the arena as failed, for its
- * owner to look at when the step is over (what one step takes is bounded by a block).
- * Owner: whoever declared it; one thread at a time. Memory is 16-byte aligned and not zeroed,
- * unless asked. */
+ * arena_try_alloc returns NULL; arena_alloc takes the memory by force and marks the arena as
+ * failed, for its owner to look at when the step is over (what one step takes is bounded by a
+ * block). Owner: whoever declared it; one thread at a time. Memory is 16-byte aligned and not
+ * zeroed, unless asked. */
 #ifndef WEIR_CORE_ARENA_H
 #define WEIR_CORE_ARENA_H
 
