@@ -8,7 +8,14 @@
 #include <string.h>
 #include <time.h>
 
-#undef alloca /* a macro of stdlib.h */
+/* Macros in some C libraries: to poison a macro is a warning. */
+#undef alloca
+#undef sprintf
+#undef vsprintf
+#undef strncpy
+#undef strncat
+#undef strcpy
+#undef strcat
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok atoi atol atoll atof
 #pragma GCC poison localtime gmtime ctime asctime tmpnam mktemp alloca rand srand system popen
