@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the layers of src/: a folder includes only from itself and from those above it, and memory comes
-from core/mem.h: malloc and its kin are called in src/core alone.
+"""Checks the layers of src/: a folder includes only from itself and from those above it, and memory
+comes from core/mem.h: malloc and its kin are called in src/core alone.
 
 usage: check_includes.py [ROOT]            exit 1 with one line a finding
        check_includes.py --self-test       proves that a violation is found
@@ -10,8 +10,8 @@ import re
 import sys
 import tempfile
 
-ORDER = ("core net record filter wire aws catalog auth cache bus objects queue transform store query "
-         "alert pipeline input output aurora api cmd").split()
+ORDER = ("core net record filter wire aws catalog auth cache bus objects queue transform store "
+         "query alert pipeline input output aurora api cmd").split()
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')

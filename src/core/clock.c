@@ -12,6 +12,7 @@
 #include <time.h>
 
 static _Atomic int64_t fixed_ns;
+static _Atomic int64_t skipped_ns;
 static _Atomic bool seeded;
 static _Atomic uint64_t seed_state;
 
@@ -30,7 +31,7 @@ int64_t clock_now_ns(void)
 
 int64_t clock_mono_ns(void)
 {
-    return read_clock(CLOCK_MONOTONIC);
+    return read_clock(CLOCK_MONOTONIC) + atomic_load_explicit(&skipped_ns, memory_order_relaxed);
 }
 
 void clock_sleep_ms(int64_t ms)
@@ -43,6 +44,17 @@ void clock_sleep_ms(int64_t ms)
 void clock_set_ns(int64_t ns)
 {
     fixed_ns = ns;
+}
+
+void clock_skip_ns(int64_t ns)
+{
+    CHECK(ns >= 0);
+    skipped_ns += ns;
+}
+
+int64_t clock_skipped_ns(void)
+{
+    return skipped_ns;
 }
 
 void random_seed(uint64_t seed)

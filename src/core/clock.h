@@ -15,6 +15,9 @@ int64_t clock_mono_ns(void); /* never goes back */
 void clock_sleep_ms(int64_t ms);
 /* Tests: fixes the wall clock (0 sets it free again); it moves only by further calls. */
 void clock_set_ns(int64_t ns);
+/* Tests: the monotonic clock jumps ahead by ns; deadlines past it are over at their next wait. */
+void clock_skip_ns(int64_t ns);
+int64_t clock_skipped_ns(void);
 void random_bytes(void *p, size_t n); /* getrandom(2), or the seeded generator */
 void random_seed(uint64_t seed);      /* tests: deterministic from here on; 0 sets it free */
 uint64_t random_u64(void);

@@ -65,6 +65,7 @@ void cond_init(pthread_cond_t *c)
 
 bool cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t deadline_mono_ns)
 {
+    deadline_mono_ns -= clock_skipped_ns(); /* the system's clock has not jumped */
     if (deadline_mono_ns < 0)
         deadline_mono_ns = 0;
     struct timespec t = {deadline_mono_ns / NS_PER_S, deadline_mono_ns % NS_PER_S};

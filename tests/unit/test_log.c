@@ -1,3 +1,4 @@
+#include "core/clock.h"
 #include "core/log.h"
 #include "test.h"
 
@@ -99,6 +100,25 @@ static void test_identical_lines_are_limited(void **state)
     assert_int_equal(differs, 20);
 }
 
+static void test_suppressed_lines_are_told(void **state)
+{
+    capture_start();
+    for (int i = 0; i < 35; i++)
+        log_warn("flood", "n=%d", 1);
+    clock_skip_ns(61 * NS_PER_S);
+    log_info("later", NULL);
+    clock_skip_ns(61 * NS_PER_S);
+    log_info("later still", NULL); /* told once */
+    log_warn("flood", "n=%d", 1);  /* and the window is new */
+    const char *lines = capture_stop();
+    const char *told =
+        strstr(lines, "\"warn\",\"event\":\"repeated\",\"of\":\"flood\",\"times\":25}");
+    assert_non_null(told);
+    assert_true(told < strstr(lines, "\"later\""));
+    assert_null(strstr(strchr(told, '}'), "\"of\":\"flood\""));
+    assert_non_null(strstr(told, "\"event\":\"flood\""));
+}
+
 static void test_long_values_are_cut(void **state)
 {
     static char huge[100000];
@@ -118,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_detail_without_keys),
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_identical_lines_are_limited),
+        cmocka_unit_test(test_suppressed_lines_are_told),
         cmocka_unit_test(test_long_values_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

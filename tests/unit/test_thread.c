@@ -40,6 +40,13 @@ static void test_cond_deadline(void **state)
         ; /* spurious */
     assert_true(clock_mono_ns() >= start + 20 * NS_PER_MS);
     assert_false(cond_wait_until(&c, &m, -5));
+    int64_t deadline = clock_mono_ns() + 3600 * NS_PER_S;
+    clock_skip_ns(3600 * NS_PER_S);
+    assert_true(clock_mono_ns() >= deadline);
+    while (cond_wait_until(&c, &m, deadline)) /* over at once */
+        ;
+    while (cond_wait_until(&c, &m, clock_mono_ns() + 5 * NS_PER_MS)) /* and waits still end */
+        ;
     pthread_mutex_unlock(&m);
     pthread_cond_destroy(&c);
 }
