@@ -1,8 +1,10 @@
 /* The query language: a filter, then pipes; planned, run over a snapshot in parallel, streamed out.
  *
- *   level:ERROR service:pay* | stats count(), p99(latency_ms) by service, bin(1m) | sort -count | limit 10
+ *   level:ERROR service:pay* | stats count(), p99(latency_ms) by service, bin(1m) | sort -count |
+ * limit 10
  *
- * Threads: a query is run by the thread that calls query_run; the scan is spread over the query pool. */
+ * Threads: a query is run by the thread that calls query_run; the scan is spread over the query
+ * pool. */
 #ifndef WEIR_QUERY_QUERY_H
 #define WEIR_QUERY_QUERY_H
 
@@ -12,29 +14,30 @@
 struct query_engine; /* the scan pool and its limits; one per process */
 struct query_engine_options {
     struct store *store;
-    unsigned threads;        /* 0: one a core */
-    size_t query_memory;     /* bytes a query may hold */
-    int64_t deadline_ns;     /* default and upper bound */
+    unsigned threads;    /* 0: one a core */
+    size_t query_memory; /* bytes a query may hold */
+    int64_t deadline_ns; /* default and upper bound */
 };
-NODISCARD enum err query_engine_new(const struct query_engine_options *o, struct query_engine **ret);
+NODISCARD enum err query_engine_new(const struct query_engine_options *o,
+                                    struct query_engine **ret);
 void query_engine_free(struct query_engine *e);
 
 struct query_request {
     struct str org;
-    struct str q;                              /* filter, and pipes where allowed */
-    struct str stream, service, level, host;   /* n == 0: any; `stream` may be a comma list */
-    int64_t from, to;                          /* INT64_MIN, INT64_MAX: open */
+    struct str q;                            /* filter, and pipes where allowed */
+    struct str stream, service, level, host; /* n == 0: any; `stream` may be a comma list */
+    int64_t from, to;                        /* INT64_MIN, INT64_MAX: open */
     int64_t now_ns;
-    int64_t deadline_ns;                       /* 0: the engine's */
-    uint32_t limit, offset;                    /* search */
-    struct str cursor;                         /* search: continue behind it */
-    bool total;                                /* search: count all hits */
-    bool meta;                                 /* query: a last line {"_meta":{...}} */
+    int64_t deadline_ns;    /* 0: the engine's */
+    uint32_t limit, offset; /* search */
+    struct str cursor;      /* search: continue behind it */
+    bool total;             /* search: count all hits */
+    bool meta;              /* query: a last line {"_meta":{...}} */
     bool explain;
-    const _Atomic bool *canceled;              /* may be NULL; looked at between blocks */
+    const _Atomic bool *canceled; /* may be NULL; looked at between blocks */
 };
-/* Where rows go. A non-OK answer ends the query with it (the client left). Called from one thread at a
- * time, in order. Bytes are whole lines of JSON for query_run. */
+/* Where rows go. A non-OK answer ends the query with it (the client left). Called from one thread
+ * at a time, in order. Bytes are whole lines of JSON for query_run. */
 struct query_sink {
     void *ctx;
     enum err (*write)(void *ctx, struct str bytes);
@@ -48,10 +51,12 @@ struct query_meta {
 /* /query: one JSON row a line. Parse errors come before anything is written. */
 NODISCARD enum err query_run(struct query_engine *e, const struct query_request *r,
                              const struct query_sink *sink, struct query_meta *ret);
-/* /search: newest first; appends the whole answer {"total_hits":..,"logs":[..],"took_ms":..,...}. */
-NODISCARD enum err query_search(struct query_engine *e, const struct query_request *r, struct buf *out,
-                                struct query_meta *ret);
-/* Counts per time bucket for the page: {"buckets":[{"time":..,"count":..}]} with about `buckets` bins. */
+/* /search: newest first; appends the whole answer {"total_hits":..,"logs":[..],"took_ms":..,...}.
+ */
+NODISCARD enum err query_search(struct query_engine *e, const struct query_request *r,
+                                struct buf *out, struct query_meta *ret);
+/* Counts per time bucket for the page: {"buckets":[{"time":..,"count":..}]} with about `buckets`
+ * bins. */
 NODISCARD enum err query_histogram(struct query_engine *e, const struct query_request *r,
                                    uint32_t buckets, struct buf *out);
 

@@ -30,6 +30,8 @@ NODISCARD enum err json_each_record(struct json_reader *r, struct str body,
                                     void *ctx);
 
 /* Appends "..." with escapes; bad UTF-8 is written as U+FFFD. */
+/* The bytes of a JSON string given with its quotes; false when it is none. */
+bool json_unquote(struct str quoted, struct arena *arena, struct str *ret);
 void json_put_string(struct buf *out, struct str s);
 void json_put_double(struct buf *out, double v); /* shortest that reads back, JSON-valid */
 void json_put_value(struct buf *out, const struct values *v, uint32_t i);

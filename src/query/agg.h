@@ -1,0 +1,23 @@
+/* Aggregation: a table of groups, fed block by block, merged across threads, read out as rows.
+ * Owner: one thread at a time. Memory is charged to the reservation given; past it ERR_NOMEM with a
+ * text for the user, and the table is still good to free. */
+#ifndef WEIR_QUERY_AGG_H
+#define WEIR_QUERY_AGG_H
+
+#include "query/pipe.h"
+#include "record/batch.h"
+
+struct agg_table;
+
+/* `pipe` is a PIPE_STATS and outlives the table. `max`: bytes. */
+struct agg_table *agg_new(const struct pipe *pipe, size_t max);
+void agg_free(struct agg_table *t);
+/* Selected rows `row` (ascending) of one block. */
+NODISCARD enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_t *row, uint32_t n,
+                           struct arena *scratch);
+NODISCARD enum err agg_merge(struct agg_table *into, const struct agg_table *from);
+/* A record a group, ordered by the group's keys; without `by` always one. */
+NODISCARD enum err agg_result(struct agg_table *t, struct batch *out);
+size_t agg_bytes(const struct agg_table *t);
+
+#endif

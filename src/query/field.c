@@ -1,0 +1,265 @@
+/* Reading a field: the columns that may hold it are asked in order of precedence; each gives the
+ * selected rows that no earlier one served. The usual field is one column that every row has. */
+#include "query/field.h"
+
+#include "filter/filter.h"
+#include "record/batch.h"
+#include "record/bitmap.h"
+#include "record/json.h"
+#include "record/timestamp.h"
+
+#include <math.h>
+
+struct reading {
+    struct rows *rows;
+    const uint32_t *row;
+    uint32_t n;
+    struct arena *arena;
+    uint64_t *taken; /* over selected rows */
+    uint32_t n_taken;
+    struct field_piece *piece;
+    uint32_t n_pieces, cap;
+};
+
+static struct field_piece *piece_new(struct reading *r)
+{
+    if (r->n_pieces == r->cap) {
+        uint32_t cap = r->cap ? r->cap * 2 : 4;
+        struct field_piece *more = ARENA_ARRAY(r->arena, struct field_piece, cap);
+        if (r->n_pieces)
+            memcpy(more, r->piece, r->n_pieces * sizeof(*more));
+        r->piece = more;
+        r->cap = cap;
+    }
+    return &r->piece[r->n_pieces++];
+}
+
+/* Values of entries at positions `pos` of a column: by its dictionary where it has one. */
+static enum err piece_fill(struct reading *r, const struct column *col, const uint32_t *pos,
+                           struct field_piece *piece)
+{
+    const uint32_t *code;
+    if (col->ops->codes && piece->n > col->n / 64) {
+        enum err err = col->ops->codes(col, r->arena, &piece->v, &code);
+        if (err == OK) {
+            uint32_t *mine = arena_alloc(r->arena, piece->n * sizeof(*mine));
+            for (uint32_t i = 0; i < piece->n; i++)
+                mine[i] = code[pos[i]];
+            piece->code = mine;
+        }
+        if (err != ERR_UNSUPPORTED)
+            return err;
+    }
+    if (piece->n == col->n)
+        return col->ops->values(col, r->arena, &piece->v);
+    return col->ops->get(col, pos, piece->n, r->arena, &piece->v);
+}
+
+static enum err read_column(struct reading *r, uint32_t c)
+{
+    const struct column *col = &r->rows->columns[c];
+    if (lane_is_empty(col->lane))
+        return OK;
+    struct presence has;
+    TRY(rows_presence(r->rows, c, &has));
+    if (has.all && r->n_taken == 0) {
+        struct field_piece *piece = piece_new(r);
+        *piece = (struct field_piece){.n = r->n};
+        r->n_taken = r->n;
+        return piece_fill(r, col, r->row, piece);
+    }
+    uint32_t *pos = arena_alloc(r->arena, r->n * sizeof(*pos));
+    uint32_t *sel = arena_alloc(r->arena, r->n * sizeof(*sel));
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (!presence_has(&has, r->row[i]) || bitmap_get(r->taken, i))
+            continue;
+        bitmap_set(r->taken, i);
+        pos[m] = presence_rank(&has, r->row[i]);
+        sel[m++] = i;
+    }
+    if (m == 0)
+        return OK;
+    r->n_taken += m;
+    struct field_piece *piece = piece_new(r);
+    *piece = (struct field_piece){.n = m, .sel = sel};
+    return piece_fill(r, col, pos, piece);
+}
+
+static enum err read_name(struct reading *r, struct str name)
+{
+    for (uint32_t c = 0; r->n_taken < r->n; c++) {
+        c = rows_find(r->rows, name, c);
+        if (c == UINT32_MAX)
+            break;
+        TRY(read_column(r, c));
+    }
+    return OK;
+}
+
+/* A text made for each row that has no value yet. */
+static enum err read_made(struct reading *r, size_t max,
+                          enum err (*make)(struct rows *, uint32_t row, char *out, size_t *n))
+{
+    uint32_t *sel = arena_alloc(r->arena, r->n * sizeof(*sel));
+    uint32_t *off = arena_alloc(r->arena, (r->n + 1) * sizeof(*off));
+    char *bytes = arena_alloc(r->arena, r->n * max + 1);
+    uint32_t m = 0, at = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (bitmap_get(r->taken, i))
+            continue;
+        size_t n;
+        off[m] = at;
+        TRY(make(r->rows, r->row[i], bytes + at, &n));
+        at += (uint32_t)n;
+        sel[m++] = i;
+    }
+    off[m] = at;
+    if (m)
+        *piece_new(r) = (struct field_piece){
+            .v = {.n = m, .lane = LANE_STR, .off = off, .bytes = bytes}, .sel = sel, .n = m};
+    return OK;
+}
+
+static enum err make_time(struct rows *rows, uint32_t row, char *out, size_t *n)
+{
+    const int64_t *time;
+    TRY(rows_time(rows, &time));
+    *n = time_rfc3339(time[row], out);
+    return OK;
+}
+
+static enum err make_arrival(struct rows *rows, uint32_t row, char *out, size_t *n)
+{
+    struct origin_run origin;
+    TRY(rows_origin(rows, row, &origin));
+    *n = time_rfc3339(origin.arrival_ns, out);
+    return OK;
+}
+
+static enum err make_id(struct rows *rows, uint32_t row, char *out, size_t *n)
+{
+    struct origin_run origin;
+    TRY(rows_origin(rows, row, &origin));
+    *n = filter_row_id(&origin, out);
+    return OK;
+}
+
+static enum err read_stream(struct reading *r)
+{
+    uint32_t *off = ARENA_ARRAY(r->arena, uint32_t, 2);
+    uint32_t *code = ARENA_ARRAY(r->arena, uint32_t, r->n);
+    uint32_t *sel = arena_alloc(r->arena, r->n * sizeof(*sel));
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < r->n; i++)
+        if (!bitmap_get(r->taken, i))
+            sel[m++] = i;
+    off[1] = (uint32_t)r->rows->stream.n;
+    *piece_new(r) = (struct field_piece){
+        .v = {.n = 1, .lane = LANE_STR, .off = off, .bytes = r->rows->stream.p},
+        .code = code,
+        .sel = sel,
+        .n = m};
+    return OK;
+}
+
+enum err field_read(struct rows *rows, struct str name, const uint32_t *row, uint32_t n,
+                    struct arena *arena, struct field_values *ret)
+{
+    struct reading r = {
+        .rows = rows, .row = row, .n = n, .arena = arena, .taken = bitmap_new(arena, n)};
+    const char *const *names = alias_names(name);
+    if (!names)
+        TRY(read_name(&r, name));
+    for (; names && *names; names++)
+        TRY(read_name(&r, str_c(*names)));
+    if (r.n_taken < n && name.n && name.p[0] == '_') {
+        if (str_eq_c(name, "_time"))
+            TRY(read_made(&r, TIME_TEXT_MAX, make_time));
+        else if (str_eq_c(name, "_id"))
+            TRY(read_made(&r, FILTER_ID_MAX, make_id));
+        else if (str_eq_c(name, "_stream"))
+            TRY(read_stream(&r));
+    } else if (r.n_taken < n && str_eq_c(name, "ingested_at")) {
+        TRY(read_made(&r, TIME_TEXT_MAX, make_arrival));
+    }
+    *ret = (struct field_values){r.piece, r.n_pieces};
+    return OK;
+}
+
+static const double pow10_table[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8, 1e9,
+                                     1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18};
+
+struct scalar scalar_of(const struct values *v, uint32_t i)
+{
+    struct scalar s = {.lane = (uint8_t)v->lane};
+    switch (v->lane) {
+    case LANE_INT:
+        s.i64 = v->i64[i];
+        s.f64 = (double)s.i64;
+        s.numeric = true;
+        break;
+    case LANE_DEC:
+        s.i64 = v->i64[i];
+        s.scale = v->scale[i];
+        s.f64 = (double)s.i64 / pow10_table[s.scale <= 18 ? s.scale : 18];
+        s.numeric = true;
+        break;
+    case LANE_DBL:
+        s.f64 = v->f64[i];
+        s.numeric = true;
+        break;
+    case LANE_BOOL:
+        s.i64 = v->u8[i];
+        break;
+    case LANE_STR:
+    case LANE_NUM:
+    case LANE_ARR:
+    case LANE_JSON:
+        s.text = values_text(v, i);
+        if (v->lane <= LANE_NUM && s.text.n && s.text.n < 64 &&
+            (unsigned char)s.text.p[s.text.n - 1] <= '9')
+            s.numeric = str_to_f64(s.text, &s.f64) && isfinite(s.f64);
+        break;
+    default:
+        s.lane = SCALAR_NONE;
+    }
+    return s;
+}
+
+int scalar_cmp(const struct scalar *a, const struct scalar *b)
+{
+    if (a->lane == SCALAR_NONE || b->lane == SCALAR_NONE)
+        return (a->lane == SCALAR_NONE) - (b->lane == SCALAR_NONE);
+    if (a->numeric != b->numeric)
+        return a->numeric ? -1 : 1;
+    if (a->lane == LANE_INT && b->lane == LANE_INT)
+        return (a->i64 > b->i64) - (a->i64 < b->i64);
+    if (a->numeric)
+        return (a->f64 > b->f64) - (a->f64 < b->f64);
+    if (a->lane == LANE_BOOL || b->lane == LANE_BOOL) {
+        if (a->lane != b->lane)
+            return a->lane == LANE_BOOL ? -1 : 1;
+        return (a->i64 > b->i64) - (a->i64 < b->i64);
+    }
+    return str_cmp(a->text, b->text);
+}
+
+void scalar_json(struct buf *out, const struct scalar *s)
+{
+    if (s->lane == SCALAR_NONE) {
+        buf_put_c(out, "null");
+        return;
+    }
+    uint32_t off[2] = {0, (uint32_t)s->text.n};
+    uint8_t flag = (uint8_t)s->i64;
+    struct values v = {.n = 1,
+                       .lane = s->lane,
+                       .off = off,
+                       .bytes = s->text.p,
+                       .i64 = &s->i64,
+                       .scale = &s->scale,
+                       .f64 = &s->f64,
+                       .u8 = &flag};
+    json_put_value(out, &v, 0);
+}

@@ -1,0 +1,396 @@
+/* Keeping the best rows, and fetching them again: rows are read block by block (a block is opened
+ * once a page, whatever the order), then written in the order asked for. */
+#include "query/hits.h"
+
+#include "core/mem.h"
+#include "record/batch.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PAGE = 8192 };
+
+struct hits_worker {
+    struct hit *hit;
+    size_t n, cap, sorted;
+    struct arena arena, spare; /* key texts; the spare takes the survivors of a cut */
+    struct reservation res;
+};
+
+int row_order_cmp(const struct row_order *a, const struct row_order *b)
+{
+    if (a->time != b->time)
+        return a->time < b->time ? -1 : 1;
+    if (a->partition != b->partition)
+        return a->partition < b->partition ? -1 : 1;
+    if (a->position != b->position)
+        return a->position < b->position ? -1 : 1;
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+size_t row_order_write(const struct row_order *o, char *out)
+{
+    return (size_t)snprintf(out, 64, "%" PRIx64 ".%x.%" PRIx64 ".%x", (uint64_t)o->time,
+                            o->partition, o->position, o->index);
+}
+
+bool row_order_read(struct str s, struct row_order *ret)
+{
+    uint64_t part[4];
+    for (int i = 0; i < 4; i++) {
+        struct str text;
+        if (!str_split(&s, '.', &text) || text.n == 0 || text.n > 16)
+            return false;
+        part[i] = 0;
+        for (size_t k = 0; k < text.n; k++) {
+            const char *digit = memchr("0123456789abcdef", text.p[k], 16);
+            if (!digit)
+                return false;
+            static const char digits[] = "0123456789abcdef";
+            part[i] = part[i] << 4 | (uint64_t)(strchr(digits, *digit) - digits);
+        }
+    }
+    *ret = (struct row_order){(int64_t)part[0], part[2], (uint32_t)part[1], (uint32_t)part[3]};
+    return s.n == 0 && part[1] <= UINT32_MAX && part[3] <= UINT32_MAX;
+}
+
+void hits_init(struct hits *h, unsigned workers, size_t memory)
+{
+    h->n_workers = workers;
+    h->worker = NEW_ARRAY(struct hits_worker, workers);
+    h->floor = INT64_MIN;
+    h->memory_each = memory / workers;
+    for (unsigned i = 0; i < workers; i++) {
+        struct hits_worker *w = &h->worker[i];
+        reservation_init(&w->res, OWNER_QUERY, h->memory_each);
+        arena_init(&w->arena, 0, &w->res);
+        arena_init(&w->spare, 0, &w->res);
+    }
+}
+
+void hits_release(struct hits *h)
+{
+    for (unsigned i = 0; i < h->n_workers; i++) {
+        struct hits_worker *w = &h->worker[i];
+        arena_release(&w->arena);
+        arena_release(&w->spare);
+        reservation_release(&w->res);
+        mem_free(w->hit);
+    }
+    mem_free(h->worker);
+    h->worker = NULL;
+    h->n_workers = 0;
+}
+
+static int hit_cmp(const void *a, const void *b, void *ctx)
+{
+    const struct hit *x = a, *y = b;
+    const struct hits *h = ctx;
+    for (uint32_t k = 0; k < h->n_keys; k++) {
+        int c = scalar_cmp(&x->key[k], &y->key[k]);
+        /* Rows without a value come last either way. */
+        bool none = x->key[k].lane == SCALAR_NONE || y->key[k].lane == SCALAR_NONE;
+        if (c)
+            return h->key[k].descending && !none ? -c : c;
+    }
+    return row_order_cmp(&y->order, &x->order);
+}
+
+static void copy_keys(const struct hits *h, struct hit *hit, struct arena *to)
+{
+    if (h->n_keys == 0)
+        return;
+    struct scalar *key = arena_alloc(to, h->n_keys * sizeof(*key));
+    for (uint32_t k = 0; k < h->n_keys; k++) {
+        key[k] = hit->key[k];
+        if (key[k].text.n)
+            key[k].text = arena_str(to, key[k].text);
+    }
+    hit->key = key;
+}
+
+/* Cuts a worker's list down to the best `keep`. */
+static void cut(struct hits *h, struct hits_worker *w)
+{
+    if (w->n < h->keep || w->n == w->sorted)
+        return;
+    qsort_r(w->hit, w->n, sizeof(*w->hit), hit_cmp, h);
+    if (w->n > h->keep && h->n_keys) {
+        for (size_t i = 0; i < h->keep; i++)
+            copy_keys(h, &w->hit[i], &w->spare);
+        arena_release(&w->arena);
+        struct arena swap = w->arena;
+        w->arena = w->spare;
+        w->spare = swap;
+    }
+    w->n = w->sorted = h->keep;
+    if (h->n_keys || w->n == 0)
+        return;
+    int64_t oldest = w->hit[w->n - 1].order.time, floor = h->floor;
+    while (floor < oldest && !atomic_compare_exchange_weak(&h->floor, &floor, oldest))
+        ;
+}
+
+static enum err add(struct hits *h, struct hits_worker *w, const struct hit *hit)
+{
+    if (w->n >= 2 * h->keep + 1024)
+        cut(h, w);
+    if (w->n == w->cap) {
+        size_t cap = w->cap ? w->cap * 2 : 256;
+        if (reservation_grow(&w->res, (cap - w->cap) * sizeof(*hit)) != OK)
+            return err_set(ERR_NOMEM,
+                           "sorting needs more memory than a query may hold (%zu MiB, "
+                           "query.memory): add a limit or narrow the filter",
+                           h->memory_each * h->n_workers >> 20);
+        w->hit = mem_realloc(w->hit, cap * sizeof(*hit));
+        w->cap = cap;
+    }
+    w->hit[w->n] = *hit;
+    copy_keys(h, &w->hit[w->n++], &w->arena);
+    return OK;
+}
+
+static enum err read_keys(struct hits *h, const struct scan_block *b, struct scalar **ret)
+{
+    struct scalar *key = arena_alloc(b->arena, (size_t)b->n * h->n_keys * sizeof(*key));
+    for (size_t i = 0; i < (size_t)b->n * h->n_keys; i++)
+        key[i] = (struct scalar){.lane = SCALAR_NONE};
+    for (uint32_t k = 0; k < h->n_keys; k++) {
+        struct field_values values;
+        TRY(field_read(b->rows, h->key[k].field, b->row, b->n, b->arena, &values));
+        for (uint32_t p = 0; p < values.n; p++) {
+            const struct field_piece *piece = &values.piece[p];
+            for (uint32_t i = 0; i < piece->n; i++) {
+                uint32_t sel = piece->sel ? piece->sel[i] : i;
+                key[(size_t)sel * h->n_keys + k] =
+                    scalar_of(&piece->v, piece->code ? piece->code[i] : i);
+            }
+        }
+    }
+    *ret = key;
+    return OK;
+}
+
+enum err hits_visit(struct hits *h, const struct scan_block *b)
+{
+    struct hits_worker *w = &h->worker[b->worker];
+    const int64_t *time;
+    struct scalar *key = NULL;
+    if (h->keep == 0)
+        return OK;
+    TRY(rows_time(b->rows, &time));
+    if (h->n_keys)
+        TRY(read_keys(h, b, &key));
+    for (uint32_t i = b->n; i-- > 0;) {
+        uint32_t row = b->row[i];
+        if (h->n_keys == 0 && time[row] < h->floor)
+            continue;
+        struct origin_run origin;
+        TRY(rows_origin(b->rows, row, &origin));
+        struct hit hit = {
+            .order = {time[row], origin.position, origin.partition, origin.index},
+            .key = key ? &key[(size_t)i * h->n_keys] : NULL,
+            .number = b->number,
+            .row = row,
+        };
+        if (h->before && row_order_cmp(&hit.order, h->before) >= 0)
+            continue;
+        TRY(add(h, w, &hit));
+    }
+    cut(h, w);
+    return w->arena.failed || w->spare.failed
+               ? err_set(ERR_NOMEM,
+                         "sorting needs more memory than a query may hold (query.memory)")
+               : OK;
+}
+
+enum err hits_finish(struct hits *h)
+{
+    struct hits_worker *first = &h->worker[0];
+    for (unsigned i = 1; i < h->n_workers; i++) {
+        struct hits_worker *w = &h->worker[i];
+        size_t need = first->n + w->n;
+        if (need > first->cap) {
+            TRY(reservation_grow(&first->res, (need - first->cap) * sizeof(struct hit)));
+            first->hit = mem_realloc(first->hit, need * sizeof(struct hit));
+            first->cap = need;
+        }
+        if (w->n)
+            memcpy(first->hit + first->n, w->hit, w->n * sizeof(struct hit));
+        first->n = need;
+    }
+    if (first->n > 1)
+        qsort_r(first->hit, first->n, sizeof(*first->hit), hit_cmp, h);
+    h->hit = first->hit;
+    h->n = first->n < h->keep ? first->n : h->keep;
+    return OK;
+}
+
+/* ---- fetching ---- */
+
+static int by_place(const void *a, const void *b, void *ctx)
+{
+    const struct hit *hit = ctx;
+    const struct hit *x = &hit[*(const uint32_t *)a], *y = &hit[*(const uint32_t *)b];
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+struct page {
+    const struct hit *hit;
+    uint32_t n;
+    uint32_t *place; /* hit numbers ordered by block and row */
+    struct scan *scan;
+    struct arena *arena; /* reset after each block */
+};
+
+/* Calls fn for each block of the page with its rows; hit number of row i is place[i]. */
+static enum err each_block(struct page *p, void *ctx,
+                           enum err (*fn)(void *ctx, struct page *p, struct rows *rows,
+                                          const uint32_t *row, uint32_t n, const uint32_t *place))
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        p->place[i] = i;
+    if (p->n > 1)
+        qsort_r(p->place, p->n, sizeof(*p->place), by_place, (void *)(uintptr_t)p->hit);
+    for (uint32_t from = 0, to; from < p->n; from = to) {
+        uint32_t number = p->hit[p->place[from]].number;
+        for (to = from; to < p->n && p->hit[p->place[to]].number == number;)
+            to++;
+        arena_reset(p->arena);
+        struct rows rows;
+        TRY(scan_reopen(p->scan, number, p->arena, &rows));
+        uint32_t *row = arena_alloc(p->arena, (to - from) * sizeof(*row));
+        for (uint32_t i = from; i < to; i++)
+            row[i - from] = p->hit[p->place[i]].row;
+        TRY(fn(ctx, p, &rows, row, to - from, p->place + from));
+    }
+    return OK;
+}
+
+struct lines {
+    const struct row_style *style;
+    struct buf text;
+    size_t *from, *to; /* by hit number of the page */
+};
+
+static enum err write_block(void *ctx, struct page *p, struct rows *rows, const uint32_t *row,
+                            uint32_t n, const uint32_t *place)
+{
+    struct lines *l = ctx;
+    size_t *end = arena_alloc(p->arena, n * sizeof(*end));
+    size_t at = l->text.n;
+    TRY(output_rows(rows, row, n, l->style, p->arena, &l->text, end));
+    for (uint32_t i = 0; i < n; i++) {
+        l->from[place[i]] = at;
+        l->to[place[i]] = at = end[i];
+    }
+    return OK;
+}
+
+static enum err write_page(struct page *p, const struct row_style *style,
+                           const struct query_sink *sink)
+{
+    struct lines l = {
+        .style = style, .from = NEW_ARRAY(size_t, p->n), .to = NEW_ARRAY(size_t, p->n)};
+    buf_init(&l.text, SIZE_MAX);
+    enum err err = each_block(p, &l, write_block);
+    for (uint32_t i = 0; i < p->n && err == OK; i++)
+        err = sink->write(sink->ctx, str_of(l.text.p + l.from[i], l.to[i] - l.from[i]));
+    buf_release(&l.text);
+    mem_free(l.from);
+    mem_free(l.to);
+    return err;
+}
+
+static enum err each_page(struct hits *h, uint64_t from, uint64_t to, struct scan *s, void *ctx,
+                          enum err (*fn)(void *ctx, struct page *p))
+{
+    struct arena arena;
+    arena_init(&arena, 0, NULL);
+    uint32_t *place = NEW_ARRAY(uint32_t, PAGE);
+    enum err err = OK;
+    to = to < h->n ? to : h->n;
+    for (; from < to && err == OK; from += PAGE) {
+        struct page p = {.hit = h->hit + from,
+                         .n = to - from < PAGE ? (uint32_t)(to - from) : PAGE,
+                         .place = place,
+                         .scan = s,
+                         .arena = &arena};
+        err = fn(ctx, &p);
+    }
+    mem_free(place);
+    arena_release(&arena);
+    return err;
+}
+
+struct write_ctx {
+    const struct row_style *style;
+    const struct query_sink *sink;
+};
+
+static enum err write_one_page(void *ctx, struct page *p)
+{
+    struct write_ctx *w = ctx;
+    return write_page(p, w->style, w->sink);
+}
+
+enum err hits_write(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
+                    const struct row_style *style, const struct query_sink *sink)
+{
+    struct write_ctx w = {style, sink};
+    return each_page(h, from, to, s, &w, write_one_page);
+}
+
+struct gather {
+    struct batch *batch; /* rows in the order they were read */
+    uint32_t *at;        /* hit -> row of the batch */
+    uint64_t base;
+};
+
+static enum err gather_block(void *ctx, struct page *p, struct rows *rows, const uint32_t *row,
+                             uint32_t n, const uint32_t *place)
+{
+    struct gather *g = ctx;
+    uint32_t first = batch_rows(g->batch);
+    (void)p;
+    for (uint32_t i = 0; i < n; i++)
+        g->at[g->base + place[i]] = first + i;
+    return batch_append_rows(g->batch, rows, row, n);
+}
+
+static enum err gather_page(void *ctx, struct page *p)
+{
+    struct gather *g = ctx;
+    TRY(each_block(p, g, gather_block));
+    g->base += p->n;
+    return OK;
+}
+
+enum err hits_gather(struct hits *h, uint64_t from, uint64_t to, struct scan *s, struct batch **ret)
+{
+    to = to < h->n ? to : h->n;
+    from = from < to ? from : to;
+    if (to - from > UINT32_MAX / 2)
+        return err_set(ERR_LIMIT, "more than 2 billion rows to sort");
+    struct gather g = {.batch = batch_new(), .at = NEW_ARRAY(uint32_t, to - from)};
+    struct batch *ordered = batch_new();
+    struct arena arena;
+    arena_init(&arena, 0, NULL);
+    enum err err;
+    TRY_OUT(each_page(h, from, to, s, &g, gather_page));
+    struct rows rows;
+    batch_view(g.batch, &arena, &rows);
+    TRY_OUT(batch_append_rows(ordered, &rows, g.at, (uint32_t)(to - from)));
+    *ret = ordered;
+    ordered = NULL;
+out:
+    arena_release(&arena);
+    batch_free(ordered);
+    batch_free(g.batch);
+    mem_free(g.at);
+    return err;
+}

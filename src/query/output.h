@@ -1,0 +1,21 @@
+/* Rows as lines of JSON, with what Weir knows and the record does not say: _time, _stream, _id, and
+ * for /search log_id, timestamp and the aliases. A record's own key of that name wins. */
+#ifndef WEIR_QUERY_OUTPUT_H
+#define WEIR_QUERY_OUTPUT_H
+
+#include "record/rows.h"
+
+struct row_style {
+    const struct str *field; /* n_fields 0: all */
+    uint32_t n_fields;
+    bool search; /* log_id, timestamp and the aliases too */
+    bool bare;   /* a table of results: nothing is added */
+};
+
+/* Appends a line a row (objects with '\n' behind); end[i] = out->n behind row i (end may be NULL).
+ */
+NODISCARD enum err output_rows(struct rows *rows, const uint32_t *row, uint32_t n,
+                               const struct row_style *style, struct arena *arena, struct buf *out,
+                               size_t *end);
+
+#endif

@@ -1,0 +1,321 @@
+/* The parallel scan. Workers take block numbers from one counter; the first error ends all of them.
+ * The caller waits only for the workers that have begun: a busy pool starts the rest after the scan
+ * is closed, and they go home without touching it. */
+#include "query/scan.h"
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "record/bitmap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct scan_run {
+    struct scan *scan; /* not to be touched once closed */
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    _Atomic uint32_t next;
+    _Atomic unsigned workers;
+    /* Under lock: */
+    unsigned refs, active;
+    bool closed;
+    enum err err; /* the first */
+    char text[512];
+};
+
+enum err query_engine_new(const struct query_engine_options *o, struct query_engine **ret)
+{
+    struct query_engine *e = NEW(struct query_engine);
+    e->options = *o;
+    e->threads = o->threads ? o->threads : thread_cpus();
+    e->threads = e->threads > SCAN_WORKERS_MAX ? SCAN_WORKERS_MAX : e->threads;
+    e->pool = e->threads > 1 ? pool_new("scan", e->threads - 1, 4096) : NULL;
+    *ret = e;
+    return OK;
+}
+
+void query_engine_free(struct query_engine *e)
+{
+    if (!e)
+        return;
+    if (e->pool)
+        pool_free(e->pool);
+    mem_free(e);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct block_ref *x = *(const struct block_ref *const *)a;
+    const struct block_ref *y = *(const struct block_ref *const *)b;
+    if (x->time_max != y->time_max)
+        return x->time_max < y->time_max ? 1 : -1;
+    return (x->order < y->order) - (x->order > y->order);
+}
+
+static const struct filter *with_parameters(const struct query_request *r,
+                                            const struct filter *filter, struct arena *arena)
+{
+    const struct {
+        const char *field;
+        struct str value;
+    } parameter[] = {{"service", r->service}, {"level", r->level}, {"host", r->host}};
+    for (size_t i = 0; i < 3; i++)
+        if (parameter[i].value.n)
+            filter = filter_and(
+                arena, filter_equal(arena, str_c(parameter[i].field), parameter[i].value), filter);
+    return filter;
+}
+
+static uint32_t stream_list(struct str list, struct arena *arena, struct str **ret)
+{
+    struct str *stream = ARENA_ARRAY(arena, struct str, list.n / 2 + 1);
+    struct str part;
+    uint32_t n = 0;
+    while (list.n && str_split(&list, ',', &part)) {
+        part = str_trim(part);
+        if (part.n)
+            stream[n++] = part;
+    }
+    *ret = stream;
+    return n;
+}
+
+enum err scan_open(struct query_engine *e, const struct query_request *r,
+                   const struct filter *filter, struct arena *arena, struct scan *ret)
+{
+    int64_t deadline = e->options.deadline_ns;
+    if (r->deadline_ns && (!deadline || r->deadline_ns < deadline))
+        deadline = r->deadline_ns;
+    *ret = (struct scan){
+        .engine = e,
+        .request = r,
+        .filter = with_parameters(r, filter, arena),
+        .from = r->from,
+        .to = r->to,
+        .deadline_mono = deadline ? clock_mono_ns() + deadline : INT64_MAX,
+    };
+    filter_time_bounds(ret->filter, &ret->from, &ret->to);
+    struct str *stream;
+    struct snapshot_want want = {.org = r->org, .from = ret->from, .to = ret->to};
+    want.n_streams = stream_list(r->stream, arena, &stream);
+    want.stream = stream;
+    TRY(snapshot_open(e->options.store, &want, &ret->snapshot));
+    size_t n;
+    const struct block_ref *block = snapshot_blocks(ret->snapshot, &n);
+    ret->block = (const struct block_ref **)ARENA_ARRAY(arena, struct block_ref *, n);
+    for (size_t i = 0; i < n; i++)
+        if (filter_may_match_stream(ret->filter, block[i].stream))
+            ret->block[ret->n_blocks++] = &block[i];
+    if (ret->n_blocks > 1)
+        qsort(ret->block, ret->n_blocks, sizeof(*ret->block), newest_first);
+    struct snapshot_stats stats;
+    snapshot_stats(ret->snapshot, &stats);
+    ret->blocks_total = stats.blocks_total;
+    ret->pruned = stats.blocks_total > ret->n_blocks ? stats.blocks_total - ret->n_blocks : 0;
+    ret->memory_each = e->options.query_memory / e->threads;
+    return OK;
+}
+
+void scan_close(struct scan *s)
+{
+    if (s->snapshot)
+        snapshot_close(s->snapshot);
+    s->snapshot = NULL;
+}
+
+unsigned scan_workers(const struct scan *s)
+{
+    return s->engine->threads;
+}
+
+static void fail(struct scan_run *run, enum err err)
+{
+    pthread_mutex_lock(&run->lock);
+    if (run->err == OK) {
+        run->err = err;
+        snprintf(run->text, sizeof(run->text), "%s", err_text());
+    }
+    pthread_mutex_unlock(&run->lock);
+    run->scan->stop = true;
+}
+
+static enum err check_time(struct scan *s)
+{
+    if (s->request->canceled && *s->request->canceled)
+        return err_set(ERR_CANCELED, "the client has left");
+    if (clock_mono_ns() > s->deadline_mono)
+        return err_set(ERR_TIMEOUT,
+                       "the query passed its deadline (query.deadline): narrow the time "
+                       "range or the filter");
+    return OK;
+}
+
+static enum err mask_time(struct scan *s, struct rows *rows, uint64_t *bits)
+{
+    if (rows->time_min >= s->from && rows->time_max < s->to)
+        return OK;
+    const int64_t *time;
+    TRY(rows_time(rows, &time));
+    for (uint32_t i = 0; i < rows->n; i++)
+        if (time[i] < s->from || (time[i] >= s->to && s->to != INT64_MAX))
+            bitmap_clear(bits, i);
+    return OK;
+}
+
+/* The matching rows of one block. *ret_n 0: none, or pruned. */
+static enum err select_rows(struct scan *s, struct rows *rows, struct arena *arena,
+                            const uint32_t **ret_row, uint32_t *ret_n)
+{
+    *ret_n = 0;
+    bool all = filter_is_all(s->filter);
+    if (!all && !filter_may_match(s->filter, rows)) {
+        s->pruned++;
+        return OK;
+    }
+    s->scanned++;
+    uint64_t *bits = bitmap_new(arena, rows->n);
+    if (all)
+        bitmap_fill(bits, rows->n);
+    else
+        TRY(filter_eval(s->filter, rows, arena, bits));
+    TRY(mask_time(s, rows, bits));
+    uint32_t n = bitmap_count(bits, rows->n);
+    if (n == 0)
+        return OK;
+    uint32_t *row = arena_alloc(arena, n * sizeof(*row));
+    bitmap_list(bits, rows->n, row);
+    *ret_row = row;
+    *ret_n = n;
+    return OK;
+}
+
+static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
+{
+    const struct block_ref *ref = s->block[number];
+    TRY(check_time(s));
+    if (s->skip && s->skip(s->ctx, ref)) {
+        s->pruned++;
+        return OK;
+    }
+    struct rows rows;
+    uint64_t bytes_read = 0;
+    struct scan_block b = {
+        .rows = &rows, .ref = ref, .number = number, .arena = arena, .worker = worker};
+    TRY(block_open(s->snapshot, ref, arena, &rows, &bytes_read));
+    enum err err = select_rows(s, &rows, arena, &b.row, &b.n);
+    if (err == OK && b.n) {
+        s->matched += b.n;
+        err = s->visit(s->ctx, &b);
+    }
+    s->bytes_read += bytes_read;
+    if (arena->used > s->memory_peak)
+        s->memory_peak = arena->used;
+    if (err == OK && arena->failed)
+        return err_set(ERR_NOMEM,
+                       "this query needs more memory than it may hold (%zu MiB, "
+                       "query.memory)",
+                       s->engine->options.query_memory >> 20);
+    return err;
+}
+
+static void work(struct scan_run *run)
+{
+    struct scan *s = run->scan;
+    unsigned worker = run->workers++;
+    struct reservation res;
+    struct arena arena;
+    reservation_init(&res, OWNER_QUERY, s->memory_each);
+    arena_init(&arena, 0, &res);
+    while (!s->stop) {
+        uint32_t number = run->next++;
+        if (number >= s->n_blocks)
+            break;
+        enum err err = scan_one(s, number, worker, &arena);
+        if (err != OK)
+            fail(run, err);
+        arena_reset(&arena);
+    }
+    arena_release(&arena);
+    reservation_release(&res);
+}
+
+static void unref(struct scan_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    bool last = --run->refs == 0;
+    pthread_mutex_unlock(&run->lock);
+    if (!last)
+        return;
+    pthread_cond_destroy(&run->idle);
+    pthread_mutex_destroy(&run->lock);
+    mem_free(run);
+}
+
+static void pool_work(void *arg)
+{
+    struct scan_run *run = arg;
+    pthread_mutex_lock(&run->lock);
+    bool begin = !run->closed;
+    run->active += begin;
+    pthread_mutex_unlock(&run->lock);
+    if (begin) {
+        work(run);
+        pthread_mutex_lock(&run->lock);
+        if (--run->active == 0)
+            pthread_cond_signal(&run->idle);
+        pthread_mutex_unlock(&run->lock);
+    }
+    unref(run);
+}
+
+static void close_run(struct scan_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    run->closed = true;
+    while (run->active)
+        pthread_cond_wait(&run->idle, &run->lock);
+    pthread_mutex_unlock(&run->lock);
+}
+
+enum err scan_run(struct scan *s)
+{
+    struct scan_run *run = NEW(struct scan_run);
+    run->scan = s;
+    run->refs = 1;
+    pthread_mutex_init(&run->lock, NULL);
+    pthread_cond_init(&run->idle, NULL);
+    unsigned helpers = s->engine->threads - 1;
+    if (s->n_blocks < helpers + 1)
+        helpers = s->n_blocks ? s->n_blocks - 1 : 0;
+    for (unsigned i = 0; i < helpers; i++) {
+        pthread_mutex_lock(&run->lock);
+        run->refs++;
+        pthread_mutex_unlock(&run->lock);
+        if (pool_submit(s->engine->pool, pool_work, run) != OK)
+            unref(run);
+    }
+    work(run);
+    close_run(run);
+    enum err err = run->err == OK ? OK : err_set(run->err, "%s", run->text);
+    unref(run);
+    return err;
+}
+
+enum err scan_reopen(struct scan *s, uint32_t number, struct arena *arena, struct rows *ret)
+{
+    return block_open(s->snapshot, s->block[number], arena, ret, NULL);
+}
+
+void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *ret)
+{
+    *ret = (struct query_meta){
+        .took_ns = clock_mono_ns() - started_mono,
+        .blocks_total = s->blocks_total,
+        .blocks_pruned = s->pruned,
+        .blocks_scanned = s->scanned,
+        .bytes_read = s->bytes_read,
+        .rows_matched = s->matched,
+        .memory_peak = s->memory_peak,
+        .complete = true,
+    };
+}

@@ -1,0 +1,64 @@
+/* The scan: a filter over the blocks of a snapshot, spread over the engine's pool. The calling
+ * thread works too, so a query always moves on. Each worker has its own arena, reset after every
+ * block. */
+#ifndef WEIR_QUERY_SCAN_H
+#define WEIR_QUERY_SCAN_H
+
+#include "core/thread.h"
+#include "filter/filter.h"
+#include "query/query.h"
+
+struct query_engine {
+    struct query_engine_options options;
+    struct pool *pool;
+    unsigned threads;
+};
+
+#define SCAN_WORKERS_MAX 64
+
+/* One selected block, handed to the visitor: `row` are the matching rows, ascending. */
+struct scan_block {
+    struct rows *rows;
+    const struct block_ref *ref;
+    uint32_t number; /* in the scan's order */
+    const uint32_t *row;
+    uint32_t n;
+    struct arena *arena;
+    unsigned worker; /* 0 .. scan_workers()-1 */
+};
+struct scan {
+    struct query_engine *engine;
+    const struct query_request *request;
+    const struct filter *filter;
+    struct snapshot *snapshot;
+    const struct block_ref **block; /* newest first */
+    uint32_t n_blocks;
+    int64_t from, to;
+    int64_t deadline_mono;
+    size_t memory_each; /* bytes a worker's arena may hold */
+    /* Both from any worker. `skip` (may be NULL): true when the block need not be read; a block for
+     * which `stop` becomes true ends the scan. */
+    bool (*skip)(void *ctx, const struct block_ref *ref);
+    enum err (*visit)(void *ctx, const struct scan_block *b);
+    void *ctx;
+    /* Results. */
+    _Atomic bool stop; /* a visitor may set it: enough */
+    _Atomic uint64_t pruned, scanned, bytes_read, matched;
+    _Atomic uint64_t memory_peak;
+    uint64_t blocks_total;
+};
+
+/* Pins a snapshot and lists its blocks; `arena` holds the list. The request's stream, time and API
+ * filters are taken in: the filter given is ANDed with them. */
+NODISCARD enum err scan_open(struct query_engine *e, const struct query_request *r,
+                             const struct filter *filter, struct arena *arena, struct scan *ret);
+NODISCARD enum err scan_run(struct scan *s);
+void scan_close(struct scan *s);
+unsigned scan_workers(const struct scan *s);
+/* Visits given blocks again in the calling thread, outside the pool: reads the rows of block
+ * `number`. */
+NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, struct arena *arena,
+                               struct rows *ret);
+void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *ret);
+
+#endif

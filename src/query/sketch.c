@@ -1,0 +1,291 @@
+/* Quantiles by a merging t-digest, distinct counts by HyperLogLog; see sketch.h for the sources. */
+#include "query/sketch.h"
+
+#include "core/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { CENTROIDS = 400, FRESH = 4096 };
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void grow(struct quantile *q, uint32_t need)
+{
+    if (need <= q->cap)
+        return;
+    uint32_t cap = q->cap ? q->cap * 2 : 64;
+    cap = cap < need ? need : cap;
+    q->value = mem_realloc(q->value, cap * sizeof(double));
+    if (q->weight)
+        q->weight = mem_realloc(q->weight, cap * sizeof(double));
+    q->cap = cap;
+}
+
+struct centroid {
+    double mean, weight;
+};
+
+/* k1: clusters near the ends hold few values. */
+static double scale_limit(double q0)
+{
+    double k = CENTROIDS / (2 * M_PI) * asin(2 * q0 - 1) + 1;
+    double limit = CENTROIDS / 4.0;
+    return k >= limit ? 1 : (sin(k * 2 * M_PI / CENTROIDS) + 1) / 2;
+}
+
+/* From values to centroids of one value each. */
+static void weigh(struct quantile *q)
+{
+    if (q->weight)
+        return;
+    grow(q, 1);
+    q->weight = mem_alloc(q->cap * sizeof(double));
+    for (uint32_t i = 0; i < q->n; i++)
+        q->weight[i] = 1;
+}
+
+static void compress(struct quantile *q)
+{
+    weigh(q);
+    if (q->n == q->sorted)
+        return;
+    struct centroid *c = mem_alloc(q->n * sizeof(*c));
+    for (uint32_t i = 0; i < q->n; i++)
+        c[i] = (struct centroid){q->value[i], q->weight[i]};
+    qsort(c, q->n, sizeof(*c), by_value);
+    uint32_t out = 0;
+    double before = 0, limit = q->total * scale_limit(0);
+    struct centroid now = c[0];
+    for (uint32_t i = 1; i < q->n; i++) {
+        if (before + now.weight + c[i].weight <= limit) {
+            now.weight += c[i].weight;
+            now.mean += (c[i].mean - now.mean) * c[i].weight / now.weight;
+            continue;
+        }
+        before += now.weight;
+        limit = q->total * scale_limit(before / q->total);
+        q->value[out] = now.mean;
+        q->weight[out++] = now.weight;
+        now = c[i];
+    }
+    q->value[out] = now.mean;
+    q->weight[out++] = now.weight;
+    q->n = q->sorted = out;
+    mem_free(c);
+}
+
+static void add_weighted(struct quantile *q, double v, double weight)
+{
+    if (isnan(v))
+        return;
+    if (q->weight ? q->n - q->sorted >= FRESH : q->n >= QUANTILE_EXACT)
+        compress(q);
+    grow(q, q->n + 1);
+    q->value[q->n] = v;
+    if (q->weight)
+        q->weight[q->n] = weight;
+    q->min = q->total == 0 || v < q->min ? v : q->min;
+    q->max = q->total == 0 || v > q->max ? v : q->max;
+    q->n++;
+    q->total += weight;
+}
+
+void quantile_add(struct quantile *q, double v)
+{
+    add_weighted(q, v, 1);
+}
+
+void quantile_merge(struct quantile *into, const struct quantile *from)
+{
+    if (from->n == 0)
+        return;
+    if (from->weight)
+        weigh(into);
+    double min = from->min, max = from->max;
+    for (uint32_t i = 0; i < from->n; i++)
+        add_weighted(into, from->value[i], from->weight ? from->weight[i] : 1);
+    into->min = min < into->min ? min : into->min;
+    into->max = max > into->max ? max : into->max;
+}
+
+static double exact_get(struct quantile *q, double phi)
+{
+    qsort(q->value, q->n, sizeof(double), by_value);
+    double rank = ceil(phi * q->n);
+    uint32_t i = rank < 1 ? 0 : (uint32_t)rank - 1;
+    return q->value[i < q->n ? i : q->n - 1];
+}
+
+double quantile_get(struct quantile *q, double phi)
+{
+    if (q->n == 0)
+        return NAN;
+    if (!q->weight)
+        return exact_get(q, phi);
+    compress(q);
+    double target = phi * q->total, before = 0;
+    for (uint32_t i = 0; i < q->n; i++) {
+        double half = q->weight[i] / 2;
+        if (target > before + half) {
+            before += q->weight[i];
+            continue;
+        }
+        /* Between the middle of the centroid before and the middle of this one. */
+        double left = i ? q->value[i - 1] : q->min;
+        double left_at = i ? before - q->weight[i - 1] / 2 : 0;
+        double span = before + half - left_at;
+        return span > 0 ? left + (q->value[i] - left) * (target - left_at) / span : q->value[i];
+    }
+    double last = q->weight[q->n - 1] / 2;
+    double over = target - (q->total - last);
+    return q->value[q->n - 1] + (q->max - q->value[q->n - 1]) * (last > 0 ? over / last : 1);
+}
+
+void quantile_release(struct quantile *q)
+{
+    mem_free(q->value);
+    mem_free(q->weight);
+    *q = (struct quantile){0};
+}
+
+size_t quantile_bytes(const struct quantile *q)
+{
+    return q->cap * sizeof(double) * (q->weight ? 2 : 1);
+}
+
+/* ---- distinct ---- */
+
+enum { HLL_BITS = 16, HLL_REGS = 1 << HLL_BITS, HLL_Q = 64 - HLL_BITS };
+
+static void hll_add(uint8_t *reg, uint64_t hash)
+{
+    uint64_t rest = hash << HLL_BITS;
+    uint8_t rho = (uint8_t)(rest ? __builtin_clzll(rest) + 1 : HLL_Q + 1);
+    uint8_t *r = &reg[hash >> HLL_Q];
+    if (rho > *r)
+        *r = rho;
+}
+
+static void to_registers(struct distinct *d)
+{
+    uint8_t *reg = mem_zalloc(HLL_REGS);
+    for (uint32_t i = 0; i < d->cap; i++)
+        if (d->hash[i])
+            hll_add(reg, d->hash[i]);
+    mem_free(d->hash);
+    d->hash = NULL;
+    d->reg = reg;
+    d->cap = 0;
+}
+
+static bool set_put(uint64_t *table, uint32_t cap, uint64_t hash)
+{
+    uint32_t i = (uint32_t)hash & (cap - 1);
+    while (table[i]) {
+        if (table[i] == hash)
+            return false;
+        i = (i + 1) & (cap - 1);
+    }
+    table[i] = hash;
+    return true;
+}
+
+static void set_grow(struct distinct *d)
+{
+    uint32_t cap = d->cap ? d->cap * 2 : 16;
+    uint64_t *table = mem_zalloc(cap * sizeof(*table));
+    for (uint32_t i = 0; i < d->cap; i++)
+        if (d->hash[i])
+            set_put(table, cap, d->hash[i]);
+    mem_free(d->hash);
+    d->hash = table;
+    d->cap = cap;
+}
+
+void distinct_add(struct distinct *d, uint64_t hash)
+{
+    if (d->reg) {
+        hll_add(d->reg, hash);
+        return;
+    }
+    hash = hash ? hash : 1;
+    if ((d->n + 1) * 2 > d->cap)
+        set_grow(d);
+    d->n += set_put(d->hash, d->cap, hash);
+    if (d->n > DISTINCT_EXACT)
+        to_registers(d);
+}
+
+void distinct_merge(struct distinct *into, const struct distinct *from)
+{
+    for (uint32_t i = 0; !from->reg && i < from->cap; i++)
+        if (from->hash[i])
+            distinct_add(into, from->hash[i]);
+    if (!from->reg)
+        return;
+    if (!into->reg)
+        to_registers(into);
+    for (uint32_t i = 0; i < HLL_REGS; i++)
+        if (from->reg[i] > into->reg[i])
+            into->reg[i] = from->reg[i];
+}
+
+static double sigma(double x)
+{
+    if (x == 1)
+        return INFINITY;
+    double y = 1, z = x, before;
+    do {
+        x *= x;
+        before = z;
+        z += x * y;
+        y += y;
+    } while (z != before);
+    return z;
+}
+
+static double tau(double x)
+{
+    if (x == 0 || x == 1)
+        return 0;
+    double y = 1, z = 1 - x, before;
+    do {
+        x = sqrt(x);
+        before = z;
+        y /= 2;
+        z -= (1 - x) * (1 - x) * y;
+    } while (z != before);
+    return z / 3;
+}
+
+uint64_t distinct_count(const struct distinct *d)
+{
+    if (!d->reg)
+        return d->n;
+    uint32_t count[HLL_Q + 2] = {0};
+    for (uint32_t i = 0; i < HLL_REGS; i++)
+        count[d->reg[i]]++;
+    double m = HLL_REGS;
+    double z = m * tau(1 - count[HLL_Q + 1] / m);
+    for (int k = HLL_Q; k >= 1; k--)
+        z = (z + count[k]) / 2;
+    z += m * sigma(count[0] / m);
+    return (uint64_t)llround(m * m / (2 * M_LN2) / z);
+}
+
+void distinct_release(struct distinct *d)
+{
+    mem_free(d->hash);
+    mem_free(d->reg);
+    *d = (struct distinct){0};
+}
+
+size_t distinct_bytes(const struct distinct *d)
+{
+    return d->reg ? HLL_REGS : d->cap * sizeof(uint64_t);
+}

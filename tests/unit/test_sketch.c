@@ -1,0 +1,127 @@
+/* Quantiles and distinct counts: exact while small, within their bounds beyond, mergeable. */
+#include "query/sketch.h"
+
+#include "core/clock.h"
+#include "core/hash.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+/* cmocka needs the headers above. */
+#include <cmocka.h>
+#include <math.h>
+
+static uint64_t next_state = 42;
+
+static double uniform(void)
+{
+    next_state += 0x9e3779b97f4a7c15ULL;
+    return (double)(hash_mix(next_state) >> 11) / (double)(1ULL << 53);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The rank of v among sorted values, as a share: the nearest end of its run of equals. */
+static double rank_error(const double *v, size_t n, double got, double phi)
+{
+    size_t below = 0, upto = 0;
+    for (size_t i = 0; i < n; i++) {
+        below += v[i] < got;
+        upto += v[i] <= got;
+    }
+    double low = (double)below / (double)n, high = (double)upto / (double)n;
+    return phi < low ? low - phi : phi > high ? phi - high : 0;
+}
+
+static void check_quantiles(double (*draw)(void), size_t n, unsigned parts)
+{
+    double *v = malloc(n * sizeof(*v));
+    struct quantile part[8] = {0}, all = {0};
+    for (size_t i = 0; i < n; i++) {
+        v[i] = draw();
+        quantile_add(&part[i % parts], v[i]);
+    }
+    for (unsigned p = 0; p < parts; p++) {
+        quantile_merge(&all, &part[p]);
+        quantile_release(&part[p]);
+    }
+    qsort(v, n, sizeof(*v), by_value);
+    static const double phis[] = {0, 0.001, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1};
+    for (size_t i = 0; i < sizeof(phis) / sizeof(*phis); i++)
+        assert_true(rank_error(v, n, quantile_get(&all, phis[i]), phis[i]) < 0.005);
+    quantile_release(&all);
+    free(v);
+}
+
+static double exponential(void)
+{
+    return -50 * log(1 - uniform());
+}
+
+static double few(void)
+{
+    return floor(uniform() * 5);
+}
+
+static void test_quantiles(void **state)
+{
+    (void)state;
+    double (*const draws[])(void) = {uniform, exponential, few};
+    for (int i = 0; i < 3; i++) {
+        check_quantiles(draws[i], 10, 1);
+        check_quantiles(draws[i], 3000, 3);
+        check_quantiles(draws[i], 200000, 1);
+        check_quantiles(draws[i], 200000, 8);
+    }
+}
+
+static void test_quantile_exact(void **state)
+{
+    (void)state;
+    struct quantile q = {0};
+    assert_true(isnan(quantile_get(&q, 0.5)));
+    for (int i = 100; i >= 1; i--)
+        quantile_add(&q, i);
+    assert_true(quantile_get(&q, 0.99) == 99);
+    assert_true(quantile_get(&q, 0.5) == 50);
+    assert_true(quantile_get(&q, 0) == 1);
+    assert_true(quantile_get(&q, 1) == 100);
+    quantile_release(&q);
+}
+
+static void check_distinct(uint64_t n, unsigned parts)
+{
+    struct distinct part[4] = {0}, all = {0};
+    for (uint64_t i = 0; n && i < n * 2; i++)
+        distinct_add(&part[i % parts], hash_mix(i % n + 12345));
+    for (unsigned p = 0; p < parts; p++) {
+        distinct_merge(&all, &part[p]);
+        distinct_release(&part[p]);
+    }
+    double got = (double)distinct_count(&all);
+    assert_true(fabs(got - (double)n) <= (n <= DISTINCT_EXACT ? 0 : 0.02 * (double)n));
+    distinct_release(&all);
+}
+
+static void test_distinct(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {0, 1, 100, 8192, 8193, 20000, 99996, 170000, 300000, 1000000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+        for (unsigned parts = 1; parts <= 4; parts++)
+            check_distinct(sizes[i], sizes[i] ? parts : 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_quantile_exact),
+        cmocka_unit_test(test_distinct),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
