@@ -1,0 +1,127 @@
+"""Starts real servers on free loopback ports, stops them by their process, shows their log on failure."""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WEIR = os.environ.get("WEIR", str(ROOT / "build" / "release" / "weir"))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    def __init__(self, data, args=(), env=None):
+        self.data = pathlib.Path(data)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.args = list(args)
+        self.env = dict(os.environ, **(env or {}))
+        self.process = None
+        self.log = self.data.parent / (self.data.name + ".log")
+
+    def start(self, ready=True):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [WEIR, "server", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", *self.args],
+                stdout=log, stderr=log, env=self.env)
+        if ready:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds=60):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"server ended with {self.process.returncode}: {self.log.read_text()[-4000:]}")
+            try:
+                if requests.get(self.url + "/readyz", timeout=5).status_code == 200:
+                    return
+            except requests.ConnectionError:
+                pass
+            time.sleep(0.02)
+        raise RuntimeError("server not ready: " + self.log.read_text()[-4000:])
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                return self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+        return self.process.returncode if self.process else None
+
+    # -- requests --
+
+    def ingest(self, body, content_type="application/x-ndjson", stream=None, expect=202, **headers):
+        params = {"stream": stream} if stream else {}
+        r = requests.post(self.url + "/api/v1/logs/ingest", params=params, data=body,
+                          headers={"Content-Type": content_type, **headers}, timeout=120)
+        assert r.status_code == expect, (r.status_code, r.text[:2000])
+        return r.json()
+
+    def query(self, q="", expect=200, **params):
+        r = requests.post(self.url + "/api/v1/logs/query", params={"q": q, **params}, timeout=120)
+        assert r.status_code == expect, (r.status_code, r.text[:2000])
+        if expect != 200:
+            return r.json()
+        import json
+        return [json.loads(line) for line in r.content.split(b"\n") if line]
+
+    def search(self, q="", expect=200, **params):
+        r = requests.get(self.url + "/api/v1/logs/search", params={"q": q, **params}, timeout=120)
+        assert r.status_code == expect, (r.status_code, r.text[:2000])
+        return r.json()
+
+    def flush(self):
+        assert requests.post(self.url + "/api/v1/admin/flush", timeout=120).status_code == 200
+
+    def compact(self):
+        assert requests.post(self.url + "/api/v1/admin/compact", timeout=300).status_code == 200
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    servers = []
+
+    def make(name="data", args=(), env=None, start=True):
+        s = Server(tmp_path / name, args, env)
+        servers.append(s)
+        return s.start() if start else s
+
+    yield make
+    for s in servers:
+        code = s.stop()
+        text = s.log.read_text(errors="replace") if s.log.exists() else ""
+        assert "check failed" not in text and "Sanitizer" not in text, text[-4000:]
+        assert code in (0, -9, None), (code, text[-4000:])
+
+
+@pytest.fixture
+def server(make_server):
+    return make_server()
+
+
+@pytest.fixture(scope="session")
+def weir():
+    def run(*args, input=None, check=True, env=None):
+        r = subprocess.run([WEIR, *args], input=input, capture_output=True, timeout=120,
+                           env=dict(os.environ, **(env or {})))
+        if check:
+            assert r.returncode == 0, (args, r.returncode, r.stderr.decode()[-2000:])
+        return r
+    return run

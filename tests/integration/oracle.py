@@ -1,0 +1,187 @@
+"""A naive reading of the language over plain records, to hold the server against.
+
+Records are Python objects made by json.loads with floats kept as Decimal, so that numbers compare exactly.
+A filter is a tree of tuples that can be written as text for the server and judged here:
+  ("term", field|None, text) ("phrase", ...) ("prefix", ...) ("wild", field, pattern) ("regex", field, pattern)
+  ("equal", field, text) ("range", field, op, value) ("exists", field) ("and", a, b) ("or", a, b) ("not", a)
+"""
+import re
+from decimal import Decimal
+
+WORD = re.compile(r"\w", re.UNICODE)
+
+
+def leaves(value, path=()):
+    """(dotted name, leaf) of every leaf; arrays are leaves."""
+    if isinstance(value, dict) and (value or not path):
+        for k, v in value.items():
+            yield from leaves(v, path + (k,))
+    else:
+        yield ".".join(path), value
+
+
+def field_leaves(record, field):
+    return [v for name, v in leaves(record) if field is None or name == field]
+
+
+def is_number(v):
+    return isinstance(v, (int, Decimal)) and not isinstance(v, bool)
+
+
+def text_of(v):
+    import json
+    if isinstance(v, bool):
+        return "true" if v else "false"
+    if isinstance(v, str):
+        return v
+    if is_number(v):
+        return str(v)
+    if isinstance(v, list):
+        return json.dumps(v, default=float)
+    return None
+
+
+def as_number(text):
+    if re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", text):
+        return Decimal(text)
+    return None
+
+
+def is_word(c):
+    return bool(WORD.match(c))
+
+
+def occurs(hay, needle, left=True, right=True):
+    hay, needle = hay.lower(), needle.lower()
+    if not needle:
+        return True
+    at = hay.find(needle)
+    while at >= 0:
+        end = at + len(needle)
+        ok_left = not (left and is_word(needle[0])) or at == 0 or not is_word(hay[at - 1])
+        ok_right = not (right and is_word(needle[-1])) or end == len(hay) or not is_word(hay[end])
+        if ok_left and ok_right:
+            return True
+        at = hay.find(needle, at + 1)
+    return False
+
+
+def wild_regex(pattern):
+    out, n = "", len(pattern)
+    for i, c in enumerate(pattern):
+        out += ".*" if c == "*" else "." if c == "?" else re.escape(c)
+    left = "" if pattern[0] in "*?" or not is_word(pattern[0]) else r"(?<!\w)"
+    right = "" if pattern[-1] in "*?" or not is_word(pattern[-1]) else r"(?!\w)"
+    return re.compile(left + out + right, re.I | re.S)
+
+
+def match_term(v, text):
+    if v is None or isinstance(v, dict):
+        return False
+    number = as_number(text)
+    if isinstance(v, bool):
+        return text_of(v) == text.lower()
+    if is_number(v):
+        return number is not None and v == number
+    if isinstance(v, list):
+        return occurs(text_of(v), text) or any(is_number(e) and number is not None and e == number for e in v)
+    return occurs(v, text)
+
+
+def match_wild(v, pattern):
+    if v is None or isinstance(v, dict):
+        return False
+    if isinstance(v, bool) or is_number(v):
+        return wild_regex(pattern).fullmatch(text_of(v)) is not None
+    return wild_regex(pattern).search(text_of(v)) is not None
+
+
+def match_range(v, op, bound):
+    if v is None or isinstance(v, (dict, bool, list)):
+        return False
+    number = as_number(bound)
+    if is_number(v):
+        if number is None:
+            return False
+        a, b = v, number
+    else:
+        own = as_number(v)
+        if number is not None and own is not None:
+            a, b = own, number
+        elif number is not None:
+            return False
+        else:
+            a, b = v, bound
+    return {">": a > b, ">=": a >= b, "<": a < b, "<=": a <= b}[op]
+
+
+def match(tree, record):
+    kind = tree[0]
+    if kind == "all":
+        return True
+    if kind == "and":
+        return match(tree[1], record) and match(tree[2], record)
+    if kind == "or":
+        return match(tree[1], record) or match(tree[2], record)
+    if kind == "not":
+        return not match(tree[1], record)
+    values = field_leaves(record, tree[1])
+    if kind in ("term", "phrase"):
+        return any(match_term(v, tree[2]) for v in values)
+    if kind == "prefix":
+        return any(match_wild(v, tree[2] + "*") for v in values)
+    if kind == "wild":
+        return any(match_wild(v, tree[2]) for v in values)
+    if kind == "regex":
+        return any(text_of(v) is not None and not isinstance(v, bool) and re.search(tree[2], text_of(v)) for v in values)
+    if kind == "equal":
+        number = as_number(tree[2])
+        return any((is_number(v) and number is not None and v == number) or
+                   (isinstance(v, (str, bool)) and text_of(v) == tree[2]) for v in values)
+    if kind == "range":
+        return any(match_range(v, tree[2], tree[3]) for v in values)
+    if kind == "exists":
+        return any(v is not None for v in values)
+    raise ValueError(kind)
+
+
+SPECIAL = set('+-&|!(){}[]^"~*?:\\/<>= ')
+
+
+def escape(text):
+    return "".join("\\" + c if c in SPECIAL else c for c in text)
+
+
+def quote(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def write(tree):
+    """The tree in the server's syntax."""
+    kind = tree[0]
+    if kind == "all":
+        return "*"
+    if kind == "and":
+        return f"({write(tree[1])} AND {write(tree[2])})"
+    if kind == "or":
+        return f"({write(tree[1])} OR {write(tree[2])})"
+    if kind == "not":
+        return f"(NOT {write(tree[1])})"
+    field = "" if tree[1] is None else escape(tree[1]) + ":"
+    if kind == "term":
+        return field + escape(tree[2])
+    if kind == "phrase":
+        return field + quote(tree[2])
+    if kind == "prefix":
+        return field + escape(tree[2]) + "*"
+    if kind == "wild":
+        return field + "".join(c if c in "*?" else escape(c) for c in tree[2])
+    if kind == "regex":
+        return field + "/" + tree[2].replace("/", "\\/") + "/"
+    if kind == "equal":
+        return field + "=" + quote(tree[2])
+    if kind == "range":
+        return field + tree[2] + (tree[3] if as_number(tree[3]) is not None else quote(tree[3]))
+    if kind == "exists":
+        return field + "*"
+    raise ValueError(kind)
