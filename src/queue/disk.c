@@ -1,0 +1,937 @@
+/* The disk queue: a folder of write-ahead log files (wal.c has the bytes), one writer thread, group
+ * commit.
+ *
+ *   DIR/<position of its first entry, 16 hex digits>.wal   the files, in order; the last is being
+ * written DIR/new.tmp        a file that is being made DIR/lock           held by flock(2) while
+ * the queue is open DIR/quarantine/    copies of damaged regions, <file>-<offset>.bin, and files
+ * without a legible header
+ *
+ * GROUP COMMIT. queue_append hashes the payloads on its caller's thread and puts the body in line.
+ * The writer takes all that waits, up to GROUP_BYTES, writes it with one call and syncs once; then
+ * every body is delivered, then the consumer hears `committed`, then every `done` is called. What
+ * arrives meanwhile is the next group. Positions are given out by the writer, when it writes: a
+ * body that fails leaves no gap.
+ *
+ * A NEW FILE is made as new.tmp with nothing but its header, synced, renamed to its name, and the
+ * folder is synced. Its header says where the file before it ends, so from then on nothing may be
+ * written to that one: `sealed` is set before the first step and stays until a new file stands,
+ * however often making it fails. A file is begun: at the first write after a start (which cuts a
+ * torn tail), when the last is full, and after a failed write that could not be taken back in
+ * place.
+ *
+ * FAILED WRITES. A body that is answered with an error must not turn up at the next replay, though
+ * its bytes may well be in the file, or in the page cache on their way there. So a failed group is
+ * taken back, durably, before anyone is told:
+ *   - A write failed (a full disk, mostly): the file is cut back to its last good end and synced.
+ * That needs no space, gives back what was taken, and the file goes on.
+ *   - A sync failed, or the cut did: the kernel may have dropped what it could not write and call
+ * it clean, so this file is not trusted any more (`poisoned`). A new file is begun, whose header
+ * says that this one ends at its last good end. The same positions are given out again there.
+ *   - That fails too: nothing can be said about the group, so nothing is. The writer tries again,
+ * with pauses, until it works or the queue is closed. Only then the bodies are answered with
+ * ERR_TIMEOUT, the one error that leaves open whether they are there.
+ *
+ * AT START the last file is synced before it is read: what the replay delivers must not be lost by
+ * a power cut after somebody was told, on the strength of it, that it is there. Then wal_read goes
+ * through all files that reach to `from`. Damage is copied to quarantine/, counted and logged; the
+ * originals stay until they are trimmed. An unfinished write at the end is cut by beginning a new
+ * file at the first write. A file whose header is damaged twice is read with the salt that its
+ * successor remembers; without one it is moved to quarantine/ as a whole.
+ *
+ * LOCKS. `lock` guards the line, the list of files and the numbers; it is never held across a disk
+ * call or a callback. The open file belongs to the writer alone. `trim_lock` keeps trims from each
+ * other; it comes before `lock`. */
+#include "queue/queue.h"
+
+#include "core/clock.h"
+#include "core/io.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/thread.h"
+#include "queue/wal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/uio.h>
+
+enum {
+    GROUP_BYTES = 8 << 20,
+    ALLOCATE_STEP = 16 << 20,
+    COPY_CHUNK = 256 << 10,
+    FILE_BYTES_MIN = 64 << 10,
+    NAME_DIGITS = 16,
+    REASON_MAX = 400,
+    CLOSE_TRIES = 5,
+};
+#define FILE_SUFFIX ".wal"
+
+/* A body in line. The arrays are in the same piece of memory. */
+struct pending {
+    struct pending *next;
+    void *ctx;
+    void (*done)(void *ctx, enum err err, const char *reason, uint64_t first_position);
+    uint64_t first_position;
+    size_t bytes; /* payloads and what is around them in the file */
+    uint32_t n;
+    struct blob **frame;
+    uint64_t *hash;
+};
+
+struct group {
+    struct pending *head, *last;
+    size_t bytes;
+    uint64_t bodies, frames, payload_bytes;
+};
+
+struct wal_file {
+    struct wal_header header;
+    uint64_t bytes; /* on disk */
+    uint64_t end;   /* behind its last entry; known when it was replayed or written by us */
+};
+
+struct queue {
+    struct queue_options options;
+    char *dir;
+    int lock_fd;
+    pthread_t thread;
+    struct queue_consumer consumer;
+
+    pthread_mutex_t trim_lock, lock;
+    pthread_cond_t wake;     /* something waits, or closing */
+    pthread_cond_t answered; /* `finished` grew */
+    struct group line;
+    uint64_t accepted, finished; /* bodies */
+    bool started, closing;
+    struct wal_file *files; /* oldest first; the last is the one being written */
+    size_t n_files, files_cap;
+    struct queue_stats stats;
+
+    /* The writer's own. */
+    int fd;             /* of the last file; -1: none is open */
+    uint64_t salt;      /* its salt */
+    uint64_t end;       /* the last good end in it */
+    uint64_t allocated; /* its blocks reach up to here */
+    uint64_t next;      /* the position to give out */
+    bool sealed;        /* nothing may be written to the last file */
+    bool dirty;         /* bytes behind `end` may be there that must be taken back */
+    bool gave_up;       /* they could not be; closing */
+    struct iovec *iov;
+    size_t iov_cap;
+    char *heads;
+    size_t heads_cap;
+};
+
+static char *file_path(const struct queue *q, uint64_t first_position)
+{
+    return mem_printf("%s/%016" PRIx64 FILE_SUFFIX, q->dir, first_position);
+}
+
+static enum err sync_file(const struct queue *q, int fd)
+{
+    return q->options.sync ? io_sync(fd) : OK;
+}
+
+static void count_quarantined(struct queue *q, uint64_t entries)
+{
+    pthread_mutex_lock(&q->lock);
+    q->stats.quarantined_entries += entries;
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- files: opening, beginning, trimming ---- */
+
+static bool parse_name(const char *name, uint64_t *ret)
+{
+    struct str s = str_c(name);
+    if (s.n != NAME_DIGITS + strlen(FILE_SUFFIX) || !str_ends(s, STR(FILE_SUFFIX)))
+        return false;
+    uint64_t v = 0;
+    for (int i = 0; i < NAME_DIGITS; i++) {
+        char c = s.p[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+            return false;
+        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    *ret = v;
+    return v > 0;
+}
+
+static enum err add_file(void *ctx, const char *name)
+{
+    struct queue *q = ctx;
+    uint64_t first;
+    if (!parse_name(name, &first))
+        return OK;
+    ARRAY_GROW(q->files, q->files_cap, q->n_files + 1);
+    q->files[q->n_files++] = (struct wal_file){.header.first_position = first};
+    return OK;
+}
+
+static enum err read_file_header(const struct queue *q, struct wal_file *f)
+{
+    uint64_t named = f->header.first_position;
+    char *path = file_path(q, named);
+    int fd = -1;
+    enum err err = OK;
+    TRY_OUT(io_open(path, IO_READ, &fd));
+    TRY_OUT(io_size(fd, &f->bytes));
+    err = wal_header_read(fd, path, &f->header);
+    if (err == ERR_CORRUPT) {
+        log_error("queue file's header is damaged", "file=%s reason=\"%s\"", path, err_text());
+        f->header.salt = 0;
+        err = OK;
+    } else if (err == OK && f->header.first_position != named) {
+        err = err_set(ERR_CORRUPT, "%s: begins at position %" PRIu64 ", its name says %" PRIu64,
+                      path, f->header.first_position, named);
+    }
+out:
+    io_close(fd);
+    mem_free(path);
+    return err;
+}
+
+/* Out of the way, with all its bytes: a new file may come to have this one's name. */
+static enum err put_away(struct queue *q, size_t index)
+{
+    uint64_t first = q->files[index].header.first_position;
+    char *folder = mem_printf("%s/quarantine", q->dir), *path = file_path(q, first);
+    char *to = mem_printf("%s/%016" PRIx64 FILE_SUFFIX "-%016" PRIx64, folder, first, random_u64());
+    enum err err = OK;
+    TRY_OUT(io_mkdir(folder));
+    TRY_OUT(io_rename(path, to));
+    log_error("queue file put into quarantine", "file=%s bytes=%" PRIu64, to,
+              q->files[index].bytes);
+    count_quarantined(q, 1);
+    memmove(&q->files[index], &q->files[index + 1],
+            (q->n_files - index - 1) * sizeof(struct wal_file));
+    q->n_files--;
+out:
+    mem_free(to);
+    mem_free(path);
+    mem_free(folder);
+    return err;
+}
+
+/* Gives files with an illegible header the salt that their successor knows. */
+static enum err mend_headers(struct queue *q)
+{
+    for (size_t i = q->n_files; i-- > 0;) {
+        struct wal_header *h = &q->files[i].header;
+        if (h->salt == 0 && i + 1 < q->n_files)
+            h->salt = q->files[i + 1].header.prev_salt;
+        if (h->salt == 0)
+            TRY(put_away(q, i));
+    }
+    return OK;
+}
+
+static enum err lock_folder(struct queue *q)
+{
+    char *path = mem_printf("%s/lock", q->dir);
+    enum err err = io_open(path, IO_WRITE, &q->lock_fd);
+    if (err == OK && flock(q->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        err = err_set(ERR_UNAVAILABLE, "queue folder %s is in use by another process", q->dir);
+    mem_free(path);
+    return err;
+}
+
+static enum err open_folder(struct queue *q)
+{
+    TRY(io_mkdir(q->dir));
+    TRY(lock_folder(q));
+    TRY(io_list(q->dir, add_file, q));
+    for (size_t i = 0; i < q->n_files; i++)
+        TRY(read_file_header(q, &q->files[i]));
+    return mend_headers(q);
+}
+
+enum err queue_open_disk(const struct queue_options *options, struct queue **ret)
+{
+    struct queue *q = NEW(struct queue);
+    q->options = *options;
+    q->dir = mem_strdup(str_c(options->dir));
+    q->options.dir = q->dir;
+    q->lock_fd = q->fd = -1;
+    q->sealed = true;
+    /* So that a trim can give space back long before the bound. */
+    if (options->disk_max && q->options.file_bytes > options->disk_max / 4)
+        q->options.file_bytes = options->disk_max / 4;
+    if (q->options.file_bytes < FILE_BYTES_MIN)
+        q->options.file_bytes = FILE_BYTES_MIN;
+    pthread_mutex_init(&q->trim_lock, NULL);
+    pthread_mutex_init(&q->lock, NULL);
+    cond_init(&q->wake);
+    cond_init(&q->answered);
+    enum err err = open_folder(q);
+    if (err != OK) {
+        queue_close(q);
+        return err;
+    }
+    *ret = q;
+    return OK;
+}
+
+/* new.tmp with the header of the file to come, durable. */
+static enum err make_tmp(struct queue *q, const char *tmp, const struct wal_header *h, int *ret_fd)
+{
+    char head[WAL_START];
+    wal_header_encode(h, head);
+    int fd = -1;
+    enum err err = OK;
+    TRY(io_unlink(tmp));
+    TRY(io_open(tmp, IO_CREATE, &fd));
+    TRY_OUT(io_pwrite(fd, head, sizeof(head), 0));
+    TRY_OUT(sync_file(q, fd));
+    *ret_fd = fd;
+    return OK;
+out:
+    io_close(fd);
+    return err;
+}
+
+/* The new file stands: it becomes the last of the list. One that held no entries has the same name,
+ * and was replaced. */
+static void adopt_file(struct queue *q, const struct wal_header *h, int fd, bool replaces)
+{
+    bool cut = q->fd >= 0 && !replaces && io_truncate(q->fd, q->end) == OK;
+    io_close(q->fd);
+    pthread_mutex_lock(&q->lock);
+    if (replaces) {
+        q->n_files--;
+    } else if (q->n_files) {
+        struct wal_file *before = &q->files[q->n_files - 1];
+        before->end = q->end;
+        before->bytes = cut ? q->end : before->bytes;
+    }
+    ARRAY_GROW(q->files, q->files_cap, q->n_files + 1);
+    q->files[q->n_files++] = (struct wal_file){*h, WAL_START, WAL_START};
+    pthread_mutex_unlock(&q->lock);
+    q->fd = fd;
+    q->salt = h->salt;
+    q->end = q->allocated = WAL_START;
+    q->sealed = q->dirty = false;
+}
+
+/* Ends the last file at `end`, whatever stands behind that, and begins a new one. */
+static enum err begin_file(struct queue *q)
+{
+    q->sealed = true;
+    pthread_mutex_lock(&q->lock);
+    struct wal_header last = {0};
+    if (q->n_files)
+        last = q->files[q->n_files - 1].header;
+    pthread_mutex_unlock(&q->lock);
+    bool replaces = last.first_position == q->next;
+    struct wal_header h = {.first_position = q->next, .salt = random_u64() | 1};
+    h.prev_salt = replaces ? last.prev_salt : last.salt;
+    h.prev_end = replaces ? last.prev_end : last.salt ? q->end : 0;
+    char *tmp = mem_printf("%s/new.tmp", q->dir), *path = file_path(q, q->next);
+    int fd = -1;
+    enum err err = OK;
+    TRY_OUT(make_tmp(q, tmp, &h, &fd));
+    TRY_OUT(io_rename(tmp, path));
+    if (q->options.sync)
+        TRY_OUT(io_sync_dir(q->dir));
+    adopt_file(q, &h, fd, replaces);
+    fd = -1;
+out:
+    io_close(fd);
+    mem_free(tmp);
+    mem_free(path);
+    return err;
+}
+
+/* Takes the oldest file off the list if all of it is below the mark. */
+static bool pop_trimmed(struct queue *q, struct wal_file *ret)
+{
+    pthread_mutex_lock(&q->lock);
+    bool found = q->n_files > 1 && q->files[1].header.first_position <= q->stats.trimmed_to;
+    if (found) {
+        *ret = q->files[0];
+        memmove(q->files, q->files + 1, (q->n_files - 1) * sizeof(*q->files));
+        q->n_files--;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return found;
+}
+
+static void push_front(struct queue *q, const struct wal_file *f)
+{
+    pthread_mutex_lock(&q->lock);
+    ARRAY_GROW(q->files, q->files_cap, q->n_files + 1);
+    memmove(q->files + 1, q->files, q->n_files * sizeof(*q->files));
+    q->files[0] = *f;
+    q->n_files++;
+    pthread_mutex_unlock(&q->lock);
+}
+
+enum err queue_trim(struct queue *q, uint64_t position)
+{
+    pthread_mutex_lock(&q->trim_lock);
+    pthread_mutex_lock(&q->lock);
+    if (position > q->stats.trimmed_to)
+        q->stats.trimmed_to = position;
+    pthread_mutex_unlock(&q->lock);
+    enum err err = OK;
+    struct wal_file f;
+    while (err == OK && pop_trimmed(q, &f)) {
+        char *path = file_path(q, f.header.first_position);
+        err = io_unlink(path);
+        mem_free(path);
+        if (err != OK)
+            push_front(q, &f);
+    }
+    pthread_mutex_unlock(&q->trim_lock);
+    return err;
+}
+
+/* ---- replay ---- */
+
+struct replay {
+    struct queue *q;
+    uint64_t from;
+    struct wal_file *files; /* as they were at the start: a trim may come in between */
+    size_t n_files;
+    size_t at; /* the file being read */
+    int fd;
+    uint64_t expect; /* the next position */
+    uint64_t bytes_done, bytes_total, bytes_since_commit;
+    void (*progress)(uint64_t done, uint64_t total);
+};
+
+static void replay_body(void *ctx, struct blob *const *frame, uint32_t n, uint64_t first_position)
+{
+    struct replay *r = ctx;
+    if (first_position + n <= r->from)
+        return;
+    pthread_mutex_lock(&r->q->lock);
+    r->q->stats.replayed_frames += n;
+    pthread_mutex_unlock(&r->q->lock);
+    r->q->consumer.deliver(r->q->consumer.ctx, frame, n, first_position, NULL);
+    for (uint32_t i = 0; i < n; i++)
+        r->bytes_since_commit += frame[i]->bytes.n;
+    if (r->bytes_since_commit >= GROUP_BYTES) {
+        r->bytes_since_commit = 0;
+        if (r->q->consumer.committed)
+            r->q->consumer.committed(r->q->consumer.ctx);
+    }
+}
+
+static enum err copy_region(int from_fd, uint64_t from, uint64_t to, const char *path)
+{
+    int fd = -1;
+    char *chunk = mem_alloc(COPY_CHUNK);
+    enum err err = OK;
+    TRY_OUT(io_open(path, IO_WRITE, &fd));
+    for (uint64_t at = from; at < to;) {
+        size_t n = to - at < COPY_CHUNK ? (size_t)(to - at) : COPY_CHUNK;
+        TRY_OUT(io_pread(from_fd, chunk, n, at));
+        TRY_OUT(io_pwrite(fd, chunk, n, at - from));
+        at += n;
+    }
+    TRY_OUT(io_sync(fd));
+out:
+    io_close(fd);
+    mem_free(chunk);
+    return err;
+}
+
+static void replay_damaged(void *ctx, uint64_t from, uint64_t to, uint64_t entries)
+{
+    struct replay *r = ctx;
+    uint64_t first = r->files[r->at].header.first_position;
+    char *folder = mem_printf("%s/quarantine", r->q->dir);
+    char *path = mem_printf("%s/%016" PRIx64 FILE_SUFFIX "-%" PRIx64 ".bin", folder, first, from);
+    count_quarantined(r->q, entries);
+    log_error("queue is damaged",
+              "file=%016" PRIx64 FILE_SUFFIX " from=%" PRIu64 " to=%" PRIu64 " entries=%" PRIu64
+              " copy=%s",
+              first, from, to, entries, path);
+    enum err err = OK;
+    TRY_OUT(io_mkdir(folder));
+    TRY_OUT(copy_region(r->fd, from, to, path));
+out:
+    if (err != OK)
+        log_error("cannot copy what is damaged", "copy=%s reason=\"%s\"", path, err_text());
+    mem_free(path);
+    mem_free(folder);
+}
+
+static void replay_progress(void *ctx, uint64_t offset)
+{
+    struct replay *r = ctx;
+    if (r->progress)
+        r->progress(r->bytes_done + offset, r->bytes_total);
+}
+
+/* What is between the last entry seen and `position` has no file any more. */
+static void note_gap(struct replay *r, uint64_t position)
+{
+    uint64_t from = r->expect > r->from ? r->expect : r->from;
+    if (position > from) {
+        count_quarantined(r->q, position - from);
+        log_error("queue entries are missing", "from=%" PRIu64 " to=%" PRIu64, from, position - 1);
+    }
+    if (position > r->expect)
+        r->expect = position;
+}
+
+static struct wal_span span_of(const struct replay *r)
+{
+    const struct wal_file *f = &r->files[r->at];
+    struct wal_span span = {
+        .fd = r->fd,
+        .salt = f->header.salt,
+        .end = f->bytes,
+        .last = r->at + 1 == r->n_files,
+        .position_min = r->expect,
+        .position_limit = UINT64_MAX,
+    };
+    if (span.last)
+        return span;
+    const struct wal_header *next = &f[1].header;
+    span.position_limit = next->first_position;
+    /* A successor that knows another predecessor cannot say where this one ends. */
+    if (next->prev_salt != f->header.salt)
+        span.last = true;
+    else if (next->prev_end < span.end)
+        span.end = next->prev_end;
+    return span;
+}
+
+static enum err replay_file(struct replay *r, struct wal_result *ret)
+{
+    struct wal_file *f = &r->files[r->at];
+    char *path = file_path(r->q, f->header.first_position);
+    enum err err = io_open(path, IO_READ, &r->fd);
+    mem_free(path);
+    if (err == ERR_NOTFOUND && r->at + 1 < r->n_files) {
+        *ret = (struct wal_result){.next_position = r->expect};
+        return OK;
+    }
+    TRY(err);
+    static const struct wal_visitor calls = {
+        .body = replay_body,
+        .damaged = replay_damaged,
+        .progress = replay_progress,
+    };
+    struct wal_visitor visitor = calls;
+    visitor.ctx = r;
+    if (r->at + 1 == r->n_files)
+        TRY_OUT(sync_file(r->q, r->fd));
+    note_gap(r, f->header.first_position);
+    struct wal_span span = span_of(r);
+    TRY_OUT(wal_read(&span, &visitor, ret));
+    pthread_mutex_lock(&r->q->lock);
+    r->q->stats.torn_bytes += ret->torn_bytes;
+    pthread_mutex_unlock(&r->q->lock);
+    if (ret->torn_bytes)
+        log_warn("queue ends in an unfinished write",
+                 "file=%016" PRIx64 FILE_SUFFIX " bytes=%" PRIu64, f->header.first_position,
+                 ret->torn_bytes);
+out:
+    io_close(r->fd);
+    r->fd = -1;
+    return err;
+}
+
+static enum err replay_files(struct replay *r)
+{
+    struct queue *q = r->q;
+    struct wal_result result = {.end = WAL_START};
+    for (r->at = 0; r->at < r->n_files; r->at++) {
+        const struct wal_file *f = &r->files[r->at];
+        bool last = r->at + 1 == r->n_files;
+        if (!last && f[1].header.first_position <= r->from) {
+            r->expect = f[1].header.first_position;
+        } else {
+            TRY(replay_file(r, &result));
+            r->expect = result.next_position;
+        }
+        r->bytes_done += f->bytes;
+        replay_progress(r, 0);
+    }
+    q->end = result.end;
+    q->next = r->expect > r->from ? r->expect : r->from;
+    pthread_mutex_lock(&q->lock);
+    q->stats.next_position = q->next;
+    if (r->n_files)
+        q->files[q->n_files - 1].end = result.end;
+    pthread_mutex_unlock(&q->lock);
+    return OK;
+}
+
+static enum err replay_all(struct queue *q, uint64_t from, void (*progress)(uint64_t, uint64_t))
+{
+    struct replay r = {.q = q, .from = from ? from : 1, .fd = -1, .progress = progress};
+    r.n_files = q->n_files;
+    r.files = NEW_ARRAY(struct wal_file, q->n_files + 1);
+    if (q->n_files)
+        memcpy(r.files, q->files, q->n_files * sizeof(*q->files));
+    for (size_t i = 0; i < r.n_files; i++)
+        r.bytes_total += r.files[i].bytes;
+    r.expect = r.n_files ? r.files[0].header.first_position : r.from;
+    enum err err = replay_files(&r);
+    if (err == OK && q->consumer.committed && r.bytes_since_commit)
+        q->consumer.committed(q->consumer.ctx);
+    mem_free(r.files);
+    return err;
+}
+
+/* ---- the writer ---- */
+
+static void group_push(struct group *g, struct pending *p)
+{
+    p->next = NULL;
+    if (g->last)
+        g->last->next = p;
+    else
+        g->head = p;
+    g->last = p;
+    g->bytes += p->bytes;
+    g->bodies++;
+    g->frames += p->n;
+    for (uint32_t i = 0; i < p->n; i++)
+        g->payload_bytes += p->frame[i]->bytes.n;
+}
+
+static struct pending *group_pop(struct group *g)
+{
+    struct pending *p = g->head;
+    g->head = p->next;
+    if (!g->head)
+        g->last = NULL;
+    g->bytes -= p->bytes;
+    return p;
+}
+
+/* Waits for work; false when there is none and will be none. */
+static bool take_group(struct queue *q, struct group *ret)
+{
+    *ret = (struct group){0};
+    pthread_mutex_lock(&q->lock);
+    while (!q->line.head && !q->closing)
+        pthread_cond_wait(&q->wake, &q->lock);
+    while (q->line.head && (!ret->head || ret->bytes + q->line.head->bytes <= GROUP_BYTES))
+        group_push(ret, group_pop(&q->line));
+    pthread_mutex_unlock(&q->lock);
+    return ret->head != NULL;
+}
+
+static void add_iov(struct queue *q, size_t *n, const void *p, size_t bytes)
+{
+    if (bytes)
+        q->iov[(*n)++] = (struct iovec){(void *)(uintptr_t)p, bytes};
+}
+
+/* Lays the group out behind `end`; returns the number of pieces. */
+static size_t lay_out(struct queue *q, const struct group *g)
+{
+    static const char zeros[8];
+    ARRAY_GROW(q->iov, q->iov_cap, g->frames * 3);
+    ARRAY_GROW(q->heads, q->heads_cap, g->frames * WAL_ENTRY_BYTES);
+    uint64_t offset = q->end, position = q->next;
+    char *head = q->heads;
+    size_t n = 0;
+    for (struct pending *p = g->head; p; p = p->next) {
+        p->first_position = position;
+        for (uint32_t i = 0; i < p->n; i++) {
+            struct str bytes = p->frame[i]->bytes;
+            struct wal_entry e = {position++, i, p->n, (uint32_t)bytes.n, p->hash[i]};
+            wal_entry_encode(&e, q->salt, offset, head);
+            add_iov(q, &n, head, WAL_ENTRY_BYTES);
+            add_iov(q, &n, bytes.p, bytes.n);
+            add_iov(q, &n, zeros, wal_padded(bytes.n) - bytes.n);
+            head += WAL_ENTRY_BYTES;
+            offset += wal_entry_size(bytes.n);
+        }
+    }
+    CHECK(offset == q->end + g->bytes);
+    return n;
+}
+
+/* Ahead of the writes, so that a file's blocks lie together and a sync has less to note. Where
+ * there is no space for it the write decides. */
+static void allocate_ahead(struct queue *q, uint64_t need)
+{
+    if (need <= q->allocated)
+        return;
+    uint64_t want = need + ALLOCATE_STEP;
+    if (want > q->options.file_bytes)
+        want = need > q->options.file_bytes ? need : q->options.file_bytes;
+    q->allocated = io_allocate(q->fd, want) == OK ? want : need;
+}
+
+static enum err write_group(struct queue *q, const struct group *g)
+{
+    if (q->gave_up)
+        return err_set(ERR_UNAVAILABLE, "the queue is closing and its disk does not work");
+    if (!q->sealed && q->end > WAL_START && q->end + g->bytes > q->options.file_bytes)
+        q->sealed = true;
+    if (q->sealed)
+        TRY(begin_file(q));
+    size_t n = lay_out(q, g);
+    q->dirty = true;
+    allocate_ahead(q, q->end + g->bytes);
+    CHECK(n <= INT32_MAX);
+    TRY(io_pwritev(q->fd, q->iov, (int)n, q->end));
+    enum err err = sync_file(q, q->fd);
+    if (err != OK) {
+        q->sealed = true;
+        pthread_mutex_lock(&q->lock);
+        q->stats.poisoned = true;
+        pthread_mutex_unlock(&q->lock);
+        return err;
+    }
+    q->dirty = false;
+    q->end += g->bytes;
+    q->next += g->frames;
+    return OK;
+}
+
+/* Makes what stands behind `end` never have been. */
+static enum err take_back(struct queue *q)
+{
+    if (!q->sealed) {
+        q->allocated = q->end;
+        if (io_truncate(q->fd, q->end) == OK && sync_file(q, q->fd) == OK) {
+            q->dirty = false;
+            return OK;
+        }
+        q->sealed = true;
+    }
+    return begin_file(q);
+}
+
+static enum err take_back_at_last(struct queue *q)
+{
+    int64_t pause_ms = 10;
+    for (int tries = 1;; tries++) {
+        if (take_back(q) == OK)
+            return OK;
+        log_error("queue cannot take back a failed write", "reason=\"%s\"", err_text());
+        pthread_mutex_lock(&q->lock);
+        q->gave_up = q->closing && tries >= CLOSE_TRIES;
+        pthread_mutex_unlock(&q->lock);
+        if (q->gave_up)
+            return ERR_TIMEOUT;
+        clock_sleep_ms(pause_ms);
+        pause_ms = pause_ms < 500 ? pause_ms * 2 : 1000;
+    }
+}
+
+static void deliver_group(struct queue *q, const struct group *g)
+{
+    const struct queue_consumer *c = &q->consumer;
+    for (const struct pending *p = g->head; p; p = p->next)
+        c->deliver(c->ctx, p->frame, p->n, p->first_position, p->ctx);
+    if (c->committed)
+        c->committed(c->ctx);
+}
+
+static void count_group(struct queue *q, const struct group *g, enum err err)
+{
+    pthread_mutex_lock(&q->lock);
+    if (err == OK) {
+        q->stats.appended_bodies += g->bodies;
+        q->stats.appended_frames += g->frames;
+        q->stats.appended_bytes += g->payload_bytes;
+        q->stats.syncs++;
+    }
+    q->stats.waiting_bytes -= g->bytes;
+    q->stats.next_position = q->next;
+    if (q->n_files && q->fd >= 0) {
+        struct wal_file *f = &q->files[q->n_files - 1];
+        f->end = q->end;
+        f->bytes = q->allocated > q->end ? q->allocated : q->end;
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void answer_group(struct queue *q, struct group *g, enum err err, const char *reason)
+{
+    for (struct pending *p = g->head, *next; p; p = next) {
+        next = p->next;
+        for (uint32_t i = 0; i < p->n; i++)
+            blob_unref(p->frame[i]);
+        if (p->done)
+            p->done(p->ctx, err, reason, err == OK ? p->first_position : 0);
+        mem_free(p);
+    }
+    pthread_mutex_lock(&q->lock);
+    q->finished += g->bodies;
+    pthread_cond_broadcast(&q->answered);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void run_group(struct queue *q, struct group *g)
+{
+    char reason[REASON_MAX] = "";
+    enum err err = write_group(q, g);
+    if (err != OK) {
+        snprintf(reason, sizeof(reason), "%s", err_text());
+        log_error("queue write failed", "bodies=%" PRIu64 " reason=\"%s\"", g->bodies, reason);
+    }
+    if (q->dirty && !q->gave_up && take_back_at_last(q) != OK) {
+        err = ERR_TIMEOUT;
+        snprintf(reason, sizeof(reason), "it is not known whether this was stored: %.200s",
+                 err_text());
+    }
+    if (err == OK)
+        deliver_group(q, g);
+    count_group(q, g, err);
+    answer_group(q, g, err, err == OK ? NULL : reason);
+}
+
+static void *writer_main(void *arg)
+{
+    struct queue *q = arg;
+    struct group g;
+    while (take_group(q, &g))
+        run_group(q, &g);
+    return NULL;
+}
+
+enum err queue_start(struct queue *q, uint64_t from, const struct queue_consumer *consumer,
+                     void (*progress)(uint64_t done, uint64_t total))
+{
+    CHECK(!q->started && consumer->deliver);
+    q->consumer = *consumer;
+    TRY(replay_all(q, from, progress));
+    TRY(thread_start(&q->thread, "wal", writer_main, q));
+    pthread_mutex_lock(&q->lock);
+    q->started = true;
+    pthread_mutex_unlock(&q->lock);
+    return OK;
+}
+
+/* ---- appending ---- */
+
+/* What is on disk and still needed. The last file counts until all of it is published. */
+static uint64_t disk_used(const struct queue *q)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i + 1 < q->n_files; i++)
+        sum += q->files[i].bytes;
+    if (q->n_files && q->stats.trimmed_to < q->stats.next_position)
+        sum += q->files[q->n_files - 1].end;
+    return sum;
+}
+
+static enum err admit(const struct queue *q, size_t bytes)
+{
+    if (!q->started || q->closing)
+        return err_set(ERR_UNAVAILABLE,
+                       q->closing ? "the queue is closing" : "the queue is still being replayed");
+    uint64_t waiting = q->stats.waiting_bytes;
+    if (q->options.waiting_max && waiting && waiting + bytes > q->options.waiting_max)
+        return err_set(ERR_UNAVAILABLE,
+                       "%" PRIu64 " bytes wait for the disk already, %zu may (queue.waiting_max): "
+                       "send again a little later",
+                       waiting, q->options.waiting_max);
+    uint64_t used = q->options.disk_max ? disk_used(q) : 0;
+    if (q->options.disk_max && used + waiting + bytes > q->options.disk_max)
+        return err_set(ERR_UNAVAILABLE,
+                       "the queue holds %" PRIu64 " bytes that are not in the store yet, %" PRIu64
+                       " may (queue.disk_max): send again later, or see why publishing is behind",
+                       used + waiting, q->options.disk_max);
+    return OK;
+}
+
+static enum err check_body(const struct queue_body *body, size_t *ret_bytes)
+{
+    if (body->n == 0 || body->n > WAL_PARTS_MAX)
+        return err_set(ERR_LIMIT, "a body of %u frames; 1 to %d are allowed", body->n,
+                       WAL_PARTS_MAX);
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < body->n; i++) {
+        size_t n = body->frame[i]->bytes.n;
+        if (n > WAL_PAYLOAD_MAX)
+            return err_set(ERR_LIMIT, "a frame of %zu bytes; up to %u are allowed", n,
+                           WAL_PAYLOAD_MAX);
+        bytes += wal_entry_size(n);
+    }
+    *ret_bytes = bytes;
+    return OK;
+}
+
+static struct pending *pending_new(const struct queue_body *body, size_t bytes)
+{
+    struct pending *p = mem_alloc(sizeof(*p) + body->n * (sizeof(*p->frame) + sizeof(*p->hash)));
+    *p = (struct pending){.ctx = body->ctx, .done = body->done, .bytes = bytes, .n = body->n};
+    p->hash = (uint64_t *)(p + 1);
+    p->frame = (struct blob **)(p->hash + body->n);
+    for (uint32_t i = 0; i < body->n; i++) {
+        p->frame[i] = body->frame[i];
+        p->hash[i] = hash64(body->frame[i]->bytes);
+    }
+    return p;
+}
+
+enum err queue_append(struct queue *q, const struct queue_body *body)
+{
+    size_t bytes = 0;
+    TRY(check_body(body, &bytes));
+    struct pending *p = pending_new(body, bytes);
+    pthread_mutex_lock(&q->lock);
+    enum err err = admit(q, bytes);
+    if (err == OK) {
+        for (uint32_t i = 0; i < p->n; i++)
+            blob_charge(p->frame[i], OWNER_QUEUE);
+        group_push(&q->line, p);
+        q->stats.waiting_bytes += bytes;
+        q->accepted++;
+        pthread_cond_signal(&q->wake);
+    }
+    pthread_mutex_unlock(&q->lock);
+    if (err != OK)
+        mem_free(p);
+    return err;
+}
+
+void queue_drain(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    uint64_t until = q->accepted;
+    while (q->finished < until)
+        pthread_cond_wait(&q->answered, &q->lock);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void queue_stats(struct queue *q, struct queue_stats *ret)
+{
+    pthread_mutex_lock(&q->lock);
+    *ret = q->stats;
+    ret->files = q->n_files;
+    ret->bytes_on_disk = 0;
+    for (size_t i = 0; i < q->n_files; i++)
+        ret->bytes_on_disk += q->files[i].bytes;
+    ret->first_position = q->n_files ? q->files[0].header.first_position : q->stats.next_position;
+    pthread_mutex_unlock(&q->lock);
+}
+
+void queue_close(struct queue *q)
+{
+    if (!q)
+        return;
+    pthread_mutex_lock(&q->lock);
+    q->closing = true;
+    pthread_cond_signal(&q->wake);
+    pthread_mutex_unlock(&q->lock);
+    if (q->started)
+        pthread_join(q->thread, NULL);
+    CHECK(!q->line.head);
+    io_close(q->fd);
+    io_close(q->lock_fd);
+    pthread_cond_destroy(&q->wake);
+    pthread_cond_destroy(&q->answered);
+    pthread_mutex_destroy(&q->lock);
+    pthread_mutex_destroy(&q->trim_lock);
+    mem_free(q->iov);
+    mem_free(q->heads);
+    mem_free(q->files);
+    mem_free(q->dir);
+    mem_free(q);
+}
