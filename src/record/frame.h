@@ -10,6 +10,8 @@
 #include "record/batch.h"
 
 #define FRAME_BYTES_MAX (512u << 10)
+#define FRAME_ROWS_MAX (1u << 20)    /* of any frame */
+#define FRAME_PLAIN_MAX (256u << 20) /* of any frame, its columns before LZ4 */
 
 struct frame_info {
     struct str org;         /* "default" */
@@ -21,11 +23,12 @@ struct frame_info {
     struct hash128 key;     /* Idempotency-Key, hashed; zero: none */
     struct hash128 payload; /* of the body as received; zero: none */
     uint64_t producer, epoch, sequence; /* an agent's; zero: none */
-    uint64_t raw_bytes;     /* of the records as they were received; set by frame_encode */
+    uint64_t raw_bytes;     /* of the records as they were received; encode: 0 means batch_raw_bytes */
     bool lz4;               /* encode: compress the columns with LZ4 */
 };
 
-/* Appends the frame of all rows of the batch to `out`. */
+/* Appends the frame of all rows of the batch to `out`. ERR_INVALID when it has none, ERR_LIMIT past a limit
+ * above or the buffer's; `out` is unchanged then. */
 NODISCARD enum err frame_encode(struct batch *b, const struct frame_info *info, struct buf *out);
 /* Opens a frame: everything is bounds-checked, and shapes, columns and counts agree with each other, or
  * ERR_CORRUPT. `bytes` must outlive the arena. `position` and `partition` become the origin's. */

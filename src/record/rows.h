@@ -31,6 +31,10 @@ static inline struct str values_text(const struct values *v, uint32_t i)
     return (struct str){v->bytes + v->off[i], v->off[i + 1] - v->off[i]};
 }
 
+/* The values at `n` positions, in any order, as a dense result in the arena. */
+NODISCARD enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n, struct arena *a,
+                                 struct values *ret);
+
 /* Positions are into the column's own values (0..n-1), not rows. */
 struct column_ops {
     /* Every value. */

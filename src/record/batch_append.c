@@ -1,0 +1,329 @@
+/* Appending rows of other rows to a batch.
+ *
+ * Shapes are translated once a call: the tokens of each source shape that a wanted row has are
+ * walked down the batch's trie, which also says which source column becomes which column here. Then
+ * columns are appended one by one, each as a whole: its wanted values in the order of the wanted
+ * rows. When every row is wanted in order, that is the source's own array and no presence is asked
+ * for.
+ *
+ * Everything that can fail (limits, corrupt or unreadable sources, memory of arenas) happens before
+ * the first value is appended; what the dictionary learned by then is cut off again. */
+#include "record/batch_impl.h"
+
+struct append {
+    struct batch *b;
+    struct rows *src;
+    const uint32_t *row; /* NULL: 0, 1, 2, ... */
+    uint32_t n;
+    bool all; /* every row, in order */
+    bool ascending;
+    const uint16_t *shape_of; /* of the source's rows */
+    uint32_t *rows_of_shape;  /* by source shape: wanted rows */
+    uint32_t *shape;          /* by source shape: the batch's */
+    uint32_t *column;         /* by source column: the batch's, or SHAPES_NONE: not wanted */
+    struct values *values;    /* by source column: the wanted values in order */
+    struct buf key;
+};
+
+static uint32_t row_at(const struct append *a, uint32_t i)
+{
+    return a->row ? a->row[i] : i;
+}
+
+static enum err no_memory(void)
+{
+    return err_set(ERR_NOMEM, "no memory to gather rows");
+}
+
+static enum err count_rows(struct append *a)
+{
+    struct rows *src = a->src;
+    struct arena *arena = &a->b->scratch;
+    TRY(rows_shape_of(src, &a->shape_of));
+    a->rows_of_shape = ARENA_ARRAY(arena, uint32_t, src->n_shapes);
+    a->shape = ARENA_ARRAY(arena, uint32_t, src->n_shapes);
+    a->column = ARENA_ARRAY(arena, uint32_t, src->n_columns);
+    a->values = ARENA_ARRAY(arena, struct values, src->n_columns);
+    memset(a->column, 0xff, src->n_columns * sizeof(*a->column));
+    a->ascending = true;
+    for (uint32_t i = 0; i < a->n; i++) {
+        uint32_t row = row_at(a, i);
+        CHECK(row < src->n && a->shape_of[row] < src->n_shapes);
+        a->ascending &= i == 0 || row > row_at(a, i - 1);
+        a->rows_of_shape[a->shape_of[row]]++;
+    }
+    a->all = a->n == src->n && a->ascending;
+    return OK;
+}
+
+/* The key at a depth of the first leaf at or behind token `t`; slices or a->key. */
+static bool key_at(struct append *a, const struct shape *shape, uint32_t t, unsigned depth,
+                   struct str *ret)
+{
+    while (t < shape->n && shape->token[t] == SHAPE_OPEN)
+        t++;
+    if (t == shape->n || shape->token[t] >= a->src->n_columns)
+        return false;
+    struct str segment = path_segment(a->src->columns[shape->token[t]].path, depth);
+    *ret = segment;
+    if (str_find_byte(segment, PATH_ESC, 0) < segment.n) {
+        buf_clear(&a->key);
+        path_key(segment, &a->key);
+        *ret = buf_str(&a->key);
+    }
+    return segment.n > 0;
+}
+
+static enum err bad_shape(uint32_t shape)
+{
+    return err_set(ERR_CORRUPT, "shape %u is not one of a record", shape);
+}
+
+static enum err too_many(void)
+{
+    return err_set(ERR_LIMIT, "more than %d shapes, %d paths or %u tokens in a batch", SHAPES_MAX,
+                   PATHS_MAX, TOKENS_MAX);
+}
+
+/* Notes that a source column becomes the column of the step. */
+static bool note_column(struct append *a, uint32_t token, uint32_t step)
+{
+    const struct shapes *s = &a->b->shapes;
+    uint32_t column = s->step[step].column;
+    uint32_t *known = &a->column[token];
+    if (*known != SHAPES_NONE && *known != column)
+        return false;
+    *known = column;
+    return s->column[column].occ == a->src->columns[token].occ;
+}
+
+static enum err translate_shape(struct append *a, uint32_t number)
+{
+    struct shapes *s = &a->b->shapes;
+    const struct shape *shape = &a->src->shapes[number];
+    uint32_t at = SHAPES_ROOT;
+    unsigned depth = 0;
+    for (uint32_t t = 0; t < shape->n; t++) {
+        uint32_t token = shape->token[t];
+        struct str key = {0};
+        if (token == SHAPE_CLOSE) {
+            if (depth-- == 0 || s->step[at].kind == STEP_OPEN)
+                return bad_shape(number);
+            at = shapes_next(s, at, key, STEP_CLOSE);
+        } else if (token == SHAPE_OPEN) {
+            if (!key_at(a, shape, t, depth++, &key))
+                return bad_shape(number);
+            at = shapes_next(s, at, key, STEP_OPEN);
+        } else if (token < a->src->n_columns && a->src->columns[token].path.n == 0) {
+            if (at != SHAPES_ROOT)
+                return bad_shape(number);
+            at = shapes_whole(s);
+        } else {
+            if (!key_at(a, shape, t, depth, &key))
+                return bad_shape(number);
+            at = shapes_next(s, at, key, a->src->columns[token].lane);
+        }
+        if (!at)
+            return too_many();
+        if (token < SHAPE_OPEN && !note_column(a, token, at))
+            return bad_shape(number);
+    }
+    a->shape[number] = shapes_at(s, at);
+    return depth ? bad_shape(number) : OK;
+}
+
+/* Counts the wanted rows of the source shapes below `end` out again. */
+static void unuse_shapes(struct append *a, uint32_t end)
+{
+    for (uint32_t i = 0; i < end; i++) {
+        if (!a->rows_of_shape[i])
+            continue;
+        struct shapes_shape *to = &a->b->shapes.shape[a->shape[i]];
+        to->rows -= a->rows_of_shape[i];
+        if (!to->rows)
+            batch_unuse_shape(a->b, a->shape[i]);
+    }
+}
+
+static enum err use_shapes(struct append *a)
+{
+    struct rows *src = a->src;
+    for (uint32_t i = 0; i < src->n_shapes; i++)
+        if (a->rows_of_shape[i])
+            TRY(translate_shape(a, i));
+    batch_columns_make(a->b);
+    for (uint32_t i = 0; i < src->n_shapes; i++) {
+        if (!a->rows_of_shape[i])
+            continue;
+        struct shapes_shape *to = &a->b->shapes.shape[a->shape[i]];
+        if (!to->rows && !batch_use_shape(a->b, a->shape[i])) {
+            unuse_shapes(a, i);
+            return too_many();
+        }
+        to->rows += a->rows_of_shape[i];
+    }
+    return OK;
+}
+
+/* Positions of the wanted rows' values in a column. */
+static enum err positions(struct append *a, uint32_t col, uint32_t **ret, uint32_t *ret_n)
+{
+    struct presence p;
+    TRY(rows_presence(a->src, col, &p));
+    uint32_t *pos = ARENA_TRY_ARRAY(&a->b->scratch, uint32_t, a->n);
+    if (!pos)
+        return no_memory();
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < a->n; i++) {
+        uint32_t row = row_at(a, i);
+        if (presence_has(&p, row))
+            pos[n++] = presence_rank(&p, row);
+    }
+    *ret = pos;
+    *ret_n = n;
+    return OK;
+}
+
+static enum err fetch_values(struct append *a, uint32_t col)
+{
+    const struct column *c = &a->src->columns[col];
+    struct arena *arena = &a->b->scratch;
+    struct values *v = &a->values[col];
+    if (a->all) {
+        TRY(c->ops->values(c, arena, v));
+    } else {
+        uint32_t *pos, n;
+        TRY(positions(a, col, &pos, &n));
+        if (a->ascending) {
+            TRY(c->ops->get(c, pos, n, arena, v));
+        } else {
+            struct values every;
+            TRY(c->ops->values(c, arena, &every));
+            TRY(values_gather(&every, pos, n, arena, v));
+        }
+    }
+    const struct batch_column *to = &a->b->column[a->column[col]];
+    if (!lane_is_text(c->lane) || !v->n)
+        return OK;
+    uint64_t held = to->cap ? to->off[to->n] : 0;
+    if (held + v->off[v->n] - v->off[0] > UINT32_MAX / 2)
+        return err_set(ERR_LIMIT, "a column of a batch has more than 2 GiB");
+    return OK;
+}
+
+static void append_texts(struct batch_column *c, const struct values *v)
+{
+    uint32_t bytes = v->off[v->n] - v->off[0];
+    batch_column_room(c, v->n, bytes);
+    uint32_t shift = c->off[c->n] - v->off[0];
+    uint32_t *to = c->off + c->n + 1;
+    for (uint32_t i = 0; i < v->n; i++)
+        to[i] = v->off[i + 1] + shift;
+    if (bytes)
+        memcpy(c->bytes + c->off[c->n], v->bytes + v->off[0], bytes);
+}
+
+static void append_values(struct batch *b, struct batch_column *c, const struct values *v)
+{
+    size_t n = v->n;
+    if (!n)
+        return;
+    if (lane_is_text(c->lane)) {
+        append_texts(c, v);
+        b->bytes += n * COST_TEXT + v->off[n] - v->off[0];
+    } else {
+        batch_column_room(c, v->n, 0);
+    }
+    if (c->lane == LANE_INT || c->lane == LANE_DEC)
+        memcpy(c->i64 + c->n, v->i64, n * sizeof(*v->i64));
+    if (c->lane == LANE_DEC)
+        memcpy(c->scale + c->n, v->scale, n);
+    if (c->lane == LANE_DBL)
+        memcpy(c->f64 + c->n, v->f64, n * sizeof(*v->f64));
+    if (c->lane == LANE_BOOL)
+        memcpy(c->u8 + c->n, v->u8, n);
+    if (!lane_is_text(c->lane))
+        b->bytes += n * batch_cost(c, 0);
+    c->n += v->n;
+}
+
+/* The run of a row; runs are usually met in order. */
+static uint32_t run_of(const struct origin_run *run, uint32_t n_runs, uint32_t row, uint32_t hint)
+{
+    if (run[hint].row <= row && (hint + 1 == n_runs || run[hint + 1].row > row))
+        return hint;
+    uint32_t low = 0, high = n_runs;
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (run[mid].row <= row)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static void append_rows(struct append *a, const int64_t *time, const struct origin_run *run,
+                        uint32_t n_runs)
+{
+    struct batch *b = a->b;
+    uint32_t at = 0;
+    batch_rows_room(b, a->n);
+    for (uint32_t i = 0; i < a->n; i++) {
+        uint32_t row = row_at(a, i);
+        b->time[b->n] = time[row];
+        b->shape_of[b->n] = (uint16_t)a->shape[a->shape_of[row]];
+        b->flags[b->n] = a->src->flags ? a->src->flags[row] : 0;
+        b->n_flagged += b->flags[b->n] != 0;
+        b->n++;
+        at = run_of(run, n_runs, row, at);
+        struct origin_run of = run[at];
+        of.index += row - of.row;
+        batch_origin_add(b, &of);
+    }
+    b->bytes += (size_t)a->n * COST_ROW;
+}
+
+static enum err append(struct append *a)
+{
+    const int64_t *time;
+    const struct origin_run *run;
+    uint32_t n_runs;
+    TRY(rows_time(a->src, &time));
+    TRY(a->src->ops->origin(a->src, &run, &n_runs));
+    if (!n_runs || run[0].row != 0)
+        return err_set(ERR_CORRUPT, "rows without an origin");
+    TRY(count_rows(a));
+    TRY(use_shapes(a));
+    enum err err = OK;
+    for (uint32_t i = 0; i < a->src->n_columns && err == OK; i++)
+        if (a->column[i] != SHAPES_NONE)
+            err = fetch_values(a, i);
+    if (err != OK) {
+        unuse_shapes(a, a->src->n_shapes);
+        return err;
+    }
+    for (uint32_t i = 0; i < a->src->n_columns; i++)
+        if (a->column[i] != SHAPES_NONE)
+            append_values(a->b, &a->b->column[a->column[i]], &a->values[i]);
+    append_rows(a, time, run, n_runs);
+    return OK;
+}
+
+enum err batch_append_rows(struct batch *b, struct rows *src, const uint32_t *row, uint32_t n)
+{
+    if (!n)
+        return OK;
+    struct append a = {.b = b, .src = src, .row = row, .n = n};
+    struct shapes_mark mark = shapes_mark(&b->shapes);
+    buf_init(&a.key, SIZE_MAX);
+    b->ended = false; /* what was ended before can no longer be taken back */
+    enum err err = append(&a);
+    if (err != OK) {
+        shapes_cut(&b->shapes, &mark);
+        batch_columns_cut(b, b->shapes.n_columns);
+    }
+    buf_release(&a.key);
+    arena_reset(&b->scratch);
+    return err;
+}

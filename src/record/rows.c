@@ -1,0 +1,337 @@
+/* Looking at rows, whatever holds them.
+ *
+ * Shapes say which rows have a column. The index below turns that around: column -> the shapes that
+ * hold it, built once for a set of rows; from it and the row's shape numbers a column's presence
+ * bitmap with a rank directory is made on first use and kept. A column that every row has needs
+ * neither. Invariant (checked by whoever opens rows from bytes): a column's n is the number of rows
+ * whose shape holds it, so that ranks never pass n. */
+#include "record/rows.h"
+
+#include "core/hash.h"
+#include "record/bitmap.h"
+#include "record/predicate.h"
+
+struct rows_index {
+    uint32_t *begin; /* n_columns + 1: where a column's shapes begin in `shape` */
+    uint16_t *shape;
+    struct presence *presence; /* by column; bits NULL: not made yet */
+    uint8_t *holds;            /* scratch: by shape, whether it holds the column at hand */
+};
+
+enum err rows_time(struct rows *r, const int64_t **ret)
+{
+    if (!r->time_cache)
+        TRY(r->ops->time(r, &r->time_cache));
+    *ret = r->time_cache;
+    return OK;
+}
+
+enum err rows_shape_of(struct rows *r, const uint16_t **ret)
+{
+    if (!r->shape_cache && r->n_shapes > 1) {
+        TRY(r->ops->shape_of(r, &r->shape_cache));
+    } else if (!r->shape_cache) {
+        uint16_t *zeros = arena_try_alloc(r->arena, r->n * sizeof(*zeros));
+        if (!zeros)
+            return err_set(ERR_NOMEM, "no memory for the shapes of %u rows", r->n);
+        r->shape_cache = memset(zeros, 0, r->n * sizeof(*zeros));
+    }
+    *ret = r->shape_cache;
+    return OK;
+}
+
+static bool is_column(uint32_t token)
+{
+    return token < SHAPE_OPEN;
+}
+
+static enum err index_build(struct rows *r)
+{
+    struct arena *a = r->arena;
+    uint64_t tokens = 0;
+    for (uint32_t s = 0; s < r->n_shapes; s++)
+        tokens += r->shapes[s].n;
+    struct rows_index *x = arena_try_alloc(a, sizeof(*x));
+    uint32_t *begin = ARENA_TRY_ARRAY(a, uint32_t, r->n_columns + 1);
+    uint16_t *shape = ARENA_TRY_ARRAY(a, uint16_t, tokens);
+    struct presence *presence = ARENA_TRY_ARRAY(a, struct presence, r->n_columns);
+    uint8_t *holds = ARENA_TRY_ARRAY(a, uint8_t, r->n_shapes);
+    if (!x || !begin || !shape || !presence || !holds)
+        return err_set(ERR_NOMEM, "no memory for an index of %u columns", r->n_columns);
+    *x = (struct rows_index){begin, shape, presence, holds};
+    memset(begin, 0, (r->n_columns + 1) * sizeof(*begin));
+    memset(presence, 0, r->n_columns * sizeof(*presence));
+    memset(holds, 0, r->n_shapes);
+    for (uint32_t s = 0; s < r->n_shapes; s++)
+        for (uint32_t t = 0; t < r->shapes[s].n; t++)
+            if (is_column(r->shapes[s].token[t]))
+                begin[r->shapes[s].token[t]]++;
+    /* Counts become ends, and the fill from behind turns the ends into beginnings. */
+    for (uint32_t c = 1; c <= r->n_columns; c++)
+        begin[c] += begin[c - 1];
+    for (uint32_t s = r->n_shapes; s-- > 0;)
+        for (uint32_t t = 0; t < r->shapes[s].n; t++)
+            if (is_column(r->shapes[s].token[t]))
+                shape[--begin[r->shapes[s].token[t]]] = (uint16_t)s;
+    r->index = x;
+    return OK;
+}
+
+/* Bits of the rows whose shape is marked; returns how many. */
+static uint32_t presence_fill(const uint16_t *shape_of, const uint8_t *holds, uint32_t n,
+                              uint64_t *bits, uint32_t *rank)
+{
+    uint32_t count = 0;
+    for (uint32_t w = 0; w < bitmap_words(n); w++) {
+        uint32_t base = w * 64;
+        uint32_t end = n - base < 64 ? n - base : 64;
+        uint64_t word = 0;
+        for (uint32_t i = 0; i < end; i++)
+            word |= (uint64_t)holds[shape_of[base + i]] << i;
+        bits[w] = word;
+        rank[w] = count;
+        count += (uint32_t)__builtin_popcountll(word);
+    }
+    return count;
+}
+
+static enum err presence_make(struct rows *r, uint32_t col, struct presence *ret)
+{
+    const struct rows_index *x = r->index;
+    const uint16_t *shape_of;
+    TRY(rows_shape_of(r, &shape_of));
+    size_t words = bitmap_words(r->n);
+    uint64_t *bits = ARENA_TRY_ARRAY(r->arena, uint64_t, words);
+    uint32_t *rank = ARENA_TRY_ARRAY(r->arena, uint32_t, words);
+    if (!bits || !rank)
+        return err_set(ERR_NOMEM, "no memory for the presence of a column in %u rows", r->n);
+    for (uint32_t i = x->begin[col]; i < x->begin[col + 1]; i++)
+        x->holds[x->shape[i]] = 1;
+    uint32_t count = presence_fill(shape_of, x->holds, r->n, bits, rank);
+    for (uint32_t i = x->begin[col]; i < x->begin[col + 1]; i++)
+        x->holds[x->shape[i]] = 0;
+    if (count != r->columns[col].n)
+        return err_set(ERR_CORRUPT, "column %u has %u values, its shapes have %u rows", col,
+                       r->columns[col].n, count);
+    *ret = (struct presence){false, bits, rank};
+    return OK;
+}
+
+enum err rows_presence(struct rows *r, uint32_t col, struct presence *ret)
+{
+    CHECK(col < r->n_columns);
+    if (r->columns[col].n == r->n) {
+        *ret = (struct presence){.all = true};
+        return OK;
+    }
+    if (!r->index)
+        TRY(index_build(r));
+    struct presence *p = &r->index->presence[col];
+    if (!p->bits)
+        TRY(presence_make(r, col, p));
+    *ret = *p;
+    return OK;
+}
+
+/* 64 bits (or what is left) of a bitmap from bit `at` on. */
+static uint64_t bits_from(const uint64_t *bits, uint32_t n, uint32_t at)
+{
+    uint64_t v = bits[at >> 6] >> (at & 63);
+    if ((at & 63) && (at >> 6) + 1 < bitmap_words(n))
+        v |= bits[(at >> 6) + 1] << (64 - (at & 63));
+    return v;
+}
+
+enum err rows_spread(struct rows *r, uint32_t col, const uint64_t *value_bits, uint64_t *row_bits)
+{
+    struct presence p;
+    TRY(rows_presence(r, col, &p));
+    uint32_t n = r->columns[col].n;
+    if (p.all) {
+        for (size_t w = 0; w < bitmap_words(n); w++)
+            row_bits[w] |= value_bits[w];
+        return OK;
+    }
+    for (size_t w = 0; w < bitmap_words(r->n); w++) {
+        uint64_t have = p.bits[w];
+        if (!have)
+            continue;
+        uint64_t v = bits_from(value_bits, n, p.rank[w]);
+        if (have == UINT64_MAX) {
+            row_bits[w] |= v;
+            continue;
+        }
+        uint64_t out = 0;
+        for (; have && v; have &= have - 1, v >>= 1)
+            out |= -(v & 1) & have & -have;
+        row_bits[w] |= out;
+    }
+    return OK;
+}
+
+uint32_t rows_find(const struct rows *r, struct str name, uint32_t from)
+{
+    uint64_t h = hash64(name);
+    for (uint32_t c = from; c < r->n_columns; c++)
+        if (r->columns[c].name_hash == h && path_has_name(r->columns[c].path, name))
+            return c;
+    return UINT32_MAX;
+}
+
+enum err rows_origin(struct rows *r, uint32_t row, struct origin_run *ret)
+{
+    CHECK(row < r->n);
+    const struct origin_run *run;
+    uint32_t n;
+    TRY(r->ops->origin(r, &run, &n));
+    uint32_t low = 0, high = n; /* the last run that begins at or before the row */
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (run[mid].row <= row)
+            low = mid;
+        else
+            high = mid;
+    }
+    if (!n || run[low].row > row)
+        return err_set(ERR_CORRUPT, "row %u has no origin", row);
+    *ret = run[low];
+    ret->index += row - run[low].row;
+    ret->row = row;
+    return OK;
+}
+
+static enum err plain_time(struct rows *r, const int64_t **ret)
+{
+    *ret = ((const struct plain_rows *)r->impl)->time;
+    return OK;
+}
+
+static enum err plain_shape_of(struct rows *r, const uint16_t **ret)
+{
+    *ret = ((const struct plain_rows *)r->impl)->shape_of;
+    return OK;
+}
+
+static enum err plain_origin(struct rows *r, const struct origin_run **ret, uint32_t *ret_n)
+{
+    const struct plain_rows *p = r->impl;
+    *ret = p->run;
+    *ret_n = p->n_runs;
+    return OK;
+}
+
+const struct rows_ops plain_rows_ops = {plain_time, plain_shape_of, plain_origin};
+
+static enum err plain_values(const struct column *c, struct arena *a, struct values *ret)
+{
+    *ret = *(const struct values *)c->impl;
+    return OK;
+}
+
+static enum err no_memory(uint32_t n)
+{
+    return err_set(ERR_NOMEM, "no memory for %u values", n);
+}
+
+static enum err gather_text(const struct values *v, const uint32_t *pos, uint32_t n,
+                            struct arena *a, struct values *ret)
+{
+    uint32_t *off = ARENA_TRY_ARRAY(a, uint32_t, (size_t)n + 1);
+    if (!off)
+        return no_memory(n);
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        off[i] = (uint32_t)total;
+        total += v->off[pos[i] + 1] - v->off[pos[i]];
+    }
+    if (total > UINT32_MAX)
+        return err_set(ERR_LIMIT, "%u values have more than 4 GiB", n);
+    off[n] = (uint32_t)total;
+    char *bytes = arena_try_alloc(a, total);
+    if (!bytes)
+        return no_memory(n);
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(bytes + off[i], v->bytes + v->off[pos[i]], off[i + 1] - off[i]);
+    ret->off = off;
+    ret->bytes = bytes;
+    return OK;
+}
+
+static enum err gather_words(const int64_t *from, const uint32_t *pos, uint32_t n, struct arena *a,
+                             const int64_t **ret)
+{
+    int64_t *to = ARENA_TRY_ARRAY(a, int64_t, n);
+    if (!to)
+        return no_memory(n);
+    for (uint32_t i = 0; i < n; i++)
+        to[i] = from[pos[i]];
+    *ret = to;
+    return OK;
+}
+
+static enum err gather_doubles(const double *from, const uint32_t *pos, uint32_t n, struct arena *a,
+                               const double **ret)
+{
+    double *to = ARENA_TRY_ARRAY(a, double, n);
+    if (!to)
+        return no_memory(n);
+    for (uint32_t i = 0; i < n; i++)
+        to[i] = from[pos[i]];
+    *ret = to;
+    return OK;
+}
+
+static enum err gather_bytes(const uint8_t *from, const uint32_t *pos, uint32_t n, struct arena *a,
+                             const uint8_t **ret)
+{
+    uint8_t *to = ARENA_TRY_ARRAY(a, uint8_t, n);
+    if (!to)
+        return no_memory(n);
+    for (uint32_t i = 0; i < n; i++)
+        to[i] = from[pos[i]];
+    *ret = to;
+    return OK;
+}
+
+enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n, struct arena *a,
+                       struct values *ret)
+{
+    struct values out = {.n = n, .lane = v->lane};
+    if (lane_is_text(v->lane)) {
+        TRY(gather_text(v, pos, n, a, &out));
+    } else if (v->lane == LANE_INT || v->lane == LANE_DEC) {
+        TRY(gather_words(v->i64, pos, n, a, &out.i64));
+        if (v->lane == LANE_DEC)
+            TRY(gather_bytes(v->scale, pos, n, a, &out.scale));
+    } else if (v->lane == LANE_DBL) {
+        TRY(gather_doubles(v->f64, pos, n, a, &out.f64));
+    } else if (v->lane == LANE_BOOL) {
+        TRY(gather_bytes(v->u8, pos, n, a, &out.u8));
+    }
+    *ret = out;
+    return OK;
+}
+
+static enum err plain_get(const struct column *c, const uint32_t *pos, uint32_t n, struct arena *a,
+                          struct values *ret)
+{
+    return values_gather(c->impl, pos, n, a, ret);
+}
+
+static enum err plain_match(const struct column *c, const struct predicate *p, struct arena *a,
+                            uint64_t *bits)
+{
+    return predicate_match(p, c->impl, bits);
+}
+
+static bool plain_may_match(const struct column *c, const struct predicate *p)
+{
+    return true;
+}
+
+const struct column_ops plain_column_ops = {
+    .values = plain_values,
+    .get = plain_get,
+    .match = plain_match,
+    .may_match = plain_may_match,
+};
