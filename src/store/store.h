@@ -7,7 +7,7 @@
  * pin a snapshot: manifest and memtable of one instant; a record is never in both nor in neither.
  *
  * Threads: store_deliver from the queue's thread only; everything else from any. Own threads: encoders,
- * and one in the background (cuts, compaction, retention). Bounds: OWNER_MEMTABLE; above its high mark
+ * one for cuts, one at low priority for compaction and retention. Bounds: OWNER_MEMTABLE; above its high mark
  * store_admit answers ERR_UNAVAILABLE until a cut has freed it (replay cuts by itself and goes on). */
 #ifndef WEIR_STORE_STORE_H
 #define WEIR_STORE_STORE_H
@@ -56,7 +56,9 @@ NODISCARD enum err store_compact(struct store *s, bool full);
 NODISCARD enum err store_expire(struct store *s, uint64_t *ret_freed);
 void store_close(struct store *s); /* stops the background; does not flush */
 
-/* Landing once. A key or id is claimed before its body is appended; the claim ends by settle. */
+/* Landing once. A key or id is claimed before its body is appended; the claim ends by settle, after the
+ * body was delivered (or failed). Claims are only made when replay is over: until the first one, deliver
+ * reads the ids out of the frames. */
 enum claim { CLAIM_NEW, CLAIM_SEEN, CLAIM_PENDING, CLAIM_OTHER };
 /* Idempotency-Key. NEW: yours, settle it. SEEN: landed before, *ret_records was the answer. PENDING: another
  * request with it is under way. OTHER: seen with another payload. */
@@ -79,7 +81,8 @@ struct snapshot_want {
     uint32_t n_streams;
     int64_t from, to;         /* [from, to) */
 };
-/* One block: rows of one stream, in total order. */
+/* One block: rows of one stream. Those of segments and sealed blocks are in total order; those of the open
+ * part of the memtable are as they arrived, and a consumer that needs an order sorts them itself. */
 struct block_ref {
     int64_t time_min, time_max;
     uint32_t rows;
@@ -91,6 +94,7 @@ struct block_ref {
 struct snapshot_stats {
     uint64_t blocks_total;    /* before pruning by stream and time */
     uint64_t segments, sections;
+    uint64_t unreadable;      /* sections that are missing or damaged: the answer is partial */
 };
 NODISCARD enum err snapshot_open(struct store *s, const struct snapshot_want *want,
                                  struct snapshot **ret);
@@ -109,6 +113,9 @@ struct store_stats {
     uint64_t cuts, merges, expired_segments, expired_bytes;
     uint64_t checkpoint;
     int64_t oldest_ns, newest_ns;
+    uint64_t unreadable_segments; /* named by the catalog, missing or damaged on disk */
+    uint64_t quarantined_frames;
+    bool cut_failing;             /* the last cut failed; it is being tried again */
 };
 void store_stats(struct store *s, struct store_stats *ret);
 struct stream_stats {

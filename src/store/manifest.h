@@ -1,0 +1,52 @@
+/* The manifest: which segments are searched, as one immutable refcounted array. Whoever changes the set
+ * makes a new one and swaps the store's pointer under its lock; readers hold a reference for as long as
+ * they read. A segment that left the set is removed from the disk when its last holder lets go.
+ * Threads: a manifest is immutable; references from any. */
+#ifndef WEIR_STORE_MANIFEST_H
+#define WEIR_STORE_MANIFEST_H
+
+#include "store/segment.h"
+
+struct mem_stream;
+
+struct manifest_section {
+    struct mem_stream *stream;
+    int64_t day, time_min, time_max;
+    uint64_t rows, raw_bytes, bytes;
+    uint32_t blocks;
+};
+
+struct manifest_segment {
+    _Atomic uint32_t refs;
+    _Atomic bool doomed;  /* left the catalog: the file goes with the last reference */
+    _Atomic bool damaged; /* a merge could not read it: leave it as it is */
+    struct segment *file; /* NULL: missing or unreadable; its sections are the catalog's */
+    char *path;
+    uint64_t id;
+    uint32_t level;
+    uint64_t bytes, rows, raw_bytes;
+    int64_t created_ns;
+    uint64_t position_min, position_max;
+    int64_t day_min, day_max;
+    struct manifest_section *section; /* ascending (stream id, day) */
+    uint32_t n_sections;
+};
+
+struct manifest {
+    _Atomic uint32_t refs;
+    size_t n;
+    struct manifest_segment *segment[]; /* ascending id */
+};
+
+struct manifest_segment *manifest_segment_ref(struct manifest_segment *s);
+void manifest_segment_unref(struct manifest_segment *s);
+
+struct manifest *manifest_empty(void);
+struct manifest *manifest_ref(struct manifest *m);
+void manifest_unref(struct manifest *m);
+/* A new manifest: `m` without those of `remove`, with those of `add` (references are taken). */
+struct manifest *manifest_change(const struct manifest *m, struct manifest_segment *const *remove,
+                                 size_t n_remove, struct manifest_segment *const *add,
+                                 size_t n_add);
+
+#endif

@@ -1,0 +1,383 @@
+/* Merging: which rows make the next block, and making it.
+ *
+ * The usual case, everything fits one block, needs no keys: every source is appended whole and the
+ * block's encoder orders the rows. Otherwise a window of *keys* (the total order: time, partition,
+ * position, index; and where the row is: source, row) is kept in order. A source enters the window
+ * when one of its rows may belong among the next block_rows keys, which its time_min tells; the
+ * window is bounded, past it the block is made of what is known, and later blocks overlap it in
+ * time, which readers allow for.
+ *
+ * The first block_rows keys of the window become a block: they are grouped by source, each source
+ * is opened once more and its rows are appended to a batch. A block that is one whole source is
+ * encoded as it was opened. When the union of shapes or paths passes a batch's limits, the block
+ * ends there and the rest makes another: a single source keeps the limits by itself.
+ *
+ * Invariants: a key is in the window exactly once from the entering of its source to its block;
+ * sources enter once, in order. */
+#include "store/merge.h"
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "record/batch.h"
+
+#define LATE_NS (7 * NS_PER_DAY)
+#define FUTURE_NS NS_PER_DAY
+
+struct key {
+    int64_t time;
+    uint64_t position;
+    uint32_t partition, index;
+    uint32_t source, row;
+};
+
+struct merging {
+    const struct merge *m;
+    struct arena arena;   /* the source that is open */
+    struct arena scratch; /* the encoder's */
+    struct batch *batch;
+    struct key *window; /* in order, from `begin` to `n` */
+    size_t begin, n, cap;
+    uint32_t next; /* the first source that has not entered */
+};
+
+int64_t day_of(int64_t time_ns)
+{
+    int64_t day = time_ns / NS_PER_DAY;
+    return time_ns % NS_PER_DAY < 0 ? day - 1 : day;
+}
+
+static int64_t sub_clamped(int64_t a, int64_t b)
+{
+    int64_t r;
+    return __builtin_sub_overflow(a, b, &r) ? (b > 0 ? INT64_MIN : INT64_MAX) : r;
+}
+
+bool retention_timely(int64_t time_min, int64_t time_max, int64_t arrival_ns)
+{
+    return time_min >= sub_clamped(arrival_ns, LATE_NS) &&
+           time_max <= sub_clamped(arrival_ns, -FUTURE_NS);
+}
+
+int64_t retention_day(int64_t time_ns, int64_t arrival_ns)
+{
+    return day_of(retention_timely(time_ns, time_ns, arrival_ns) ? time_ns : arrival_ns);
+}
+
+/* ---- rows by origin ---- */
+
+/* fn for each run of the rows, with its end. */
+static enum err each_run(struct rows *r,
+                         void (*fn)(void *ctx, const struct origin_run *run, uint32_t end,
+                                    const int64_t *time),
+                         void *ctx)
+{
+    const int64_t *time;
+    const struct origin_run *run;
+    uint32_t n_runs;
+    TRY(rows_time(r, &time));
+    TRY(r->ops->origin(r, &run, &n_runs));
+    for (uint32_t i = 0; i < n_runs; i++)
+        fn(ctx, &run[i], i + 1 < n_runs ? run[i + 1].row : r->n, time);
+    return OK;
+}
+
+struct days {
+    int64_t **day;
+    size_t *n, *cap;
+};
+
+static void add_day(const struct days *d, int64_t day)
+{
+    for (size_t i = *d->n; i-- > 0;) /* the newest first: nearly always the one */
+        if ((*d->day)[i] == day)
+            return;
+    ARRAY_GROW(*d->day, *d->cap, *d->n + 1);
+    (*d->day)[(*d->n)++] = day;
+}
+
+static void run_days(void *ctx, const struct origin_run *run, uint32_t end, const int64_t *time)
+{
+    for (uint32_t row = run->row; row < end; row++)
+        add_day(ctx, retention_day(time[row], run->arrival_ns));
+}
+
+enum err retention_days(struct rows *r, int64_t **day, size_t *n, size_t *cap)
+{
+    struct days d = {day, n, cap};
+    return each_run(r, run_days, &d);
+}
+
+struct flagging {
+    const struct rows *rows;
+    struct arena *arena;
+    uint8_t *flags; /* made when the first is set */
+};
+
+static void run_flags(void *ctx, const struct origin_run *run, uint32_t end, const int64_t *time)
+{
+    struct flagging *f = ctx;
+    if (retention_timely(f->rows->time_min, f->rows->time_max, run->arrival_ns))
+        return;
+    for (uint32_t row = run->row; row < end; row++) {
+        if (retention_timely(time[row], time[row], run->arrival_ns))
+            continue;
+        if (!f->flags) {
+            f->flags = arena_zalloc(f->arena, f->rows->n);
+            if (f->rows->flags)
+                memcpy(f->flags, f->rows->flags, f->rows->n);
+        }
+        f->flags[row] |= ROW_TIME_LATE;
+    }
+}
+
+/* Flags the rows whose retention day is that of their arrival. */
+static enum err flag_late(struct rows *r, struct arena *a)
+{
+    struct flagging f = {r, a, NULL};
+    TRY(each_run(r, run_flags, &f));
+    if (f.flags)
+        r->flags = f.flags;
+    return OK;
+}
+
+/* ---- making a block ---- */
+
+static enum err emit_rows(struct merging *g, struct rows *r)
+{
+    if (g->m->stop && g->m->stop(g->m->ctx))
+        return err_set(ERR_CANCELED, "the store is being closed");
+    TRY(flag_late(r, &g->scratch));
+    r->stream = g->m->stream;
+    struct block *b;
+    struct block_options o = {g->m->zstd_level};
+    enum err err = block_encode(r, &o, g->m->owner, &g->scratch, &b);
+    arena_reset(&g->scratch);
+    TRY(err);
+    return g->m->emit(g->m->ctx, b);
+}
+
+static enum err emit_batch(struct merging *g)
+{
+    if (!batch_rows(g->batch))
+        return OK;
+    struct rows rows;
+    batch_view(g->batch, &g->scratch, &rows);
+    enum err err = emit_rows(g, &rows);
+    batch_free(g->batch); /* not cleared: it would keep columns that later rows do not have */
+    g->batch = batch_new();
+    return err;
+}
+
+/* `row` NULL: all of the n rows. */
+static enum err append_source(struct merging *g, uint32_t source, const uint32_t *row, uint32_t n)
+{
+    struct rows rows;
+    arena_reset(&g->arena);
+    TRY(g->m->open(g->m->ctx, source, &g->arena, &rows));
+    CHECK(rows.n == g->m->source[source].rows);
+    bool whole = n == rows.n;
+    enum err err = batch_append_rows(g->batch, &rows, whole ? NULL : row, n);
+    if (err == ERR_LIMIT && batch_rows(g->batch)) {
+        TRY(emit_batch(g));
+        err = batch_append_rows(g->batch, &rows, whole ? NULL : row, n);
+    }
+    return err;
+}
+
+static enum err encode_whole_source(struct merging *g, uint32_t source)
+{
+    struct rows rows;
+    arena_reset(&g->arena);
+    TRY(g->m->open(g->m->ctx, source, &g->arena, &rows));
+    return emit_rows(g, &rows);
+}
+
+static int place_cmp(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Appends the rows of keys[0..n) source by source. */
+static enum err append_keys(struct merging *g, const struct key *key, size_t n)
+{
+    uint64_t *place = NEW_ARRAY(uint64_t, n);
+    uint32_t *row = NEW_ARRAY(uint32_t, n);
+    enum err err = OK;
+    bool ordered = true;
+    for (size_t i = 0; i < n; i++) {
+        place[i] = (uint64_t)key[i].source << 32 | key[i].row;
+        ordered = ordered && (!i || place[i - 1] < place[i]);
+    }
+    if (!ordered)
+        qsort(place, n, sizeof(*place), place_cmp);
+    for (size_t i = 0; err == OK && i < n;) {
+        uint32_t source = (uint32_t)(place[i] >> 32), count = 0;
+        for (; i < n && place[i] >> 32 == source; i++)
+            row[count++] = (uint32_t)place[i];
+        if (count == n && count == g->m->source[source].rows)
+            err = encode_whole_source(g, source);
+        else
+            err = append_source(g, source, row, count);
+    }
+    mem_free(place);
+    mem_free(row);
+    return err;
+}
+
+/* ---- the window ---- */
+
+static int key_cmp(const void *pa, const void *pb)
+{
+    const struct key *a = pa, *b = pb;
+    if (a->time != b->time)
+        return a->time < b->time ? -1 : 1;
+    if (a->partition != b->partition)
+        return a->partition < b->partition ? -1 : 1;
+    if (a->position != b->position)
+        return a->position < b->position ? -1 : 1;
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
+struct entering {
+    const struct merge *m;
+    uint32_t source;
+    struct key *key;
+    size_t n;
+    bool ordered;
+};
+
+static void run_keys(void *ctx, const struct origin_run *run, uint32_t end, const int64_t *time)
+{
+    struct entering *e = ctx;
+    for (uint32_t row = run->row; row < end; row++) {
+        if (e->m->one_day && retention_day(time[row], run->arrival_ns) != e->m->day)
+            continue;
+        struct key *k = &e->key[e->n];
+        *k = (struct key){time[row],      run->position,
+                          run->partition, run->index + (row - run->row),
+                          e->source,      row};
+        e->ordered = e->ordered && (!e->n || key_cmp(k - 1, k) < 0);
+        e->n++;
+    }
+}
+
+/* Two ordered runs of keys into one: window[begin..n) and key[0..n). */
+static void window_merge(struct merging *g, const struct key *key, size_t n)
+{
+    size_t had = g->n - g->begin;
+    if (!n)
+        return;
+    if (!had || key_cmp(&g->window[g->n - 1], key) < 0) {
+        memmove(g->window, g->window + g->begin, had * sizeof(*key));
+        ARRAY_GROW(g->window, g->cap, had + n);
+        memcpy(g->window + had, key, n * sizeof(*key));
+    } else {
+        struct key *out = NEW_ARRAY(struct key, had + n);
+        const struct key *a = g->window + g->begin, *a_end = a + had, *b = key, *b_end = key + n;
+        for (size_t i = 0; i < had + n; i++)
+            out[i] = b == b_end || (a < a_end && key_cmp(a, b) <= 0) ? *a++ : *b++;
+        mem_free(g->window);
+        g->window = out;
+        g->cap = had + n;
+    }
+    g->begin = 0;
+    g->n = had + n;
+}
+
+static enum err enter_next(struct merging *g)
+{
+    struct rows rows;
+    uint32_t source = g->next;
+    arena_reset(&g->arena);
+    TRY(g->m->open(g->m->ctx, source, &g->arena, &rows));
+    CHECK(rows.n == g->m->source[source].rows);
+    struct entering e = {g->m, source, NEW_ARRAY(struct key, rows.n ? rows.n : 1), 0, true};
+    enum err err = each_run(&rows, run_keys, &e);
+    if (err == OK) {
+        if (!e.ordered)
+            qsort(e.key, e.n, sizeof(*e.key), key_cmp);
+        window_merge(g, e.key, e.n);
+        g->next++;
+    }
+    mem_free(e.key);
+    return err;
+}
+
+/* How many keys from the window's begin make the next block. */
+static size_t block_keys(const struct merging *g)
+{
+    size_t have = g->n - g->begin, most = have < g->m->block_rows ? have : g->m->block_rows;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < most; i++) {
+        const struct merge_source *s = &g->m->source[g->window[g->begin + i].source];
+        bytes += s->raw_bytes / (s->rows ? s->rows : 1);
+        if (bytes > g->m->block_bytes)
+            return i ? i : 1;
+    }
+    return most;
+}
+
+/* Lets sources in until no other can hold a row of the next block. */
+static enum err fill_window(struct merging *g)
+{
+    size_t most = (size_t)g->m->block_rows * MERGE_WINDOW_BLOCKS;
+    while (g->next < g->m->n && g->n - g->begin < most) {
+        size_t have = g->n - g->begin;
+        if (have >= g->m->block_rows) {
+            int64_t last = g->window[g->begin + block_keys(g) - 1].time;
+            if (g->m->source[g->next].time_min > last)
+                break;
+        }
+        TRY(enter_next(g));
+    }
+    return OK;
+}
+
+static enum err merge_windows(struct merging *g)
+{
+    for (;;) {
+        TRY(fill_window(g));
+        if (g->begin == g->n)
+            return OK;
+        size_t n = block_keys(g);
+        TRY(append_keys(g, g->window + g->begin, n));
+        TRY(emit_batch(g));
+        g->begin += n;
+    }
+}
+
+static bool fits_one_block(const struct merge *m)
+{
+    uint64_t rows = 0, bytes = 0;
+    for (uint32_t i = 0; i < m->n; i++) {
+        rows += m->source[i].rows;
+        bytes += m->source[i].raw_bytes;
+    }
+    return rows <= m->block_rows && (bytes <= m->block_bytes || rows == 1);
+}
+
+static enum err merge_one_block(struct merging *g)
+{
+    if (g->m->n == 1)
+        return encode_whole_source(g, 0);
+    for (uint32_t i = 0; i < g->m->n; i++)
+        TRY(append_source(g, i, NULL, g->m->source[i].rows));
+    return emit_batch(g);
+}
+
+enum err merge_run(const struct merge *m)
+{
+    CHECK(m->block_rows > 0);
+    if (!m->n)
+        return OK;
+    struct merging g = {.m = m, .batch = batch_new()};
+    arena_init(&g.arena, 0, NULL);
+    arena_init(&g.scratch, 0, NULL);
+    enum err err = !m->one_day && fits_one_block(m) ? merge_one_block(&g) : merge_windows(&g);
+    mem_free(g.window);
+    batch_free(g.batch);
+    arena_release(&g.arena);
+    arena_release(&g.scratch);
+    return err;
+}

@@ -1,0 +1,124 @@
+/* Retention: what goes, and when.
+ *
+ * By age: a segment goes when the retention days of all its sections ended longer ago than
+ * retention_ns. Compaction makes files of one day, so that only a fresh (level 0) file that spans
+ * midnight waits for its younger part. By size: while segments and queue (whose callback may count
+ * the catalog in) are above max_disk, whole segments go, those of the oldest day first. When
+ * nothing is left to go, or the disk itself is nearly full, admission closes with the reason and
+ * what to do.
+ *
+ * The catalog's transaction comes first, then the manifest, then the files, with their last reader:
+ * a crash between leaves files that the next start removes. */
+#include "core/clock.h"
+#include "core/io.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "store/store_impl.h"
+
+#include <inttypes.h>
+
+/* What must stay free on the disk for the queue, the catalog and the next cut. */
+#define DISK_FREE_MIN (64ull << 20)
+
+static uint64_t bytes_used(const struct store *s, const struct manifest *m)
+{
+    uint64_t bytes = s->o.queue_bytes ? s->o.queue_bytes(s->o.ctx) : 0;
+    for (size_t i = 0; i < m->n; i++)
+        bytes += m->segment[i]->bytes;
+    return bytes;
+}
+
+static int oldest_day_cmp(const void *a, const void *b)
+{
+    const struct manifest_segment *x = *(struct manifest_segment *const *)a;
+    const struct manifest_segment *y = *(struct manifest_segment *const *)b;
+    if (x->day_max != y->day_max)
+        return x->day_max < y->day_max ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static bool too_old(const struct store *s, const struct manifest_segment *e, int64_t now)
+{
+    int64_t age = (now - (e->day_max + 1) * NS_PER_DAY);
+    return s->o.retention_ns && e->n_sections && age >= s->o.retention_ns;
+}
+
+/* Which segments go; references are taken. */
+static void choose(struct store *s, const struct manifest *m, struct replacement *r)
+{
+    int64_t now = clock_now_ns();
+    uint64_t used = bytes_used(s, m);
+    struct manifest_segment **by_day = NEW_ARRAY(struct manifest_segment *, m->n ? m->n : 1);
+    memcpy(by_day, m->segment, m->n * sizeof(by_day[0]));
+    qsort(by_day, m->n, sizeof(by_day[0]), oldest_day_cmp);
+    r->remove = NEW_ARRAY(struct manifest_segment *, m->n ? m->n : 1);
+    for (size_t i = 0; i < m->n; i++) {
+        bool over = s->o.max_disk && used > s->o.max_disk;
+        if (!over && !too_old(s, by_day[i], now))
+            continue;
+        r->remove[r->n_remove++] = manifest_segment_ref(by_day[i]);
+        used -= by_day[i]->bytes;
+    }
+    mem_free(by_day);
+}
+
+enum err retention_run(struct store *s, uint64_t *ret_freed)
+{
+    TRY(manifest_resolve(s));
+    struct manifest *m = store_manifest(s);
+    struct replacement r = {0};
+    uint64_t freed = 0, rows = 0;
+    enum err err = OK;
+    choose(s, m, &r);
+    manifest_unref(m);
+    size_t n = r.n_remove;
+    for (size_t i = 0; i < n; i++) {
+        freed += r.remove[i]->bytes;
+        rows += r.remove[i]->rows;
+    }
+    if (n)
+        err = manifest_replace(s, &r, NULL);
+    replacement_release(&r);
+    TRY(err);
+    if (n) {
+        log_info("segments expired", "segments=%zu rows=%" PRIu64 " bytes=%" PRIu64, n, rows,
+                 freed);
+        metric_add(s->m.expired_segments, (int64_t)n);
+        metric_add(s->m.expired_bytes, (int64_t)freed);
+        pthread_mutex_lock(&s->lock);
+        s->expired_segments += n;
+        s->expired_bytes += freed;
+        pthread_mutex_unlock(&s->lock);
+    }
+    *ret_freed = freed;
+    return OK;
+}
+
+bool retention_watch_disk(struct store *s)
+{
+    uint64_t free_bytes = 0, total = 0;
+    char text[sizeof(s->disk_text)] = "";
+    struct manifest *m = store_manifest(s);
+    uint64_t used = bytes_used(s, m);
+    bool over = s->o.max_disk && used > s->o.max_disk, segments = m->n > 0;
+    manifest_unref(m);
+    if (io_disk_space(s->dir, &free_bytes, &total) == OK && free_bytes < DISK_FREE_MIN &&
+        free_bytes < total / 20)
+        snprintf(text, sizeof(text),
+                 "the disk is full (%" PRIu64 " of %" PRIu64
+                 " bytes free): free some space or set a "
+                 "lower storage.max_disk",
+                 free_bytes, total);
+    else if (over && !segments)
+        snprintf(text, sizeof(text),
+                 "storage.max_disk (%" PRIu64 " bytes) is used up by what is not in segments yet "
+                 "(%" PRIu64 " bytes): raise it",
+                 s->o.max_disk, used);
+    pthread_mutex_lock(&s->lock);
+    if (text[0] && !s->disk_low)
+        log_error("admission closed", "reason=\"%s\"", text);
+    s->disk_low = text[0] != 0;
+    memcpy(s->disk_text, text, sizeof(text));
+    pthread_mutex_unlock(&s->lock);
+    return over && segments;
+}

@@ -1,0 +1,190 @@
+/* Snapshots: what a query sees.
+ *
+ * Under the lock, in one instant, a snapshot takes a reference to the manifest and, for each stream
+ * it wants, one to the list of its parts with the list's length. A cut or a merge swaps both sides
+ * under the same lock, so every record delivered before that instant is in the snapshot exactly
+ * once, and stays readable, whatever happens to the store, until it is closed.
+ *
+ * Then, without the lock, the block refs are laid out: blocks of sections (whose tails load on
+ * first use), then parts. A section whose tail cannot be read, or whose segment has no file, is
+ * counted as unreadable and left out: the answer is then partial, and says so. */
+#include "core/log.h"
+#include "core/mem.h"
+#include "store/store_impl.h"
+
+#include <stdatomic.h>
+
+struct pinned {
+    struct mem_stream *st;
+    struct part_list *list;
+    uint32_t n;
+};
+
+/* What a block_ref's impl points to. */
+struct block_place {
+    const struct manifest_segment *segment; /* or */
+    const struct part *part;
+    struct str stream;
+    uint32_t section, block;
+};
+
+struct snapshot {
+    struct store *s;
+    struct arena arena; /* of the places */
+    struct manifest *manifest;
+    struct pinned *pinned;
+    size_t n_pinned, pinned_cap;
+    struct block_ref *ref;
+    size_t n, cap;
+    struct snapshot_stats stats;
+};
+
+static bool wants_stream(const struct snapshot_want *w, const struct mem_stream *st)
+{
+    if (!str_eq(st->org, w->org))
+        return false;
+    if (!w->n_streams)
+        return !st->name.n || st->name.p[0] != '_';
+    for (uint32_t i = 0; i < w->n_streams; i++)
+        if (str_eq(st->name, w->stream[i]))
+            return true;
+    return false;
+}
+
+static bool wants_time(const struct snapshot_want *w, int64_t time_min, int64_t time_max)
+{
+    return time_max >= w->from && time_min < w->to;
+}
+
+/* With the lock. */
+static void pin_stream(struct snapshot *n, struct mem_stream *st)
+{
+    if (!st->parts)
+        return;
+    ARRAY_GROW(n->pinned, n->pinned_cap, n->n_pinned + 1);
+    atomic_fetch_add_explicit(&st->parts->refs, 1, memory_order_relaxed);
+    n->pinned[n->n_pinned++] = (struct pinned){st, st->parts, st->parts->n};
+}
+
+static void pin(struct snapshot *n, const struct snapshot_want *w)
+{
+    struct store *s = n->s;
+    pthread_mutex_lock(&s->lock);
+    n->manifest = manifest_ref(s->manifest);
+    for (size_t i = 0; i < s->streams.n; i++) {
+        struct mem_stream *st = s->streams.all[i];
+        if (wants_stream(w, st))
+            pin_stream(n, st);
+        else if (st->parts && str_eq(st->org, w->org))
+            n->stats.blocks_total += st->parts->n;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void add_ref(struct snapshot *n, const struct block_place *at, int64_t time_min,
+                    int64_t time_max, uint32_t rows, uint64_t bytes)
+{
+    struct block_place *place = ARENA_NEW(&n->arena, struct block_place);
+    *place = *at;
+    ARRAY_GROW(n->ref, n->cap, n->n + 1);
+    n->ref[n->n] = (struct block_ref){time_min, time_max, rows, bytes, at->stream, n->n, place};
+    n->n++;
+}
+
+static void add_section(struct snapshot *n, const struct snapshot_want *w,
+                        struct manifest_segment *e, uint32_t section)
+{
+    const struct manifest_section *sec = &e->section[section];
+    n->stats.sections++;
+    if (!e->file) {
+        n->stats.unreadable++;
+        return;
+    }
+    for (uint32_t b = 0; b < sec->blocks; b++) {
+        struct segment_block_info info;
+        if (segment_block(e->file, section, b, &info) != OK) {
+            log_error("section cannot be read, the answer is partial", "error=\"%s\"", err_text());
+            n->stats.unreadable++;
+            return;
+        }
+        if (!wants_time(w, info.time_min, info.time_max))
+            continue;
+        struct block_place at = {
+            .segment = e, .stream = sec->stream->name, .section = section, .block = b};
+        add_ref(n, &at, info.time_min, info.time_max, info.rows, info.bytes);
+    }
+}
+
+static void add_segments(struct snapshot *n, const struct snapshot_want *w)
+{
+    const struct manifest *m = n->manifest;
+    n->stats.segments = m->n;
+    for (size_t i = 0; i < m->n; i++)
+        for (uint32_t k = 0; k < m->segment[i]->n_sections; k++) {
+            const struct manifest_section *sec = &m->segment[i]->section[k];
+            if (!sec->stream || !str_eq(sec->stream->org, w->org))
+                continue;
+            n->stats.blocks_total += sec->blocks;
+            if (wants_stream(w, sec->stream) && wants_time(w, sec->time_min, sec->time_max))
+                add_section(n, w, m->segment[i], k);
+        }
+}
+
+static void add_parts(struct snapshot *n, const struct snapshot_want *w)
+{
+    for (size_t i = 0; i < n->n_pinned; i++) {
+        const struct pinned *pin = &n->pinned[i];
+        n->stats.blocks_total += pin->n;
+        for (uint32_t k = 0; k < pin->n; k++) {
+            const struct part *p = pin->list->part[k];
+            struct block_place at = {.part = p, .stream = pin->st->name};
+            if (wants_time(w, p->time_min, p->time_max))
+                add_ref(n, &at, p->time_min, p->time_max, p->rows, p->bytes);
+        }
+    }
+}
+
+enum err snapshot_open(struct store *s, const struct snapshot_want *want, struct snapshot **ret)
+{
+    struct snapshot *n = NEW(struct snapshot);
+    n->s = s;
+    arena_init(&n->arena, 0, NULL);
+    pin(n, want);
+    add_segments(n, want);
+    add_parts(n, want);
+    *ret = n;
+    return OK;
+}
+
+void snapshot_close(struct snapshot *n)
+{
+    if (!n)
+        return;
+    for (size_t i = 0; i < n->n_pinned; i++)
+        part_list_unref(n->pinned[i].list);
+    manifest_unref(n->manifest);
+    mem_free(n->pinned);
+    mem_free(n->ref);
+    arena_release(&n->arena);
+    mem_free(n);
+}
+
+const struct block_ref *snapshot_blocks(const struct snapshot *n, size_t *ret_n)
+{
+    *ret_n = n->n;
+    return n->ref;
+}
+
+void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret)
+{
+    *ret = n->stats;
+}
+
+enum err block_open(const struct snapshot *n, const struct block_ref *b, struct arena *arena,
+                    struct rows *ret, uint64_t *bytes_read)
+{
+    const struct block_place *at = b->impl;
+    if (at->part)
+        return part_open(at->part, at->stream, arena, bytes_read, ret);
+    return segment_block_rows(at->segment->file, at->section, at->block, arena, bytes_read, ret);
+}

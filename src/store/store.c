@@ -1,0 +1,508 @@
+/* The store: opening and closing, delivery and admission, its two threads, its numbers.
+ *
+ * "cut" publishes what has gathered when one of the triggers says so, and again with growing pauses
+ * while that fails. "compact" merges segments, expires them and watches the disk, at low priority.
+ * With options.background false neither runs: flush, compact and expire are then the caller's, and
+ * a delivery that meets a full memtable cuts by itself.
+ *
+ * Deliveries come from one thread, in order. A body becomes visible at once, under the lock. What
+ * was published before (a replay that starts early) is passed over; a frame that does not open is
+ * put aside under quarantine/ and reported, and the others land. */
+#include "store/store.h"
+
+#include "core/clock.h"
+#include "core/io.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "record/frame.h"
+#include "store/store_impl.h"
+
+#include <inttypes.h>
+#include <sys/resource.h>
+
+#define ENCODERS_WAITING_MAX 4096
+#define TICK_NS NS_PER_S
+#define RETRY_MAX_NS (30 * NS_PER_S)
+#define EXPIRE_EVERY_NS (60 * NS_PER_S)
+#define WATCH_EVERY_NS (5 * NS_PER_S)
+
+bool store_stopping(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->closing;
+    pthread_mutex_unlock(&s->lock);
+    return stopping;
+}
+
+uint64_t store_checkpoint(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t at = s->checkpoint;
+    pthread_mutex_unlock(&s->lock);
+    return at;
+}
+
+/* ---- delivery ---- */
+
+enum err store_quarantine(struct store *s, struct str frame, uint64_t position, const char *why)
+{
+    log_error("frame cannot be read, it is put aside",
+              "position=%" PRIu64 " bytes=%zu error=\"%s\"", position, frame.n, why);
+    char *dir = mem_printf("%s/quarantine", s->dir);
+    char *path = mem_printf("%s/%016" PRIx64 ".frame", dir, position);
+    enum err err = io_mkdir(dir);
+    if (err == OK)
+        err = io_write_file(path, frame);
+    if (err != OK)
+        log_error("frame cannot be put aside", "path=%s error=\"%s\"", path, err_text());
+    mem_free(path);
+    mem_free(dir);
+    metric_add(s->m.quarantined, 1);
+    pthread_mutex_lock(&s->lock);
+    s->quarantined++;
+    pthread_mutex_unlock(&s->lock);
+    return err;
+}
+
+struct incoming {
+    struct part *part;
+    struct frame_info info;
+};
+
+/* At replay nobody claims ids, they are in the frames; and a frame is looked at once more, because
+ * it has been on a disk. */
+static enum err look_into(struct store *s, struct blob *frame, uint64_t position)
+{
+    struct arena a;
+    struct frame_info info;
+    struct rows rows;
+    arena_init(&a, 0, NULL);
+    enum err err = frame_open(frame->bytes, position, 0, &a, &info, &rows);
+    if (err == OK)
+        err = landing_note_ids(s->landing, info.org, info.stream, &rows);
+    arena_release(&a);
+    return err;
+}
+
+static bool take_in(struct store *s, struct blob *frame, uint64_t position, struct incoming *ret)
+{
+    enum err err = landing_live(s->landing) ? OK : look_into(s, frame, position);
+    if (err == OK)
+        err = part_of_frame(frame, position, &ret->info, &ret->part);
+    if (err != OK) {
+        /* Where it cannot be put aside either, the log has said so twice. */
+        (void)!store_quarantine(s, frame->bytes, position, err_text());
+        return false;
+    }
+    blob_charge(frame, OWNER_MEMTABLE);
+    return true;
+}
+
+/* With the lock: the last resort. Admission has been closed for long when this waits for a live
+ * body. */
+static void wait_for_room(struct store *s)
+{
+    enum err err = OK;
+    while (!s->closing && err == OK && store_memory(s) >= s->o.memtable_max) {
+        if (!s->threads) {
+            pthread_mutex_unlock(&s->lock);
+            err = cut_run(s, UINT64_MAX);
+            pthread_mutex_lock(&s->lock);
+        } else if (s->cut_failed && store_memory(s) < 2 * s->o.memtable_max) {
+            return; /* what was admitted is bounded by the queue's waiting bytes */
+        } else {
+            pthread_cond_broadcast(&s->changed);
+            pthread_cond_wait(&s->changed, &s->lock);
+        }
+    }
+}
+
+static void insert(struct store *s, struct incoming *in)
+{
+    struct mem_stream *st = memtable_stream(s, in->info.org, in->info.stream);
+    landing_note_key(s->landing, &in->info, in->part->rows);
+    s->since_cut_bytes += in->part->bytes;
+    if (in->part->rows)
+        memtable_append(s, st, in->part);
+    else
+        part_unref(in->part);
+    memtable_schedule(s, st);
+}
+
+void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint64_t first_position)
+{
+    struct incoming *in = NEW_ARRAY(struct incoming, n ? n : 1);
+    uint64_t checkpoint = store_checkpoint(s);
+    uint32_t got = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (first_position + i >= checkpoint)
+            got += take_in(s, frame[i], first_position + i, &in[got]);
+    pthread_mutex_lock(&s->lock);
+    wait_for_room(s);
+    for (uint32_t i = 0; i < got; i++)
+        insert(s, &in[i]);
+    if (n && first_position + n - 1 > s->delivered)
+        s->delivered = first_position + n - 1;
+    if (!s->oldest_unpublished_mono_ns && s->delivered >= s->checkpoint)
+        s->oldest_unpublished_mono_ns = clock_mono_ns();
+    if (cut_due(s))
+        pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    mem_free(in);
+}
+
+enum err store_admit(struct store *s, size_t bytes)
+{
+    enum err err = OK;
+    pthread_mutex_lock(&s->lock);
+    uint64_t held = store_memory(s);
+    if (s->closing)
+        err = err_set(ERR_UNAVAILABLE, "the store is being closed");
+    else if (s->disk_low)
+        err = err_set(ERR_UNAVAILABLE, "%s", s->disk_text);
+    else if (held + bytes > s->o.memtable_max && held)
+        err = err_set(ERR_UNAVAILABLE,
+                      "the memtable is full (%" PRIu64 " of %zu bytes) until the next cut has been "
+                      "published%s%s: try again later",
+                      held, s->o.memtable_max, s->cut_failed ? "; the last one failed: " : "",
+                      s->cut_failed ? s->cut_error : "");
+    pthread_mutex_unlock(&s->lock);
+    return err;
+}
+
+/* ---- asked for ---- */
+
+enum err store_flush(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t target = s->delivered;
+    bool nothing = s->checkpoint > target || !target;
+    pthread_mutex_unlock(&s->lock);
+    return nothing ? OK : cut_run(s, target);
+}
+
+enum err store_compact(struct store *s, bool full)
+{
+    bool did = true;
+    TRY(store_flush(s));
+    pthread_mutex_lock(&s->compact_lock);
+    enum err err = OK;
+    while (err == OK && did)
+        err = compact_once(s, full, &did);
+    pthread_mutex_unlock(&s->compact_lock);
+    return err;
+}
+
+enum err store_expire(struct store *s, uint64_t *ret_freed)
+{
+    pthread_mutex_lock(&s->compact_lock);
+    enum err err = retention_run(s, ret_freed);
+    pthread_mutex_unlock(&s->compact_lock);
+    (void)retention_watch_disk(s);
+    return err;
+}
+
+/* ---- threads ---- */
+
+static void *cut_main(void *arg)
+{
+    struct store *s = arg;
+    int64_t pause = 0, not_before = 0;
+    pthread_mutex_lock(&s->lock);
+    while (!s->closing) {
+        if (!cut_due(s) || clock_mono_ns() < not_before) {
+            (void)cond_wait_until(&s->changed, &s->lock, clock_mono_ns() + TICK_NS);
+            continue;
+        }
+        pthread_mutex_unlock(&s->lock);
+        bool failed = cut_run(s, UINT64_MAX) != OK;
+        pause = !failed ? 0 : pause ? pause * 2 : NS_PER_S;
+        if (pause > RETRY_MAX_NS)
+            pause = RETRY_MAX_NS;
+        not_before = clock_mono_ns() + pause;
+        pthread_mutex_lock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* Merges until none is due, or one fails. */
+static bool merge_due(struct store *s)
+{
+    bool did = true;
+    enum err err = OK;
+    while (err == OK && did && !store_stopping(s)) {
+        pthread_mutex_lock(&s->compact_lock);
+        err = compact_once(s, false, &did);
+        pthread_mutex_unlock(&s->compact_lock);
+    }
+    return err == OK;
+}
+
+static void *background_main(void *arg)
+{
+    struct store *s = arg;
+    int64_t expire_at = 0, watch_at = 0, merge_at = 0;
+    (void)setpriority(PRIO_PROCESS, 0, 10); /* on Linux: of this thread */
+    while (!store_stopping(s)) {
+        int64_t now = clock_mono_ns();
+        if (now >= watch_at) {
+            if (retention_watch_disk(s))
+                expire_at = now;
+            watch_at = now + WATCH_EVERY_NS;
+        }
+        if (now >= expire_at) {
+            uint64_t freed;
+            expire_at = now + EXPIRE_EVERY_NS;
+            if (store_expire(s, &freed) != OK)
+                log_error("expiry failed", "error=\"%s\"", err_text());
+        }
+        if (now >= merge_at && compact_is_due(s) && !merge_due(s))
+            merge_at = clock_mono_ns() + RETRY_MAX_NS;
+        pthread_mutex_lock(&s->lock);
+        if (!s->closing)
+            (void)cond_wait_until(&s->changed, &s->lock, now + TICK_NS);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void metrics_init(struct store_metrics *m)
+{
+    m->cuts = metric_counter("weir_store_cuts_total", NULL, "Cuts published.");
+    m->cut_errors = metric_counter("weir_store_cut_errors_total", NULL, "Cuts that failed.");
+    m->cut_seconds = metric_histogram("weir_store_cut_seconds", NULL, "Time of a cut.");
+    m->merges = metric_counter("weir_store_merges_total", NULL, "Merges of segments.");
+    m->merge_errors = metric_counter("weir_store_merge_errors_total", NULL, "Merges that failed.");
+    m->merge_seconds = metric_histogram("weir_store_merge_seconds", NULL, "Time of a merge.");
+    m->seal_seconds = metric_histogram("weir_store_seal_seconds", NULL, "Time to encode a block.");
+    m->expired_segments =
+        metric_counter("weir_store_expired_segments_total", NULL, "Segments past their retention.");
+    m->expired_bytes =
+        metric_counter("weir_store_expired_bytes_total", NULL, "Bytes freed by retention.");
+    m->quarantined = metric_counter("weir_store_quarantined_frames_total", NULL,
+                                    "Frames put aside because they cannot be read.");
+    m->memtable_bytes =
+        metric_gauge("weir_store_memtable_bytes", NULL, "Frames and blocks in no segment yet.");
+    m->segments = metric_gauge("weir_store_segments", NULL, "Segments searched.");
+    m->segment_bytes = metric_gauge("weir_store_segment_bytes", NULL, "Bytes of the segments.");
+    m->unreadable = metric_gauge("weir_store_unreadable_segments", NULL,
+                                 "Segments of the catalog whose file is missing or damaged.");
+}
+
+static enum err load(struct store *s)
+{
+    struct arena a;
+    struct catalog_key *key;
+    size_t n;
+    enum err err;
+    arena_init(&a, 0, NULL);
+    TRY_OUT(io_mkdir(s->segments_dir));
+    TRY_OUT(catalog_checkpoint(s->o.catalog, STORE_CONSUMER, 0, &s->checkpoint));
+    s->delivered = s->checkpoint ? s->checkpoint - 1 : 0;
+    TRY_OUT(manifest_load(s));
+    TRY_OUT(catalog_load_keys(s->o.catalog, clock_now_ns() - s->o.id_window_ns, &a, &key, &n));
+    landing_load_keys(s->landing, key, n);
+out:
+    arena_release(&a);
+    return err;
+}
+
+static enum err start_threads(struct store *s)
+{
+    TRY(thread_start(&s->cut_thread, "cut", cut_main, s));
+    enum err err = thread_start(&s->background_thread, "compact", background_main, s);
+    if (err == OK) {
+        s->threads = true;
+        return OK;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->closing = true;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->cut_thread, NULL);
+    return err;
+}
+
+enum err store_open(const struct store_options *options, struct store **ret)
+{
+    CHECK(options->block_rows > 0 && options->block_rows <= 65536 && options->block_bytes > 0);
+    CHECK(options->compact_files >= 2);
+    struct store *s = NEW(struct store);
+    s->o = *options;
+    s->dir = mem_strdup(str_c(options->dir));
+    s->o.dir = s->dir;
+    s->segments_dir = mem_printf("%s/segments", s->dir);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->cut_lock, NULL);
+    pthread_mutex_init(&s->compact_lock, NULL);
+    cond_init(&s->changed);
+    s->manifest = manifest_empty();
+    s->landing = landing_new(options->id_window_ns, STORE_KEYS_MAX);
+    s->id_cache = id_cache_new();
+    s->compact_due = true;
+    metrics_init(&s->m);
+    unsigned encoders = options->encoders ? options->encoders : thread_cpus();
+    s->encoders = pool_new("encode", encoders, ENCODERS_WAITING_MAX);
+    enum err err = load(s);
+    if (err == OK && options->background)
+        err = start_threads(s);
+    if (err != OK) {
+        store_close(s);
+        return err;
+    }
+    *ret = s;
+    return OK;
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->closing = true;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    if (s->threads) {
+        pthread_join(s->cut_thread, NULL);
+        pthread_join(s->background_thread, NULL);
+    }
+    pool_free(s->encoders);
+    /* A doubt stays one: the catalog decides at the next start. */
+    manifest_segment_unref(s->doubt.segment);
+    replacement_release(&s->replace_doubt);
+    stream_map_release(&s->streams);
+    manifest_unref(s->manifest);
+    landing_free(s->landing);
+    id_cache_free(s->id_cache);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->cut_lock);
+    pthread_mutex_destroy(&s->compact_lock);
+    mem_free(s->segments_dir);
+    mem_free(s->dir);
+    mem_free(s);
+}
+
+/* ---- numbers ---- */
+
+static void widen(struct store_stats *t, int64_t time_min, int64_t time_max)
+{
+    if (time_min < t->oldest_ns)
+        t->oldest_ns = time_min;
+    if (time_max > t->newest_ns)
+        t->newest_ns = time_max;
+}
+
+static void count_segments(const struct manifest *m, struct store_stats *t)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const struct manifest_segment *e = m->segment[i];
+        t->segments++;
+        t->segment_bytes += e->bytes;
+        t->segment_rows += e->rows;
+        t->segment_raw_bytes += e->raw_bytes;
+        t->unreadable_segments += !e->file;
+        for (uint32_t k = 0; k < e->n_sections; k++)
+            widen(t, e->section[k].time_min, e->section[k].time_max);
+    }
+}
+
+void store_stats(struct store *s, struct store_stats *ret)
+{
+    struct store_stats t = {.oldest_ns = INT64_MAX, .newest_ns = INT64_MIN};
+    pthread_mutex_lock(&s->lock);
+    struct manifest *m = manifest_ref(s->manifest);
+    t.memtable_rows = s->memtable_rows;
+    t.memtable_bytes = store_memory(s);
+    t.memtable_frame_bytes = s->frame_bytes;
+    t.streams = s->streams.n;
+    t.cuts = s->cuts;
+    t.merges = s->merges;
+    t.expired_segments = s->expired_segments;
+    t.expired_bytes = s->expired_bytes;
+    t.checkpoint = s->checkpoint;
+    t.quarantined_frames = s->quarantined;
+    t.cut_failing = s->cut_failed;
+    for (size_t i = 0; i < s->streams.n; i++) {
+        const struct part_list *l = s->streams.all[i]->parts;
+        for (uint32_t k = 0; l && k < l->n; k++)
+            widen(&t, l->part[k]->time_min, l->part[k]->time_max);
+    }
+    metric_set(s->m.memtable_bytes, (int64_t)t.memtable_bytes);
+    pthread_mutex_unlock(&s->lock);
+    count_segments(m, &t);
+    manifest_unref(m);
+    if (t.oldest_ns > t.newest_ns)
+        t.oldest_ns = t.newest_ns = 0;
+    *ret = t;
+}
+
+static void add_to_stream(struct stream_stats *t, uint64_t rows, uint64_t bytes, uint64_t raw,
+                          int64_t time_min, int64_t time_max)
+{
+    if (!t->rows || time_min < t->time_min)
+        t->time_min = time_min;
+    if (!t->rows || time_max > t->time_max)
+        t->time_max = time_max;
+    t->rows += rows;
+    t->bytes += bytes;
+    t->raw_bytes += raw;
+}
+
+static struct stream_stats *stats_of(struct stream_stats *list, struct mem_stream *const *st,
+                                     size_t n, const struct mem_stream *which)
+{
+    for (size_t i = 0; i < n; i++)
+        if (st[i] == which)
+            return &list[i];
+    return NULL;
+}
+
+static int stream_name_cmp(const void *a, const void *b)
+{
+    return str_cmp(((const struct stream_stats *)a)->name, ((const struct stream_stats *)b)->name);
+}
+
+enum err store_streams(struct store *s, struct str org, struct arena *a, struct stream_stats **ret,
+                       size_t *ret_n)
+{
+    size_t n = 0, with_rows = 0;
+    pthread_mutex_lock(&s->lock);
+    struct manifest *m = manifest_ref(s->manifest);
+    struct mem_stream **st = ARENA_ARRAY(a, struct mem_stream *, s->streams.n);
+    struct stream_stats *list = ARENA_ARRAY(a, struct stream_stats, s->streams.n);
+    for (size_t i = 0; i < s->streams.n; i++) {
+        if (!str_eq(s->streams.all[i]->org, org))
+            continue;
+        st[n] = s->streams.all[i];
+        list[n].name = st[n]->name;
+        const struct part_list *l = st[n]->parts;
+        for (uint32_t k = 0; l && k < l->n; k++) {
+            const struct part *p = l->part[k];
+            add_to_stream(&list[n], p->rows, p->bytes, p->raw_bytes, p->time_min, p->time_max);
+        }
+        n++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; i < m->n; i++)
+        for (uint32_t k = 0; k < m->segment[i]->n_sections; k++) {
+            const struct manifest_section *e = &m->segment[i]->section[k];
+            struct stream_stats *t = stats_of(list, st, n, e->stream);
+            if (t)
+                add_to_stream(t, e->rows, e->bytes, e->raw_bytes, e->time_min, e->time_max);
+        }
+    manifest_unref(m);
+    for (size_t i = 0; i < n; i++)
+        if (list[i].rows) {
+            list[with_rows] = list[i];
+            list[with_rows].name = arena_str(a, list[i].name);
+            with_rows++;
+        }
+    qsort(list, with_rows, sizeof(*list), stream_name_cmp);
+    *ret = list;
+    *ret_n = with_rows;
+    return OK;
+}

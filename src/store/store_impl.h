@@ -1,0 +1,120 @@
+/* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, lock, then the lock of
+ * landing. Nothing does I/O under `lock`. */
+#ifndef WEIR_STORE_STORE_IMPL_H
+#define WEIR_STORE_STORE_IMPL_H
+
+#include "core/metrics.h"
+#include "core/thread.h"
+#include "store/landing.h"
+#include "store/manifest.h"
+#include "store/memtable.h"
+#include "store/store.h"
+
+#define STORE_CONSUMER STR("store")
+#define STORE_KEYS_MAX 1000000
+
+/* A change of the catalog whose outcome could not be read: nothing of it may be removed before that. */
+struct doubt {
+    bool set;
+    uint64_t to;                       /* a cut's checkpoint */
+    struct manifest_segment *segment;  /* the cut's; NULL when empty */
+    uint64_t upto;
+};
+
+struct replacement {
+    bool set;
+    struct manifest_segment **remove, **add; /* referenced */
+    size_t n_remove, n_add;
+};
+
+struct store_metrics {
+    struct metric *cuts, *cut_errors, *merges, *merge_errors, *expired_segments, *expired_bytes;
+    struct metric *quarantined, *memtable_bytes, *segments, *segment_bytes, *unreadable;
+    struct metric *cut_seconds, *merge_seconds, *seal_seconds;
+};
+
+struct store {
+    struct store_options o;
+    char *dir, *segments_dir;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a job ended, memory was freed, work came up, closing */
+    /* under lock: */
+    struct stream_map streams;
+    struct manifest *manifest;
+    uint64_t delivered;  /* the last position */
+    uint64_t checkpoint; /* everything below is published */
+    uint64_t frozen;     /* parts at or below belong to the cut under way; 0: none */
+    unsigned generation; /* of jobs: a cut waits for those before it */
+    unsigned jobs[2];
+    uint64_t frame_bytes, sealed_bytes, memtable_rows; /* held in parts */
+    uint64_t since_cut_bytes;
+    int64_t oldest_unpublished_mono_ns; /* when the first frame behind the checkpoint came; 0: none */
+    bool closing, cut_failed, compact_due;
+    char cut_error[200];
+    uint64_t cuts, merges, expired_segments, expired_bytes, quarantined;
+    bool disk_low;
+    char disk_text[160];
+
+    pthread_mutex_t cut_lock, compact_lock; /* one cut, one merge or expiry at a time */
+    struct doubt doubt;                     /* cut_lock */
+    struct replacement replace_doubt;       /* compact_lock */
+
+    struct landing *landing;
+    struct id_cache *id_cache;
+    struct pool *encoders;
+    bool threads;
+    pthread_t cut_thread, background_thread;
+    struct store_metrics m;
+};
+
+static inline uint64_t store_memory(const struct store *s) /* with the lock */
+{
+    return s->frame_bytes + s->sealed_bytes;
+}
+struct manifest *store_manifest(struct store *s); /* a reference */
+char *store_segment_path(const struct store *s, uint64_t id);
+bool store_stopping(struct store *s);
+/* Puts a frame that cannot be read aside, under quarantine/. */
+NODISCARD enum err store_quarantine(struct store *s, struct str frame, uint64_t position,
+                                    const char *why);
+
+/* cut.c */
+NODISCARD enum err cut_run(struct store *s, uint64_t target);
+bool cut_due(struct store *s); /* with the lock */
+
+/* manifest.c: the entry of a segment in the catalog, its file opened. `row` may come from the catalog at
+ * start, where a missing file is tolerated, or from a writer. */
+NODISCARD enum err manifest_segment_open(struct store *s, const struct catalog_segment *row,
+                                         bool tolerate, struct manifest_segment **ret);
+/* Removes the file of a segment that was never published; keeps the text of the last error. */
+void manifest_drop_file(struct store *s, uint64_t id);
+/* Loads the catalog's segments; removes files that it does not name. */
+NODISCARD enum err manifest_load(struct store *s);
+void store_swap_manifest(struct store *s, struct manifest *m); /* with the lock; takes m over */
+
+/* In catalog and manifest: `remove` go, `add` come (their rows beside them). Takes the references over; what
+ * was removed goes from the disk with its last reader, what could not be added at once. With compact_lock,
+ * as the next. */
+NODISCARD enum err manifest_replace(struct store *s, struct replacement *r,
+                                    const struct catalog_segment *row);
+/* Finds out what became of a replacement whose outcome was unknown, and finishes or undoes it. */
+NODISCARD enum err manifest_resolve(struct store *s);
+void replacement_release(struct replacement *r);
+
+/* compact.c */
+NODISCARD enum err compact_once(struct store *s, bool full, bool *ret_did);
+bool compact_is_due(struct store *s);
+
+/* retention.c */
+NODISCARD enum err retention_run(struct store *s, uint64_t *ret_freed);
+/* Looks at the disk: sets disk_low and why. True when segments must go because of the disk budget. */
+bool retention_watch_disk(struct store *s);
+
+/* lookup.c: client ids in segments. */
+struct id_cache *id_cache_new(void);
+void id_cache_free(struct id_cache *c);
+NODISCARD enum err id_lookup(struct store *s, struct mem_stream *st, struct str id, struct hash128 hash,
+                             bool *ret);
+
+#endif
