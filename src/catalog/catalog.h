@@ -69,7 +69,7 @@ struct catalog_publish {
     const struct catalog_key *key;
     size_t n_keys;
     int64_t keys_expire_before_ns; /* older keys are deleted */
-    size_t keys_max;               /* and the oldest beyond so many */
+    size_t keys_max;               /* and the oldest beyond so many; 0: no bound */
 };
 NODISCARD enum err catalog_publish(struct catalog *c, const struct catalog_publish *p);
 /* One transaction: `remove` go, `add` come (compaction; retention with n_add 0). ERR_CONFLICT when one of

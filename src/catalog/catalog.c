@@ -1,0 +1,759 @@
+/* The catalog over the driver's seam (sql.h). Schema, version 1:
+ *
+ *   meta              name, value                 settings; `schema` holds the version
+ *   counters          name, value                 `segment`, `stream`: the next number never given
+ * out streams           id, org, name segments          id, level, bytes, created_ns, position_min,
+ * position_max sections          segment_id, ordinal, stream_id, day, time_min, time_max,
+ * record_count, raw_bytes, tail_offset, tail_length checkpoints       consumer, part, position
+ *   idempotency_keys  key_hash, payload_hash, at_ns, records
+ *
+ * Numbers are 64-bit integers; unsigned ones are stored as the signed ones of the same bits (they
+ * stay below 2^63 in practice, and nothing orders by those that might not). 128-bit hashes are 32
+ * hexadecimal digits.
+ *
+ * Segment ids are taken from the counter in ranges, each range committed before its first id is
+ * used: a crash leaves a gap, never a second use. Compare-and-swap is an UPDATE or DELETE whose
+ * condition names what is expected, and `affected` tells; the first row of a checkpoint is an
+ * INSERT, which its primary key lets only one of two win.
+ *
+ * Text that a client chose (organization, stream) is bound, never spliced. A stream's name with a
+ * NUL or bad UTF-8 is refused: databases differ about both. */
+#include "catalog/catalog.h"
+
+#include "catalog/sql.h"
+#include "core/mem.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <utf8proc.h>
+
+enum { SCHEMA_VERSION = 1, ID_RANGE = 1024, NAME_MAX_BYTES = 255, HEX_DIGITS = 32 };
+
+struct catalog {
+    pthread_mutex_t lock;
+    struct sql *db;
+    uint64_t next_segment, segment_limit; /* ids at hand */
+};
+
+static const char *const schema[] = {
+    "CREATE TABLE meta (name VARCHAR(255) NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE counters (name VARCHAR(255) NOT NULL PRIMARY KEY, value BIGINT NOT NULL)",
+    "CREATE TABLE streams (id BIGINT NOT NULL PRIMARY KEY, org VARCHAR(255) NOT NULL,"
+    " name VARCHAR(255) NOT NULL, UNIQUE (org, name))",
+    "CREATE TABLE segments (id BIGINT NOT NULL PRIMARY KEY, level BIGINT NOT NULL,"
+    " bytes BIGINT NOT NULL, created_ns BIGINT NOT NULL, position_min BIGINT NOT NULL,"
+    " position_max BIGINT NOT NULL)",
+    "CREATE TABLE sections (segment_id BIGINT NOT NULL, ordinal BIGINT NOT NULL,"
+    " stream_id BIGINT NOT NULL, day BIGINT NOT NULL, time_min BIGINT NOT NULL,"
+    " time_max BIGINT NOT NULL, record_count BIGINT NOT NULL, raw_bytes BIGINT NOT NULL,"
+    " tail_offset BIGINT NOT NULL, tail_length BIGINT NOT NULL,"
+    " PRIMARY KEY (segment_id, ordinal))",
+    "CREATE TABLE checkpoints (consumer VARCHAR(255) NOT NULL, part BIGINT NOT NULL,"
+    " position BIGINT NOT NULL, PRIMARY KEY (consumer, part))",
+    "CREATE TABLE idempotency_keys (key_hash VARCHAR(32) NOT NULL PRIMARY KEY,"
+    " payload_hash VARCHAR(32) NOT NULL, at_ns BIGINT NOT NULL, records BIGINT NOT NULL)",
+    "CREATE INDEX idempotency_keys_at ON idempotency_keys (at_ns, key_hash)",
+    "INSERT INTO counters (name, value) VALUES ('segment', 1)",
+    "INSERT INTO counters (name, value) VALUES ('stream', 1)",
+    "INSERT INTO meta (name, value) VALUES ('schema', '1')",
+};
+
+/* ---- small helpers over the seam ---- */
+
+static struct str hex_of(struct hash128 h, char out[HEX_DIGITS + 1])
+{
+    snprintf(out, HEX_DIGITS + 1, "%016" PRIx64 "%016" PRIx64, h.hi, h.lo);
+    return str_of(out, HEX_DIGITS);
+}
+
+static bool hex_digit(char c, uint64_t *v)
+{
+    if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+        return false;
+    *v = *v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    return true;
+}
+
+static enum err parse_hex(struct str s, struct hash128 *ret)
+{
+    struct hash128 h = {0};
+    bool good = s.n == HEX_DIGITS;
+    for (size_t i = 0; good && i < HEX_DIGITS; i++)
+        good = hex_digit(s.p[i], i < HEX_DIGITS / 2 ? &h.hi : &h.lo);
+    if (!good)
+        return err_set(ERR_CORRUPT, "catalog: \"%.*s\" is not a hash", STR_ARG(s));
+    *ret = h;
+    return OK;
+}
+
+/* A statement and the place of its next parameter; the first error stays. */
+struct call {
+    struct sql *db;
+    struct sql_stmt *stmt;
+    int index;
+    enum err err;
+};
+
+static struct call call_new(struct catalog *c, const char *text)
+{
+    struct call call = {.db = c->db};
+    call.err = c->db->driver->prepare(c->db, text, &call.stmt);
+    return call;
+}
+
+static void arg_i64(struct call *call, int64_t v)
+{
+    if (call->err == OK)
+        call->err = call->db->driver->bind_i64(call->stmt, call->index++, v);
+}
+
+static void arg_u64(struct call *call, uint64_t v)
+{
+    arg_i64(call, (int64_t)v);
+}
+
+static void arg_text(struct call *call, struct str v)
+{
+    if (call->err == OK)
+        call->err = call->db->driver->bind_text(call->stmt, call->index++, v);
+}
+
+static void arg_hash(struct call *call, struct hash128 h)
+{
+    char hex[HEX_DIGITS + 1];
+    arg_text(call, hex_of(h, hex));
+}
+
+/* The next row; false at the end or after an error. */
+static bool call_row(struct call *call)
+{
+    bool row = false;
+    if (call->err == OK)
+        call->err = call->db->driver->step(call->stmt, &row);
+    return call->err == OK && row;
+}
+
+static int64_t col_i64(struct call *call, int index)
+{
+    return call->db->driver->column_i64(call->stmt, index);
+}
+
+static uint64_t col_u64(struct call *call, int index)
+{
+    return (uint64_t)col_i64(call, index);
+}
+
+static struct str col_text(struct call *call, int index)
+{
+    return call->db->driver->column_text(call->stmt, index);
+}
+
+static enum err call_end(struct call *call)
+{
+    if (call->stmt)
+        call->db->driver->finish(call->stmt);
+    call->stmt = NULL;
+    return call->err;
+}
+
+/* Runs a statement without rows to its end; it can be given parameters anew. */
+static enum err call_run(struct call *call)
+{
+    (void)call_row(call);
+    if (call->stmt)
+        call->db->driver->reset(call->stmt);
+    call->index = 0;
+    return call->err;
+}
+
+/* Runs a statement without rows, once. ret_affected may be NULL. */
+static enum err call_once(struct call *call, uint64_t *ret_affected)
+{
+    (void)call_row(call);
+    if (call->err == OK && ret_affected)
+        *ret_affected = call->db->driver->affected(call->db);
+    return call_end(call);
+}
+
+/* ---- transactions: every public call that writes is one ---- */
+
+/* Commits, or takes everything back. */
+static enum err tx_settle(struct catalog *c, enum err err)
+{
+    if (err == OK)
+        return c->db->driver->commit(c->db);
+    c->db->driver->rollback(c->db);
+    return err;
+}
+
+static enum err tx_begin(struct catalog *c)
+{
+    pthread_mutex_lock(&c->lock);
+    enum err err = c->db->driver->begin(c->db);
+    if (err != OK)
+        pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+static enum err tx_end(struct catalog *c, enum err err)
+{
+    err = tx_settle(c, err);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+/* Takes `n` numbers of a counter: the first of them. Within a transaction. */
+static enum err take_numbers(struct catalog *c, const char *name, uint64_t n, uint64_t *ret)
+{
+    struct call up = call_new(c, "UPDATE counters SET value = value + ? WHERE name = ?");
+    arg_u64(&up, n);
+    arg_text(&up, str_c(name));
+    uint64_t affected = 0;
+    TRY(call_once(&up, &affected));
+    if (affected != 1)
+        return err_set(ERR_CORRUPT, "catalog: the counter \"%s\" is missing", name);
+    struct call get = call_new(c, "SELECT value FROM counters WHERE name = ?");
+    arg_text(&get, str_c(name));
+    uint64_t value = call_row(&get) ? col_u64(&get, 0) : 0;
+    TRY(call_end(&get));
+    if (value <= n)
+        return err_set(ERR_CORRUPT, "catalog: the counter \"%s\" is damaged", name);
+    *ret = value - n;
+    return OK;
+}
+
+/* ---- opening ---- */
+
+static enum err meta_get(struct catalog *c, struct str name, struct arena *a, struct str *ret)
+{
+    struct call call = call_new(c, "SELECT value FROM meta WHERE name = ?");
+    arg_text(&call, name);
+    bool found = call_row(&call);
+    if (found)
+        *ret = arena_str(a, col_text(&call, 0));
+    TRY(call_end(&call));
+    return found ? OK : err_set(ERR_NOTFOUND, "catalog: no setting \"%.*s\"", STR_ARG(name));
+}
+
+static enum err create_schema(struct catalog *c)
+{
+    for (size_t i = 0; i < sizeof(schema) / sizeof(schema[0]); i++)
+        TRY(c->db->driver->exec(c->db, schema[i]));
+    return OK;
+}
+
+static enum err check_version(struct catalog *c)
+{
+    struct arena a;
+    arena_init(&a, 0, NULL);
+    struct str text = {0};
+    int64_t version = 0;
+    enum err err = meta_get(c, STR("schema"), &a, &text);
+    if (err == OK && !str_to_i64(text, &version))
+        err = err_set(ERR_CORRUPT, "catalog: schema version \"%.*s\"", STR_ARG(text));
+    if (err == OK && version > SCHEMA_VERSION)
+        err = err_set(ERR_UNSUPPORTED,
+                      "catalog: schema version %" PRId64 ", this program knows up to %d: it was "
+                      "written by a newer one",
+                      version, SCHEMA_VERSION);
+    arena_release(&a);
+    return err;
+}
+
+static enum err prepare_schema(struct catalog *c)
+{
+    TRY(tx_begin(c));
+    bool there = false;
+    enum err err = c->db->driver->has_table(c->db, "meta", &there);
+    if (err == OK)
+        err = there ? check_version(c) : create_schema(c);
+    return tx_end(c, err);
+}
+
+enum err catalog_open_sqlite(const char *path, struct catalog **ret)
+{
+    struct sql *db = NULL;
+    TRY(sql_open_sqlite(path, &db));
+    struct catalog *c = NEW(struct catalog);
+    pthread_mutex_init(&c->lock, NULL);
+    c->db = db;
+    enum err err = prepare_schema(c);
+    if (err != OK) {
+        catalog_close(c);
+        return err;
+    }
+    *ret = c;
+    return OK;
+}
+
+void catalog_close(struct catalog *c)
+{
+    if (!c)
+        return;
+    c->db->driver->close(c->db);
+    pthread_mutex_destroy(&c->lock);
+    mem_free(c);
+}
+
+/* ---- loading ---- */
+
+static enum err count_rows(struct catalog *c, const char *text, size_t *ret)
+{
+    struct call call = call_new(c, text);
+    if (call_row(&call))
+        *ret = (size_t)col_u64(&call, 0);
+    return call_end(&call);
+}
+
+static void read_section(struct call *call, struct catalog_section *ret)
+{
+    *ret = (struct catalog_section){
+        .stream_id = col_u64(call, 1),
+        .day = col_i64(call, 2),
+        .time_min = col_i64(call, 3),
+        .time_max = col_i64(call, 4),
+        .rows = col_u64(call, 5),
+        .raw_bytes = col_u64(call, 6),
+        .offset = col_u64(call, 7),
+        .length = col_u64(call, 8),
+    };
+}
+
+/* Both lists are in the order of segment ids. */
+static enum err load_sections(struct catalog *c, struct arena *a, struct catalog_segment *segment,
+                              size_t n_segments)
+{
+    size_t n = 0, i = 0, at = 0;
+    TRY(count_rows(c, "SELECT COUNT(*) FROM sections", &n));
+    struct catalog_section *section = ARENA_ARRAY(a, struct catalog_section, n + 1);
+    struct call call = call_new(
+        c, "SELECT segment_id, stream_id, day, time_min, time_max, record_count, raw_bytes,"
+           " tail_offset, tail_length FROM sections ORDER BY segment_id, ordinal");
+    for (; call_row(&call) && i < n; i++) {
+        uint64_t id = col_u64(&call, 0);
+        while (at < n_segments && segment[at].id != id)
+            at++;
+        if (at == n_segments) {
+            call.err = err_set(ERR_CORRUPT,
+                               "catalog: a section of segment %" PRIu64 ", which is "
+                               "not there",
+                               id);
+            break;
+        }
+        read_section(&call, &section[i]);
+        if (segment[at].n_sections++ == 0)
+            segment[at].section = &section[i];
+    }
+    return call_end(&call);
+}
+
+static enum err load_segments(struct catalog *c, struct arena *a, struct catalog_segment **ret,
+                              size_t *ret_n)
+{
+    size_t n = 0, i = 0;
+    TRY(count_rows(c, "SELECT COUNT(*) FROM segments", &n));
+    struct catalog_segment *segment = ARENA_ARRAY(a, struct catalog_segment, n + 1);
+    struct call call = call_new(c, "SELECT id, level, bytes, created_ns, position_min, position_max"
+                                   " FROM segments ORDER BY id");
+    for (; call_row(&call) && i < n; i++) {
+        segment[i] = (struct catalog_segment){
+            .id = col_u64(&call, 0),
+            .level = (uint32_t)col_u64(&call, 1),
+            .bytes = col_u64(&call, 2),
+            .created_ns = col_i64(&call, 3),
+            .position_min = col_u64(&call, 4),
+            .position_max = col_u64(&call, 5),
+        };
+    }
+    TRY(call_end(&call));
+    TRY(load_sections(c, a, segment, i));
+    *ret = segment;
+    *ret_n = i;
+    return OK;
+}
+
+/* In a transaction, so that the two lists fit each other on every engine. */
+enum err catalog_load_segments(struct catalog *c, struct arena *a, struct catalog_segment **ret,
+                               size_t *ret_n)
+{
+    TRY(tx_begin(c));
+    return tx_end(c, load_segments(c, a, ret, ret_n));
+}
+
+static enum err load_streams(struct catalog *c, struct arena *a, struct catalog_stream **ret,
+                             size_t *ret_n)
+{
+    size_t n = 0, i = 0;
+    TRY(count_rows(c, "SELECT COUNT(*) FROM streams", &n));
+    struct catalog_stream *stream = ARENA_ARRAY(a, struct catalog_stream, n + 1);
+    struct call call = call_new(c, "SELECT id, org, name FROM streams ORDER BY id");
+    for (; call_row(&call) && i < n; i++) {
+        stream[i].id = col_u64(&call, 0);
+        stream[i].org = arena_str(a, col_text(&call, 1));
+        stream[i].name = arena_str(a, col_text(&call, 2));
+    }
+    TRY(call_end(&call));
+    *ret = stream;
+    *ret_n = i;
+    return OK;
+}
+
+enum err catalog_load_streams(struct catalog *c, struct arena *a, struct catalog_stream **ret,
+                              size_t *ret_n)
+{
+    TRY(tx_begin(c));
+    return tx_end(c, load_streams(c, a, ret, ret_n));
+}
+
+static enum err load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
+                          struct catalog_key **ret, size_t *ret_n)
+{
+    size_t n = 0, i = 0;
+    TRY(count_rows(c, "SELECT COUNT(*) FROM idempotency_keys", &n));
+    struct catalog_key *key = ARENA_ARRAY(a, struct catalog_key, n + 1);
+    struct call call = call_new(c, "SELECT key_hash, payload_hash, at_ns, records"
+                                   " FROM idempotency_keys WHERE at_ns >= ?"
+                                   " ORDER BY at_ns, key_hash");
+    arg_i64(&call, since_ns);
+    for (; call_row(&call) && i < n; i++) {
+        call.err = parse_hex(col_text(&call, 0), &key[i].key);
+        if (call.err == OK)
+            call.err = parse_hex(col_text(&call, 1), &key[i].payload);
+        key[i].at_ns = col_i64(&call, 2);
+        key[i].records = col_u64(&call, 3);
+    }
+    TRY(call_end(&call));
+    *ret = key;
+    *ret_n = i;
+    return OK;
+}
+
+enum err catalog_load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
+                           struct catalog_key **ret, size_t *ret_n)
+{
+    TRY(tx_begin(c));
+    return tx_end(c, load_keys(c, since_ns, a, ret, ret_n));
+}
+
+static enum err read_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,
+                                bool *ret_found, uint64_t *ret_position)
+{
+    struct call call =
+        call_new(c, "SELECT position FROM checkpoints WHERE consumer = ? AND part = ?");
+    arg_text(&call, consumer);
+    arg_i64(&call, partition);
+    *ret_found = call_row(&call);
+    *ret_position = *ret_found ? col_u64(&call, 0) : 0;
+    return call_end(&call);
+}
+
+enum err catalog_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,
+                            uint64_t *ret_position)
+{
+    bool found;
+    uint64_t position;
+    pthread_mutex_lock(&c->lock);
+    enum err err = read_checkpoint(c, consumer, partition, &found, &position);
+    pthread_mutex_unlock(&c->lock);
+    if (err == OK)
+        *ret_position = position;
+    return err;
+}
+
+/* ---- streams, numbers and settings ---- */
+
+static enum err check_name(const char *what, struct str s)
+{
+    if (s.n == 0 || s.n > NAME_MAX_BYTES)
+        return err_set(ERR_LIMIT, "the %s's name has %zu bytes; 1 to %d are allowed", what, s.n,
+                       NAME_MAX_BYTES);
+    for (size_t at = 0; at < s.n;) {
+        utf8proc_int32_t code;
+        utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s.p + at,
+                                              (utf8proc_ssize_t)(s.n - at), &code);
+        if (n <= 0 || code == 0)
+            return err_set(ERR_INVALID, "the %s's name is not UTF-8 without NUL, at byte %zu", what,
+                           at);
+        at += (size_t)n;
+    }
+    return OK;
+}
+
+/* 0 when there is none. */
+static enum err find_stream(struct catalog *c, struct str org, struct str name, uint64_t *ret_id)
+{
+    struct call call = call_new(c, "SELECT id FROM streams WHERE org = ? AND name = ?");
+    arg_text(&call, org);
+    arg_text(&call, name);
+    uint64_t id = call_row(&call) ? col_u64(&call, 0) : 0;
+    TRY(call_end(&call));
+    *ret_id = id;
+    return OK;
+}
+
+static enum err make_stream(struct catalog *c, struct str org, struct str name, uint64_t *ret_id)
+{
+    TRY(find_stream(c, org, name, ret_id));
+    if (*ret_id)
+        return OK;
+    TRY(take_numbers(c, "stream", 1, ret_id));
+    struct call call = call_new(c, "INSERT INTO streams (id, org, name) VALUES (?, ?, ?)");
+    arg_u64(&call, *ret_id);
+    arg_text(&call, org);
+    arg_text(&call, name);
+    return call_once(&call, NULL);
+}
+
+enum err catalog_stream(struct catalog *c, struct str org, struct str name, uint64_t *ret_id)
+{
+    TRY(check_name("organization", org));
+    TRY(check_name("stream", name));
+    uint64_t id = 0;
+    pthread_mutex_lock(&c->lock);
+    enum err err = find_stream(c, org, name, &id);
+    pthread_mutex_unlock(&c->lock);
+    TRY(err);
+    if (id == 0) {
+        TRY(tx_begin(c));
+        TRY(tx_end(c, make_stream(c, org, name, &id)));
+    }
+    *ret_id = id;
+    return OK;
+}
+
+static enum err take_id_range(struct catalog *c)
+{
+    uint64_t first = 0;
+    TRY(c->db->driver->begin(c->db));
+    TRY(tx_settle(c, take_numbers(c, "segment", ID_RANGE, &first)));
+    c->next_segment = first;
+    c->segment_limit = first + ID_RANGE;
+    return OK;
+}
+
+enum err catalog_new_segment_id(struct catalog *c, uint64_t *ret_id)
+{
+    pthread_mutex_lock(&c->lock);
+    enum err err = c->next_segment == c->segment_limit ? take_id_range(c) : OK;
+    if (err == OK)
+        *ret_id = c->next_segment++;
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+enum err catalog_meta_get(struct catalog *c, struct str name, struct arena *a, struct str *ret)
+{
+    pthread_mutex_lock(&c->lock);
+    enum err err = meta_get(c, name, a, ret);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+static enum err meta_set(struct catalog *c, struct str name, struct str value)
+{
+    struct call up = call_new(c, "UPDATE meta SET value = ? WHERE name = ?");
+    arg_text(&up, value);
+    arg_text(&up, name);
+    uint64_t affected = 0;
+    TRY(call_once(&up, &affected));
+    if (affected)
+        return OK;
+    struct call in = call_new(c, "INSERT INTO meta (name, value) VALUES (?, ?)");
+    arg_text(&in, name);
+    arg_text(&in, value);
+    return call_once(&in, NULL);
+}
+
+enum err catalog_meta_set(struct catalog *c, struct str name, struct str value)
+{
+    TRY(check_name("setting", name));
+    if (str_eq_c(name, "schema"))
+        return err_set(ERR_INVALID, "the setting \"schema\" is the catalog's own");
+    TRY(tx_begin(c));
+    return tx_end(c, meta_set(c, name, value));
+}
+
+/* ---- publishing and replacing ---- */
+
+static enum err add_sections(struct catalog *c, const struct catalog_segment *s)
+{
+    struct call call =
+        call_new(c, "INSERT INTO sections (segment_id, ordinal, stream_id, day, time_min, time_max,"
+                    " record_count, raw_bytes, tail_offset, tail_length) VALUES (?, ?, ?, ?, ?, ?, "
+                    "?, ?, ?, ?)");
+    for (uint32_t i = 0; i < s->n_sections && call.err == OK; i++) {
+        const struct catalog_section *section = &s->section[i];
+        arg_u64(&call, s->id);
+        arg_i64(&call, i);
+        arg_u64(&call, section->stream_id);
+        arg_i64(&call, section->day);
+        arg_i64(&call, section->time_min);
+        arg_i64(&call, section->time_max);
+        arg_u64(&call, section->rows);
+        arg_u64(&call, section->raw_bytes);
+        arg_u64(&call, section->offset);
+        arg_u64(&call, section->length);
+        call.err = call_run(&call);
+    }
+    return call_end(&call);
+}
+
+static enum err add_segment(struct catalog *c, const struct catalog_segment *s)
+{
+    struct call call =
+        call_new(c, "INSERT INTO segments (id, level, bytes, created_ns, position_min,"
+                    " position_max) VALUES (?, ?, ?, ?, ?, ?)");
+    arg_u64(&call, s->id);
+    arg_i64(&call, s->level);
+    arg_u64(&call, s->bytes);
+    arg_i64(&call, s->created_ns);
+    arg_u64(&call, s->position_min);
+    arg_u64(&call, s->position_max);
+    TRY(call_once(&call, NULL));
+    return add_sections(c, s);
+}
+
+static enum err lost_checkpoint(const struct catalog_publish *p)
+{
+    return err_set(ERR_CONFLICT,
+                   "the checkpoint of consumer \"%.*s\", partition %u, is not at %" PRIu64
+                   " any more: another process publishes for it",
+                   STR_ARG(p->consumer), p->partition, p->from);
+}
+
+static enum err first_checkpoint(struct catalog *c, const struct catalog_publish *p)
+{
+    struct call call =
+        call_new(c, "INSERT INTO checkpoints (consumer, part, position) VALUES (?, ?, ?)");
+    arg_text(&call, p->consumer);
+    arg_i64(&call, p->partition);
+    arg_u64(&call, p->to);
+    enum err err = call_once(&call, NULL);
+    return err == ERR_EXISTS ? lost_checkpoint(p) : err;
+}
+
+static enum err move_checkpoint(struct catalog *c, const struct catalog_publish *p)
+{
+    struct call call = call_new(c, "UPDATE checkpoints SET position = ?"
+                                   " WHERE consumer = ? AND part = ? AND position = ?");
+    arg_u64(&call, p->to);
+    arg_text(&call, p->consumer);
+    arg_i64(&call, p->partition);
+    arg_u64(&call, p->from);
+    uint64_t affected = 0;
+    TRY(call_once(&call, &affected));
+    if (affected)
+        return OK;
+    /* No row is position 0; a row elsewhere breaks the primary key. */
+    return p->from == 0 ? first_checkpoint(c, p) : lost_checkpoint(p);
+}
+
+static enum err add_keys(struct catalog *c, const struct catalog_key *key, size_t n)
+{
+    struct call del = call_new(c, "DELETE FROM idempotency_keys WHERE key_hash = ?");
+    struct call in = call_new(c, "INSERT INTO idempotency_keys (key_hash, payload_hash, at_ns,"
+                                 " records) VALUES (?, ?, ?, ?)");
+    for (size_t i = 0; i < n && del.err == OK && in.err == OK; i++) {
+        arg_hash(&del, key[i].key);
+        del.err = call_run(&del);
+        arg_hash(&in, key[i].key);
+        arg_hash(&in, key[i].payload);
+        arg_i64(&in, key[i].at_ns);
+        arg_u64(&in, key[i].records);
+        if (del.err == OK)
+            in.err = call_run(&in);
+    }
+    enum err err = call_end(&del), err_in = call_end(&in);
+    return err != OK ? err : err_in;
+}
+
+/* The newest key that is too many, if there is one. */
+static enum err find_excess(struct catalog *c, size_t max, bool *ret_found, int64_t *ret_at_ns,
+                            struct arena *a, struct str *ret_key)
+{
+    struct call call = call_new(c, "SELECT at_ns, key_hash FROM idempotency_keys"
+                                   " ORDER BY at_ns DESC, key_hash DESC LIMIT 1 OFFSET ?");
+    arg_u64(&call, max);
+    *ret_found = call_row(&call);
+    if (*ret_found) {
+        *ret_at_ns = col_i64(&call, 0);
+        *ret_key = arena_str(a, col_text(&call, 1));
+    }
+    return call_end(&call);
+}
+
+static enum err cut_keys(struct catalog *c, size_t max)
+{
+    struct arena a;
+    arena_init(&a, 0, NULL);
+    bool found = false;
+    int64_t at_ns = 0;
+    struct str key = {0};
+    enum err err = find_excess(c, max, &found, &at_ns, &a, &key);
+    if (err == OK && found) {
+        struct call call = call_new(c, "DELETE FROM idempotency_keys"
+                                       " WHERE at_ns < ? OR (at_ns = ? AND key_hash <= ?)");
+        arg_i64(&call, at_ns);
+        arg_i64(&call, at_ns);
+        arg_text(&call, key);
+        err = call_once(&call, NULL);
+    }
+    arena_release(&a);
+    return err;
+}
+
+static enum err update_keys(struct catalog *c, const struct catalog_publish *p)
+{
+    TRY(add_keys(c, p->key, p->n_keys));
+    struct call call = call_new(c, "DELETE FROM idempotency_keys WHERE at_ns < ?");
+    arg_i64(&call, p->keys_expire_before_ns);
+    TRY(call_once(&call, NULL));
+    return p->n_keys && p->keys_max ? cut_keys(c, p->keys_max) : OK;
+}
+
+static enum err publish(struct catalog *c, const struct catalog_publish *p)
+{
+    TRY(move_checkpoint(c, p));
+    if (p->segment)
+        TRY(add_segment(c, p->segment));
+    return update_keys(c, p);
+}
+
+enum err catalog_publish(struct catalog *c, const struct catalog_publish *p)
+{
+    TRY(check_name("consumer", p->consumer));
+    CHECK(p->to >= p->from);
+    TRY(tx_begin(c));
+    return tx_end(c, publish(c, p));
+}
+
+static enum err remove_segment(struct catalog *c, uint64_t id)
+{
+    struct call segment = call_new(c, "DELETE FROM segments WHERE id = ?");
+    arg_u64(&segment, id);
+    uint64_t affected = 0;
+    TRY(call_once(&segment, &affected));
+    if (affected != 1)
+        return err_set(ERR_CONFLICT, "segment %" PRIu64 " is not in the catalog any more", id);
+    struct call sections = call_new(c, "DELETE FROM sections WHERE segment_id = ?");
+    arg_u64(&sections, id);
+    return call_once(&sections, NULL);
+}
+
+static enum err replace(struct catalog *c, const uint64_t *remove, size_t n_remove,
+                        const struct catalog_segment *add, size_t n_add)
+{
+    for (size_t i = 0; i < n_remove; i++)
+        TRY(remove_segment(c, remove[i]));
+    for (size_t i = 0; i < n_add; i++)
+        TRY(add_segment(c, &add[i]));
+    return OK;
+}
+
+enum err catalog_replace(struct catalog *c, const uint64_t *remove, size_t n_remove,
+                         const struct catalog_segment *add, size_t n_add)
+{
+    TRY(tx_begin(c));
+    return tx_end(c, replace(c, remove, n_remove, add, n_add));
+}

@@ -1,0 +1,48 @@
+/* The driver's seam: what the catalog asks of a database. A driver is a table of functions;
+ * catalog.c knows only this file.
+ *
+ * Statements are written once for all drivers: parameters are `?`, values are 64-bit integers and
+ * text (binary collation; bytes travel as hexadecimal text), no RETURNING, no upsert. `affected`
+ * counts rows that a statement's condition found, whether or not it changed their values. A broken
+ * UNIQUE or PRIMARY KEY is ERR_EXISTS, a database that somebody else holds ERR_UNAVAILABLE, a full
+ * disk ERR_FULL, a damaged file ERR_CORRUPT, anything else ERR_IO.
+ *
+ * Threads: one at a time for a connection and its statements. Every call may block on the disk or a
+ * wire. */
+#ifndef WEIR_CATALOG_SQL_H
+#define WEIR_CATALOG_SQL_H
+
+#include "core/err.h"
+#include "core/str.h"
+
+struct sql;
+struct sql_stmt;
+
+struct sql_driver {
+    void (*close)(struct sql *db);
+    enum err (*exec)(struct sql *db, const char *text); /* one statement without parameters */
+    enum err (*begin)(struct sql *db);  /* to write: fails rather than deadlocks later */
+    enum err (*commit)(struct sql *db); /* durable when OK; rolled back when not */
+    void (*rollback)(struct sql *db);
+    enum err (*has_table)(struct sql *db, const char *name, bool *ret);
+    uint64_t (*affected)(struct sql *db); /* by the last step or exec */
+    /* The text need not outlive the call. */
+    enum err (*prepare)(struct sql *db, const char *text, struct sql_stmt **ret);
+    /* Parameters from 0. The text is copied. */
+    enum err (*bind_i64)(struct sql_stmt *s, int index, int64_t v);
+    enum err (*bind_text)(struct sql_stmt *s, int index, struct str v);
+    enum err (*step)(struct sql_stmt *s, bool *ret_row);
+    /* Columns from 0 of the row; a text lives until the next step or reset. */
+    int64_t (*column_i64)(struct sql_stmt *s, int index);
+    struct str (*column_text)(struct sql_stmt *s, int index);
+    void (*reset)(struct sql_stmt *s); /* to bind and step anew */
+    void (*finish)(struct sql_stmt *s);
+};
+struct sql {
+    const struct sql_driver *driver;
+};
+
+/* path: the file. One process at a time: another gets ERR_UNAVAILABLE. */
+NODISCARD enum err sql_open_sqlite(const char *path, struct sql **ret);
+
+#endif

@@ -1,0 +1,286 @@
+#include "catalog/catalog.h"
+#include "catalog/sql.h"
+#include "core/io.h"
+#include "core/mem.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+
+struct fixture {
+    char dir[300], path[400];
+    struct catalog *c;
+    struct arena arena;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = NEW(struct fixture);
+    snprintf(f->dir, sizeof(f->dir), "%s", test_dir());
+    snprintf(f->path, sizeof(f->path), "%s/catalog.sqlite", f->dir);
+    arena_init(&f->arena, 0, NULL);
+    *state = f;
+    return catalog_open_sqlite(f->path, &f->c);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    catalog_close(f->c);
+    arena_release(&f->arena);
+    test_rmdir(f->dir);
+    mem_free(f);
+    return 0;
+}
+
+static void reopen(struct fixture *f)
+{
+    catalog_close(f->c);
+    f->c = NULL;
+    assert_ok(catalog_open_sqlite(f->path, &f->c));
+}
+
+static size_t count_segments(struct fixture *f, struct catalog_segment **ret)
+{
+    struct catalog_segment *s = NULL;
+    size_t n = 99;
+    assert_ok(catalog_load_segments(f->c, &f->arena, &s, &n));
+    if (ret)
+        *ret = s;
+    return n;
+}
+
+static uint64_t checkpoint(struct fixture *f, const char *consumer, uint32_t partition)
+{
+    uint64_t position = 99;
+    assert_ok(catalog_checkpoint(f->c, str_c(consumer), partition, &position));
+    return position;
+}
+
+static enum err move(struct fixture *f, uint64_t from, uint64_t to,
+                     const struct catalog_segment *segment)
+{
+    return catalog_publish(
+        f->c, &(struct catalog_publish){
+                  .segment = segment, .consumer = STR("store"), .from = from, .to = to});
+}
+
+static const struct catalog_section sections[] = {
+    {1, 20000, -5, INT64_MAX, 65536, 1 << 20, 4096, 512},
+    {2, -1, INT64_MIN, 0, 1, 400, 5000, 77},
+};
+
+static void test_streams(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t a = 0, b = 0, again = 0;
+    assert_ok(catalog_stream(f->c, STR("default"), STR("web"), &a));
+    assert_ok(catalog_stream(f->c, STR("default"), STR("Web"), &b));
+    assert_int_equal(a, 1);
+    assert_int_equal(b, 2);
+    assert_ok(catalog_stream(f->c, STR("default"), STR("web"), &again));
+    assert_int_equal(again, a);
+    assert_ok(catalog_stream(f->c, STR("other"), STR("web"), &again));
+    assert_int_equal(again, 3);
+    assert_ok(catalog_stream(f->c, STR("o'; DROP TABLE streams; --"), STR("жж"), &again));
+    reopen(f);
+    struct catalog_stream *s;
+    size_t n;
+    assert_ok(catalog_load_streams(f->c, &f->arena, &s, &n));
+    assert_int_equal(n, 4);
+    assert_str(s[1].name, "Web");
+    assert_str(s[3].org, "o'; DROP TABLE streams; --");
+    assert_str(s[3].name, "жж");
+    assert_err(catalog_stream(f->c, STR("default"), STR(""), &a), ERR_LIMIT, "stream's name");
+    assert_err(catalog_stream(f->c, STR("a\xff"), STR("x"), &a), ERR_INVALID, "at byte 1");
+    assert_err(catalog_stream(f->c, STR("a\0b"), STR("x"), &a), ERR_INVALID, "organization");
+    char big[300];
+    memset(big, 'x', sizeof(big));
+    assert_err(catalog_stream(f->c, STR("o"), str_of(big, 256), &a), ERR_LIMIT, "255");
+    assert_ok(catalog_stream(f->c, STR("o"), str_of(big, 255), &a));
+}
+
+static void test_publish(void **state)
+{
+    struct fixture *f = *state;
+    struct catalog_segment s = {7, 0, 123456, 1700000000000000000, 1, 10, sections, 2};
+    assert_int_equal(checkpoint(f, "store", 0), 0);
+    assert_ok(move(f, 0, 10, &s));
+    assert_int_equal(checkpoint(f, "store", 0), 10);
+    assert_int_equal(checkpoint(f, "store", 1), 0);
+    assert_int_equal(checkpoint(f, "alerts", 0), 0);
+    assert_err(move(f, 0, 20, NULL), ERR_CONFLICT, "not at 0 any more");
+    assert_err(move(f, 9, 20, NULL), ERR_CONFLICT, "another process publishes");
+    assert_ok(move(f, 10, 10, NULL)); /* an empty move is still one */
+    assert_ok(move(f, 10, 30, NULL));
+    s.id = 8;
+    assert_err(move(f, 10, 40, &s), ERR_CONFLICT, "not at 10");
+    assert_int_equal(count_segments(f, NULL), 1);
+    s.id = 7; /* there already: the checkpoint must not move either */
+    assert_err(move(f, 30, 40, &s), ERR_EXISTS, "UNIQUE");
+    assert_int_equal(checkpoint(f, "store", 0), 30);
+    reopen(f);
+    struct catalog_segment *got;
+    assert_int_equal(count_segments(f, &got), 1);
+    assert_int_equal(got->id, 7);
+    assert_int_equal(got->bytes, 123456);
+    assert_int_equal(got->created_ns, 1700000000000000000);
+    assert_int_equal(got->position_min, 1);
+    assert_int_equal(got->position_max, 10);
+    assert_int_equal(got->n_sections, 2);
+    assert_memory_equal(got->section, sections, sizeof(sections));
+    assert_int_equal(checkpoint(f, "store", 0), 30);
+}
+
+static void test_replace(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct catalog_segment s = {i, 0, i, 0, i, i, sections, 2};
+        assert_ok(move(f, i - 1, i, &s));
+    }
+    struct catalog_segment merged[2] = {{10, 1, 5, 0, 1, 2, sections, 1},
+                                        {11, 1, 5, 0, 1, 2, sections + 1, 1}};
+    uint64_t gone[] = {1, 9};
+    assert_err(catalog_replace(f->c, gone, 2, merged, 2), ERR_CONFLICT, "segment 9");
+    assert_int_equal(count_segments(f, NULL), 3);
+    gone[1] = 2;
+    assert_ok(catalog_replace(f->c, gone, 2, merged, 2));
+    struct catalog_segment *got;
+    assert_int_equal(count_segments(f, &got), 3);
+    assert_int_equal(got[0].id, 3);
+    assert_int_equal(got[0].n_sections, 2);
+    assert_int_equal(got[2].id, 11);
+    assert_int_equal(got[2].level, 1);
+    assert_int_equal(got[2].n_sections, 1);
+    assert_int_equal(got[2].section->stream_id, 2);
+    gone[0] = 3;
+    assert_ok(catalog_replace(f->c, gone, 1, NULL, 0));
+    assert_int_equal(count_segments(f, NULL), 2);
+}
+
+static enum err put_keys(struct fixture *f, uint64_t *position, const struct catalog_key *key,
+                         size_t n, int64_t expire, size_t max)
+{
+    struct catalog_publish p = {.consumer = STR("store"),
+                                .from = *position,
+                                .to = *position + 1,
+                                .key = key,
+                                .n_keys = n,
+                                .keys_expire_before_ns = expire,
+                                .keys_max = max};
+    ++*position;
+    return catalog_publish(f->c, &p);
+}
+
+static void test_keys(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t position = 0;
+    struct catalog_key k[6];
+    for (uint64_t i = 0; i < 6; i++)
+        k[i] = (struct catalog_key){{i, ~i}, {i * 3, UINT64_MAX}, 100 + (int64_t)(i / 2), i + 1};
+    assert_ok(put_keys(f, &position, k, 6, 0, 100));
+    assert_ok(put_keys(f, &position, k, 1, 0, 100)); /* again: replaced */
+    struct catalog_key *got;
+    size_t n;
+    assert_ok(catalog_load_keys(f->c, 0, &f->arena, &got, &n));
+    assert_int_equal(n, 6);
+    for (size_t i = 0; i < 6; i++) {
+        size_t at = 0;
+        while (at < 6 && memcmp(&got[at], &k[i], sizeof(k[i])) != 0)
+            at++;
+        assert_true(at < 6);
+    }
+    assert_ok(catalog_load_keys(f->c, 101, &f->arena, &got, &n));
+    assert_int_equal(n, 4);
+    assert_ok(put_keys(f, &position, k + 5, 1, 0, 3)); /* two of 102, one of 101 */
+    assert_ok(catalog_load_keys(f->c, 0, &f->arena, &got, &n));
+    assert_int_equal(n, 3);
+    assert_int_equal(got[0].at_ns, 101);
+    assert_ok(put_keys(f, &position, NULL, 0, 102, 100));
+    assert_ok(catalog_load_keys(f->c, 0, &f->arena, &got, &n));
+    assert_int_equal(n, 2);
+}
+
+static void test_segment_ids(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t last = 0, id;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 1500; i++) {
+            assert_ok(catalog_new_segment_id(f->c, &id));
+            assert_true(id > last);
+            last = id;
+        }
+        reopen(f);
+    }
+    assert_true(last < 10000);
+}
+
+static void test_meta(void **state)
+{
+    struct fixture *f = *state;
+    struct str v;
+    assert_err(catalog_meta_get(f->c, STR("x"), &f->arena, &v), ERR_NOTFOUND, "\"x\"");
+    assert_ok(catalog_meta_set(f->c, STR("x"), STR("one")));
+    assert_ok(catalog_meta_set(f->c, STR("x"), STR("two")));
+    assert_ok(catalog_meta_set(f->c, STR("empty"), STR("")));
+    assert_err(catalog_meta_set(f->c, STR("schema"), STR("9")), ERR_INVALID, "catalog's own");
+    reopen(f);
+    assert_ok(catalog_meta_get(f->c, STR("x"), &f->arena, &v));
+    assert_str(v, "two");
+    assert_ok(catalog_meta_get(f->c, STR("empty"), &f->arena, &v));
+    assert_str(v, "");
+}
+
+static void test_refusals(void **state)
+{
+    struct fixture *f = *state;
+    struct catalog *second = NULL;
+    assert_err(catalog_open_sqlite(f->path, &second), ERR_UNAVAILABLE, "another process");
+    assert_err(catalog_open_sqlite("/nowhere/at/all", &second), ERR_IO, "/nowhere/at/all");
+    catalog_close(f->c);
+    f->c = NULL;
+    struct sql *db;
+    assert_ok(sql_open_sqlite(f->path, &db));
+    assert_err(db->driver->exec(db, "nonsense"), ERR_IO, "nonsense");
+    assert_ok(db->driver->exec(db, "UPDATE meta SET value = '2' WHERE name = 'schema'"));
+    db->driver->close(db);
+    assert_err(catalog_open_sqlite(f->path, &f->c), ERR_UNSUPPORTED, "a newer one");
+    assert_ok(io_write_file(f->path, STR("this is no database, and long enough to be told so "
+                                         "....................................................")));
+    assert_err(catalog_open_sqlite(f->path, &f->c), ERR_CORRUPT, "catalog.sqlite");
+}
+
+static void *make_streams(void *arg)
+{
+    struct fixture *f = arg;
+    for (int i = 0; i < 50; i++) {
+        char name[32];
+        uint64_t id;
+        int n = snprintf(name, sizeof(name), "s%d", i % 10);
+        assert_ok(catalog_stream(f->c, STR("o"), str_of(name, (size_t)n), &id));
+        assert_true(id >= 1 && id <= 10);
+    }
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    pthread_t t[3];
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, make_streams, *state), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(t[i], NULL);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_streams),     T(test_publish), T(test_replace),  T(test_keys),
+        T(test_segment_ids), T(test_meta),    T(test_refusals), T(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
