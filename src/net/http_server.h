@@ -1,8 +1,8 @@
-/* HTTP server on libmicrohttpd. Requests are read on its threads; a handler runs on a worker pool once the
- * whole body is there (the connection is suspended meanwhile), and answers when it likes, from any thread:
- * at once, or by a stream of bytes with back-pressure. HEAD is answered as GET without the body.
- * Bounds: body_max (413 with the limit in the text), header bytes 32 KiB, connections_max; bodies are
- * reserved with OWNER_INGEST (503 + Retry-After when refused). */
+/* HTTP server on libmicrohttpd. Requests are read on its threads; a handler runs on a worker pool
+ * once the whole body is there (the connection is suspended meanwhile), and answers when it likes,
+ * from any thread: at once, or by a stream of bytes with back-pressure. HEAD is answered as GET
+ * without the body. Bounds: body_max (413 with the limit in the text), header bytes 32 KiB,
+ * connections_max; bodies are reserved with OWNER_INGEST (503 + Retry-After when refused). */
 #ifndef WEIR_NET_HTTP_SERVER_H
 #define WEIR_NET_HTTP_SERVER_H
 
@@ -12,25 +12,30 @@
 struct http_server;
 struct http_request;
 
-enum http_pool { HTTP_FAST, HTTP_INGEST, HTTP_QUERY, HTTP_POOL_COUNT }; /* which workers run a handler */
+enum http_pool {
+    HTTP_FAST,
+    HTTP_INGEST,
+    HTTP_QUERY,
+    HTTP_POOL_COUNT
+}; /* which workers run a handler */
 
 struct http_route {
-    const char *method;   /* "GET", "POST"; GET serves HEAD too */
-    const char *path;     /* exact, or ending in "/+" for any rest */
+    const char *method; /* "GET", "POST"; GET serves HEAD too */
+    const char *path;   /* exact, or ending in "/+" for any rest */
     enum http_pool pool;
-    bool open;            /* needs no credentials */
+    bool open; /* needs no credentials */
     void (*handle)(void *ctx, struct http_request *r);
     void *ctx;
 };
 struct http_server_options {
-    const char *listen;        /* "127.0.0.1:5080", "[::1]:0", ":5080" */
+    const char *listen; /* "127.0.0.1:5080", "[::1]:0", ":5080" */
     size_t body_max;
     unsigned connections_max;
-    unsigned threads;          /* of libmicrohttpd; 0: 2 */
+    unsigned threads;                  /* of libmicrohttpd; 0: 2 */
     unsigned workers[HTTP_POOL_COUNT]; /* 0: default */
-    const struct http_route *routes; /* ended by method NULL */
-    /* May be NULL: no authentication. Answers whether the Authorization header's value (may be empty) is
-     * good for the request. */
+    const struct http_route *routes;   /* ended by method NULL */
+    /* May be NULL: no authentication. Answers whether the Authorization header's value (may be
+     * empty) is good for the request. */
     bool (*authorize)(void *ctx, struct str authorization);
     void *auth_ctx;
 };
@@ -43,26 +48,34 @@ void http_server_stop(struct http_server *s, int64_t wait_ms);
 /* All of a request is valid until it is answered. */
 struct str http_method(const struct http_request *r);
 struct str http_path(const struct http_request *r);
-/* Query parameters, percent-decoded ('+' is a space); n == 0 and p == NULL when absent. For POST with
- * application/x-www-form-urlencoded the body's are there too. */
+/* Query parameters, percent-decoded ('+' is a space); n == 0 and p == NULL when absent. For POST
+ * with application/x-www-form-urlencoded the body's are there too. */
 struct str http_param(const struct http_request *r, const char *name);
 struct str http_header(const struct http_request *r, const char *name);
 /* The body as received; JSON_PADDING-like 64 readable zero bytes follow it. */
 struct str http_body(const struct http_request *r);
+/* Frees the body before the answer; http_body is empty from then on. */
+void http_body_release(struct http_request *r);
 struct arena *http_arena(struct http_request *r);
 /* Becomes true when the client has left. */
 const _Atomic bool *http_canceled(const struct http_request *r);
 
 /* Answers; each request exactly once. May be called from any thread. The body is copied. */
 void http_reply(struct http_request *r, unsigned status, const char *content_type, struct str body);
-/* {"error":"...","status":400} with the text escaped; adds Retry-After where status is 429 or 503. */
+/* {"error":"...","status":400} with the text escaped; adds Retry-After where status is 429 or 503.
+ */
 void http_error(struct http_request *r, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* An enum err as status (INVALID 400, LIMIT 413 or 400 ..., UNAVAILABLE 503, TIMEOUT 504, NOMEM 503 ...). */
+/* An enum err as status (INVALID 400, LIMIT 413 or 400 ..., UNAVAILABLE 503, TIMEOUT 504, NOMEM 503
+ * ...). */
 void http_error_of(struct http_request *r, enum err err, const char *text);
-void http_reply_header(struct http_request *r, const char *name, const char *value); /* before the reply */
-/* A streamed answer: begin, write any number (blocks when the client is slow; ERR_CANCELED when it left),
- * end. `ok` false aborts the chunked stream so that the client sees it is incomplete. */
+unsigned http_status_of(enum err err);
+/* As http_error, with "at": a byte of what was sent. */
+void http_error_at(struct http_request *r, unsigned status, const char *text, size_t at);
+void http_reply_header(struct http_request *r, const char *name,
+                       const char *value); /* before the reply */
+/* A streamed answer: begin, write any number (blocks when the client is slow; ERR_CANCELED when it
+ * left), end. `ok` false aborts the chunked stream so that the client sees it is incomplete. */
 void http_stream_begin(struct http_request *r, unsigned status, const char *content_type);
 NODISCARD enum err http_stream_write(struct http_request *r, struct str bytes);
 void http_stream_end(struct http_request *r, bool ok);

@@ -1,0 +1,104 @@
+/* What the files of the HTTP server share: http_server.c (the daemon and its callbacks),
+ * http_request.c (what a handler asks of a request, and plain answers), http_stream.c (streamed
+ * answers).
+ *
+ * A request has two kinds of owners: libmicrohttpd, until it says that the request is completed,
+ * and the handler, until it has answered. Whoever comes last frees it. `lock` guards everything
+ * below it; what stands above is written before the handler starts. Lock order: a request's lock,
+ * then libmicrohttpd's own (suspend and resume are called with it held). */
+#ifndef WEIR_NET_HTTP_INTERNAL_H
+#define WEIR_NET_HTTP_INTERNAL_H
+
+#include "core/buf.h"
+#include "core/governor.h"
+#include "core/metrics.h"
+#include "core/thread.h"
+#include "net/http_server.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+struct route_slot { /* a route and its metrics */
+    const struct http_route *route;
+    struct metric *seconds;
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct MHD_Daemon *daemon;
+    struct pool *pool[HTTP_POOL_COUNT];
+    struct route_slot *routes;
+    size_t n_routes;
+    char address[80];
+    int epoll_fd, wake_fd; /* of the watcher */
+    pthread_t watcher;
+    atomic_bool stopping;      /* refuses new requests */
+    atomic_bool closing;       /* and no longer waits for old ones */
+    atomic_uint refs;          /* requests, and one for the owner */
+    pthread_mutex_t lock;      /* of what follows */
+    pthread_cond_t idle;       /* a request was completed */
+    struct http_request *live; /* those that libmicrohttpd still has */
+    size_t n_live;
+    struct http_request **watched; /* by file descriptor */
+    size_t watched_cap;
+    uint32_t watch_generation;
+};
+
+struct http_pair {
+    struct http_pair *next;
+    struct str name, value;
+};
+struct http_answer_header {
+    struct http_answer_header *next;
+    const char *name, *value;
+};
+
+struct http_stream {
+    struct MHD_Response *response;
+    char *ring;
+    size_t head, count; /* bytes waiting: count from head on, around the end */
+    bool ended, failed;
+};
+
+struct http_request {
+    struct http_server *server;
+    struct http_request *next, *prev; /* of server->live */
+    const struct route_slot *slot;    /* NULL: no such path */
+    struct str method, path;
+    struct http_pair *params;
+    struct arena arena;
+    struct buf body;
+    struct reservation body_reserved;
+    size_t body_dropped; /* bytes read and thrown away because the request is refused already */
+    int64_t began_ns;
+    bool refused;    /* answered by an error before its body was there: the body is read past */
+    bool dispatched; /* the handler has it, or had */
+    int watched_fd;  /* -1: not watched */
+    uint32_t watched_generation;
+    _Atomic bool canceled;
+    atomic_uint refs;
+
+    pthread_mutex_t lock;
+    pthread_cond_t moved;              /* the stream has room again, or the client has left */
+    struct MHD_Connection *connection; /* NULL when libmicrohttpd is done with it */
+    bool suspended, answered;
+    unsigned status;
+    struct MHD_Response *response; /* to be queued */
+    struct http_answer_header *headers;
+    struct http_stream *stream;
+};
+
+/* http_request.c */
+struct http_request *http_request_new(struct http_server *s, struct MHD_Connection *c,
+                                      const char *path, const char *method);
+void http_request_unref(struct http_request *r);
+void http_server_unref(struct http_server *s); /* the last one frees it */
+/* Adds the parameters of a form body to those of the address. */
+void http_request_read_form(struct http_request *r);
+/* Hands the response over: queues it by resuming the connection, or drops it when the client has
+ * left. The lock is held. */
+void http_request_answer(struct http_request *r, struct MHD_Response *response, unsigned status);
+/* http_stream.c */
+void http_stream_free(struct http_stream *s);
+
+#endif

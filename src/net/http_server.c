@@ -1,0 +1,432 @@
+/* The HTTP server: libmicrohttpd's daemon and its callbacks.
+ *
+ * Life of a request, all on one of libmicrohttpd's threads unless said otherwise:
+ *   1. headers are there: a request is made, its route found, credentials and declared length
+ * judged; a request that is refused here is answered at once if the client waits for "100 Continue"
+ * or sends no body, else after its body was read past (a client that is still sending would not
+ * read the answer and see a reset connection instead), up to DRAIN_FACTOR times the largest body;
+ *   2. its body grows in one buffer, charged to the governor;
+ *   3. it is whole: the connection is suspended and the route's pool runs the handler;
+ *   4. the handler or whoever it told answers, on any thread: the connection is resumed;
+ *   5. libmicrohttpd calls back, the response is queued and sent; a streamed one suspends when it
+ * is dry;
+ *   6. libmicrohttpd is done with it (sent, failed, or closed): metrics, and its reference goes.
+ *
+ * Stopping: no new connections, 503 to new requests on the old ones, wait, then cancel what is left
+ * and resume it so that libmicrohttpd can close it. A handler that answers after that answers into
+ * nothing. */
+#include "net/http_server.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "net/http_internal.h"
+#include "net/http_watch.h"
+#include "net/listen.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    HEADER_BYTES_MAX = 32 << 10,
+    CONNECTION_BYTES =
+        128 << 10, /* of libmicrohttpd for headers, and what one read of a body takes */
+    BODY_PADDING = 64,
+    DRAIN_FACTOR = 4,
+    IDLE_SECONDS = 75,
+    CLOSE_MS = 200, /* for answers already made to be sent when the server closes */
+};
+
+/* ---- 1: judging the head ---- */
+
+static bool path_matches(const char *pattern, struct str path)
+{
+    struct str p = str_c(pattern);
+    if (!str_ends(p, STR("/+")))
+        return str_eq(p, path);
+    p.n -= 1;
+    return path.n > p.n && str_starts(path, p);
+}
+
+static bool method_matches(const struct http_route *route, struct str method)
+{
+    return str_eq_c(method, route->method) ||
+           (str_eq_c(method, "HEAD") && !strcmp(route->method, "GET"));
+}
+
+/* Answers 404 with the nearest path, or 405 with the methods that the path has. */
+static void refuse_unknown(struct http_request *r)
+{
+    const char *nearest = NULL, *methods[4] = {0};
+    unsigned distance = 6, n = 0;
+    for (size_t i = 0; i < r->server->n_routes; i++) {
+        const struct http_route *route = r->server->routes[i].route;
+        if (path_matches(route->path, r->path) && n < 4)
+            methods[n++] = route->method;
+        unsigned d = str_distance(r->path, str_c(route->path), distance);
+        if (d < distance) {
+            distance = d;
+            nearest = route->path;
+        }
+    }
+    if (n > 0) {
+        struct str allow =
+            arena_printf(&r->arena, "%s%s%s%s%s", methods[0], n > 1 ? ", " : "",
+                         n > 1 ? methods[1] : "", n > 2 ? ", " : "", n > 2 ? methods[2] : "");
+        http_reply_header(r, "Allow", allow.p);
+        http_error(r, 405, "%.*s does not take %.*s, but %s", STR_ARG(r->path), STR_ARG(r->method),
+                   allow.p);
+    } else if (nearest) {
+        http_error(r, 404, "nothing is at %.*s; did you mean %s?", STR_ARG(r->path), nearest);
+    } else {
+        http_error(r, 404, "nothing is at %.*s; the page is at /, the API below /api/v1/",
+                   STR_ARG(r->path));
+    }
+}
+
+static void find_route(struct http_request *r)
+{
+    for (size_t i = 0; i < r->server->n_routes && !r->slot; i++)
+        if (path_matches(r->server->routes[i].route->path, r->path) &&
+            method_matches(r->server->routes[i].route, r->method))
+            r->slot = &r->server->routes[i];
+}
+
+static void refuse_size(struct http_request *r)
+{
+    http_error(r, 413, "the body is larger than %zu bytes (limits.body_bytes)",
+               r->server->options.body_max);
+}
+
+static bool reserve_body(struct http_request *r, size_t n)
+{
+    size_t want = r->body.n + n + BODY_PADDING;
+    if (want > r->body_reserved.bytes &&
+        reservation_grow(&r->body_reserved, want - r->body_reserved.bytes) != OK) {
+        http_error(r, 503, "no memory for the body: %s", err_text());
+        return false;
+    }
+    return true;
+}
+
+/* Answers the request where its head already decides it. */
+static void judge_head(struct http_request *r)
+{
+    const struct http_server_options *o = &r->server->options;
+    const union MHD_ConnectionInfo *head =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (head && head->header_size > HEADER_BYTES_MAX) {
+        http_error(r, 431, "the request's head is larger than %d bytes", HEADER_BYTES_MAX);
+        return;
+    }
+    if (r->server->stopping) {
+        http_reply_header(r, "Connection", "close");
+        http_error(r, 503, "the server is stopping");
+        return;
+    }
+    bool open = r->slot && r->slot->route->open;
+    if (!open && o->authorize && !o->authorize(o->auth_ctx, http_header(r, "Authorization"))) {
+        http_reply_header(r, "WWW-Authenticate", "Basic realm=\"weir\", charset=\"UTF-8\"");
+        http_error(r, 401, "credentials are missing or wrong: send the root user's by basic auth");
+        return;
+    }
+    if (!r->slot) {
+        refuse_unknown(r);
+        return;
+    }
+    uint64_t length = 0;
+    if (str_to_u64(http_header(r, "Content-Length"), &length) && length > 0) {
+        if (length > o->body_max)
+            refuse_size(r);
+        else if (reserve_body(r, length))
+            (void)buf_reserve(&r->body, length + BODY_PADDING);
+    }
+}
+
+/* ---- 2: the body ---- */
+
+static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *n)
+{
+    size_t got = *n;
+    *n = 0;
+    if (!r->answered && got > r->server->options.body_max - r->body.n)
+        refuse_size(r);
+    if (!r->answered && reserve_body(r, got)) {
+        /* Within the maximum, as was just judged. */
+        buf_put(&r->body, p, got);
+        if (r->body.cap > r->body_reserved.bytes)
+            reservation_force(&r->body_reserved, r->body.cap - r->body_reserved.bytes);
+        return MHD_YES;
+    }
+    r->refused = true;
+    http_body_release(r);
+    r->body_dropped += got;
+    return r->body_dropped / DRAIN_FACTOR > r->server->options.body_max ? MHD_NO : MHD_YES;
+}
+
+/* ---- 3: the handler ---- */
+
+static void run_handler(void *arg)
+{
+    struct http_request *r = arg;
+    http_request_read_form(r);
+    r->slot->route->handle(r->slot->route->ctx, r);
+}
+
+static enum MHD_Result dispatch(struct http_request *r)
+{
+    memset(buf_reserve(&r->body, BODY_PADDING), 0, BODY_PADDING);
+    const struct http_route *route = r->slot->route;
+    if (route->pool == HTTP_QUERY)
+        http_watch_add(r);
+    pthread_mutex_lock(&r->lock);
+    bool closing = r->server->closing;
+    if (!closing) {
+        r->suspended = true;
+        MHD_suspend_connection(r->connection);
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (closing)
+        return MHD_NO;
+    r->dispatched = true;
+    atomic_fetch_add(&r->refs, 1);
+    if (pool_submit(r->server->pool[route->pool], run_handler, r) != OK)
+        http_error(r, 503, "the server is busy: %s", err_text());
+    return MHD_YES;
+}
+
+/* ---- 5: libmicrohttpd asks ---- */
+
+static enum MHD_Result queue_response(struct http_request *r)
+{
+    pthread_mutex_lock(&r->lock);
+    struct MHD_Response *response = r->response;
+    r->response = NULL;
+    unsigned status = r->status;
+    pthread_mutex_unlock(&r->lock);
+    if (!response) /* resumed by a stop without an answer */
+        return MHD_NO;
+    enum MHD_Result result = MHD_queue_response(r->connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static struct http_request *begin(struct http_server *s, struct MHD_Connection *c, const char *url,
+                                  const char *method)
+{
+    struct http_request *r = http_request_new(s, c, url, method);
+    find_route(r);
+    pthread_mutex_lock(&s->lock);
+    r->next = s->live;
+    if (s->live)
+        s->live->prev = r;
+    s->live = r;
+    s->n_live++;
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+static enum MHD_Result on_access(void *ctx, struct MHD_Connection *c, const char *url,
+                                 const char *method, const char *version, const char *data,
+                                 size_t *data_n, void **state)
+{
+    struct http_request *r = *state;
+    if (!r) {
+        *state = r = begin(ctx, c, url, method);
+        judge_head(r);
+        r->refused = r->answered;
+        bool waits = http_header(r, "Expect").n > 0;
+        return r->refused && waits ? queue_response(r) : MHD_YES;
+    }
+    if (*data_n > 0)
+        return take_body(r, data, data_n);
+    return r->refused || r->dispatched ? queue_response(r) : dispatch(r);
+}
+
+/* ---- 6: the end ---- */
+
+static void count(struct http_request *r)
+{
+    char labels[256];
+    const char *path = r->slot ? r->slot->route->path : "other";
+    snprintf(labels, sizeof(labels), "path=\"%s\",status=\"%u\"", path,
+             r->answered ? r->status : 499);
+    metric_add(
+        metric_counter("weir_http_requests_total", labels, "HTTP requests by path and status."), 1);
+    if (r->slot)
+        metric_observe_ns(r->slot->seconds, clock_mono_ns() - r->began_ns);
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct http_server *s = ctx;
+    struct http_request *r = *state;
+    if (!r)
+        return;
+    *state = NULL;
+    http_watch_remove(r);
+    pthread_mutex_lock(&r->lock);
+    r->connection = NULL;
+    r->canceled = true;
+    pthread_cond_broadcast(&r->moved);
+    count(r);
+    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_lock(&s->lock);
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        s->live = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    s->n_live--;
+    pthread_cond_broadcast(&s->idle);
+    pthread_mutex_unlock(&s->lock);
+    http_request_unref(r);
+}
+
+static void on_log(void *ctx, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static void on_log(void *ctx, const char *fmt, va_list ap)
+{
+    char text[512];
+    vsnprintf(text, sizeof(text), fmt, ap);
+    log_debug("libmicrohttpd", "%.*s", STR_ARG(str_trim(str_c(text))));
+}
+
+/* ---- start and stop ---- */
+
+static void make_routes(struct http_server *s)
+{
+    while (s->options.routes[s->n_routes].method)
+        s->n_routes++;
+    s->routes = NEW_ARRAY(struct route_slot, s->n_routes + 1);
+    for (size_t i = 0; i < s->n_routes; i++) {
+        char labels[160];
+        const struct http_route *route = &s->options.routes[i];
+        snprintf(labels, sizeof(labels), "path=\"%s\"", route->path);
+        s->routes[i].route = route;
+        s->routes[i].seconds = metric_histogram("weir_http_seconds", labels,
+                                                "Time from a request's head to its answer's end.");
+    }
+}
+
+static void make_pools(struct http_server *s)
+{
+    static const char *const names[] = {"http-fast", "http-ingest", "http-query"};
+    static const size_t waiting[] = {1024, 256, 128};
+    unsigned cpus = thread_cpus();
+    const unsigned defaults[] = {1, cpus, cpus < 4 ? 4 : cpus};
+    for (int i = 0; i < HTTP_POOL_COUNT; i++) {
+        unsigned n = s->options.workers[i] ? s->options.workers[i] : defaults[i];
+        s->pool[i] = pool_new(names[i], n, waiting[i]);
+    }
+}
+
+static enum err start_daemon(struct http_server *s, int fd)
+{
+    unsigned threads = s->options.threads ? s->options.threads : 2;
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, NULL},
+        {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, s->options.connections_max, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 16 << 10, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, s},
+        {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    s->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_access, s, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return s->daemon ? OK
+                     : err_set(ERR_UNAVAILABLE, "cannot start the HTTP server on %s", s->address);
+}
+
+static void release(struct http_server *s)
+{
+    for (int i = 0; i < HTTP_POOL_COUNT; i++)
+        pool_free(s->pool[i]);
+    http_server_unref(s);
+}
+
+enum err http_server_start(const struct http_server_options *o, struct http_server **ret)
+{
+    int fd;
+    TRY(listen_open(o->listen, &fd));
+    struct http_server *s = NEW(struct http_server);
+    s->options = *o;
+    if (!s->options.connections_max)
+        s->options.connections_max = 4096;
+    if (!s->options.body_max)
+        s->options.body_max = 64 << 20;
+    s->refs = 1;
+    pthread_mutex_init(&s->lock, NULL);
+    cond_init(&s->idle);
+    listen_name(fd, s->address, sizeof(s->address));
+    make_routes(s);
+    make_pools(s);
+    enum err err = http_watch_start(s);
+    if (err == OK) {
+        err = start_daemon(s, fd);
+        if (err != OK)
+            http_watch_stop(s);
+    }
+    if (err != OK) {
+        close(fd);
+        release(s);
+        return err;
+    }
+    *ret = s;
+    return OK;
+}
+
+const char *http_server_address(const struct http_server *s)
+{
+    return s->address;
+}
+
+/* Resumes everything, so that libmicrohttpd may close it; nothing suspends from here on: whoever
+ * would looks at `closing` under the request's lock. */
+static void cancel_all(struct http_server *s)
+{
+    s->closing = true;
+    pthread_mutex_lock(&s->lock);
+    for (struct http_request *r = s->live; r; r = r->next) {
+        pthread_mutex_lock(&r->lock);
+        r->canceled = true;
+        pthread_cond_broadcast(&r->moved);
+        if (r->suspended) {
+            r->suspended = false;
+            if (r->stream)
+                r->stream->failed = true;
+            MHD_resume_connection(r->connection);
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void wait_idle(struct http_server *s, int64_t deadline)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->n_live > 0 && cond_wait_until(&s->idle, &s->lock, deadline))
+        ;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void http_server_stop(struct http_server *s, int64_t wait_ms)
+{
+    if (!s)
+        return;
+    s->stopping = true;
+    MHD_socket fd = MHD_quiesce_daemon(s->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+    wait_idle(s, clock_mono_ns() + wait_ms * NS_PER_MS);
+    cancel_all(s);
+    wait_idle(s, clock_mono_ns() + CLOSE_MS * NS_PER_MS);
+    MHD_stop_daemon(s->daemon);
+    http_watch_stop(s);
+    release(s);
+}
