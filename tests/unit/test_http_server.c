@@ -1,0 +1,487 @@
+/* The HTTP server against plain sockets: what is sent is written here to the byte. */
+#include "core/buf.h"
+#include "core/clock.h"
+#include "core/governor.h"
+#include "core/mem.h"
+#include "core/thread.h"
+#include "net/http_server.h"
+#include "net/listen.h"
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+enum { BODY_MAX = 100000 };
+
+static struct http_server *server;
+static int port;
+
+/* ---- handlers ---- */
+
+static void handle_echo(void *ctx, struct http_request *r)
+{
+    http_reply_header(r, "X-Name", http_param(r, "name").n ? http_param(r, "name").p : "none");
+    struct str body = http_body(r);
+    if (body.n)
+        for (int i = 0; i < 64; i++)
+            assert_int_equal(body.p[body.n + (size_t)i], 0);
+    http_reply(r, 200, "text/plain", body);
+}
+
+static void *answer_late(void *arg)
+{
+    clock_sleep_ms(20);
+    http_reply(arg, 202, "text/plain", STR("late"));
+    return NULL;
+}
+
+static void handle_late(void *ctx, struct http_request *r)
+{
+    pthread_t t;
+    http_body_release(r);
+    assert_ok(thread_start(&t, "late", answer_late, r));
+    pthread_detach(t);
+}
+
+enum { STREAM_LINES = 200000 };
+
+static void handle_stream(void *ctx, struct http_request *r)
+{
+    bool fail = str_eq_c(http_param(r, "fail"), "1");
+    http_stream_begin(r, 200, "application/x-ndjson");
+    enum err err = OK;
+    for (int i = 0; i < STREAM_LINES && err == OK; i += 1000) {
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        for (int k = i; k < i + 1000; k++)
+            buf_printf(&b, "%08d\n", k);
+        err = http_stream_write(r, buf_str(&b));
+        buf_release(&b);
+    }
+    http_stream_end(r, err == OK && !fail);
+}
+
+static void handle_drip(void *ctx, struct http_request *r)
+{
+    http_stream_begin(r, 200, NULL);
+    enum err err = OK;
+    for (int i = 0; i < 5 && err == OK; i++) {
+        clock_sleep_ms(5);
+        err = http_stream_write(r, STR("drip\n"));
+    }
+    http_stream_end(r, err == OK);
+}
+
+static atomic_int canceled_seen, waiting_now;
+
+static void handle_wait(void *ctx, struct http_request *r)
+{
+    waiting_now++;
+    for (int i = 0; i < 2000 && !*http_canceled(r); i++)
+        clock_sleep_ms(5);
+    canceled_seen += *http_canceled(r);
+    waiting_now--;
+    http_reply(r, 200, NULL, STR("waited"));
+}
+
+static void handle_refuse(void *ctx, struct http_request *r)
+{
+    http_error(r, 503, "no \"room\"\nfor \x01 and \xff: %d", 7);
+}
+
+static void handle_point(void *ctx, struct http_request *r)
+{
+    http_error_at(r, 400, "here", 12);
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/echo", HTTP_FAST, true, handle_echo, NULL},
+    {"POST", "/echo", HTTP_INGEST, true, handle_echo, NULL},
+    {"GET", "/files/+", HTTP_FAST, true, handle_echo, NULL},
+    {"POST", "/late", HTTP_INGEST, true, handle_late, NULL},
+    {"GET", "/stream", HTTP_QUERY, true, handle_stream, NULL},
+    {"GET", "/drip", HTTP_QUERY, true, handle_drip, NULL},
+    {"GET", "/wait", HTTP_QUERY, true, handle_wait, NULL},
+    {"GET", "/refuse", HTTP_FAST, true, handle_refuse, NULL},
+    {"GET", "/point", HTTP_FAST, true, handle_point, NULL},
+    {"GET", "/secret", HTTP_FAST, false, handle_echo, NULL},
+    {0},
+};
+
+static bool authorize(void *ctx, struct str authorization)
+{
+    return str_eq_c(authorization, "Basic good");
+}
+
+static int start(void **state)
+{
+    struct http_server_options o = {
+        .listen = "127.0.0.1:0",
+        .body_max = BODY_MAX,
+        .connections_max = 64,
+        .workers = {1, 2, 2},
+        .routes = routes,
+        .authorize = authorize,
+    };
+    assert_ok(http_server_start(&o, &server));
+    port = atoi(strrchr(http_server_address(server), ':') + 1);
+    return port > 0 ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    http_server_stop(server, 2000);
+    assert_int_equal(governor_used(), 0);
+    return 0;
+}
+
+/* ---- client ---- */
+
+static int dial(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    return fd;
+}
+
+static void send_all(int fd, struct str s)
+{
+    while (s.n > 0) {
+        ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
+        assert_true(n > 0);
+        s = str_from(s, (size_t)n);
+    }
+}
+
+/* Reads to the connection's end or 5 s of silence. */
+static struct buf receive(int fd)
+{
+    struct buf b;
+    buf_init(&b, 64 << 20);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (poll(&p, 1, 5000) == 1) {
+        char *to = buf_reserve(&b, 65536);
+        ssize_t n = recv(fd, to, 65536, 0);
+        if (n <= 0)
+            break;
+        b.n += (size_t)n;
+    }
+    close(fd);
+    buf_put_byte(&b, 0);
+    b.n--;
+    return b;
+}
+
+static struct buf ask(const char *request)
+{
+    int fd = dial();
+    send_all(fd, str_c(request));
+    return receive(fd);
+}
+
+#define HEAD(line) line " HTTP/1.1\r\nHost: t\r\nConnection: close\r\n"
+#define AUTH "Authorization: Basic good\r\n\r\n"
+
+static void expect(const char *request, const char *status, const char *part)
+{
+    struct buf b = ask(request);
+    if (!strstr(b.p, status) || !strstr(b.p, part))
+        fail_msg("%s\n answered %s", request, b.p);
+    buf_release(&b);
+}
+
+/* ---- tests ---- */
+
+static void test_plain(void **state)
+{
+    expect(HEAD("GET /echo?name=a%20b%2Bc+d") "\r\n", "HTTP/1.1 200", "X-Name: a b+c d\r\n");
+    expect(HEAD("POST /echo") "Content-Length: 5\r\n\r\nhello", "200 OK", "\r\n\r\nhello");
+    expect(HEAD("POST /echo") "Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+           "200 OK", "\r\n\r\nhello");
+    expect(HEAD("POST /late") "Content-Length: 2\r\n\r\nhi", "202", "late");
+    expect(HEAD("GET /files/a/b") "\r\n", "200 OK", "");
+    expect(HEAD("GET /files/") AUTH, "404", "did you mean");
+}
+
+static void test_head_has_no_body(void **state)
+{
+    struct buf b = ask(HEAD("HEAD /drip") "\r\n");
+    assert_non_null(strstr(b.p, "200 OK"));
+    assert_true(str_ends(buf_str(&b), STR("\r\n\r\n")));
+    buf_release(&b);
+    b = ask(HEAD("HEAD /refuse") "\r\n");
+    assert_non_null(strstr(b.p, "503"));
+    assert_true(str_ends(buf_str(&b), STR("\r\n\r\n")));
+    buf_release(&b);
+}
+
+static void test_form(void **state)
+{
+    expect(HEAD("POST /echo") "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
+                              "Content-Length: 28\r\n\r\na=1&&name=x%3D%zz+%41%4&b=%\r",
+           "200 OK", "X-Name: x=%zz A%4\r\n");
+}
+
+static void test_errors_are_json(void **state)
+{
+    expect(HEAD("GET /refuse") "\r\n", "503",
+           "{\"error\":\"no \\\"room\\\"\\nfor \\u0001 and ?: 7\",\"status\":503}");
+    expect(HEAD("GET /refuse") "\r\n", "503", "Retry-After: 1\r\n");
+    expect(HEAD("GET /point") "\r\n", "400", "{\"error\":\"here\",\"status\":400,\"at\":12}");
+    expect(HEAD("GET /ecko") AUTH, "404", "did you mean /echo?");
+    expect(HEAD("GET /nowhere-at-all") AUTH, "404", "/api/v1/");
+    expect(HEAD("PUT /echo") "Content-Length: 1\r\n" AUTH "x", "405", "Allow: GET, POST\r\n");
+    expect(HEAD("GET /secret") "\r\n", "401", "WWW-Authenticate: Basic realm=\"weir\"");
+    expect(HEAD("GET /secret") AUTH, "200 OK", "");
+    expect(HEAD("GET /missing") "\r\n", "401", "credentials");
+}
+
+/* A large body, by length or in chunks, with or without waiting for 100 Continue. */
+static void test_body_limit(void **state)
+{
+    const char *wants = "larger than 100000 bytes";
+    expect(HEAD("POST /echo") "Content-Length: 100001\r\nExpect: 100-continue\r\n\r\n", "413",
+           wants);
+    char *body = NEW_ARRAY(char, BODY_MAX + 2);
+    memset(body, 'x', BODY_MAX + 1);
+    for (int chunked = 0; chunked < 2; chunked++) {
+        char *request =
+            chunked
+                ? mem_printf(HEAD("POST /echo") "Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n"
+                                                "0\r\n\r\n",
+                             BODY_MAX + 1, body)
+                : mem_printf(HEAD("POST /echo") "Content-Length: %d\r\n\r\n%s", BODY_MAX + 1, body);
+        expect(request, "413", wants);
+        mem_free(request);
+    }
+    body[BODY_MAX] = 0;
+    char *request = mem_printf(HEAD("POST /echo") "Content-Length: %d\r\n\r\n%s", BODY_MAX, body);
+    expect(request, "200 OK", body);
+    mem_free(request);
+    mem_free(body);
+}
+
+static void test_continue(void **state)
+{
+    int fd = dial();
+    send_all(fd, STR(HEAD("POST /echo") "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
+    char line[26] = "";
+    assert_int_equal(recv(fd, line, 25, MSG_WAITALL), 25);
+    assert_string_equal(line, "HTTP/1.1 100 Continue\r\n\r\n");
+    send_all(fd, STR("hello"));
+    struct buf b = receive(fd);
+    assert_non_null(strstr(b.p, "\r\n\r\nhello"));
+    buf_release(&b);
+}
+
+static void test_keep_alive(void **state)
+{
+    int fd = dial();
+    for (int i = 0; i < 3; i++)
+        send_all(fd, STR("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"));
+    send_all(fd, STR(HEAD("GET /echo") "\r\n"));
+    struct buf b = receive(fd);
+    int answers = 0;
+    for (const char *p = b.p; (p = strstr(p, "HTTP/1.1 200")); p++)
+        answers++;
+    assert_int_equal(answers, 4);
+    buf_release(&b);
+}
+
+static void test_memory_is_refused(void **state)
+{
+    governor_set_budget(50000);
+    expect(HEAD("POST /echo") "Content-Length: 60000\r\nExpect: 100-continue\r\n\r\n", "503",
+           "no memory for the body");
+    governor_set_budget(0);
+}
+
+/* Undoes the chunked coding; answers whether the last chunk was there. */
+static bool unchunk(struct buf *b, struct buf *out)
+{
+    char *p = strstr(b->p, "\r\n\r\n") + 4, *end = b->p + b->n;
+    while (p < end) {
+        char *after;
+        size_t n = strtoul(p, &after, 16);
+        if (n == 0)
+            return true;
+        p = after + 2;
+        if (p + n > end)
+            return false;
+        buf_put(out, p, n);
+        p += n + 2;
+    }
+    return false;
+}
+
+static void test_stream(void **state)
+{
+    for (int fail = 0; fail < 2; fail++) {
+        struct buf b =
+            fail ? ask(HEAD("GET /stream?fail=1") "\r\n") : ask(HEAD("GET /stream") "\r\n");
+        struct buf plain;
+        buf_init(&plain, 64 << 20);
+        assert_int_equal(unchunk(&b, &plain), !fail);
+        if (!fail) {
+            assert_int_equal(plain.n, STREAM_LINES * 9);
+            for (int i = 0; i < STREAM_LINES; i += 777) {
+                char line[10];
+                snprintf(line, sizeof(line), "%08d\n", i);
+                assert_memory_equal(plain.p + i * 9, line, 9);
+            }
+        }
+        buf_release(&plain);
+        buf_release(&b);
+    }
+    struct buf b = ask(HEAD("GET /drip") "\r\n"), plain;
+    buf_init(&plain, 1000);
+    assert_true(unchunk(&b, &plain));
+    assert_str(buf_str(&plain), "drip\ndrip\ndrip\ndrip\ndrip\n");
+    buf_release(&plain);
+    buf_release(&b);
+}
+
+static void test_slow_reader(void **state)
+{
+    int fd = dial(), small = 200000;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    send_all(fd, STR(HEAD("GET /stream") "\r\n"));
+    clock_sleep_ms(100);
+    struct buf b = receive(fd), plain;
+    buf_init(&plain, 64 << 20);
+    assert_true(unchunk(&b, &plain));
+    assert_int_equal(plain.n, STREAM_LINES * 9);
+    buf_release(&plain);
+    buf_release(&b);
+}
+
+static void wait_for(atomic_int *what, int value)
+{
+    for (int i = 0; i < 1000 && *what != value; i++)
+        clock_sleep_ms(5);
+    assert_int_equal(*what, value);
+}
+
+static void test_leaving_cancels(void **state)
+{
+    canceled_seen = 0;
+    int fd = dial();
+    send_all(fd, STR(HEAD("GET /wait") "\r\n"));
+    wait_for(&waiting_now, 1);
+    assert_int_equal(canceled_seen, 0);
+    close(fd);
+    wait_for(&canceled_seen, 1);
+    wait_for(&waiting_now, 0);
+    /* In the middle of a stream. */
+    fd = dial();
+    send_all(fd, STR(HEAD("GET /stream") "\r\n"));
+    char c;
+    assert_int_equal(recv(fd, &c, 1, 0), 1);
+    close(fd);
+    for (int i = 0; i < 1000 && governor_used(); i++)
+        clock_sleep_ms(5);
+    assert_int_equal(governor_used(), 0);
+}
+
+static void test_busy_pool_refuses(void **state)
+{
+    enum { N = 2 + 128 }; /* workers and their queue */
+    static int fds[N];
+    struct http_server *before = server;
+    struct http_server_options o = {
+        .listen = "localhost:0", .body_max = BODY_MAX, .workers = {1, 1, 2}, .routes = routes};
+    assert_ok(http_server_start(&o, &server));
+    int port_before = port;
+    port = atoi(strrchr(http_server_address(server), ':') + 1);
+    canceled_seen = 0;
+    for (int i = 0; i < N; i++) {
+        fds[i] = dial();
+        send_all(fds[i], STR(HEAD("GET /wait") "\r\n"));
+        if (i < 2)
+            wait_for(&waiting_now, i + 1);
+    }
+    clock_sleep_ms(50);
+    expect(HEAD("GET /wait") "\r\n", "503", "busy");
+    /* Other pools go on. */
+    expect(HEAD("GET /echo") "\r\n", "200 OK", "");
+    /* A stop cancels what does not end by itself. */
+    http_server_stop(server, 50);
+    assert_int_equal(waiting_now, 0);
+    assert_int_equal(canceled_seen, N);
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    server = before;
+    port = port_before;
+}
+
+static void test_stop_waits(void **state)
+{
+    struct http_server *own;
+    struct http_server_options o = {.listen = "[::1]:0", .routes = routes};
+    if (http_server_start(&o, &own) != OK) { /* no IPv6 here */
+        o.listen = "127.0.0.1:0";
+        assert_ok(http_server_start(&o, &own));
+    }
+    http_server_stop(own, 0);
+    o.listen = ":0";
+    assert_ok(http_server_start(&o, &own));
+    int port_before = port;
+    port = atoi(strrchr(http_server_address(own), ':') + 1);
+    int fd = dial();
+    send_all(fd, STR(HEAD("GET /drip") "\r\n"));
+    clock_sleep_ms(10);
+    http_server_stop(own, 5000);
+    struct buf b = receive(fd), plain;
+    buf_init(&plain, 1000);
+    assert_true(unchunk(&b, &plain));
+    assert_int_equal(plain.n, 25);
+    buf_release(&plain);
+    buf_release(&b);
+    port = port_before;
+}
+
+static void test_addresses(void **state)
+{
+    int fd;
+    bool loopback;
+    char taken[32];
+    snprintf(taken, sizeof(taken), "127.0.0.1:%d", port);
+    assert_err(listen_open(taken, &fd), ERR_UNAVAILABLE, "another program");
+    assert_err(listen_open("nonsense", &fd), ERR_INVALID, "HOST:PORT");
+    assert_err(listen_open("127.0.0.1:70000", &fd), ERR_INVALID, "HOST:PORT");
+    assert_err(listen_open("::1:80", &fd), ERR_INVALID, "brackets");
+    assert_ok(listen_is_loopback("127.0.0.9:1", &loopback));
+    assert_true(loopback);
+    assert_ok(listen_is_loopback("[::1]:1", &loopback));
+    assert_true(loopback);
+    assert_ok(listen_is_loopback(":1", &loopback));
+    assert_false(loopback);
+    assert_ok(listen_is_loopback("0.0.0.0:1", &loopback));
+    assert_false(loopback);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_head_has_no_body),
+        cmocka_unit_test(test_form),
+        cmocka_unit_test(test_errors_are_json),
+        cmocka_unit_test(test_body_limit),
+        cmocka_unit_test(test_continue),
+        cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_memory_is_refused),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_leaving_cancels),
+        cmocka_unit_test(test_busy_pool_refuses),
+        cmocka_unit_test(test_stop_waits),
+        cmocka_unit_test(test_addresses),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
