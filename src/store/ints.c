@@ -1,0 +1,515 @@
+/* Integer sequences in few bytes.
+ *
+ * A sequence of n int64 (n is known from outside; 0 values are 0 bytes):
+ *   u8 kind      low four bits: 0 constant, 1 frame, 2 delta, 3 runs; bit 4: planes instead of
+ * packed constant:    zigzag varint value frame:       zigzag varint base, varint divisor, residues
+ * of all n value = base + residue * divisor delta:       zigzag varint first, zigzag varint base,
+ * varint divisor, residues of n - 1 value = value before + base + residue * divisor runs: varint
+ * count (1..n), a sequence of `count` values, a sequence of `count` lengths (each at least 1,
+ * together n); neither is of kind runs Residues, packed: u8 width of all (0..64), or 255 and then
+ * one such byte per block of 128; then the blocks, each ceil(count * width / 8) bytes, value i at
+ * bits [i * width, (i + 1) * width), low bits first. Residues, planes: u8 bytes a value (1..8),
+ * then the lowest byte of every value, the next of every, ...
+ *
+ * All arithmetic is modulo 2^64, so that no range of values is special. The encoder measures frame,
+ * delta and runs and takes the smallest. */
+#include "store/ints.h"
+
+enum { KIND_CONST, KIND_FRAME, KIND_DELTA, KIND_RUNS, KIND_MASK = 15, FLAG_PLANES = 16 };
+enum { BLOCK = 128, WIDTH_EACH = 255, WIDTH_MAX = 64 };
+
+static uint32_t block_count(uint32_t n)
+{
+    return n / BLOCK + (n % BLOCK != 0);
+}
+
+static uint32_t block_len(uint32_t n, uint32_t block)
+{
+    uint32_t left = n - block * BLOCK;
+    return left < BLOCK ? left : BLOCK;
+}
+
+static size_t packed_bytes(uint32_t n, unsigned width)
+{
+    return ((size_t)n * width + 7) / 8;
+}
+
+static uint64_t load64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* ---- encoding ---- */
+
+struct scan {
+    int64_t min, max;
+    int64_t delta_min, delta_max;
+    uint32_t runs;
+};
+
+static struct scan scan_values(const int64_t *v, uint32_t n)
+{
+    struct scan s = {v[0], v[0], INT64_MAX, INT64_MIN, 1};
+    for (uint32_t i = 1; i < n; i++) {
+        int64_t d = (int64_t)((uint64_t)v[i] - (uint64_t)v[i - 1]);
+        s.min = v[i] < s.min ? v[i] : s.min;
+        s.max = v[i] > s.max ? v[i] : s.max;
+        s.delta_min = d < s.delta_min ? d : s.delta_min;
+        s.delta_max = d > s.delta_max ? d : s.delta_max;
+        s.runs += d != 0;
+    }
+    return s;
+}
+
+/* A way to write the sequence: what is left of each value, and what that costs packed. */
+struct plan {
+    uint8_t kind;
+    int64_t first, base;
+    uint64_t divisor;
+    uint64_t *residue;
+    uint32_t n;
+    uint8_t *width; /* per block */
+    unsigned width_max;
+    size_t bytes; /* packed residues */
+    bool uniform;
+};
+
+static uint64_t gcd(uint64_t a, uint64_t b)
+{
+    while (b) {
+        uint64_t t = a % b;
+        a = b;
+        b = t;
+    }
+    return a;
+}
+
+static uint64_t common_divisor(const uint64_t *r, uint32_t n)
+{
+    uint64_t g = 0;
+    for (uint32_t i = 0; i < n && g != 1; i++) {
+        if (g == 0)
+            g = r[i];
+        else if (r[i] % g)
+            g = gcd(g, r[i]);
+    }
+    return g ? g : 1;
+}
+
+/* Divides, and measures the widths. */
+static void plan_measure(struct plan *p, struct arena *scratch)
+{
+    p->divisor = common_divisor(p->residue, p->n);
+    if (p->divisor > 1)
+        for (uint32_t i = 0; i < p->n; i++)
+            p->residue[i] /= p->divisor;
+    uint32_t blocks = block_count(p->n);
+    p->width = arena_alloc(scratch, blocks ? blocks : 1);
+    size_t each = blocks;
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint32_t len = block_len(p->n, b);
+        uint64_t any = 0;
+        for (uint32_t i = 0; i < len; i++)
+            any |= p->residue[(size_t)b * BLOCK + i];
+        unsigned w = ints_width(any);
+        p->width[b] = (uint8_t)w;
+        p->width_max = w > p->width_max ? w : p->width_max;
+        each += packed_bytes(len, w);
+    }
+    size_t same = packed_bytes(p->n, p->width_max);
+    p->uniform = same <= each;
+    p->bytes = 1 + (p->uniform ? same : each);
+}
+
+static void plan_frame(struct plan *p, const int64_t *v, uint32_t n, const struct scan *s,
+                       struct arena *scratch)
+{
+    *p = (struct plan){.kind = KIND_FRAME, .base = s->min, .n = n};
+    p->residue = arena_alloc(scratch, n * sizeof(uint64_t));
+    for (uint32_t i = 0; i < n; i++)
+        p->residue[i] = (uint64_t)v[i] - (uint64_t)s->min;
+    plan_measure(p, scratch);
+}
+
+static void plan_delta(struct plan *p, const int64_t *v, uint32_t n, const struct scan *s,
+                       struct arena *scratch)
+{
+    *p = (struct plan){.kind = KIND_DELTA, .first = v[0], .base = s->delta_min, .n = n - 1};
+    p->residue = arena_alloc(scratch, n * sizeof(uint64_t));
+    for (uint32_t i = 1; i < n; i++)
+        p->residue[i - 1] = (uint64_t)v[i] - (uint64_t)v[i - 1] - (uint64_t)s->delta_min;
+    plan_measure(p, scratch);
+}
+
+static void pack(const uint64_t *r, uint32_t n, unsigned width, struct buf *out)
+{
+    size_t bytes = packed_bytes(n, width);
+    char *to = buf_reserve(out, bytes + 8);
+    CHECK(to);
+    uint64_t acc = 0;
+    unsigned bits = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        acc |= r[i] << bits;
+        bits += width;
+        if (bits >= 64) {
+            memcpy(to, &acc, 8);
+            to += 8;
+            bits -= 64;
+            acc = bits ? r[i] >> (width - bits) : 0;
+        }
+    }
+    memcpy(to, &acc, 8);
+    out->n += bytes;
+}
+
+static void put_packed(const struct plan *p, struct buf *out)
+{
+    buf_put_u8(out, p->uniform ? (uint8_t)p->width_max : WIDTH_EACH);
+    if (p->uniform) {
+        pack(p->residue, p->n, p->width_max, out);
+        return;
+    }
+    uint32_t blocks = block_count(p->n);
+    buf_put(out, p->width, blocks);
+    for (uint32_t b = 0; b < blocks; b++)
+        pack(p->residue + (size_t)b * BLOCK, block_len(p->n, b), p->width[b], out);
+}
+
+static void put_planes(const struct plan *p, struct buf *out)
+{
+    unsigned bytes = p->width_max <= 8 ? 1 : (p->width_max + 7) / 8;
+    buf_put_u8(out, (uint8_t)bytes);
+    uint8_t *to = (uint8_t *)buf_reserve(out, (size_t)p->n * bytes);
+    CHECK(to);
+    for (unsigned k = 0; k < bytes; k++, to += p->n)
+        for (uint32_t i = 0; i < p->n; i++)
+            to[i] = (uint8_t)(p->residue[i] >> (8 * k));
+    out->n += (size_t)p->n * bytes;
+}
+
+static void put_plan(const struct plan *p, enum ints_form form, struct buf *out)
+{
+    buf_put_u8(out, p->kind | (form == INTS_PLANES ? FLAG_PLANES : 0));
+    if (p->kind == KIND_DELTA)
+        buf_put_varint(out, zigzag(p->first));
+    buf_put_varint(out, zigzag(p->base));
+    buf_put_varint(out, p->divisor);
+    if (form == INTS_PLANES)
+        put_planes(p, out);
+    else
+        put_packed(p, out);
+}
+
+static void encode(const int64_t *v, uint32_t n, enum ints_form form, bool runs,
+                   struct arena *scratch, struct buf *out);
+
+static void put_runs(const int64_t *v, uint32_t n, uint32_t runs, struct arena *scratch,
+                     struct buf *out)
+{
+    int64_t *value = arena_alloc(scratch, runs * sizeof(int64_t));
+    int64_t *length = arena_alloc(scratch, runs * sizeof(int64_t));
+    uint32_t k = 0;
+    for (uint32_t i = 0, start = 0; i < n; i = start) {
+        while (start < n && v[start] == v[i])
+            start++;
+        value[k] = v[i];
+        length[k++] = start - i;
+    }
+    CHECK(k == runs);
+    buf_put_u8(out, KIND_RUNS);
+    buf_put_varint(out, runs);
+    encode(value, runs, INTS_PACKED, false, scratch, out);
+    encode(length, runs, INTS_PACKED, false, scratch, out);
+}
+
+static void encode(const int64_t *v, uint32_t n, enum ints_form form, bool runs,
+                   struct arena *scratch, struct buf *out)
+{
+    struct scan s = scan_values(v, n);
+    if (s.min == s.max) {
+        buf_put_u8(out, KIND_CONST);
+        buf_put_varint(out, zigzag(v[0]));
+        return;
+    }
+    struct plan best;
+    plan_frame(&best, v, n, &s, scratch);
+    uint64_t range = (uint64_t)s.max - (uint64_t)s.min;
+    if ((uint64_t)s.delta_max - (uint64_t)s.delta_min < range) {
+        struct plan delta;
+        plan_delta(&delta, v, n, &s, scratch);
+        if (delta.bytes < best.bytes)
+            best = delta;
+    }
+    if (runs && s.runs <= n / 4) {
+        size_t start = out->n;
+        put_runs(v, n, s.runs, scratch, out);
+        if (out->n - start <= best.bytes)
+            return;
+        out->n = start;
+    }
+    put_plan(&best, form, out);
+}
+
+void ints_encode(const int64_t *v, uint32_t n, enum ints_form form, struct arena *scratch,
+                 struct buf *out)
+{
+    if (n)
+        encode(v, n, form, true, scratch, out);
+}
+
+/* ---- decoding ---- */
+
+/* Residues as they lie in the bytes. */
+struct residues {
+    const uint8_t *p, *end;
+    uint32_t n;
+    bool planes;
+    unsigned width;      /* of all, or bytes of planes */
+    const uint8_t *each; /* per block, or NULL */
+};
+
+static enum err corrupt(const char *what)
+{
+    return err_set(ERR_CORRUPT, "integers: %s", what);
+}
+
+static enum err read_residues(struct reader *r, uint32_t n, bool planes, struct residues *ret)
+{
+    struct residues d = {.n = n, .planes = planes, .width = read_u8(r)};
+    size_t bytes = 0;
+    if (planes) {
+        if (d.width < 1 || d.width > 8)
+            return corrupt("bad number of planes");
+        bytes = (size_t)n * d.width;
+    } else if (d.width == WIDTH_EACH) {
+        d.each = (const uint8_t *)read_bytes(r, block_count(n)).p;
+        for (uint32_t b = 0; d.each && b < block_count(n); b++) {
+            if (d.each[b] > WIDTH_MAX)
+                return corrupt("bad width");
+            bytes += packed_bytes(block_len(n, b), d.each[b]);
+        }
+    } else if (d.width <= WIDTH_MAX) {
+        bytes = packed_bytes(n, d.width);
+    } else {
+        return corrupt("bad width");
+    }
+    struct str data = read_bytes(r, bytes);
+    if (r->bad)
+        return corrupt("bytes are missing");
+    d.p = (const uint8_t *)data.p;
+    d.end = d.p + data.n;
+    *ret = d;
+    return OK;
+}
+
+/* Needs 9 readable bytes behind the first byte of the last value. */
+static void unpack_loose(const uint8_t *p, uint32_t n, unsigned width, uint64_t *out)
+{
+    if (width > 56) {
+        for (uint32_t i = 0; i < n; i++) {
+            size_t bit = (size_t)i * width;
+            unsigned s = bit & 7;
+            uint64_t v = load64(p + (bit >> 3)) >> s;
+            if (s)
+                v |= (uint64_t)p[(bit >> 3) + 8] << (64 - s);
+            out[i] = width == 64 ? v : v & (((uint64_t)1 << width) - 1);
+        }
+        return;
+    }
+    uint64_t mask = ((uint64_t)1 << width) - 1;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t bit = (size_t)i * width;
+        out[i] = load64(p + (bit >> 3)) >> (bit & 7) & mask;
+    }
+}
+
+/* n <= BLOCK. The last bytes of the data are copied first, so that loads may be loose. */
+static void unpack(const uint8_t *p, const uint8_t *end, uint32_t n, unsigned width, uint64_t *out)
+{
+    uint8_t copy[BLOCK * 8 + 16];
+    size_t bytes = packed_bytes(n, width);
+    if (width == 0) {
+        memset(out, 0, n * sizeof(*out));
+        return;
+    }
+    if ((size_t)(end - p) < bytes + 9) {
+        memcpy(copy, p, bytes);
+        memset(copy + bytes, 0, 16);
+        p = copy;
+    }
+    unpack_loose(p, n, width, out);
+}
+
+static void decode_planes(const struct residues *d, uint64_t *out)
+{
+    for (uint32_t i = 0; i < d->n; i++)
+        out[i] = d->p[i];
+    for (unsigned k = 1; k < d->width; k++) {
+        const uint8_t *plane = d->p + (size_t)k * d->n;
+        for (uint32_t i = 0; i < d->n; i++)
+            out[i] |= (uint64_t)plane[i] << (8 * k);
+    }
+}
+
+static void decode_residues(const struct residues *d, uint64_t *out)
+{
+    if (d->planes) {
+        decode_planes(d, out);
+        return;
+    }
+    const uint8_t *p = d->p;
+    for (uint32_t b = 0; b < block_count(d->n); b++) {
+        uint32_t len = block_len(d->n, b);
+        unsigned w = d->each ? d->each[b] : d->width;
+        unpack(p, d->end, len, w, out + (size_t)b * BLOCK);
+        p += packed_bytes(len, w);
+    }
+}
+
+static uint64_t one_packed(const uint8_t *p, const uint8_t *end, uint32_t i, unsigned width)
+{
+    uint8_t copy[9] = {0};
+    size_t bit = (size_t)i * width;
+    const uint8_t *at = p + (bit >> 3);
+    size_t left = (size_t)(end - at);
+    memcpy(copy, at, left < sizeof(copy) ? left : sizeof(copy));
+    unsigned s = bit & 7;
+    uint64_t v = load64(copy) >> s;
+    if (s)
+        v |= (uint64_t)copy[8] << (64 - s);
+    return width == 64 ? v : v & (((uint64_t)1 << width) - 1);
+}
+
+static void pick_residues(const struct residues *d, const uint32_t *pos, uint32_t n, uint64_t *out)
+{
+    const uint8_t *p = d->p;
+    uint32_t block = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (d->planes) {
+            out[i] = 0;
+            for (unsigned k = 0; k < d->width; k++)
+                out[i] |= (uint64_t)d->p[(size_t)k * d->n + pos[i]] << (8 * k);
+            continue;
+        }
+        for (; block < pos[i] / BLOCK; block++)
+            p += packed_bytes(BLOCK, d->each ? d->each[block] : d->width);
+        unsigned w = d->each ? d->each[block] : d->width;
+        out[i] = w ? one_packed(p, d->end, pos[i] % BLOCK, w) : 0;
+    }
+}
+
+static enum err read_frame(struct reader *r, uint32_t n, bool planes, int64_t *ret_base,
+                           uint64_t *ret_divisor, struct residues *ret)
+{
+    *ret_base = unzigzag(read_varint(r));
+    *ret_divisor = read_varint(r);
+    return read_residues(r, n, planes, ret);
+}
+
+static enum err decode_delta(struct reader *r, uint32_t n, bool planes, int64_t *out)
+{
+    uint64_t at = (uint64_t)unzigzag(read_varint(r));
+    int64_t base;
+    uint64_t divisor;
+    struct residues d;
+    TRY(read_frame(r, n - 1, planes, &base, &divisor, &d));
+    out[0] = (int64_t)at;
+    uint64_t *u = (uint64_t *)out + 1;
+    decode_residues(&d, u);
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        at += (uint64_t)base + u[i] * divisor;
+        u[i] = at;
+    }
+    return OK;
+}
+
+static enum err decode(struct reader *r, uint32_t n, bool runs, struct arena *scratch,
+                       int64_t *out);
+
+static enum err decode_runs(struct reader *r, uint32_t n, struct arena *scratch, int64_t *out)
+{
+    uint64_t count = read_varint(r);
+    if (r->bad || count == 0 || count > n)
+        return corrupt("bad number of runs");
+    int64_t *value = ARENA_TRY_ARRAY(scratch, int64_t, count * 2);
+    if (!value)
+        return err_set(ERR_NOMEM, "no memory for %u integers", n);
+    int64_t *length = value + count;
+    TRY(decode(r, (uint32_t)count, false, scratch, value));
+    TRY(decode(r, (uint32_t)count, false, scratch, length));
+    uint32_t at = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        if (length[k] < 1 || length[k] > (int64_t)(n - at))
+            return corrupt("bad length of a run");
+        for (uint32_t end = at + (uint32_t)length[k]; at < end; at++)
+            out[at] = value[k];
+    }
+    return at == n ? OK : corrupt("runs do not add up");
+}
+
+static enum err decode(struct reader *r, uint32_t n, bool runs, struct arena *scratch, int64_t *out)
+{
+    uint8_t head = read_u8(r);
+    bool planes = head & FLAG_PLANES;
+    uint8_t kind = head & KIND_MASK;
+    if (r->bad || head > (FLAG_PLANES | KIND_MASK) || (planes && kind == KIND_CONST))
+        return corrupt("bad kind");
+    if (kind == KIND_CONST) {
+        int64_t v = unzigzag(read_varint(r));
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = v;
+        return r->bad ? corrupt("bytes are missing") : OK;
+    }
+    if (kind == KIND_DELTA)
+        return decode_delta(r, n, planes, out);
+    if (kind == KIND_RUNS && runs && !planes)
+        return decode_runs(r, n, scratch, out);
+    if (kind != KIND_FRAME)
+        return corrupt("bad kind");
+    int64_t base;
+    uint64_t divisor;
+    struct residues d;
+    TRY(read_frame(r, n, planes, &base, &divisor, &d));
+    uint64_t *u = (uint64_t *)out;
+    decode_residues(&d, u);
+    for (uint32_t i = 0; i < n; i++)
+        u[i] = (uint64_t)base + u[i] * divisor;
+    return OK;
+}
+
+enum err ints_decode(struct reader *r, uint32_t n, struct arena *scratch, int64_t *out)
+{
+    return n ? decode(r, n, true, scratch, out) : OK;
+}
+
+enum err ints_get(struct reader *r, uint32_t n, const uint32_t *pos, uint32_t n_pos,
+                  struct arena *scratch, int64_t *out)
+{
+    if (n_pos == 0)
+        return OK;
+    CHECK(pos[n_pos - 1] < n);
+    uint8_t head = reader_left(r) ? *r->p : 0;
+    if ((head & KIND_MASK) != KIND_FRAME || n_pos > n / 8) {
+        int64_t *all = ARENA_TRY_ARRAY(scratch, int64_t, n);
+        if (!all)
+            return err_set(ERR_NOMEM, "no memory for %u integers", n);
+        TRY(ints_decode(r, n, scratch, all));
+        for (uint32_t i = 0; i < n_pos; i++)
+            out[i] = all[pos[i]];
+        return OK;
+    }
+    read_u8(r);
+    if (head & ~(KIND_MASK | FLAG_PLANES))
+        return corrupt("bad kind");
+    int64_t base;
+    uint64_t divisor;
+    struct residues d;
+    TRY(read_frame(r, n, head & FLAG_PLANES, &base, &divisor, &d));
+    uint64_t *u = (uint64_t *)out;
+    pick_residues(&d, pos, n_pos, u);
+    for (uint32_t i = 0; i < n_pos; i++)
+        u[i] = (uint64_t)base + u[i] * divisor;
+    return OK;
+}
