@@ -1,6 +1,6 @@
-/* Encodings: how the values of one column chunk are held. A table of operations by id; the next one is a
- * row more. The encoder tries those whose test passes, measures, and takes the smallest; then zstd where it
- * still pays. A chunk decodes alone.
+/* Encodings: how the values of one column chunk are held. A table of operations by id; the next one
+ * is a row more. The encoder tries those whose test passes, measures, and takes the smallest; then
+ * zstd where it still pays. A chunk decodes alone.
  *
  * Chunk bytes: see encoding.c (and docs/format.md) for the layout and for that of each encoding.
  * Threads: pure functions over arenas. */
@@ -12,49 +12,64 @@
 
 /* On disk: never renumber. */
 enum encoding_id {
-    ENC_PLAIN = 1,    /* text lanes: lengths, bytes */
-    ENC_CONST = 2,    /* one value, repeated */
-    ENC_DICT = 3,     /* distinct values, bit-packed codes */
-    ENC_INTS = 4,     /* INT, BOOL: delta or frame of reference, common divisor, bit-packed; runs */
-    ENC_DECIMAL = 5,  /* DEC: scale (one or per value) and mantissas as ints */
-    ENC_DOUBLE = 6,   /* DBL: bytes transposed */
-    ENC_HEX = 7,      /* text of one length: a common prefix and hexadecimal digits of one case */
-    ENC_TIME = 8,     /* text times: form and offset from the row's _time */
-    ENC_EMPTY = 9,    /* NULL, OBJ: a count */
-    ENC_COUNT = 10
+    ENC_PLAIN = 1,   /* text lanes: lengths, bytes */
+    ENC_CONST = 2,   /* one value, repeated */
+    ENC_DICT = 3,    /* distinct values, bit-packed codes */
+    ENC_INTS = 4,    /* INT, BOOL: delta or frame of reference, common divisor, bit-packed; runs */
+    ENC_DECIMAL = 5, /* DEC: scale (one or per value) and mantissas as ints */
+    ENC_DOUBLE = 6,  /* DBL: bytes transposed */
+    ENC_HEX = 7,     /* text of one length: a common prefix and hexadecimal digits of one case */
+    ENC_TIME = 8,    /* text times: form and offset from the row's _time */
+    ENC_EMPTY = 9,   /* NULL, OBJ: a count */
+    ENC_PREFIX_INT = 10, /* text: a common prefix and a decimal number */
+    ENC_COUNT = 11,
+    /* Chunks that are no column's (block.c): */
+    ENC_RARE = 64,   /* small chunks back to back */
+    ENC_ORIGIN = 65, /* where the rows came from */
 };
 
 struct encode_options {
     int zstd_level;
     const int64_t *time; /* the _time of the row of each value, for ENC_TIME */
-    bool small;          /* for the rare-values chunk: no zstd of its own */
+    bool small;          /* for the rare-values chunk: no checksum and no zstd of its own */
+    bool inner;          /* inside another chunk: no checksum of its own */
 };
 /* What is known about a chunk without reading it; stands in the section's tail. */
 struct chunk_stats {
     uint8_t encoding;
-    bool has_range;          /* INT, DEC with one scale, BOOL, times: min and max */
-    uint8_t scale;           /* of min and max, for DEC */
+    bool has_range; /* INT, DEC with one scale, BOOL, times: min and max */
+    uint8_t scale;  /* of min and max, for DEC */
     int64_t min, max;
-    uint32_t distinct;       /* exact for CONST and DICT, else 0 */
+    uint32_t distinct; /* exact for CONST and DICT, else 0 */
 };
 
 NODISCARD enum err chunk_encode(const struct values *v, const struct encode_options *o,
                                 struct arena *scratch, struct buf *out, struct chunk_stats *ret);
 
-/* An encoded chunk, opened: header read and checksum verified. */
+struct chunk_part;
+/* An encoded chunk, opened. Its parts are decompressed when first asked for and then kept. */
 struct chunk {
     enum lane lane;
     uint8_t encoding;
     uint32_t n;
-    struct str payload;   /* after zstd */
-    const int64_t *(*time)(void *ctx, uint32_t *ret_n); /* for ENC_TIME: the times of the values' rows */
+    uint32_t n_parts;
+    struct chunk_part *part;
+    struct arena *arena; /* the opener's: what is kept lives here */
+    uint64_t cache_segment,
+        cache_offset; /* key of decompressed parts in the cache; segment 0: none */
+    enum err (*time)(void *ctx,
+                     const int64_t **ret); /* for ENC_TIME: the times of the values' rows */
     void *time_ctx;
 };
-NODISCARD enum err chunk_open(struct str bytes, enum lane lane, uint32_t n, struct arena *a,
-                              struct chunk *ret);
+/* Reads the header; verifies the checksum unless the bytes are `trusted` (verified when they came
+ * into memory). `bytes` must outlive the arena. ERR_CORRUPT. */
+enum chunk_trust { CHUNK_VERIFY, CHUNK_TRUSTED, CHUNK_SMALL /* has none */ };
+NODISCARD enum err chunk_open(struct str bytes, enum chunk_trust trust, enum lane lane, uint32_t n,
+                              struct arena *a, struct chunk *ret);
+/* What the functions below hand out lives in `a` or in the opener's arena. */
 NODISCARD enum err chunk_values(const struct chunk *c, struct arena *a, struct values *ret);
-NODISCARD enum err chunk_get(const struct chunk *c, const uint32_t *pos, uint32_t n, struct arena *a,
-                             struct values *ret);
+NODISCARD enum err chunk_get(const struct chunk *c, const uint32_t *pos, uint32_t n,
+                             struct arena *a, struct values *ret);
 NODISCARD enum err chunk_match(const struct chunk *c, const struct predicate *p, struct arena *a,
                                uint64_t *bits);
 /* ERR_UNSUPPORTED where it is not a dictionary. */

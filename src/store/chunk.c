@@ -1,0 +1,369 @@
+/* The container of encoded values.
+ *
+ * Bytes:
+ *   u64    XXH3-64 of everything behind it; absent in a small chunk (one inside the rare-values
+ * chunk or inside another chunk: the outer checksum covers it) u8     encoding (enum encoding_id)
+ *   u8     version of the encoding, 1
+ *   varint number of values
+ *   varint number of parts, then for each
+ *            varint stored length * 2 + (1: zstd)
+ *            varint length when decompressed, only with zstd
+ *   the parts' bytes, back to back
+ * A zstd part is one frame. Lengths add up to exactly the chunk's bytes.
+ *
+ * Parts are decompressed one by one and kept by the chunk; those of chunks in files also in the
+ * chunk cache, so that the next query finds them decompressed. */
+#include "store/chunk.h"
+
+#include "core/hash.h"
+#include "core/mem.h"
+#include "store/chunk_cache.h"
+#include "store/encoding_ops.h"
+
+#include <pthread.h>
+#include <zstd.h>
+
+enum { VERSION = 1, SAMPLE_BYTES = 8192, SAMPLE_FROM = 32768, SAMPLE_VALUES = 4096 };
+/* More than any zstd frame can expand: a run of 128 KiB takes at least 3 bytes. */
+enum { ZSTD_RATIO_MAX = 64 << 10 };
+#define PART_RAW_MAX ((uint64_t)1 << 30)
+
+/* ---- zstd, its contexts kept per thread ---- */
+
+struct zstd_contexts {
+    ZSTD_CCtx *c;
+    ZSTD_DCtx *d;
+};
+static pthread_key_t contexts_key;
+static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
+
+static void contexts_free(void *p)
+{
+    struct zstd_contexts *z = p;
+    ZSTD_freeCCtx(z->c);
+    ZSTD_freeDCtx(z->d);
+    mem_free(z);
+}
+
+static void contexts_make_key(void)
+{
+    CHECK(pthread_key_create(&contexts_key, contexts_free) == 0);
+}
+
+static struct zstd_contexts *contexts(void)
+{
+    static _Thread_local struct zstd_contexts *mine;
+    if (mine)
+        return mine;
+    CHECK(pthread_once(&contexts_once, contexts_make_key) == 0);
+    struct zstd_contexts *z = NEW(struct zstd_contexts);
+    z->c = ZSTD_createCCtx();
+    z->d = ZSTD_createDCtx();
+    CHECK(z->c && z->d);
+    CHECK(pthread_setspecific(contexts_key, z) == 0);
+    return mine = z;
+}
+
+static bool saves(size_t from, size_t to)
+{
+    return to + from / 32 < from;
+}
+
+bool zip_bytes(struct str raw, int level, struct arena *scratch, struct str *ret)
+{
+    if (raw.n < 32)
+        return false;
+    size_t bound = ZSTD_compressBound(raw.n);
+    char *to = arena_try_alloc(scratch, bound);
+    if (!to)
+        return false;
+    size_t n = ZSTD_compressCCtx(contexts()->c, to, bound, raw.p, raw.n, level);
+    if (ZSTD_isError(n) || !saves(raw.n, n))
+        return false;
+    *ret = str_of(to, n);
+    return true;
+}
+
+enum err unzip_bytes(struct str zipped, char *to, size_t n)
+{
+    size_t got = ZSTD_decompressDCtx(contexts()->d, to, n, zipped.p, zipped.n);
+    if (ZSTD_isError(got))
+        return err_set(ERR_CORRUPT, "zstd: %s", ZSTD_getErrorName(got));
+    if (got != n)
+        return err_set(ERR_CORRUPT, "zstd: %zu bytes instead of %zu", got, n);
+    return OK;
+}
+
+/* ---- writing ---- */
+
+/* Bytes that look random to a sample are left alone: most packed integers and hexadecimal digits.
+ */
+static bool sample_zips(struct str raw, int level, struct arena *scratch)
+{
+    if (raw.n < SAMPLE_FROM)
+        return true;
+    struct str unused;
+    return zip_bytes(str_of(raw.p + raw.n / 2 - SAMPLE_BYTES / 2, SAMPLE_BYTES), level, scratch,
+                     &unused);
+}
+
+static void part_zip(struct part_out *p, const struct encode_options *o, struct arena *scratch)
+{
+    if (o->small || p->zip == ZIP_NEVER || p->packed.n)
+        return;
+    if (p->zip == ZIP_SAMPLE && !sample_zips(p->raw, o->zstd_level, scratch))
+        return;
+    struct str packed;
+    if (zip_bytes(p->raw, o->zstd_level, scratch, &packed))
+        p->packed = packed;
+}
+
+enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *part, uint32_t n_parts,
+                     const struct encode_options *o, struct arena *scratch, struct buf *out)
+{
+    CHECK(n <= CHUNK_VALUES_MAX && n_parts <= CHUNK_PARTS_MAX);
+    size_t start = out->n, bytes = 0;
+    for (uint32_t i = 0; i < n_parts; i++) {
+        part_zip(&part[i], o, scratch);
+        bytes += part[i].packed.n ? part[i].packed.n : part[i].raw.n;
+    }
+    if (!buf_reserve(out, bytes + 64 + (size_t)n_parts * 20))
+        return err_set(ERR_LIMIT, "an encoded block is limited to %zu bytes", out->max);
+    bool summed = !o->small && !o->inner;
+    if (summed)
+        buf_put_u64(out, 0);
+    buf_put_u8(out, encoding);
+    buf_put_u8(out, VERSION);
+    buf_put_varint(out, n);
+    buf_put_varint(out, n_parts);
+    for (uint32_t i = 0; i < n_parts; i++) {
+        bool zipped = part[i].packed.n;
+        buf_put_varint(out, (uint64_t)(zipped ? part[i].packed.n : part[i].raw.n) << 1 | zipped);
+        if (zipped)
+            buf_put_varint(out, part[i].raw.n);
+    }
+    for (uint32_t i = 0; i < n_parts; i++)
+        buf_put_str(out, part[i].packed.n ? part[i].packed : part[i].raw);
+    if (summed) {
+        size_t from = start + CHUNK_SUM_BYTES;
+        uint64_t sum = hash64(str_of(out->p + from, out->n - from));
+        for (int i = 0; i < CHUNK_SUM_BYTES; i++)
+            out->p[start + (size_t)i] = (char)(sum >> (8 * i));
+    }
+    return OK;
+}
+
+/* Whether zstd over whole bytes beats bit packing, by a sample. */
+static bool planes_win(const int64_t *v, uint32_t n, int level, struct arena *scratch)
+{
+    uint32_t take = n < SAMPLE_VALUES ? n : SAMPLE_VALUES;
+    const int64_t *from = v + (n - take) / 2;
+    struct buf packed, planes;
+    buf_init(&packed, SIZE_MAX);
+    buf_init(&planes, SIZE_MAX);
+    ints_encode(from, take, INTS_PACKED, scratch, &packed);
+    ints_encode(from, take, INTS_PLANES, scratch, &planes);
+    struct str zipped;
+    bool win =
+        zip_bytes(buf_str(&planes), level, scratch, &zipped) && zipped.n + packed.n / 16 < packed.n;
+    buf_release(&packed);
+    buf_release(&planes);
+    return win;
+}
+
+static struct str buf_to_arena(struct buf *b, struct arena *a)
+{
+    struct str s = {arena_alloc(a, b->n ? b->n : 1), b->n};
+    if (b->n)
+        memcpy((char *)s.p, b->p, b->n);
+    buf_release(b);
+    return s;
+}
+
+enum err part_of_ints(const int64_t *v, uint32_t n, const struct encode_options *o,
+                      struct arena *scratch, struct part_out *ret)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    ints_encode(v, n, INTS_PACKED, scratch, &b);
+    *ret = (struct part_out){.raw = buf_to_arena(&b, scratch), .zip = ZIP_SAMPLE};
+    if (o->small || ret->raw.n < 64 || !planes_win(v, n, o->zstd_level, scratch))
+        return OK;
+    ints_encode(v, n, INTS_PLANES, scratch, &b);
+    struct str planes = buf_to_arena(&b, scratch), zipped;
+    if (zip_bytes(planes, o->zstd_level, scratch, &zipped) && zipped.n < ret->raw.n)
+        *ret = (struct part_out){.raw = planes, .packed = zipped};
+    return OK;
+}
+
+/* ---- reading ---- */
+
+bool chunk_sum_ok(struct str bytes)
+{
+    struct reader r = reader_of(bytes);
+    uint64_t sum = read_u64(&r);
+    return !r.bad && sum == hash64(str_from(bytes, CHUNK_SUM_BYTES));
+}
+
+static enum err read_part(struct reader *r, struct chunk_part *p)
+{
+    uint64_t head = read_varint(r);
+    p->zstd = head & 1;
+    p->stored.n = head >> 1;
+    uint64_t raw = p->zstd ? read_varint(r) : p->stored.n;
+    if (r->bad || raw > PART_RAW_MAX || raw > (uint64_t)p->stored.n * ZSTD_RATIO_MAX)
+        return err_set(ERR_CORRUPT, "bad length of a chunk's part");
+    p->raw_n = (uint32_t)raw;
+    return OK;
+}
+
+static enum err read_parts(struct reader *r, struct chunk *c)
+{
+    for (uint32_t i = 0; i < c->n_parts; i++)
+        TRY(read_part(r, &c->part[i]));
+    for (uint32_t i = 0; i < c->n_parts; i++) {
+        struct chunk_part *p = &c->part[i];
+        p->stored = read_bytes(r, p->stored.n);
+        if (!p->zstd) {
+            p->raw = p->stored;
+            p->loaded = true;
+        }
+    }
+    if (r->bad || reader_left(r))
+        return err_set(ERR_CORRUPT, "the parts of a chunk do not add up");
+    return OK;
+}
+
+enum err chunk_open(struct str bytes, enum chunk_trust trust, enum lane lane, uint32_t n,
+                    struct arena *a, struct chunk *ret)
+{
+    struct chunk c;
+    TRY(chunk_open_as(bytes, trust, 0, n, a, &c));
+    c.lane = lane;
+    *ret = c;
+    return OK;
+}
+
+enum err chunk_open_as(struct str bytes, enum chunk_trust trust, uint8_t encoding, uint32_t n,
+                       struct arena *a, struct chunk *ret)
+{
+    struct reader r = reader_of(bytes);
+    if (trust == CHUNK_VERIFY && !chunk_sum_ok(bytes))
+        return err_set(ERR_CORRUPT, "bad checksum of a chunk of %zu bytes", bytes.n);
+    if (trust != CHUNK_SMALL)
+        read_u64(&r);
+    struct chunk c = {.n = n, .arena = a};
+    c.encoding = read_u8(&r);
+    uint8_t version = read_u8(&r);
+    uint64_t values = read_varint(&r), parts = read_varint(&r);
+    if (r.bad || values != n || n > CHUNK_VALUES_MAX)
+        return err_set(ERR_CORRUPT, "a chunk of %llu values instead of %u",
+                       (unsigned long long)values, n);
+    bool known = encoding ? c.encoding == encoding : encoding_ops(c.encoding) != NULL;
+    if (version != VERSION || !known)
+        return err_set(ERR_UNSUPPORTED, "encoding %u version %u is not known", c.encoding, version);
+    if (parts > CHUNK_PARTS_MAX || parts > reader_left(&r))
+        return err_set(ERR_CORRUPT, "a chunk of %llu parts", (unsigned long long)parts);
+    c.n_parts = (uint32_t)parts;
+    c.part = ARENA_TRY_ARRAY(a, struct chunk_part, parts);
+    if (!c.part)
+        return err_set(ERR_NOMEM, "no memory for the parts of a chunk");
+    memset(c.part, 0, sizeof(*c.part) * parts);
+    TRY(read_parts(&r, &c));
+    *ret = c;
+    return OK;
+}
+
+enum err chunk_part_into(const struct chunk *c, uint32_t part, char *to)
+{
+    if (part >= c->n_parts)
+        return err_set(ERR_CORRUPT, "a chunk lacks part %u", part);
+    const struct chunk_part *p = &c->part[part];
+    if (!p->loaded)
+        return unzip_bytes(p->stored, to, p->raw_n);
+    if (p->raw.n)
+        memcpy(to, p->raw.p, p->raw.n);
+    return OK;
+}
+
+static void unref_blob(void *b)
+{
+    blob_unref(b);
+}
+
+/* Through the cache: part i has the key (segment, offset of the chunk, i + 1). */
+static enum err load_cached(const struct chunk *c, uint32_t part, struct chunk_part *p)
+{
+    struct chunk_key key = {c->cache_segment, c->cache_offset, part + 1};
+    struct blob *b = chunk_cache_get(&key);
+    if (!b || b->bytes.n != p->raw_n) {
+        blob_unref(b);
+        char *to = mem_alloc(p->raw_n ? p->raw_n : 1);
+        enum err err = unzip_bytes(p->stored, to, p->raw_n);
+        if (err != OK) {
+            mem_free(to);
+            return err;
+        }
+        b = blob_take(to, p->raw_n, OWNER_CACHE);
+        chunk_cache_put(&key, b);
+    }
+    arena_defer(c->arena, unref_blob, b);
+    p->raw = b->bytes;
+    return OK;
+}
+
+enum err chunk_part_bytes(const struct chunk *c, uint32_t part, struct str *ret)
+{
+    if (part >= c->n_parts)
+        return err_set(ERR_CORRUPT, "a chunk lacks part %u", part);
+    struct chunk_part *p = &c->part[part];
+    if (!p->loaded && c->cache_segment) {
+        TRY(load_cached(c, part, p));
+    } else if (!p->loaded) {
+        char *to = arena_try_alloc(c->arena, p->raw_n);
+        if (!to)
+            return err_set(ERR_NOMEM, "no memory to decompress %u bytes", p->raw_n);
+        TRY(unzip_bytes(p->stored, to, p->raw_n));
+        p->raw = str_of(to, p->raw_n);
+    }
+    p->loaded = true;
+    *ret = p->raw;
+    return OK;
+}
+
+static enum err ints_reader(const struct chunk *c, uint32_t part, size_t from, uint32_t n,
+                            struct arena *a, struct reader *ret, int64_t **ret_to)
+{
+    struct str bytes;
+    TRY(chunk_part_bytes(c, part, &bytes));
+    int64_t *to = ARENA_TRY_ARRAY(a, int64_t, n);
+    if (!to)
+        return err_set(ERR_NOMEM, "no memory for %u integers", n);
+    *ret = reader_of(str_from(bytes, from));
+    *ret_to = to;
+    return OK;
+}
+
+enum err part_ints(const struct chunk *c, uint32_t part, size_t from, uint32_t n, struct arena *a,
+                   int64_t **ret)
+{
+    struct reader r;
+    int64_t *to = NULL;
+    TRY(ints_reader(c, part, from, n, a, &r, &to));
+    TRY(ints_decode(&r, n, a, to));
+    if (reader_left(&r))
+        return err_set(ERR_CORRUPT, "bytes behind the integers of a chunk");
+    *ret = to;
+    return OK;
+}
+
+enum err part_ints_get(const struct chunk *c, uint32_t part, size_t from, const uint32_t *pos,
+                       uint32_t n, struct arena *a, int64_t **ret)
+{
+    struct reader r;
+    int64_t *to = NULL;
+    TRY(ints_reader(c, part, from, n, a, &r, &to));
+    TRY(ints_get(&r, c->n, pos, n, a, to));
+    *ret = to;
+    return OK;
+}

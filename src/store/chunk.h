@@ -1,0 +1,60 @@
+/* The container of encoded values: a header and parts, each compressed by zstd where that pays.
+ * What the parts mean is the encoding's. For encodings only; others use encoding.h. Layout:
+ * chunk.c. Threads: pure functions over arenas; zstd contexts are kept per thread. */
+#ifndef WEIR_STORE_CHUNK_H
+#define WEIR_STORE_CHUNK_H
+
+#include "store/encoding.h"
+#include "store/ints.h"
+
+#define CHUNK_VALUES_MAX (1u << 20)
+#define CHUNK_PARTS_MAX (1u << 17)
+#define CHUNK_SUM_BYTES 8
+
+/* As read: */
+struct chunk_part {
+    struct str stored;
+    uint32_t raw_n; /* length when decompressed */
+    bool zstd;
+    bool loaded;
+    struct str raw; /* when loaded */
+};
+/* To be written: */
+enum part_zip { ZIP_NEVER, ZIP_SAMPLE /* ask a sample first */, ZIP_TRY };
+struct part_out {
+    struct str raw;
+    enum part_zip zip;
+    struct str packed; /* compressed already, when not empty */
+};
+
+/* Appends a chunk. */
+NODISCARD enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *part,
+                               uint32_t n_parts, const struct encode_options *o,
+                               struct arena *scratch, struct buf *out);
+/* chunk_open for an encoding that is no column's. */
+NODISCARD enum err chunk_open_as(struct str bytes, enum chunk_trust trust, uint8_t encoding,
+                                 uint32_t n, struct arena *a, struct chunk *ret);
+/* The sum of checksummed bytes: u64 of XXH3 over what follows. */
+bool chunk_sum_ok(struct str bytes);
+
+/* A part's bytes; ERR_CORRUPT where there is no such part or it does not decompress. */
+NODISCARD enum err chunk_part_bytes(const struct chunk *c, uint32_t part, struct str *ret);
+/* The same to a place of `raw_n` bytes, without keeping it. */
+NODISCARD enum err chunk_part_into(const struct chunk *c, uint32_t part, char *to);
+
+/* A part of integers: packed, or planes with zstd, whichever is smaller. */
+NODISCARD enum err part_of_ints(const int64_t *v, uint32_t n, const struct encode_options *o,
+                                struct arena *scratch, struct part_out *ret);
+/* All of a part of integers that starts at `from` in it. */
+NODISCARD enum err part_ints(const struct chunk *c, uint32_t part, size_t from, uint32_t n,
+                             struct arena *a, int64_t **ret);
+/* Those at ascending positions. */
+NODISCARD enum err part_ints_get(const struct chunk *c, uint32_t part, size_t from,
+                                 const uint32_t *pos, uint32_t n, struct arena *a, int64_t **ret);
+
+/* Compresses at a level; false when it saves less than 3 %. The result lives in scratch. */
+bool zip_bytes(struct str raw, int level, struct arena *scratch, struct str *ret);
+/* Exactly n bytes to `to`. */
+NODISCARD enum err unzip_bytes(struct str zipped, char *to, size_t n);
+
+#endif

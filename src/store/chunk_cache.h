@@ -1,0 +1,27 @@
+/* Bytes of segment files kept in memory: chunks as they stand in the file, and their parts
+ * decompressed. One for the process; least recently used goes first. Bounded by its own maximum and
+ * by the governor (OWNER_CACHE): what does not fit is simply not kept. Threads: any; a lock per
+ * shard. */
+#ifndef WEIR_STORE_CHUNK_CACHE_H
+#define WEIR_STORE_CHUNK_CACHE_H
+
+#include "core/blob.h"
+
+struct chunk_key {
+    uint64_t segment, offset; /* segment is never 0 */
+    uint32_t part;            /* 0: the stored chunk; i + 1: part i, decompressed */
+};
+/* A reference, or NULL. */
+struct blob *chunk_cache_get(const struct chunk_key *key);
+/* Takes a reference of its own; the blob must be charged to OWNER_CACHE already. */
+void chunk_cache_put(const struct chunk_key *key, struct blob *b);
+/* Default 64 MiB; 0 keeps nothing. */
+void chunk_cache_set_max(size_t bytes);
+void chunk_cache_drop(uint64_t segment); /* all of a segment: its file is gone */
+void chunk_cache_clear(void);
+struct chunk_cache_stats {
+    uint64_t hits, misses, bytes, entries;
+};
+void chunk_cache_stats(struct chunk_cache_stats *ret);
+
+#endif

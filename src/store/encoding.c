@@ -1,0 +1,198 @@
+/* The table of encodings, and the choice among them.
+ *
+ * A chunk names its encoding; everything a reader asks of it goes through the encoding's row in the
+ * table. How each holds its values stands on top of its file: encoding_plain.c (plain, const),
+ * encoding_dict.c, encoding_hex.c, encoding_prefix_int.c, encoding_time.c, encoding_number.c (ints,
+ * decimal, double, empty). Not every encoding fits every lane; an encoding that meets a foreign
+ * lane answers ERR_CORRUPT.
+ *
+ * Choice, for text: constant; times; a dictionary where a sample promises few distinct values; a
+ * prefix and a number; hexadecimal digits; else plain. Each of them gives up early, most on a
+ * sample. A dictionary goes before the denser forms because grouping and matching then cost one
+ * step per entry. In the rare-values chunk, where zstd goes over all columns together, only
+ * constant, times and plain are tried. */
+#include "store/encoding_ops.h"
+
+static const struct encoding_ops *const table[ENC_COUNT] = {
+    [ENC_PLAIN] = &encoding_plain,     [ENC_CONST] = &encoding_const,
+    [ENC_DICT] = &encoding_dict,       [ENC_INTS] = &encoding_ints,
+    [ENC_DECIMAL] = &encoding_decimal, [ENC_DOUBLE] = &encoding_double,
+    [ENC_HEX] = &encoding_hex,         [ENC_TIME] = &encoding_time,
+    [ENC_EMPTY] = &encoding_empty,     [ENC_PREFIX_INT] = &encoding_prefix_int,
+};
+
+const struct encoding_ops *encoding_ops(uint8_t id)
+{
+    return id < ENC_COUNT ? table[id] : NULL;
+}
+
+const char *encoding_name(uint8_t id)
+{
+    const struct encoding_ops *ops = encoding_ops(id);
+    return ops ? ops->name : "unknown";
+}
+
+/* ---- choosing ---- */
+
+typedef enum err encode_fn(const struct encoder *);
+
+static enum err encode_text(const struct encoder *e)
+{
+    static encode_fn *const all[] = {encode_const,      encode_time, encode_dict,
+                                     encode_prefix_int, encode_hex,  encode_plain};
+    static encode_fn *const small[] = {encode_const, encode_time, encode_plain};
+    encode_fn *const *fn = e->o->small ? small : all;
+    enum err err = (*fn)(e);
+    while (err == ERR_UNSUPPORTED)
+        err = (*++fn)(e);
+    return err;
+}
+
+enum err chunk_encode(const struct values *v, const struct encode_options *o, struct arena *scratch,
+                      struct buf *out, struct chunk_stats *ret)
+{
+    CHECK(v->n > 0);
+    struct chunk_stats stats = {0};
+    struct encoder e = {v, o, scratch, out, &stats};
+    enum err err;
+    if (lane_is_text(v->lane))
+        err = encode_text(&e);
+    else if (lane_is_empty(v->lane))
+        err = encode_empty(&e);
+    else if (v->lane == LANE_DEC)
+        err = encode_decimal(&e);
+    else if (v->lane == LANE_DBL)
+        err = encode_double(&e);
+    else
+        err = encode_ints(&e);
+    if (err == OK)
+        *ret = stats;
+    return err;
+}
+
+/* ---- reading ---- */
+
+enum err chunk_values(const struct chunk *c, struct arena *a, struct values *ret)
+{
+    return table[c->encoding]->values(c, a, ret);
+}
+
+/* Of a lane without text. */
+static enum err pick_numbers(const struct values *v, const uint32_t *pos, uint32_t n,
+                             struct arena *a, struct values *ret)
+{
+    struct values out = {.n = n, .lane = v->lane};
+    double *f64 = ARENA_TRY_ARRAY(a, double, n);
+    if (!f64)
+        return err_set(ERR_NOMEM, "no memory for %u numbers", n);
+    for (uint32_t i = 0; i < n; i++)
+        f64[i] = v->f64[pos[i]];
+    out.f64 = f64;
+    *ret = out;
+    return OK;
+}
+
+enum err chunk_get(const struct chunk *c, const uint32_t *pos, uint32_t n, struct arena *a,
+                   struct values *ret)
+{
+    const struct encoding_ops *ops = table[c->encoding];
+    if (n == c->n)
+        return ops->values(c, a, ret);
+    if (ops->get)
+        return ops->get(c, pos, n, a, ret);
+    struct values all;
+    TRY(ops->values(c, a, &all));
+    return lane_is_text(c->lane) ? text_pick(&all, pos, n, a, ret)
+                                 : pick_numbers(&all, pos, n, a, ret);
+}
+
+enum err chunk_match(const struct chunk *c, const struct predicate *p, struct arena *a,
+                     uint64_t *bits)
+{
+    const struct encoding_ops *ops = table[c->encoding];
+    if (p->kind == PRED_EXISTS) {
+        if (c->lane != LANE_NULL)
+            bitmap_fill(bits, c->n);
+        return OK;
+    }
+    if (ops->match)
+        return ops->match(c, p, a, bits);
+    struct values v;
+    TRY(ops->values(c, a, &v));
+    return predicate_match(p, &v, bits);
+}
+
+enum err chunk_codes(const struct chunk *c, struct arena *a, struct values *ret_dict,
+                     const uint32_t **ret_code)
+{
+    const struct encoding_ops *ops = table[c->encoding];
+    return ops->codes ? ops->codes(c, a, ret_dict, ret_code) : ERR_UNSUPPORTED;
+}
+
+/* ---- shared by text encodings ---- */
+
+enum err text_out_init(struct text_out *t, uint32_t n, uint64_t bytes, struct arena *a)
+{
+    if (bytes > UINT32_MAX)
+        return err_set(ERR_LIMIT, "texts of %llu bytes at once", (unsigned long long)bytes);
+    *t = (struct text_out){.max = bytes};
+    t->off = ARENA_TRY_ARRAY(a, uint32_t, (size_t)n + 1);
+    t->bytes = arena_try_alloc(a, bytes + 1);
+    if (!t->off || !t->bytes)
+        return err_set(ERR_NOMEM, "no memory for %llu bytes of text", (unsigned long long)bytes);
+    t->off[0] = 0;
+    return OK;
+}
+
+enum err text_pick(const struct values *v, const uint32_t *pos, uint32_t n, struct arena *a,
+                   struct values *ret)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++)
+        bytes += v->off[pos[i] + 1] - v->off[pos[i]];
+    struct text_out out;
+    TRY(text_out_init(&out, n, bytes, a));
+    for (uint32_t i = 0; i < n; i++)
+        text_out_add(&out, values_text(v, pos[i]));
+    *ret = text_out_values(&out, v->lane);
+    return OK;
+}
+
+void bits_put(uint64_t *bits, uint32_t at, const uint64_t *from, uint32_t n)
+{
+    unsigned shift = at & 63;
+    uint64_t *to = bits + (at >> 6);
+    for (uint32_t w = 0; w < bitmap_words(n); w++) {
+        to[w] |= from[w] << shift;
+        if (shift && from[w] >> (64 - shift))
+            to[w + 1] |= from[w] >> (64 - shift);
+    }
+}
+
+static bool all_allowed(struct str s, const bool allowed[256], bool fold)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = (uint8_t)s.p[i];
+        if (fold && c >= 'A' && c <= 'Z')
+            c += 32;
+        if (!allowed[c])
+            return false;
+    }
+    return true;
+}
+
+/* Folding takes no text of ASCII to anything but ASCII, but may take other letters there (the
+ * Kelvin sign to k): the texts of the caller are ASCII, so only the needle's own bytes matter. */
+bool text_could_match(const struct predicate *p, const bool allowed[256])
+{
+    if (p->kind == PRED_EQUAL)
+        return p->is_number || all_allowed(p->text, allowed, true);
+    if (p->kind == PRED_REGEX)
+        return all_allowed(p->literal, allowed, true);
+    if (p->kind != PRED_TEXT)
+        return true;
+    for (uint32_t i = 0; i < p->n_parts; i++)
+        if (!all_allowed(p->parts[i].text, allowed, false))
+            return false;
+    return true;
+}

@@ -1,0 +1,295 @@
+/* A dictionary of distinct texts and a code for each value.
+ *
+ * ENC_DICT
+ *   part 0: varint number of entries (1..n), then a small chunk (without checksum) of the entries
+ * in ascending order of their bytes part 1: the codes of all values as integers
+ *
+ * Sorting brings entries that look alike together, which the entries' own encoding likes. Whether a
+ * column is worth a dictionary is asked of a sample first: in a sample of s values of D distinct
+ * ones about D (1 - exp(-s / D)) are distinct. */
+#include "core/hash.h"
+#include "store/encoding_ops.h"
+
+#include <stdlib.h>
+
+enum { SAMPLE = 4096, ENTRIES_MAX = 32768, DISTINCT_SHARE = 2 /* at most n / this */ };
+
+/* ---- writing ---- */
+
+/* Open addressing: entry number + 1 and some of its hash, or 0. */
+struct table {
+    uint64_t *slot;
+    uint32_t mask;
+    uint32_t *first; /* per entry: the value that brought it */
+    uint32_t n;
+};
+
+static void table_init(struct table *t, uint32_t entries, struct arena *a)
+{
+    uint32_t size = 64;
+    while (size < entries * 2)
+        size *= 2;
+    t->slot = ARENA_ARRAY(a, uint64_t, size);
+    t->mask = size - 1;
+    t->first = arena_alloc(a, ((size_t)entries + 1) * sizeof(uint32_t));
+    t->n = 0;
+}
+
+static uint32_t table_add(struct table *t, const struct values *v, uint32_t i)
+{
+    struct str s = values_text(v, i);
+    uint64_t h = hash64(s), tag = h & 0xffffffff00000000ULL;
+    for (uint32_t at = (uint32_t)h & t->mask;; at = (at + 1) & t->mask) {
+        uint64_t slot = t->slot[at];
+        if (!slot) {
+            t->first[t->n++] = i;
+            t->slot[at] = tag | t->n;
+            return t->n - 1;
+        }
+        uint32_t entry = (uint32_t)slot - 1;
+        if ((slot & 0xffffffff00000000ULL) == tag && str_eq(s, values_text(v, t->first[entry])))
+            return entry;
+    }
+}
+
+static bool sample_promises(const struct values *v, struct arena *a)
+{
+    if (v->n <= SAMPLE)
+        return true;
+    struct table t;
+    table_init(&t, SAMPLE, a);
+    uint32_t step = v->n / SAMPLE;
+    for (uint32_t i = 0; i < SAMPLE; i++)
+        table_add(&t, v, i * step);
+    /* With D = n / 2: s (1 - s / 2D + ...), the first terms of the series. */
+    double share = (double)SAMPLE / v->n;
+    return t.n < SAMPLE * (1 - share + share * share * 2 / 3);
+}
+
+struct sort_entry {
+    uint64_t prefix; /* the first bytes, most significant first */
+    struct str text;
+    uint32_t was;
+};
+
+static uint64_t prefix_of(struct str s)
+{
+    uint8_t b[8] = {0};
+    memcpy(b, s.p, s.n < 8 ? s.n : 8);
+    uint64_t v;
+    memcpy(&v, b, 8);
+    return __builtin_bswap64(v);
+}
+
+static int entry_cmp(const void *a, const void *b)
+{
+    const struct sort_entry *x = a, *y = b;
+    if (x->prefix != y->prefix)
+        return x->prefix < y->prefix ? -1 : 1;
+    return str_cmp(x->text, y->text);
+}
+
+static size_t common_prefix(struct str a, struct str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n, i = 0;
+    while (i < n && a.p[i] == b.p[i])
+        i++;
+    return i;
+}
+
+/* Entries in order, and for each entry number its place. */
+static enum err sort_entries(const struct table *t, const struct values *v, struct arena *a,
+                             struct values *ret, uint32_t *place)
+{
+    struct sort_entry *e = arena_alloc(a, t->n * sizeof(*e));
+    struct str first = values_text(v, t->first[0]);
+    size_t shared = first.n;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < t->n; i++) {
+        e[i].text = values_text(v, t->first[i]);
+        e[i].was = i;
+        bytes += e[i].text.n;
+        first.n = shared;
+        shared = common_prefix(first, e[i].text);
+    }
+    for (uint32_t i = 0; i < t->n; i++)
+        e[i].prefix = prefix_of(str_from(e[i].text, shared));
+    qsort(e, t->n, sizeof(*e), entry_cmp);
+    struct text_out out;
+    TRY(text_out_init(&out, t->n, bytes, a));
+    for (uint32_t i = 0; i < t->n; i++) {
+        text_out_add(&out, e[i].text);
+        place[e[i].was] = i;
+    }
+    *ret = text_out_values(&out, v->lane);
+    return OK;
+}
+
+/* Codes of the values, or false when there are too many distinct ones. */
+static bool collect(const struct values *v, struct table *t, int64_t *code, struct arena *a)
+{
+    uint32_t max = v->n / DISTINCT_SHARE;
+    max = max > ENTRIES_MAX ? ENTRIES_MAX : max;
+    table_init(t, max + 1, a);
+    for (uint32_t i = 0; i < v->n; i++) {
+        code[i] = table_add(t, v, i);
+        if (t->n > max)
+            return false;
+    }
+    return true;
+}
+
+static enum err entries_part(const struct encoder *e, const struct values *entries,
+                             struct part_out *ret)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    buf_put_varint(&b, entries->n);
+    struct encode_options o = *e->o;
+    o.inner = true;
+    struct chunk_stats unused;
+    struct encoder inner = {entries, &o, e->scratch, &b, &unused};
+    enum err err = encode_prefix_int(&inner);
+    if (err == ERR_UNSUPPORTED)
+        err = encode_hex(&inner);
+    if (err == ERR_UNSUPPORTED)
+        err = encode_plain(&inner);
+    if (err == OK) {
+        char *copy = arena_alloc(e->scratch, b.n);
+        memcpy(copy, b.p, b.n);
+        *ret = (struct part_out){.raw = str_of(copy, b.n), .zip = ZIP_NEVER};
+    }
+    buf_release(&b);
+    return err;
+}
+
+enum err encode_dict(const struct encoder *e)
+{
+    const struct values *v = e->v;
+    struct arena *a = e->scratch;
+    if (v->n < 4 || !sample_promises(v, a))
+        return not_mine();
+    struct table t;
+    int64_t *code = arena_alloc(a, v->n * sizeof(int64_t));
+    if (!collect(v, &t, code, a))
+        return not_mine();
+    struct values entries;
+    uint32_t *place = arena_alloc(a, t.n * sizeof(uint32_t));
+    TRY(sort_entries(&t, v, a, &entries, place));
+    for (uint32_t i = 0; i < v->n; i++)
+        code[i] = place[code[i]];
+    struct part_out part[2];
+    TRY(entries_part(e, &entries, &part[0]));
+    TRY(part_of_ints(code, v->n, e->o, a, &part[1]));
+    e->stats->encoding = ENC_DICT;
+    e->stats->distinct = t.n;
+    return chunk_write(ENC_DICT, v->n, part, 2, e->o, a, e->out);
+}
+
+/* ---- reading ---- */
+
+static enum err entries_of(const struct chunk *c, struct values *ret)
+{
+    struct str bytes;
+    TRY(chunk_part_bytes(c, 0, &bytes));
+    struct reader r = reader_of(bytes);
+    uint64_t n = read_varint(&r);
+    if (r.bad || n == 0 || n > c->n || !lane_is_text(c->lane))
+        return err_set(ERR_CORRUPT, "a dictionary of %llu entries", (unsigned long long)n);
+    struct str rest = str_from(bytes, bytes.n - reader_left(&r));
+    struct chunk *inner = ARENA_TRY_ARRAY(c->arena, struct chunk, 1);
+    if (!inner)
+        return err_set(ERR_NOMEM, "no memory for a dictionary");
+    TRY(chunk_open(rest, CHUNK_SMALL, c->lane, (uint32_t)n, c->arena, inner));
+    if (inner->encoding != ENC_PLAIN && inner->encoding != ENC_HEX &&
+        inner->encoding != ENC_PREFIX_INT)
+        return err_set(ERR_CORRUPT, "entries of a dictionary in encoding %u", inner->encoding);
+    return chunk_values(inner, c->arena, ret);
+}
+
+static enum err narrow_codes(const int64_t *code, uint32_t n, uint32_t entries, uint32_t *to)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        any |= (uint64_t)code[i] >= entries;
+        to[i] = (uint32_t)code[i];
+    }
+    return any ? err_set(ERR_CORRUPT, "a code past the end of its dictionary") : OK;
+}
+
+static enum err dict_codes(const struct chunk *c, struct arena *a, struct values *ret_dict,
+                           const uint32_t **ret_code)
+{
+    struct values entries;
+    int64_t *code;
+    TRY(entries_of(c, &entries));
+    TRY(part_ints(c, 1, 0, c->n, a, &code));
+    uint32_t *narrow = (uint32_t *)ARENA_TRY_ARRAY(a, uint32_t, c->n);
+    if (!narrow)
+        return err_set(ERR_NOMEM, "no memory for %u codes", c->n);
+    TRY(narrow_codes(code, c->n, entries.n, narrow));
+    *ret_dict = entries;
+    *ret_code = narrow;
+    return OK;
+}
+
+static enum err dict_values(const struct chunk *c, struct arena *a, struct values *ret)
+{
+    struct values entries;
+    const uint32_t *code;
+    TRY(dict_codes(c, a, &entries, &code));
+    return text_pick(&entries, code, c->n, a, ret);
+}
+
+static enum err dict_get(const struct chunk *c, const uint32_t *pos, uint32_t n, struct arena *a,
+                         struct values *ret)
+{
+    struct values entries;
+    TRY(entries_of(c, &entries));
+    int64_t *code;
+    TRY(part_ints_get(c, 1, 0, pos, n, a, &code));
+    uint32_t *narrow = ARENA_TRY_ARRAY(a, uint32_t, n);
+    if (!narrow)
+        return err_set(ERR_NOMEM, "no memory for %u codes", n);
+    TRY(narrow_codes(code, n, entries.n, narrow));
+    return text_pick(&entries, narrow, n, a, ret);
+}
+
+static enum err dict_match(const struct chunk *c, const struct predicate *p, struct arena *a,
+                           uint64_t *bits)
+{
+    struct values entries;
+    TRY(entries_of(c, &entries));
+    uint64_t *hit = ARENA_TRY_ARRAY(a, uint64_t, bitmap_words(entries.n));
+    if (!hit)
+        return err_set(ERR_NOMEM, "no memory to match %u entries", entries.n);
+    memset(hit, 0, bitmap_words(entries.n) * sizeof(*hit));
+    TRY(predicate_match(p, &entries, hit));
+    uint32_t hits = bitmap_count(hit, entries.n);
+    if (hits == 0)
+        return OK;
+    if (hits == entries.n) {
+        bitmap_fill(bits, c->n);
+        return OK;
+    }
+    int64_t *code;
+    TRY(part_ints(c, 1, 0, c->n, a, &code));
+    for (uint32_t i = 0; i < c->n; i++) {
+        if ((uint64_t)code[i] >= entries.n)
+            return err_set(ERR_CORRUPT, "a code past the end of its dictionary");
+        bits[i >> 6] |= (uint64_t)bitmap_get(hit, (uint32_t)code[i]) << (i & 63);
+    }
+    return OK;
+}
+
+static enum err dict_distinct(const struct chunk *c, struct arena *a, struct values *ret)
+{
+    return entries_of(c, ret);
+}
+
+const struct encoding_ops encoding_dict = {.name = "dict",
+                                           .values = dict_values,
+                                           .get = dict_get,
+                                           .match = dict_match,
+                                           .codes = dict_codes,
+                                           .distinct = dict_distinct};
