@@ -1,0 +1,599 @@
+/* Encoding of blocks.
+ *
+ * A block's bytes, at places that its directory (block_dir.h) names:
+ *   chunks of columns, in the order of the block's columns, those of rare values left out
+ *   rare-values chunk (ENC_RARE; as many values as chunks in it): small chunks back to back, one
+ * zstd for all time chunk: an integer column, nanoseconds, ascending shape chunk, only with more
+ * than one shape: an integer column, a number of the block's shapes a row origin chunk
+ * (block_origin.c) flags chunk, only where a flag is set: an integer column, enum row_flag a row
+ *   token filters (fuse.c), in the order of the block's columns
+ *
+ * Rows are in total order: (_time, partition, position, index). A column holds the values of the
+ * rows that have it, in that order. Rows mostly come sorted or nearly so: an ascending run is found
+ * in one pass, and a natural merge sort needs as many passes as runs ask for. Only when the order
+ * changes are values gathered; else each column is encoded from where it lies.
+ *
+ * Columns of at most 64 values and 4 KiB, and all columns of blocks under 1,024 rows, are rare: one
+ * zstd over all of them finds what they share, and one read fetches them. */
+#include "core/hash.h"
+#include "core/mem.h"
+#include "store/block_dir.h"
+#include "store/encoding_ops.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+    RARE_ROWS = 1024,
+    RARE_VALUES = 64,
+    RARE_BYTES = 4096,
+    FILTER_SHARE = 4,
+    FILTER_MIN_DICT = 16
+};
+
+struct block {
+    _Atomic uint32_t refs;
+    struct blob *blob;
+    struct arena arena; /* the directory */
+    size_t charged;     /* of the arena, to the blob's owner */
+    struct dir dir;
+    struct dir_block entry;
+};
+
+/* Everything about one encoding run. */
+struct job {
+    struct rows *rows;
+    const struct block_options *o;
+    struct arena *scratch; /* whole job */
+    struct arena tmp;      /* one column */
+    struct buf out, rare, filters;
+    uint32_t n;
+    const int64_t *time; /* in the new order */
+    uint32_t *order;     /* old row of each new one; NULL: unchanged */
+    uint32_t n_rare;
+    struct block *block;
+    struct dir_field *field;
+};
+
+/* ---- order ---- */
+
+struct sort_key {
+    int64_t time;
+    uint32_t row;
+};
+
+static bool run_before(const struct origin_run *a, const struct origin_run *b)
+{
+    if (a->partition != b->partition)
+        return a->partition < b->partition;
+    if (a->position != b->position)
+        return a->position < b->position;
+    return a->index < b->index;
+}
+
+/* Merges neighbours [a, b) and [b, c); equal times keep their order. */
+static void merge(const struct sort_key *from, uint32_t a, uint32_t b, uint32_t c,
+                  struct sort_key *to)
+{
+    uint32_t i = a, k = b;
+    for (uint32_t at = a; at < c; at++)
+        to[at] = i < b && (k == c || from[i].time <= from[k].time) ? from[i++] : from[k++];
+}
+
+static struct sort_key *natural_sort(struct sort_key *key, struct sort_key *other, uint32_t n,
+                                     uint32_t *start, uint32_t runs)
+{
+    while (runs > 1) {
+        uint32_t kept = 0;
+        for (uint32_t r = 0; r < runs; r += 2) {
+            uint32_t a = start[r], b = r + 1 < runs ? start[r + 1] : n;
+            uint32_t c = r + 2 < runs ? start[r + 2] : n;
+            merge(key, a, b, c, other);
+            start[kept++] = a;
+        }
+        struct sort_key *t = key;
+        key = other;
+        other = t;
+        runs = kept;
+    }
+    return key;
+}
+
+static int run_cmp(const void *a, const void *b)
+{
+    const struct origin_run *x = a, *y = b;
+    return run_before(x, y) ? -1 : run_before(y, x);
+}
+
+/* Old rows in the order of their origin. */
+static void keys_by_origin(const struct origin_run *run, uint32_t n_runs, const int64_t *time,
+                           uint32_t n, struct arena *a, struct sort_key *to)
+{
+    struct span {
+        struct origin_run run; /* first, for run_cmp */
+        uint32_t length;
+    } *span = arena_alloc(a, n_runs * sizeof(*span));
+    bool sorted = true;
+    for (uint32_t i = 0; i < n_runs; i++) {
+        span[i].run = run[i];
+        span[i].length = (i + 1 < n_runs ? run[i + 1].row : n) - run[i].row;
+        sorted &= i == 0 || !run_before(&run[i], &run[i - 1]);
+    }
+    if (!sorted)
+        qsort(span, n_runs, sizeof(*span), run_cmp);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n_runs; i++)
+        for (uint32_t k = 0; k < span[i].length; k++, at++) {
+            uint32_t row = span[i].run.row + k;
+            to[at] = (struct sort_key){time[row], row};
+        }
+    CHECK(at == n);
+}
+
+static bool in_order(const struct origin_run *run, uint32_t n_runs, const int64_t *time, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++)
+        if (time[i] < time[i - 1])
+            return false;
+    for (uint32_t i = 1; i < n_runs; i++)
+        if (run_before(&run[i], &run[i - 1]) && time[run[i].row] == time[run[i].row - 1])
+            return false; /* maybe fine further apart, but not worth a look */
+    return true;
+}
+
+static void order_rows(struct job *j, const int64_t *time, const struct origin_run *run,
+                       uint32_t n_runs)
+{
+    uint32_t n = j->n;
+    j->time = time;
+    if (in_order(run, n_runs, time, n))
+        return;
+    struct sort_key *key = arena_alloc(&j->tmp, (size_t)n * 2 * sizeof(*key));
+    uint32_t *start = arena_alloc(&j->tmp, n * sizeof(*start));
+    keys_by_origin(run, n_runs, time, n, &j->tmp, key);
+    uint32_t runs = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (i == 0 || key[i].time < key[i - 1].time)
+            start[runs++] = i;
+    key = natural_sort(key, key + n, n, start, runs);
+    int64_t *sorted = arena_alloc(j->scratch, n * sizeof(*sorted));
+    j->order = arena_alloc(j->scratch, n * sizeof(*j->order));
+    for (uint32_t i = 0; i < n; i++) {
+        sorted[i] = key[i].time;
+        j->order[i] = key[i].row;
+    }
+    j->time = sorted;
+    arena_reset(&j->tmp);
+}
+
+/* ---- small chunks of the block itself ---- */
+
+static struct encode_options options(const struct job *j)
+{
+    return (struct encode_options){.zstd_level = j->o->zstd_level};
+}
+
+static struct dir_place place_from(const struct buf *b, size_t start)
+{
+    return (struct dir_place){(uint32_t)start, (uint32_t)(b->n - start)};
+}
+
+static enum err put_ints(struct job *j, const int64_t *v, struct dir_place *ret)
+{
+    struct values values = {.n = j->n, .lane = LANE_INT, .i64 = v};
+    struct encode_options o = options(j);
+    struct chunk_stats unused;
+    size_t start = j->out.n;
+    TRY(chunk_encode(&values, &o, &j->tmp, &j->out, &unused));
+    *ret = place_from(&j->out, start);
+    arena_reset(&j->tmp);
+    return OK;
+}
+
+/* Runs in the new order. */
+static struct origin_run *reorder_runs(struct job *j, const struct origin_run *run, uint32_t n_runs,
+                                       uint32_t *ret_n)
+{
+    uint32_t *of_row = arena_alloc(&j->tmp, j->n * sizeof(*of_row));
+    for (uint32_t r = 0; r < n_runs; r++)
+        for (uint32_t i = run[r].row; i < (r + 1 < n_runs ? run[r + 1].row : j->n); i++)
+            of_row[i] = r;
+    struct origin_run *to = arena_alloc(&j->tmp, j->n * sizeof(*to));
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < j->n; i++) {
+        uint32_t row = j->order[i];
+        struct origin_run r = run[of_row[row]];
+        r.index += row - r.row;
+        r.row = i;
+        struct origin_run *last = n ? &to[n - 1] : NULL;
+        bool joins = last && last->partition == r.partition && last->position == r.position &&
+                     last->arrival_ns == r.arrival_ns && last->index + (i - last->row) == r.index;
+        if (!joins)
+            to[n++] = r;
+    }
+    *ret_n = n;
+    return to;
+}
+
+static enum err put_origin(struct job *j, const struct origin_run *run, uint32_t n_runs)
+{
+    struct dir_block *b = &j->block->entry;
+    b->position_min = UINT64_MAX;
+    for (uint32_t i = 0; i < n_runs; i++) {
+        b->position_min = run[i].position < b->position_min ? run[i].position : b->position_min;
+        b->position_max = run[i].position > b->position_max ? run[i].position : b->position_max;
+    }
+    if (j->order)
+        run = reorder_runs(j, run, n_runs, &n_runs);
+    struct encode_options o = options(j);
+    size_t start = j->out.n;
+    TRY(origin_encode(run, n_runs, j->n, &o, &j->tmp, &j->out));
+    b->origin = place_from(&j->out, start);
+    arena_reset(&j->tmp);
+    return OK;
+}
+
+static enum err put_flags(struct job *j)
+{
+    const uint8_t *flags = j->rows->flags;
+    if (!flags)
+        return OK;
+    int64_t *v = arena_alloc(j->scratch, j->n * sizeof(*v));
+    uint8_t any = 0;
+    for (uint32_t i = 0; i < j->n; i++) {
+        v[i] = flags[j->order ? j->order[i] : i];
+        any |= (uint8_t)v[i];
+    }
+    return any ? put_ints(j, v, &j->block->entry.flags) : OK;
+}
+
+/* ---- shapes ---- */
+
+/* Numbers the shapes and columns that rows use, copies them to the directory, and writes the codes.
+ */
+static enum err put_shapes(struct job *j)
+{
+    struct rows *rows = j->rows;
+    struct arena *own = &j->block->arena;
+    const uint16_t *shape_of;
+    TRY(rows_shape_of(rows, &shape_of));
+    uint32_t *number = ARENA_ARRAY(j->scratch, uint32_t, rows->n_shapes);
+    int64_t *code = arena_alloc(j->scratch, j->n * sizeof(*code));
+    uint32_t used = 0;
+    uint32_t *column = ARENA_ARRAY(j->scratch, uint32_t, rows->n_columns + 1);
+    for (uint32_t c = 0, to = 0; c < rows->n_columns; c++)
+        column[c] = rows->columns[c].n ? to++ : UINT32_MAX;
+    struct shape *shape = ARENA_ARRAY(own, struct shape, rows->n_shapes);
+    for (uint32_t i = 0; i < j->n; i++) {
+        uint32_t s = shape_of[j->order ? j->order[i] : i];
+        CHECK(s < rows->n_shapes);
+        if (!number[s]) {
+            number[s] = used + 1;
+            uint32_t *token = arena_alloc(own, rows->shapes[s].n * sizeof(*token) + 1);
+            for (uint32_t t = 0; t < rows->shapes[s].n; t++) {
+                uint32_t from = rows->shapes[s].token[t];
+                token[t] = from < rows->n_columns ? column[from] : from;
+            }
+            shape[used++] = (struct shape){token, rows->shapes[s].n};
+        }
+        code[i] = number[s] - 1;
+    }
+    uint32_t *all = ARENA_ARRAY(own, uint32_t, used);
+    for (uint32_t i = 0; i < used; i++)
+        all[i] = i;
+    j->block->dir.shape = shape;
+    j->block->dir.n_shapes = j->block->entry.n_shapes = used;
+    j->block->entry.shape = all;
+    return used > 1 ? put_ints(j, code, &j->block->entry.shape_of) : OK;
+}
+
+/* ---- columns ---- */
+
+static enum err gather_numbers(const struct values *v, const uint32_t *pos, struct arena *a,
+                               struct values *ret)
+{
+    uint32_t n = v->n;
+    struct values out = {.n = n, .lane = v->lane};
+    if (v->i64) {
+        int64_t *to = arena_alloc(a, n * sizeof(*to));
+        for (uint32_t i = 0; i < n; i++)
+            to[i] = v->i64[pos[i]];
+        out.i64 = to;
+    }
+    if (v->f64) {
+        double *to = arena_alloc(a, n * sizeof(*to));
+        for (uint32_t i = 0; i < n; i++)
+            to[i] = v->f64[pos[i]];
+        out.f64 = to;
+    }
+    const uint8_t *bytes = v->lane == LANE_DEC ? v->scale : v->u8;
+    if (bytes) {
+        uint8_t *to = arena_alloc(a, n);
+        for (uint32_t i = 0; i < n; i++)
+            to[i] = bytes[pos[i]];
+        *(v->lane == LANE_DEC ? &out.scale : &out.u8) = to;
+    }
+    *ret = out;
+    return OK;
+}
+
+/* A column's values in the new order, and the times of their rows. */
+static enum err column_in_order(struct job *j, uint32_t c, struct values *ret,
+                                const int64_t **ret_time)
+{
+    const struct column *col = &j->rows->columns[c];
+    struct values v;
+    TRY(col->ops->values(col, &j->tmp, &v));
+    CHECK(v.n == col->n);
+    *ret = v;
+    *ret_time = j->time;
+    struct presence p = {.all = true};
+    if (col->n != j->n)
+        TRY(rows_presence(j->rows, c, &p));
+    if (!j->order && p.all)
+        return OK;
+    uint32_t *pos = arena_alloc(&j->tmp, v.n * sizeof(*pos));
+    int64_t *time = arena_alloc(&j->tmp, v.n * sizeof(*time));
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < j->n; i++) {
+        uint32_t row = j->order ? j->order[i] : i;
+        if (!presence_has(&p, row))
+            continue;
+        CHECK(k < v.n);
+        pos[k] = presence_rank(&p, row);
+        time[k++] = j->time[i];
+    }
+    CHECK(k == v.n);
+    *ret_time = time;
+    if (!j->order)
+        return OK;
+    return lane_is_text(v.lane) ? text_pick(&v, pos, v.n, &j->tmp, ret)
+                                : gather_numbers(&v, pos, &j->tmp, ret);
+}
+
+static unsigned digits(int64_t v)
+{
+    unsigned n = 1 + (v < 0);
+    for (; v > 9 || v < -9; v /= 10)
+        n++;
+    return n;
+}
+
+/* About, as JSON text. */
+static uint64_t raw_bytes(const struct column *c, const struct values *v,
+                          const struct chunk_stats *s)
+{
+    size_t key = c->path.n;
+    for (size_t i = 0; i < c->path.n; i++)
+        if (c->path.p[i] == PATH_SEP)
+            key = c->path.n - i - 1;
+    uint64_t each = key + 4;
+    if (lane_is_text(v->lane))
+        return (each + (v->lane == LANE_STR ? 2 : 0)) * v->n + (v->off[v->n] - v->off[0]);
+    if (v->lane == LANE_INT)
+        each += (digits(s->min) + digits(s->max) + 1) / 2;
+    else if (v->lane == LANE_DEC)
+        each += s->has_range ? (digits(s->min) + digits(s->max) + 3) / 2 : 8;
+    else
+        each += v->lane == LANE_DBL ? 18 : v->lane == LANE_OBJ ? 2 : 4;
+    return each * v->n;
+}
+
+static bool is_rare(const struct job *j, const struct values *v)
+{
+    if (j->n < RARE_ROWS)
+        return true;
+    size_t bytes = lane_is_text(v->lane) ? v->off[v->n] - v->off[0] : (size_t)v->n * 8;
+    return v->n <= RARE_VALUES && bytes <= RARE_BYTES;
+}
+
+static enum err put_filter(struct job *j, const struct values *v, struct dir_field *f)
+{
+    uint8_t enc = f->stats.encoding;
+    bool words = v->lane == LANE_STR || v->lane == LANE_ARR || v->lane == LANE_JSON;
+    if (!words || enc == ENC_CONST || enc == ENC_TIME ||
+        (enc == ENC_DICT && f->stats.distinct < FILTER_MIN_DICT))
+        return OK;
+    struct values distinct = *v;
+    if (enc == ENC_DICT) {
+        struct chunk c;
+        struct str bytes = str_of(j->out.p + f->chunk.offset, f->chunk.length);
+        TRY(chunk_open(bytes, CHUNK_TRUSTED, v->lane, v->n, &j->tmp, &c));
+        TRY(encoding_ops(enc)->distinct(&c, &j->tmp, &distinct));
+    }
+    size_t start = j->filters.n;
+    TRY(block_filter_build(&distinct, f->chunk.length / FILTER_SHARE, &j->tmp, &j->filters));
+    f->filter = place_from(&j->filters, start);
+    f->filter_sum = (uint32_t)hash64(str_of(j->filters.p + start, f->filter.length));
+    return OK;
+}
+
+static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
+{
+    const struct column *col = &j->rows->columns[c];
+    struct values v;
+    const int64_t *time;
+    TRY(column_in_order(j, c, &v, &time));
+    struct encode_options o = options(j);
+    o.time = time;
+    f->rare = o.small = is_rare(j, &v);
+    f->n = v.n;
+    struct buf *to = f->rare ? &j->rare : &j->out;
+    size_t start = to->n;
+    TRY(chunk_encode(&v, &o, &j->tmp, to, &f->stats));
+    f->chunk = place_from(to, start);
+    j->n_rare += f->rare;
+    if (!f->rare)
+        TRY(put_filter(j, &v, f));
+    j->block->entry.raw_bytes += raw_bytes(col, &v, &f->stats);
+    arena_reset(&j->tmp);
+    return OK;
+}
+
+static enum err put_columns(struct job *j)
+{
+    struct rows *rows = j->rows;
+    struct block *b = j->block;
+    struct dir_column *column = ARENA_ARRAY(&b->arena, struct dir_column, rows->n_columns);
+    j->field = ARENA_ARRAY(&b->arena, struct dir_field, rows->n_columns);
+    uint32_t n = 0;
+    for (uint32_t c = 0; c < rows->n_columns; c++) {
+        const struct column *from = &rows->columns[c];
+        if (from->n == 0)
+            continue;
+        column[n] = (struct dir_column){.path = arena_str(&b->arena, from->path),
+                                        .name_hash = from->name_hash,
+                                        .occ = from->occ,
+                                        .lane = from->lane};
+        j->field[n].column = n;
+        TRY(put_column(j, c, &j->field[n]));
+        n++;
+    }
+    b->dir.column = column;
+    b->dir.n_columns = b->entry.n_fields = n;
+    b->entry.field = j->field;
+    if (!j->n_rare)
+        return OK;
+    size_t start = j->out.n;
+    struct part_out part = {.raw = buf_str(&j->rare), .zip = ZIP_TRY};
+    struct encode_options o = options(j);
+    TRY(chunk_write(ENC_RARE, j->n_rare, &part, 1, &o, &j->tmp, &j->out));
+    b->entry.rare = place_from(&j->out, start);
+    arena_reset(&j->tmp);
+    return OK;
+}
+
+static enum err put_filters(struct job *j)
+{
+    if (!j->filters.n)
+        return OK;
+    for (uint32_t i = 0; i < j->block->entry.n_fields; i++)
+        if (j->field[i].filter.length)
+            j->field[i].filter.offset += (uint32_t)j->out.n;
+    return buf_add(&j->out, j->filters.p, j->filters.n);
+}
+
+static enum err encode_all(struct job *j)
+{
+    const int64_t *time;
+    const struct origin_run *run;
+    uint32_t n_runs;
+    TRY(rows_time(j->rows, &time));
+    TRY(j->rows->ops->origin(j->rows, &run, &n_runs));
+    order_rows(j, time, run, n_runs);
+    struct dir_block *b = &j->block->entry;
+    b->rows = j->n;
+    b->time_min = j->time[0];
+    b->time_max = j->time[j->n - 1];
+    b->raw_bytes = (uint64_t)j->n * 2;
+    TRY(put_columns(j));
+    TRY(put_ints(j, j->time, &b->time));
+    TRY(put_shapes(j));
+    TRY(put_origin(j, run, n_runs));
+    TRY(put_flags(j));
+    return put_filters(j);
+}
+
+enum err block_encode(struct rows *rows, const struct block_options *o, enum owner owner,
+                      struct arena *scratch, struct block **ret)
+{
+    if (rows->n == 0 || rows->n > BLOCK_ROWS_MAX)
+        return err_set(ERR_LIMIT, "a block holds 1 to %u rows, not %u", BLOCK_ROWS_MAX, rows->n);
+    struct block *b = NEW(struct block);
+    arena_init(&b->arena, 0, NULL);
+    struct job j = {.rows = rows, .o = o, .scratch = scratch, .n = rows->n, .block = b};
+    arena_init(&j.tmp, 0, scratch->res);
+    buf_init(&j.out, BLOCK_BYTES_MAX);
+    buf_init(&j.rare, BLOCK_BYTES_MAX);
+    buf_init(&j.filters, BLOCK_BYTES_MAX);
+    enum err err = encode_all(&j);
+    arena_release(&j.tmp);
+    buf_release(&j.rare);
+    buf_release(&j.filters);
+    if (err != OK) {
+        buf_release(&j.out);
+        arena_release(&b->arena);
+        mem_free(b);
+        return err;
+    }
+    atomic_init(&b->refs, 1);
+    b->entry.length = j.out.n;
+    b->blob = blob_take(mem_realloc(j.out.p, j.out.n), j.out.n, owner);
+    b->charged = b->arena.used + sizeof(*b);
+    governor_force(owner, b->charged);
+    b->dir.block = &b->entry;
+    b->dir.n_blocks = 1;
+    *ret = b;
+    return OK;
+}
+
+/* ---- the block in memory ---- */
+
+struct block *block_ref_get(struct block *b)
+{
+    CHECK(atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed) > 0);
+    return b;
+}
+
+void block_unref(struct block *b)
+{
+    if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    governor_give(b->blob->owner, b->charged);
+    arena_release(&b->arena);
+    blob_unref(b->blob);
+    mem_free(b);
+}
+
+uint32_t block_rows(const struct block *b)
+{
+    return b->entry.rows;
+}
+
+int64_t block_time_min(const struct block *b)
+{
+    return b->entry.time_min;
+}
+
+int64_t block_time_max(const struct block *b)
+{
+    return b->entry.time_max;
+}
+
+size_t block_bytes(const struct block *b)
+{
+    return b->blob->bytes.n + b->charged;
+}
+
+uint64_t block_raw_bytes(const struct block *b)
+{
+    return b->entry.raw_bytes;
+}
+
+uint64_t block_position_min(const struct block *b)
+{
+    return b->entry.position_min;
+}
+
+uint64_t block_position_max(const struct block *b)
+{
+    return b->entry.position_max;
+}
+
+const struct dir *block_dir(const struct block *b)
+{
+    return &b->dir;
+}
+
+struct str block_chunk_bytes(const struct block *b)
+{
+    return b->blob->bytes;
+}
+
+enum err block_rows_open(const struct block *b, struct str stream, struct arena *arena,
+                         uint64_t *bytes_read, struct rows *ret)
+{
+    struct block_source *from = ARENA_NEW(arena, struct block_source);
+    *from = (struct block_source){.bytes = b->blob->bytes, .fd = -1, .filters = true};
+    return block_dir_rows(&b->dir, 0, from, stream, arena, bytes_read, ret);
+}

@@ -1,0 +1,101 @@
+/* Token filters: which words a text column of a block holds, as a binary fuse filter (fuse.c) over
+ * hash64 of each folded word (record/words.h).
+ *
+ * A filter costs about 9 bits a distinct word. Where that is more than a quarter of the column's
+ * own bytes it is not made: reading the column is then hardly dearer. Words are gathered in a hash
+ * set that stops at the bound, so a column of ever new words costs a bounded effort. */
+#include "core/hash.h"
+#include "record/words.h"
+#include "store/block_dir.h"
+#include "store/fuse.h"
+
+enum { SET_FIRST = 1024 };
+
+struct word_set {
+    uint64_t *slot; /* 0: free; the hash 0 is remembered aside */
+    uint32_t size, n, max;
+    bool zero, over;
+    struct arena *a;
+};
+
+static void set_insert(struct word_set *s, uint64_t h)
+{
+    uint32_t at = (uint32_t)h & (s->size - 1);
+    while (s->slot[at] && s->slot[at] != h)
+        at = (at + 1) & (s->size - 1);
+    s->n += s->slot[at] == 0;
+    s->slot[at] = h;
+}
+
+static void set_grow(struct word_set *s)
+{
+    struct word_set bigger = {.size = s->size * 2, .a = s->a};
+    bigger.slot = ARENA_ARRAY(s->a, uint64_t, bigger.size);
+    for (uint32_t i = 0; i < s->size; i++)
+        if (s->slot[i])
+            set_insert(&bigger, s->slot[i]);
+    s->slot = bigger.slot;
+    s->size = bigger.size;
+}
+
+static void add_word(void *ctx, uint64_t h)
+{
+    struct word_set *s = ctx;
+    if (h == 0) {
+        s->zero = true;
+        return;
+    }
+    if (s->n > s->max) {
+        s->over = true;
+        return;
+    }
+    if (s->n >= s->size / 2)
+        set_grow(s);
+    set_insert(s, h);
+}
+
+enum err block_filter_build(const struct values *v, size_t bytes_max, struct arena *scratch,
+                            struct buf *out)
+{
+    uint64_t keys = (uint64_t)bytes_max * 8 / 9;
+    struct word_set s = {.size = SET_FIRST, .a = scratch};
+    s.max = keys > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)keys;
+    s.slot = ARENA_ARRAY(scratch, uint64_t, s.size);
+    for (uint32_t i = 0; i < v->n && !s.over; i++)
+        words_hashes(values_text(v, i), add_word, &s);
+    if (s.over || s.n + s.zero == 0)
+        return OK;
+    uint64_t *key = arena_alloc(scratch, ((size_t)s.n + 1) * sizeof(*key));
+    uint32_t n = 0;
+    if (s.zero)
+        key[n++] = 0;
+    for (uint32_t i = 0; i < s.size; i++)
+        if (s.slot[i])
+            key[n++] = s.slot[i];
+    return fuse_build(key, n, scratch, out);
+}
+
+struct lookup {
+    struct str filter;
+    bool all;
+};
+
+static void look_up(void *ctx, uint64_t hash)
+{
+    struct lookup *l = ctx;
+    l->all = l->all && fuse_may_contain(l->filter, hash);
+}
+
+bool block_filter_may_match(struct str filter, enum lane lane, const struct predicate *p)
+{
+    struct lookup l = {filter, true};
+    bool text = p->kind == PRED_TEXT || p->kind == PRED_EQUAL;
+    /* In arrays a scalar may be written in another way than asked: numbers, escapes. */
+    if (!text || (lane != LANE_STR && (p->kind == PRED_EQUAL || p->is_number)))
+        return true;
+    for (uint32_t i = 0; i < p->n_words; i++)
+        look_up(&l, p->word_hash[i]);
+    if (p->kind == PRED_EQUAL && l.all)
+        words_hashes(p->text, look_up, &l);
+    return l.all;
+}

@@ -1,0 +1,556 @@
+/* Rows over an encoded block, in memory or in a file.
+ *
+ * Opening reads nothing but the directory; a chunk is loaded when its column (or the times, shapes,
+ * origin) is first asked for, and stays for the life of the arena. Chunks of files come through the
+ * chunk cache; what comes from disk is checked against its checksum before it enters the cache, so
+ * a hit needs no check.
+ *
+ * What the directory says was checked when it was read; what chunks say is checked here: so many
+ * values as the directory says, shape numbers below the number of shapes, and each column as many
+ * values as the shapes of the rows say it has. Nobody above needs to doubt them again. */
+#include "core/hash.h"
+#include "core/io.h"
+#include "core/mem.h"
+#include "store/block_dir.h"
+#include "store/chunk_cache.h"
+#include "store/encoding_ops.h"
+
+#include <stdio.h>
+
+struct opened_column {
+    struct opened *block;
+    const struct dir_field *field;
+    uint32_t number; /* of the block's columns */
+    bool loaded;
+    struct chunk chunk;
+    const int64_t *time; /* of the values' rows, once asked for */
+};
+struct opened {
+    const struct dir *dir;
+    const struct dir_block *block;
+    const struct block_source *from;
+    struct rows rows; /* our own copy: the caller may move his */
+    struct arena *arena;
+    uint64_t *bytes_read;
+    const int64_t *time; /* once asked for */
+    const uint16_t *shape_of;
+    struct origin_run *run;
+    uint32_t n_runs;
+    struct opened_column *column;
+    struct str rare; /* decompressed, once asked for */
+    struct chunk rare_chunk;
+};
+
+/* ---- bytes ---- */
+
+static void unref_blob(void *b)
+{
+    blob_unref(b);
+}
+
+static enum err corrupt_at(const struct opened *o, struct dir_place p, const char *what)
+{
+    return err_set(ERR_CORRUPT, "%s: %s at byte %llu, %u bytes",
+                   o->from->path ? o->from->path : "block in memory", what,
+                   (unsigned long long)(o->block->offset + p.offset), p.length);
+}
+
+static enum err check_place(const struct opened *o, struct dir_place p, bool filter, uint32_t sum,
+                            struct str s)
+{
+    bool good = filter ? (uint32_t)hash64(s) == sum : chunk_sum_ok(s);
+    return good ? OK
+                : corrupt_at(o, p, filter ? "bad checksum of a filter" : "bad checksum of a chunk");
+}
+
+static enum err read_file_place(const struct opened *o, struct dir_place p, bool filter,
+                                uint32_t sum, struct blob **ret)
+{
+    uint64_t at = o->block->offset + p.offset;
+    char *to = mem_alloc(p.length);
+    enum err err = io_pread(o->from->fd, to, p.length, at);
+    if (err == OK)
+        err = check_place(o, p, filter, sum, str_of(to, p.length));
+    else if (err == ERR_EOF)
+        err = corrupt_at(o, p, "the file ends within a chunk");
+    if (err != OK) {
+        mem_free(to);
+        return err;
+    }
+    *ret = blob_take(to, p.length, OWNER_CACHE);
+    return OK;
+}
+
+/* Verified bytes that live as long as the arena. */
+static enum err load_place(struct opened *o, struct dir_place p, bool filter, uint32_t sum,
+                           struct str *ret)
+{
+    if (o->bytes_read)
+        *o->bytes_read += p.length;
+    if (o->from->bytes.p) {
+        CHECK((uint64_t)p.offset + p.length <= o->from->bytes.n);
+        *ret = str_of(o->from->bytes.p + p.offset, p.length);
+        return OK;
+    }
+    struct chunk_key key = {o->from->segment, o->block->offset + p.offset, 0};
+    struct blob *b = key.segment ? chunk_cache_get(&key) : NULL;
+    if (b && b->bytes.n != p.length) {
+        blob_unref(b);
+        b = NULL;
+    }
+    if (!b) {
+        TRY(read_file_place(o, p, filter, sum, &b));
+        if (key.segment)
+            chunk_cache_put(&key, b);
+    }
+    arena_defer(o->arena, unref_blob, b);
+    *ret = b->bytes;
+    return OK;
+}
+
+static void set_cache_key(const struct opened *o, struct dir_place p, struct chunk *c)
+{
+    if (!o->from->bytes.p) {
+        c->cache_segment = o->from->segment;
+        c->cache_offset = o->block->offset + p.offset;
+    }
+}
+
+static enum err load_rare(struct opened *o, struct str *ret)
+{
+    if (!o->rare.p) {
+        struct str bytes;
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < o->block->n_fields; i++)
+            n += o->block->field[i].rare;
+        TRY(load_place(o, o->block->rare, false, 0, &bytes));
+        TRY(chunk_open_as(bytes, CHUNK_TRUSTED, ENC_RARE, n, o->arena, &o->rare_chunk));
+        set_cache_key(o, o->block->rare, &o->rare_chunk);
+        TRY(chunk_part_bytes(&o->rare_chunk, 0, &o->rare));
+    }
+    *ret = o->rare;
+    return OK;
+}
+
+/* Names the column in the text of an error. */
+static enum err in_column(const struct opened_column *c, enum err err)
+{
+    struct str path = c->block->dir->column[c->field->column].path;
+    char name[64];
+    size_t n = path.n < sizeof(name) ? path.n : sizeof(name);
+    for (size_t i = 0; i < n; i++)
+        name[i] = path.p[i] == PATH_SEP ? '.' : path.p[i];
+    char was[200];
+    snprintf(was, sizeof(was), "%s", err_text());
+    if (err != ERR_CORRUPT)
+        return err;
+    const char *file = c->block->from->path;
+    return err_set(err, "%s block at byte %llu, column %.*s: %s", file ? file : "memory",
+                   (unsigned long long)c->block->block->offset, (int)n, name, was);
+}
+
+static enum err values_time(void *ctx, const int64_t **ret);
+
+static enum err load_chunk(struct opened_column *c)
+{
+    struct opened *o = c->block;
+    const struct dir_field *f = c->field;
+    enum lane lane = o->dir->column[f->column].lane;
+    struct str bytes;
+    if (f->rare) {
+        TRY(load_rare(o, &bytes));
+        if ((uint64_t)f->chunk.offset + f->chunk.length > bytes.n)
+            return err_set(ERR_CORRUPT, "rare values end early");
+        bytes = str_of(bytes.p + f->chunk.offset, f->chunk.length);
+        TRY(chunk_open(bytes, CHUNK_SMALL, lane, f->n, o->arena, &c->chunk));
+    } else {
+        TRY(load_place(o, f->chunk, false, 0, &bytes));
+        TRY(chunk_open(bytes, CHUNK_TRUSTED, lane, f->n, o->arena, &c->chunk));
+        set_cache_key(o, f->chunk, &c->chunk);
+    }
+    if (c->chunk.encoding != f->stats.encoding)
+        return err_set(ERR_CORRUPT, "encoding %u instead of %u", c->chunk.encoding,
+                       f->stats.encoding);
+    c->chunk.time = values_time;
+    c->chunk.time_ctx = c;
+    c->loaded = true;
+    return OK;
+}
+
+static enum err chunk_of(const struct column *col, const struct chunk **ret)
+{
+    struct opened_column *c = (struct opened_column *)col->impl;
+    if (!c->loaded) {
+        enum err err = load_chunk(c);
+        if (err != OK)
+            return in_column(c, err);
+    }
+    *ret = &c->chunk;
+    return OK;
+}
+
+/* The times of the rows that have the column. */
+static enum err values_time(void *ctx, const int64_t **ret)
+{
+    struct opened_column *c = ctx;
+    struct rows *rows = &c->block->rows;
+    if (!c->time) {
+        struct presence p;
+        const int64_t *time;
+        TRY(rows_time(rows, &time));
+        TRY(rows_presence(rows, c->number, &p));
+        c->time = time;
+        if (!p.all) {
+            int64_t *to = ARENA_TRY_ARRAY(c->block->arena, int64_t, c->field->n);
+            if (!to)
+                return err_set(ERR_NOMEM, "no memory for %u times", c->field->n);
+            uint32_t k = 0;
+            for (uint32_t i = 0; i < rows->n && k < c->field->n; i++)
+                if (presence_has(&p, i))
+                    to[k++] = time[i];
+            c->time = to;
+        }
+    }
+    *ret = c->time;
+    return OK;
+}
+
+/* ---- column operations ---- */
+
+static enum err column_values(const struct column *col, struct arena *a, struct values *ret)
+{
+    const struct chunk *c = NULL;
+    TRY(chunk_of(col, &c));
+    enum err err = chunk_values(c, a, ret);
+    return err == OK ? OK : in_column(col->impl, err);
+}
+
+static enum err column_get(const struct column *col, const uint32_t *pos, uint32_t n,
+                           struct arena *a, struct values *ret)
+{
+    const struct chunk *c = NULL;
+    TRY(chunk_of(col, &c));
+    enum err err = chunk_get(c, pos, n, a, ret);
+    return err == OK ? OK : in_column(col->impl, err);
+}
+
+static bool column_may_match(const struct column *col, const struct predicate *p);
+
+static enum err column_match(const struct column *col, const struct predicate *p, struct arena *a,
+                             uint64_t *bits)
+{
+    const struct chunk *c = NULL;
+    if (p->kind == PRED_EXISTS) {
+        if (col->lane != LANE_NULL)
+            bitmap_fill(bits, col->n);
+        return OK;
+    }
+    if (!column_may_match(col, p))
+        return OK;
+    TRY(chunk_of(col, &c));
+    enum err err = chunk_match(c, p, a, bits);
+    return err == OK ? OK : in_column(col->impl, err);
+}
+
+/* min and max of decimals as numbers, against a bound. */
+static bool decimals_may_match(const struct opened_column *c, const struct predicate *p)
+{
+    const struct chunk_stats *s = &c->field->stats;
+    struct arena *a = c->block->arena;
+    struct number min, max;
+    if (!number_parse(arena_printf(a, "%llde-%u", (long long)s->min, s->scale), a, &min) ||
+        !number_parse(arena_printf(a, "%llde-%u", (long long)s->max, s->scale), a, &max))
+        return true;
+    if (p->kind == PRED_TEXT && p->is_number)
+        return number_cmp(&p->number, &min) >= 0 && number_cmp(&p->number, &max) <= 0;
+    if (p->kind != PRED_RANGE)
+        return true;
+    if (p->low.set && p->low.is_number && number_cmp(&max, &p->low.number) < 0)
+        return false;
+    return !(p->high.set && p->high.is_number && number_cmp(&min, &p->high.number) > 0);
+}
+
+/* A filter that cannot be read prunes nothing: the column's own chunk decides. */
+static bool filter_may_match(const struct opened_column *c, enum lane lane,
+                             const struct predicate *p)
+{
+    struct str filter;
+    const struct dir_field *f = c->field;
+    if (!c->block->from->filters || !f->filter.length ||
+        load_place(c->block, f->filter, true, f->filter_sum, &filter) != OK)
+        return true;
+    return block_filter_may_match(filter, lane, p);
+}
+
+static bool column_may_match(const struct column *col, const struct predicate *p)
+{
+    const struct opened_column *c = col->impl;
+    const struct chunk_stats *s = &c->field->stats;
+    if (p->kind == PRED_EXISTS)
+        return col->lane != LANE_NULL;
+    if (col->lane == LANE_INT && s->has_range)
+        return predicate_may_match_ints(p, s->min, s->max);
+    if (col->lane == LANE_DEC && s->has_range)
+        return decimals_may_match(c, p);
+    return filter_may_match(c, col->lane, p);
+}
+
+static enum err column_codes(const struct column *col, struct arena *a, struct values *ret_dict,
+                             const uint32_t **ret_code)
+{
+    const struct chunk *c = NULL;
+    TRY(chunk_of(col, &c));
+    enum err err = chunk_codes(c, a, ret_dict, ret_code);
+    return err == OK || err == ERR_UNSUPPORTED ? err : in_column(col->impl, err);
+}
+
+static const struct column_ops block_column_ops = {
+    .values = column_values,
+    .get = column_get,
+    .match = column_match,
+    .may_match = column_may_match,
+    .codes = column_codes,
+};
+
+enum err block_column_chunk(const struct column *c, struct chunk *ret)
+{
+    const struct chunk *chunk = NULL;
+    TRY(chunk_of(c, &chunk));
+    *ret = *chunk;
+    return OK;
+}
+
+/* ---- rows operations ---- */
+
+static enum err load_ints(struct opened *o, struct dir_place p, const int64_t **ret)
+{
+    struct str bytes;
+    struct chunk c;
+    struct values v;
+    TRY(load_place(o, p, false, 0, &bytes));
+    TRY(chunk_open(bytes, CHUNK_TRUSTED, LANE_INT, o->block->rows, o->arena, &c));
+    set_cache_key(o, p, &c);
+    TRY(chunk_values(&c, o->arena, &v));
+    *ret = v.i64;
+    return OK;
+}
+
+static enum err block_time(struct rows *r, const int64_t **ret)
+{
+    struct opened *o = r->impl;
+    if (!o->time)
+        TRY(load_ints(o, o->block->time, &o->time));
+    *ret = o->time;
+    return OK;
+}
+
+/* Each column must have as many values as there are rows of shapes that hold it. */
+static enum err check_counts(struct opened *o, const uint32_t *rows_of)
+{
+    const struct rows *r = &o->rows;
+    uint64_t *count = ARENA_TRY_ARRAY(o->arena, uint64_t, r->n_columns + 1);
+    if (!count)
+        return err_set(ERR_NOMEM, "no memory for %u columns", r->n_columns);
+    memset(count, 0, sizeof(*count) * r->n_columns);
+    for (uint32_t s = 0; s < r->n_shapes; s++)
+        for (uint32_t t = 0; t < r->shapes[s].n; t++)
+            if (r->shapes[s].token[t] < r->n_columns)
+                count[r->shapes[s].token[t]] += rows_of[s];
+    for (uint32_t c = 0; c < r->n_columns; c++)
+        if (count[c] != r->columns[c].n)
+            return corrupt_at(o, o->block->shape_of, "shapes and columns disagree");
+    return OK;
+}
+
+static enum err block_shape_of(struct rows *r, const uint16_t **ret)
+{
+    struct opened *o = r->impl;
+    const int64_t *code;
+    if (o->shape_of) {
+        *ret = o->shape_of;
+        return OK;
+    }
+    TRY(load_ints(o, o->block->shape_of, &code));
+    uint16_t *to = ARENA_TRY_ARRAY(o->arena, uint16_t, r->n);
+    uint32_t *rows_of = ARENA_TRY_ARRAY(o->arena, uint32_t, r->n_shapes);
+    if (!to || !rows_of)
+        return err_set(ERR_NOMEM, "no memory for the shapes of %u rows", r->n);
+    memset(rows_of, 0, sizeof(*rows_of) * r->n_shapes);
+    for (uint32_t i = 0; i < r->n; i++) {
+        if ((uint64_t)code[i] >= r->n_shapes)
+            return corrupt_at(o, o->block->shape_of, "a shape that is not there");
+        to[i] = (uint16_t)code[i];
+        rows_of[to[i]]++;
+    }
+    TRY(check_counts(o, rows_of));
+    *ret = o->shape_of = to;
+    return OK;
+}
+
+static enum err block_origin(struct rows *r, const struct origin_run **ret, uint32_t *ret_n)
+{
+    struct opened *o = r->impl;
+    if (!o->run) {
+        struct str bytes;
+        TRY(load_place(o, o->block->origin, false, 0, &bytes));
+        TRY(origin_decode(bytes, r->n, o->arena, &o->run, &o->n_runs));
+    }
+    *ret = o->run;
+    *ret_n = o->n_runs;
+    return OK;
+}
+
+static const struct rows_ops block_rows_ops = {
+    .time = block_time, .shape_of = block_shape_of, .origin = block_origin};
+
+/* ---- opening ---- */
+
+static enum err no_memory(const struct dir_block *b)
+{
+    return err_set(ERR_NOMEM, "no memory for a block of %u columns", b->n_fields);
+}
+
+static enum err open_columns(struct opened *o, struct rows *r)
+{
+    const struct dir_block *b = o->block;
+    struct column *column = ARENA_TRY_ARRAY(o->arena, struct column, b->n_fields + 1);
+    o->column = ARENA_TRY_ARRAY(o->arena, struct opened_column, b->n_fields + 1);
+    if (!column || !o->column)
+        return no_memory(b);
+    for (uint32_t i = 0; i < b->n_fields; i++) {
+        const struct dir_column *d = &o->dir->column[b->field[i].column];
+        o->column[i] = (struct opened_column){.block = o, .field = &b->field[i], .number = i};
+        column[i] = (struct column){.path = d->path,
+                                    .name_hash = d->name_hash,
+                                    .occ = d->occ,
+                                    .lane = d->lane,
+                                    .n = b->field[i].n,
+                                    .ops = &block_column_ops,
+                                    .impl = &o->column[i]};
+    }
+    r->columns = column;
+    r->n_columns = b->n_fields;
+    return OK;
+}
+
+static bool same_numbers(const struct opened *o)
+{
+    const struct dir_block *b = o->block;
+    bool same = b->n_fields == o->dir->n_columns && b->n_shapes == o->dir->n_shapes;
+    for (uint32_t i = 0; same && i < b->n_fields; i++)
+        same = b->field[i].column == i;
+    for (uint32_t i = 0; same && i < b->n_shapes; i++)
+        same = b->shape[i] == i;
+    return same;
+}
+
+/* The directory's shapes number the directory's columns, the block's the block's. */
+static enum err open_shapes(struct opened *o, struct rows *r)
+{
+    const struct dir_block *b = o->block;
+    const struct dir *d = o->dir;
+    r->n_shapes = b->n_shapes;
+    r->shapes = d->shape;
+    if (same_numbers(o))
+        return OK;
+    uint32_t *number = ARENA_TRY_ARRAY(o->arena, uint32_t, d->n_columns + 1);
+    struct shape *shape = ARENA_TRY_ARRAY(o->arena, struct shape, b->n_shapes + 1);
+    if (!number || !shape)
+        return no_memory(b);
+    memset(number, 0xff, sizeof(*number) * d->n_columns);
+    for (uint32_t i = 0; i < b->n_fields; i++)
+        number[b->field[i].column] = i;
+    for (uint32_t s = 0; s < b->n_shapes; s++) {
+        const struct shape *from = &d->shape[b->shape[s]];
+        uint32_t *token = ARENA_TRY_ARRAY(o->arena, uint32_t, from->n + 1);
+        if (!token)
+            return no_memory(b);
+        for (uint32_t t = 0; t < from->n; t++) {
+            uint32_t c = from->token[t];
+            token[t] = c < d->n_columns ? number[c] : c;
+            if (c < d->n_columns && number[c] == UINT32_MAX)
+                return err_set(ERR_CORRUPT, "a shape with a column that its block lacks");
+        }
+        shape[s] = (struct shape){token, from->n};
+    }
+    r->shapes = shape;
+    return OK;
+}
+
+static enum err open_flags(struct opened *o, struct rows *r)
+{
+    if (!o->block->flags.length)
+        return OK;
+    const int64_t *v;
+    TRY(load_ints(o, o->block->flags, &v));
+    uint8_t *flags = ARENA_TRY_ARRAY(o->arena, uint8_t, r->n);
+    if (!flags)
+        return no_memory(o->block);
+    for (uint32_t i = 0; i < r->n; i++)
+        flags[i] = (uint8_t)v[i];
+    r->flags = flags;
+    return OK;
+}
+
+enum err block_dir_rows(const struct dir *d, uint32_t block, const struct block_source *from,
+                        struct str stream, struct arena *arena, uint64_t *bytes_read,
+                        struct rows *ret)
+{
+    CHECK(block < d->n_blocks);
+    struct opened *o = ARENA_TRY_ARRAY(arena, struct opened, 1);
+    if (!o)
+        return err_set(ERR_NOMEM, "no memory for a block");
+    *o = (struct opened){.dir = d,
+                         .block = &d->block[block],
+                         .from = from,
+                         .arena = arena,
+                         .bytes_read = bytes_read};
+    struct rows r = {.n = o->block->rows,
+                     .ops = &block_rows_ops,
+                     .impl = o,
+                     .arena = arena,
+                     .stream = stream,
+                     .time_min = o->block->time_min,
+                     .time_max = o->block->time_max};
+    TRY(open_columns(o, &r));
+    TRY(open_shapes(o, &r));
+    TRY(open_flags(o, &r));
+    o->rows = r;
+    if (r.n_shapes == 1)
+        TRY(check_counts(o, &r.n));
+    *ret = r;
+    return OK;
+}
+
+/* ---- verifying ---- */
+
+enum err block_dir_verify(const struct dir *d, uint32_t block, const struct block_source *from)
+{
+    struct arena a;
+    struct rows r;
+    arena_init(&a, 0, NULL);
+    enum err err;
+    TRY_OUT(block_dir_rows(d, block, from, STR(""), &a, NULL, &r));
+    const int64_t *time;
+    const uint16_t *shape_of;
+    const struct origin_run *run;
+    uint32_t n_runs;
+    TRY_OUT(rows_time(&r, &time));
+    for (uint32_t i = 0; i < r.n && err == OK; i++)
+        if (time[i] < r.time_min || time[i] > r.time_max || (i && time[i] < time[i - 1]))
+            TRY_OUT(err_set(ERR_CORRUPT, "row %u: its time is out of order", i));
+    TRY_OUT(rows_shape_of(&r, &shape_of));
+    TRY_OUT(r.ops->origin(&r, &run, &n_runs));
+    for (uint32_t c = 0; c < r.n_columns; c++) {
+        struct values v;
+        struct str filter;
+        struct opened_column *col = (struct opened_column *)r.columns[c].impl;
+        TRY_OUT(r.columns[c].ops->values(&r.columns[c], &a, &v));
+        if (col->field->filter.length)
+            TRY_OUT(
+                load_place(col->block, col->field->filter, true, col->field->filter_sum, &filter));
+    }
+out:
+    arena_release(&a);
+    return err;
+}
