@@ -295,7 +295,9 @@ out:
  * and was replaced. */
 static void adopt_file(struct queue *q, const struct wal_header *h, int fd, bool replaces)
 {
-    bool cut = q->fd >= 0 && !replaces && io_truncate(q->fd, q->end) == OK;
+    /* Preallocated space goes back. A file with a failed write is left alone: its end stands in the
+     * header. */
+    bool cut = q->fd >= 0 && !replaces && !q->dirty && io_truncate(q->fd, q->end) == OK;
     io_close(q->fd);
     pthread_mutex_lock(&q->lock);
     if (replaces) {
