@@ -16,6 +16,12 @@
  * condition names what is expected, and `affected` tells; the first row of a checkpoint is an
  * INSERT, which its primary key lets only one of two win.
  *
+ * WHEN A COMMIT FAILS, its bytes may be on the disk all the same, and a crash would bring them
+ * back. Whoever is told that a publish failed may remove the segment's file; so the answer must
+ * hold. A failed commit is followed by another, the fence, that changes one number: once that is
+ * durable the failed one is gone for good, as a log holds one history. When the fence fails too,
+ * the answer is ERR_TIMEOUT: it may or may not be there, and only a restart will tell.
+ *
  * Text that a client chose (organization, stream) is bound, never spliced. A stream's name with a
  * NUL or bad UTF-8 is refused: databases differ about both. */
 #include "catalog/catalog.h"
@@ -28,7 +34,13 @@
 #include <stdio.h>
 #include <utf8proc.h>
 
-enum { SCHEMA_VERSION = 1, ID_RANGE = 1024, NAME_MAX_BYTES = 255, HEX_DIGITS = 32 };
+enum {
+    SCHEMA_VERSION = 1,
+    ID_RANGE = 1024,
+    NAME_MAX_BYTES = 255,
+    HEX_DIGITS = 32,
+    FENCE_TRIES = 3
+};
 
 struct catalog {
     pthread_mutex_t lock;
@@ -56,6 +68,7 @@ static const char *const schema[] = {
     "CREATE INDEX idempotency_keys_at ON idempotency_keys (at_ns, key_hash)",
     "INSERT INTO counters (name, value) VALUES ('segment', 1)",
     "INSERT INTO counters (name, value) VALUES ('stream', 1)",
+    "INSERT INTO counters (name, value) VALUES ('fence', 1)",
     "INSERT INTO meta (name, value) VALUES ('schema', '1')",
 };
 
@@ -178,13 +191,35 @@ static enum err call_once(struct call *call, uint64_t *ret_affected)
 
 /* ---- transactions: every public call that writes is one ---- */
 
+/* Makes a failed commit never have been. */
+static enum err fence(struct catalog *c)
+{
+    const struct sql_driver *d = c->db->driver;
+    TRY(d->begin(c->db));
+    enum err err = d->exec(c->db, "UPDATE counters SET value = value + 1 WHERE name = 'fence'");
+    if (err == OK)
+        return d->commit(c->db);
+    d->rollback(c->db);
+    return err;
+}
+
 /* Commits, or takes everything back. */
 static enum err tx_settle(struct catalog *c, enum err err)
 {
+    if (err != OK) {
+        c->db->driver->rollback(c->db);
+        return err;
+    }
+    err = c->db->driver->commit(c->db);
     if (err == OK)
-        return c->db->driver->commit(c->db);
-    c->db->driver->rollback(c->db);
-    return err;
+        return OK;
+    char reason[300];
+    snprintf(reason, sizeof(reason), "%s", err_text());
+    for (int tries = 0; tries < FENCE_TRIES; tries++) {
+        if (fence(c) == OK)
+            return err_set(err, "%s", reason);
+    }
+    return err_set(ERR_TIMEOUT, "it is not known whether this was stored: %s", reason);
 }
 
 static enum err tx_begin(struct catalog *c)

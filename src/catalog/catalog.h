@@ -3,6 +3,7 @@
  * 64-bit integers and binary-collated text only, no RETURNING, no upsert, compare-and-swap by affected rows,
  * so that the same statements run on SQLite, PostgreSQL and MySQL (sql.h is the driver's seam).
  * Queries never come here: they read the manifest in memory (store/manifest.h).
+ * A call that fails has changed nothing, nor will it after a crash; but for ERR_TIMEOUT, which leaves that open.
  * Threads: any; calls are serialised inside. All calls block on disk. */
 #ifndef WEIR_CATALOG_CATALOG_H
 #define WEIR_CATALOG_CATALOG_H
