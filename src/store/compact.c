@@ -3,9 +3,9 @@
  * What is merged next (the first that applies):
  *   - compact_files fresh (level 0) segments: their sections go to files of one day each, level 1;
  *   - compact_files segments of one day and level: to one of the next level;
- *   - segments of a day that is over, when what would be merged into the largest is not small
- * beside it: one a day is left, and late records never rewrite much more than themselves. A file
- * that holds COMPACT_DONE_RAW of raw data is left alone. `full` takes any two.
+ *   - segments of a day that is over and has no rows in level 0 any more: to one, unless what comes
+ *     to the largest is small beside it (late records never rewrite much more than themselves).
+ * A file that holds COMPACT_DONE_RAW of raw data is left alone. `full` takes any two.
  *
  * Writing: for each day, sections by stream; the blocks of a stream's sections are merged in total
  * order (merge.c: one decoded source block at a time) and encoded harder. A file ends at the first
@@ -85,11 +85,19 @@ static void plan_collect(const struct manifest *m, int64_t day, uint32_t level, 
     }
 }
 
-static bool worth_settling(const struct plan *p, int64_t day)
+static bool day_is_over(const struct manifest *m, int64_t day)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const struct manifest_segment *e = m->segment[i];
+        if (!e->level && mergeable(e) && e->day_min <= day && day <= e->day_max)
+            return false;
+    }
+    return clock_now_ns() >= (day + 1) * NS_PER_DAY + SETTLED_NS;
+}
+
+static bool worth_settling(const struct plan *p)
 {
     uint64_t sum = 0, largest = 0;
-    if (clock_now_ns() < (day + 1) * NS_PER_DAY + SETTLED_NS)
-        return false;
     for (size_t i = 0; i < p->n; i++) {
         sum += p->segment[i]->raw_bytes;
         if (p->segment[i]->raw_bytes > largest)
@@ -107,7 +115,7 @@ static bool plan_day(struct store *s, const struct manifest *m, const struct man
     plan_collect(m, e->day_min, e->level, p);
     if (p->n < s->o.compact_files) {
         plan_collect(m, e->day_min, 0, p);
-        if (p->n < 2 || (!full && !worth_settling(p, e->day_min)))
+        if (p->n < 2 || (!full && !(day_is_over(m, e->day_min) && worth_settling(p))))
             return false;
     }
     plan_limit(s, p, full);
@@ -221,10 +229,7 @@ static enum err open_block(void *ctx, uint32_t i, struct arena *a, struct rows *
 {
     struct merging *g = ctx;
     struct source_block *b = &g->block[i];
-    enum err err = segment_block_rows(b->segment->file, b->section, b->block, a, NULL, ret);
-    if (err == ERR_CORRUPT)
-        b->segment->damaged = true;
-    return err;
+    return segment_block_rows(b->segment->file, b->section, b->block, a, NULL, ret);
 }
 
 static enum err add_block(void *ctx, struct block *b)
@@ -273,12 +278,14 @@ static enum err merge_section(struct merging *g, const struct piece *piece, size
     struct merge_source *source = NEW_ARRAY(struct merge_source, g->n_blocks ? g->n_blocks : 1);
     for (size_t i = 0; i < g->n_blocks; i++)
         source[i] = g->block[i].source;
+    uint32_t at = 0;
     struct merge m = {.source = source,
                       .n = (uint32_t)g->n_blocks,
                       .open = open_block,
                       .emit = add_block,
                       .stop = stop,
                       .ctx = g,
+                      .opened = &at,
                       .stream = st->name,
                       .block_rows = g->s->o.block_rows,
                       .block_bytes = g->s->o.block_bytes,
@@ -287,6 +294,8 @@ static enum err merge_section(struct merging *g, const struct piece *piece, size
     enum err err = segment_begin_section(g->w, st->id, st->org, st->name, piece->section->day);
     if (err == OK)
         err = merge_run(&m);
+    if (err == ERR_CORRUPT && at < g->n_blocks)
+        g->block[at].segment->damaged = true;
     if (err == OK)
         err = segment_end_section(g->w);
     mem_free(source);
@@ -463,7 +472,7 @@ enum err compact_once(struct store *s, bool full, bool *ret_did)
         err = merge_plan(s, &p);
     if (err != OK && err != ERR_CANCELED) {
         metric_add(s->m.merge_errors, 1);
-        log_error("merge failed", "segments=%zu error=\"%s\"", p.n, err_text());
+        log_error("merge failed", "segments=%zu error=%s", p.n, err_text());
     }
     if (err == ERR_CORRUPT && damaged_in(&p))
         err = OK; /* the next plan leaves it out */

@@ -4,10 +4,8 @@
  *   1. freeze     under the lock: the position P, the client ids and keys delivered before it
  *   2. seal       what of P's parts is not a sealed block yet, whatever its size
  *   3. write      sections by (stream, retention day), blocks in order; synced, renamed, opened
- * again
  *   4. publish    catalog: segment, checkpoint from -> P + 1 by compare-and-swap, keys
- *   5. swap       under the lock, at once: the segment enters the manifest, the parts leave the
- * memtable, the frozen ids are dropped
+ *   5. swap       under the lock: the segment enters the manifest, parts and frozen ids leave
  *   6. published  the queue may trim
  *
  * A failure before 4 leaves nothing but blocks sealed early; the temporary file goes. When 4
@@ -16,8 +14,7 @@
  * outcome is kept as a doubt, the file stays, and the next cut begins by resolving it. Only then is
  * a cut done or undone.
  *
- * One cut at a time (cut_lock). Deliveries, queries and jobs for what comes behind P go on
- * meanwhile. */
+ * One cut at a time (cut_lock). Deliveries, queries and jobs for what comes behind P go on. */
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -276,7 +273,7 @@ static enum err cut_work(struct cut *c)
 static void cut_failed(struct cut *c)
 {
     struct store *s = c->s;
-    log_error("cut failed, it will be tried again", "upto=%" PRIu64 " error=\"%s\"", c->upto,
+    log_error("cut failed, it will be tried again", "upto=%" PRIu64 " error=%s", c->upto,
               err_text());
     metric_add(s->m.cut_errors, 1);
     pthread_mutex_lock(&s->lock);

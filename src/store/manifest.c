@@ -37,7 +37,7 @@ static void remove_file(const char *path)
     if (err == OK)
         err = io_unlink(dead);
     if (err != OK && io_exists(path))
-        log_warn("segment file stays behind", "path=%s error=\"%s\"", path, err_text());
+        log_warn("segment file stays behind", "path=%s error=%s", path, err_text());
     mem_free(dead);
 }
 
@@ -145,7 +145,7 @@ enum err manifest_segment_open(struct store *s, const struct catalog_segment *ro
     if (err == OK)
         err = sections_of_file(s, e, row);
     if (err != OK && tolerate) {
-        log_error("segment cannot be read, searches will be partial", "id=%" PRIu64 " error=\"%s\"",
+        log_error("segment cannot be read, searches will be partial", "id=%" PRIu64 " error=%s",
                   row->id, err_text());
         if (e->file)
             segment_unref(e->file);
@@ -343,7 +343,7 @@ void manifest_drop_file(struct store *s, uint64_t id)
     snprintf(text, sizeof(text), "%s", err_text());
     char *path = store_segment_path(s, id);
     if (io_unlink(path) != OK)
-        log_warn("unpublished file stays behind", "path=%s error=\"%s\"", path, err_text());
+        log_warn("unpublished file stays behind", "path=%s error=%s", path, err_text());
     mem_free(path);
     (void)err_set(ERR_IO, "%s", text);
 }
@@ -400,7 +400,7 @@ static void drop_file(const struct cleaning *c, const char *name)
 {
     char *path = mem_printf("%s/%s", c->s->segments_dir, name);
     if (io_unlink(path) != OK)
-        log_warn("unpublished file stays behind", "path=%s error=\"%s\"", path, err_text());
+        log_warn("unpublished file stays behind", "path=%s error=%s", path, err_text());
     else
         log_info("unpublished file removed", "path=%s", path);
     mem_free(path);

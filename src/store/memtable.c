@@ -64,7 +64,8 @@ enum err part_of_frame(struct blob *frame, uint64_t position, struct frame_info 
                        .frame = blob_ref(frame),
                        .rows = rows,
                        .bytes = frame->bytes.n,
-                       .raw_bytes = info.raw_bytes,
+                       .raw_bytes =
+                           info.raw_bytes > frame->bytes.n ? info.raw_bytes : frame->bytes.n,
                        .time_min = time_min,
                        .time_max = time_max,
                        .day_min = retention_day(time_min, info.arrival_ns),
@@ -447,7 +448,8 @@ static void job_give_back(struct job *j)
 
 static void job_fail(struct job *j, const char *text)
 {
-    log_error("block cannot be made", "stream=%.*s error=\"%s\"", STR_ARG(j->st->name), text);
+    if (j->err != ERR_CANCELED)
+        log_error("block cannot be made", "stream=%.*s error=%s", STR_ARG(j->st->name), text);
     if (j->wait && j->wait->err == OK) {
         j->wait->err = j->err;
         size_t n = strlen(text);

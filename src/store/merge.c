@@ -168,13 +168,21 @@ static enum err emit_batch(struct merging *g)
     return err;
 }
 
+static enum err open_source(struct merging *g, uint32_t source, struct rows *ret)
+{
+    if (g->m->opened)
+        *g->m->opened = source;
+    arena_reset(&g->arena);
+    TRY(g->m->open(g->m->ctx, source, &g->arena, ret));
+    CHECK(ret->n == g->m->source[source].rows);
+    return OK;
+}
+
 /* `row` NULL: all of the n rows. */
 static enum err append_source(struct merging *g, uint32_t source, const uint32_t *row, uint32_t n)
 {
     struct rows rows;
-    arena_reset(&g->arena);
-    TRY(g->m->open(g->m->ctx, source, &g->arena, &rows));
-    CHECK(rows.n == g->m->source[source].rows);
+    TRY(open_source(g, source, &rows));
     bool whole = n == rows.n;
     enum err err = batch_append_rows(g->batch, &rows, whole ? NULL : row, n);
     if (err == ERR_LIMIT && batch_rows(g->batch)) {
@@ -187,8 +195,7 @@ static enum err append_source(struct merging *g, uint32_t source, const uint32_t
 static enum err encode_whole_source(struct merging *g, uint32_t source)
 {
     struct rows rows;
-    arena_reset(&g->arena);
-    TRY(g->m->open(g->m->ctx, source, &g->arena, &rows));
+    TRY(open_source(g, source, &rows));
     return emit_rows(g, &rows);
 }
 
@@ -289,9 +296,7 @@ static enum err enter_next(struct merging *g)
 {
     struct rows rows;
     uint32_t source = g->next;
-    arena_reset(&g->arena);
-    TRY(g->m->open(g->m->ctx, source, &g->arena, &rows));
-    CHECK(rows.n == g->m->source[source].rows);
+    TRY(open_source(g, source, &rows));
     struct entering e = {g->m, source, NEW_ARRAY(struct key, rows.n ? rows.n : 1), 0, true};
     enum err err = each_run(&rows, run_keys, &e);
     if (err == OK) {

@@ -24,6 +24,7 @@ struct merge {
     /* Asked between blocks; true ends the merge with ERR_CANCELED. May be NULL. */
     bool (*stop)(void *ctx);
     void *ctx;
+    uint32_t *opened; /* the source opened last: the one that failed. May be NULL */
     struct str stream;
     uint32_t block_rows;
     uint64_t block_bytes;

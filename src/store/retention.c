@@ -2,10 +2,11 @@
  *
  * By age: a segment goes when the retention days of all its sections ended longer ago than
  * retention_ns. Compaction makes files of one day, so that only a fresh (level 0) file that spans
- * midnight waits for its younger part. By size: while segments and queue (whose callback may count
- * the catalog in) are above max_disk, whole segments go, those of the oldest day first. When
- * nothing is left to go, or the disk itself is nearly full, admission closes with the reason and
- * what to do.
+ * midnight waits for its younger part.
+ *
+ * By size: while segments and queue (whose callback may count the catalog in) are above max_disk,
+ * whole segments go, those of the oldest day first. When nothing is left to go, or the disk itself
+ * is nearly full, admission closes with the reason and what to do.
  *
  * The catalog's transaction comes first, then the manifest, then the files, with their last reader:
  * a crash between leaves files that the next start removes. */
@@ -116,7 +117,7 @@ bool retention_watch_disk(struct store *s)
                  s->o.max_disk, used);
     pthread_mutex_lock(&s->lock);
     if (text[0] && !s->disk_low)
-        log_error("admission closed", "reason=\"%s\"", text);
+        log_error("admission closed", "reason=%s", text);
     s->disk_low = text[0] != 0;
     memcpy(s->disk_text, text, sizeof(text));
     pthread_mutex_unlock(&s->lock);

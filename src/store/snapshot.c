@@ -103,7 +103,7 @@ static void add_section(struct snapshot *n, const struct snapshot_want *w,
     for (uint32_t b = 0; b < sec->blocks; b++) {
         struct segment_block_info info;
         if (segment_block(e->file, section, b, &info) != OK) {
-            log_error("section cannot be read, the answer is partial", "error=\"%s\"", err_text());
+            log_error("section cannot be read, the answer is partial", "error=%s", err_text());
             n->stats.unreadable++;
             return;
         }

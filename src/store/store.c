@@ -46,15 +46,15 @@ uint64_t store_checkpoint(struct store *s)
 
 enum err store_quarantine(struct store *s, struct str frame, uint64_t position, const char *why)
 {
-    log_error("frame cannot be read, it is put aside",
-              "position=%" PRIu64 " bytes=%zu error=\"%s\"", position, frame.n, why);
+    log_error("frame cannot be read, it is put aside", "position=%" PRIu64 " bytes=%zu error=%s",
+              position, frame.n, why);
     char *dir = mem_printf("%s/quarantine", s->dir);
     char *path = mem_printf("%s/%016" PRIx64 ".frame", dir, position);
     enum err err = io_mkdir(dir);
     if (err == OK)
         err = io_write_file(path, frame);
     if (err != OK)
-        log_error("frame cannot be put aside", "path=%s error=\"%s\"", path, err_text());
+        log_error("frame cannot be put aside", "path=%s error=%s", path, err_text());
     mem_free(path);
     mem_free(dir);
     metric_add(s->m.quarantined, 1);
@@ -149,6 +149,11 @@ void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint6
         pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     mem_free(in);
+}
+
+void store_replayed(struct store *s)
+{
+    landing_set_live(s->landing);
 }
 
 enum err store_admit(struct store *s, size_t bytes)
@@ -255,7 +260,7 @@ static void *background_main(void *arg)
             uint64_t freed;
             expire_at = now + EXPIRE_EVERY_NS;
             if (store_expire(s, &freed) != OK)
-                log_error("expiry failed", "error=\"%s\"", err_text());
+                log_error("expiry failed", "error=%s", err_text());
         }
         if (now >= merge_at && compact_is_due(s) && !merge_due(s))
             merge_at = clock_mono_ns() + RETRY_MAX_NS;

@@ -46,6 +46,9 @@ NODISCARD enum err store_open(const struct store_options *options, struct store 
 uint64_t store_checkpoint(struct store *s);
 /* As a queue_consumer's deliver. */
 void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint64_t first_position);
+/* Replay is over: the ids of later frames come by claims, and deliver need not look into frames for them
+ * any more. The first claim says the same. */
+void store_replayed(struct store *s);
 /* Before a body is decoded. ERR_UNAVAILABLE with the reason when the memtable is full or the disk is. */
 NODISCARD enum err store_admit(struct store *s, size_t bytes);
 /* Cuts and publishes everything delivered before the call; returns when it is published. */
