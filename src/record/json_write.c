@@ -1,0 +1,541 @@
+/* JSON out: rows as the objects they came from.
+ *
+ * Between two values of a row stand bytes that depend on its shape alone: commas, keys, colons,
+ * brackets. So each shape among the rows is made a *program* once: a list of (bytes, column), and
+ * the bytes behind the last value; a row is then a few copies and its values. Columns that no
+ * program names are not read, and of the others only the values of the rows asked for: they come
+ * from the column in row order, so a cursor per column is all it takes to put them in their places.
+ *
+ * A choice of fields is made in the programs: a nested object appears in them only where something
+ * in it was chosen. Records kept as JSON text (LANE_JSON) have no columns: their text is walked
+ * instead.
+ *
+ * Whatever bytes values hold, the output is valid UTF-8: each bad byte, and a surrogate's three
+ * bytes together, comes out as U+FFFD. */
+#include "record/json.h"
+#include "record/json_simd.h"
+#include "record/scan.h"
+
+#define REPLACEMENT "\xef\xbf\xbd"
+
+/* ---- values ---- */
+
+/* The length of the sequence of UTF-8 at p, 0 where it is none. */
+static size_t utf8_length(const unsigned char *p, size_t n)
+{
+    size_t length = p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    if (length == 0 || length > n)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+/* Appends the bytes above ASCII at p, up to the next one that is not, mended; returns how many. */
+static size_t put_high(struct buf *out, const char *text, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t at = 0, length;
+    while (at < n && p[at] >= 0x80 && (length = utf8_length(p + at, n - at)) > 0)
+        at += length;
+    buf_put(out, p, at);
+    if (at < n && p[at] >= 0x80) {
+        buf_put(out, REPLACEMENT, 3);
+        bool surrogate = n - at >= 3 && p[at] == 0xed && p[at + 1] >= 0xa0 && p[at + 1] <= 0xbf &&
+                         (p[at + 2] & 0xc0) == 0x80;
+        at += surrogate ? 3 : 1;
+    }
+    return at;
+}
+
+static void put_escape(struct buf *out, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char name[] = "\"\\\b\f\n\r\t", means[] = "\"\\bfnrt";
+    const char *known = c ? strchr(name, c) : NULL;
+    if (known) {
+        buf_put(out, (char[]){'\\', means[known - name]}, 2);
+        return;
+    }
+    buf_put(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+}
+
+static __attribute__((noinline)) void put_string_slow(struct buf *out, struct str s)
+{
+    buf_put_byte(out, '"');
+    for (size_t at = 0; at < s.n;) {
+        size_t run = scan_special(s.p + at, s.n - at);
+        buf_put(out, s.p + at, run);
+        at += run;
+        if (at == s.n)
+            break;
+        if ((unsigned char)s.p[at] >= 0x80)
+            at += put_high(out, s.p + at, s.n - at);
+        else
+            put_escape(out, (unsigned char)s.p[at++]);
+    }
+    buf_put_byte(out, '"');
+}
+
+static inline void put_string(struct buf *out, struct str s)
+{
+    char *to = buf_reserve(out, s.n + 2);
+    if (!to || scan_special(s.p, s.n) < s.n) {
+        put_string_slow(out, s);
+        return;
+    }
+    to[0] = '"';
+    if (s.n)
+        memcpy(to + 1, s.p, s.n);
+    to[s.n + 1] = '"';
+    out->n += s.n + 2;
+}
+
+void json_put_string(struct buf *out, struct str s)
+{
+    put_string(out, s);
+}
+
+/* JSON text as it is, but for bad UTF-8 in its strings. */
+static void put_json(struct buf *out, struct str s)
+{
+    if (json_simd_utf8(s.p, s.n)) {
+        buf_put_str(out, s);
+        return;
+    }
+    for (size_t at = 0; at < s.n;) {
+        size_t run = scan_high(s.p + at, s.n - at);
+        buf_put(out, s.p + at, run);
+        at += run;
+        if (at < s.n)
+            at += put_high(out, s.p + at, s.n - at);
+    }
+}
+
+void json_put_double(struct buf *out, double v)
+{
+    char text[32];
+    if (__builtin_isfinite(v))
+        buf_put(out, text, json_double_text(v, text));
+    else
+        buf_put(out, "null", 4);
+}
+
+static void put_decimal(struct buf *out, int64_t mantissa, unsigned scale)
+{
+    char text[24], *p = text + sizeof(text);
+    uint64_t left = mantissa < 0 ? 0 - (uint64_t)mantissa : (uint64_t)mantissa;
+    CHECK(scale >= 1 && scale <= 18);
+    for (unsigned i = 0; left || i <= scale; i++) {
+        if (i == scale)
+            *--p = '.';
+        *--p = (char)('0' + left % 10);
+        left /= 10;
+    }
+    if (mantissa < 0)
+        *--p = '-';
+    buf_put(out, p, (size_t)(text + sizeof(text) - p));
+}
+
+static inline void put_value(struct buf *out, const struct values *v, uint32_t i)
+{
+    switch (v->lane) {
+    case LANE_STR:
+        put_string(out, values_text(v, i));
+        break;
+    case LANE_INT:
+        buf_put_i64(out, v->i64[i]);
+        break;
+    case LANE_DEC:
+        put_decimal(out, v->i64[i], v->scale[i]);
+        break;
+    case LANE_DBL:
+        json_put_double(out, v->f64[i]);
+        break;
+    case LANE_NUM:
+        buf_put_str(out, values_text(v, i));
+        break;
+    case LANE_BOOL:
+        buf_put_c(out, v->u8[i] ? "true" : "false");
+        break;
+    case LANE_NULL:
+        buf_put(out, "null", 4);
+        break;
+    case LANE_OBJ:
+        buf_put(out, "{}", 2);
+        break;
+    case LANE_ARR:
+    case LANE_JSON:
+        put_json(out, values_text(v, i));
+        break;
+    case LANE_COUNT:
+        BUG("a value without a lane");
+    }
+}
+
+void json_put_value(struct buf *out, const struct values *v, uint32_t i)
+{
+    put_value(out, v, i);
+}
+
+/* ---- programs ---- */
+
+enum step_kind {
+    STEP_VALUE,
+    STEP_WHOLE,  /* the row is one JSON text */
+    STEP_CHOOSE, /* the same, of which some fields are wanted */
+};
+
+struct step {
+    struct str before;
+    uint32_t source; /* of the value */
+    enum step_kind kind;
+};
+
+struct program {
+    struct step *step;
+    uint32_t n;
+    struct str after;
+    uint32_t rows; /* of this shape among those asked for */
+};
+
+/* A column read for some rows. */
+struct source {
+    uint32_t column, n;
+    uint32_t *position; /* NULL: every value of the column */
+    struct presence has;
+    struct values values;
+    uint32_t next; /* the value to put */
+};
+
+struct writer {
+    const struct json_rows *what;
+    const uint16_t *shape_of;
+    struct program **program; /* by shape; NULL where no row has it */
+    uint32_t *source_of;      /* by column; 0: none, else its number + 1 */
+    struct source *source;
+    uint32_t n_sources, sources_cap;
+    struct buf text, key; /* of the program being made, for names and for walks */
+    struct buf *out;
+};
+
+static bool name_chosen(const struct json_rows *what, struct str name)
+{
+    for (uint32_t i = 0; i < what->n_fields; i++) {
+        struct str f = what->fields[i];
+        if (str_starts(name, f) && (name.n == f.n || name.p[f.n] == '.'))
+            return true;
+    }
+    return what->n_fields == 0;
+}
+
+/* Whether a field lies below the name. */
+static bool name_leads(const struct json_rows *what, struct str name)
+{
+    for (uint32_t i = 0; i < what->n_fields; i++) {
+        struct str f = what->fields[i];
+        if (f.n > name.n && str_starts(f, name) && f.p[name.n] == '.')
+            return true;
+    }
+    return false;
+}
+
+static bool column_chosen(struct writer *w, const struct column *c)
+{
+    if (w->what->n_fields == 0)
+        return true;
+    buf_clear(&w->key);
+    path_name(c->path, &w->key);
+    struct str name = buf_str(&w->key);
+    return name_chosen(w->what, name) || (c->lane == LANE_JSON && name_leads(w->what, name));
+}
+
+static void put_key(struct writer *w, struct str path, unsigned segment, bool comma)
+{
+    if (comma)
+        buf_put_byte(&w->text, ',');
+    buf_clear(&w->key);
+    path_key(path_segment(path, segment), &w->key);
+    put_string(&w->text, buf_str(&w->key));
+    buf_put_byte(&w->text, ':');
+}
+
+static enum err source_for(struct writer *w, uint32_t column, uint32_t *ret)
+{
+    if (w->source_of[column]) {
+        *ret = w->source_of[column] - 1;
+        return OK;
+    }
+    if (w->n_sources == w->sources_cap) {
+        uint32_t cap = w->sources_cap ? 2 * w->sources_cap : 32;
+        struct source *grown = ARENA_TRY_ARRAY(w->what->arena, struct source, cap);
+        if (!grown)
+            return err_set(ERR_NOMEM, "no memory for the columns of an answer");
+        if (w->n_sources)
+            memcpy(grown, w->source, w->n_sources * sizeof(*grown));
+        w->source = grown;
+        w->sources_cap = cap;
+    }
+    struct source *s = &w->source[w->n_sources];
+    *s = (struct source){.column = column};
+    TRY(rows_presence(w->what->rows, column, &s->has));
+    *ret = w->n_sources++;
+    w->source_of[column] = w->n_sources;
+    return OK;
+}
+
+/* The step for a leaf; the bytes before it are w->text from `from` on, placed when all are there.
+ */
+static enum err add_step(struct writer *w, struct program *p, uint32_t column, size_t from)
+{
+    const struct column *c = &w->what->rows->columns[column];
+    struct step *s = &p->step[p->n];
+    *s = (struct step){.before = {NULL, w->text.n - from}, .kind = STEP_VALUE};
+    if (c->lane == LANE_JSON && c->path.n == 0)
+        s->kind = w->what->n_fields ? STEP_CHOOSE : STEP_WHOLE;
+    TRY(source_for(w, column, &s->source));
+    p->n++;
+    return OK;
+}
+
+/* The column of the first leaf at or behind a token. */
+static uint32_t leaf_behind(const struct shape *shape, uint32_t t)
+{
+    while (t < shape->n && shape->token[t] == SHAPE_OPEN)
+        t++;
+    CHECK(t < shape->n && shape->token[t] != SHAPE_CLOSE);
+    return shape->token[t];
+}
+
+/* Steps of the tokens. `open` objects were met, of which the first `written` are in the text. */
+static enum err make_steps(struct writer *w, const struct shape *shape, struct program *p)
+{
+    const struct column *columns = w->what->rows->columns;
+    unsigned open = 0, written = 0;
+    bool comma = false;
+    size_t from = 0;
+    for (uint32_t t = 0; t < shape->n; t++) {
+        uint32_t token = shape->token[t];
+        if (token == SHAPE_OPEN) {
+            open++;
+        } else if (token == SHAPE_CLOSE) {
+            CHECK(open > 0);
+            if (written == open--) {
+                buf_put_byte(&w->text, '}');
+                written--;
+                comma = true;
+            }
+        } else {
+            CHECK(token == leaf_behind(shape, t) && token < w->what->rows->n_columns);
+            if (!column_chosen(w, &columns[token]))
+                continue;
+            for (; written < open; written++, comma = false) {
+                put_key(w, columns[token].path, written, comma);
+                buf_put_byte(&w->text, '{');
+            }
+            if (columns[token].path.n)
+                put_key(w, columns[token].path, open, comma);
+            comma = true;
+            TRY(add_step(w, p, token, from));
+            from = w->text.n;
+        }
+    }
+    CHECK(open == 0);
+    return OK;
+}
+
+static enum err make_program(struct writer *w, const struct shape *shape, struct program **ret)
+{
+    struct program *p = ARENA_TRY_ARRAY(w->what->arena, struct program, 1);
+    struct step *steps = p ? ARENA_TRY_ARRAY(w->what->arena, struct step, shape->n + 1) : NULL;
+    if (!steps)
+        return err_set(ERR_NOMEM, "no memory for the shape of an answer");
+    *p = (struct program){.step = steps};
+    buf_clear(&w->text);
+    buf_put_byte(&w->text, '{');
+    TRY(make_steps(w, shape, p));
+    buf_put_byte(&w->text, '}');
+    struct str text = arena_str(w->what->arena, buf_str(&w->text));
+    for (uint32_t i = 0; i < p->n; i++) {
+        p->step[i].before.p = text.p;
+        text = str_from(text, p->step[i].before.n);
+    }
+    p->after = text;
+    *ret = p;
+    return OK;
+}
+
+/* ---- reading the columns ---- */
+
+static enum err make_programs(struct writer *w)
+{
+    const struct json_rows *what = w->what;
+    for (uint32_t i = 0; i < what->n; i++) {
+        uint16_t s = w->shape_of[what->row[i]];
+        if (!w->program[s])
+            TRY(make_program(w, &what->rows->shapes[s], &w->program[s]));
+        w->program[s]->rows++;
+    }
+    for (uint32_t s = 0; s < what->rows->n_shapes; s++)
+        for (uint32_t i = 0; w->program[s] && i < w->program[s]->n; i++)
+            w->source[w->program[s]->step[i].source].n += w->program[s]->rows;
+    return OK;
+}
+
+static enum err place_positions(struct writer *w)
+{
+    const struct json_rows *what = w->what;
+    for (uint32_t k = 0; k < w->n_sources; k++) {
+        struct source *s = &w->source[k];
+        CHECK(s->n <= what->rows->columns[s->column].n);
+        if (s->n == what->rows->columns[s->column].n)
+            continue;
+        s->position = ARENA_TRY_ARRAY(what->arena, uint32_t, s->n);
+        if (!s->position)
+            return err_set(ERR_NOMEM, "no memory for the values of an answer");
+    }
+    for (uint32_t i = 0; i < what->n; i++) {
+        const struct program *p = w->program[w->shape_of[what->row[i]]];
+        for (uint32_t k = 0; k < p->n; k++) {
+            struct source *s = &w->source[p->step[k].source];
+            if (s->position)
+                s->position[s->next++] = presence_rank(&s->has, what->row[i]);
+        }
+    }
+    return OK;
+}
+
+static enum err read_sources(struct writer *w)
+{
+    TRY(place_positions(w));
+    for (uint32_t k = 0; k < w->n_sources; k++) {
+        struct source *s = &w->source[k];
+        const struct column *c = &w->what->rows->columns[s->column];
+        if (s->position)
+            TRY(c->ops->get(c, s->position, s->n, w->what->arena, &s->values));
+        else
+            TRY(c->ops->values(c, w->what->arena, &s->values));
+        CHECK(s->values.n == s->n && s->values.lane == c->lane);
+        s->next = 0;
+    }
+    return OK;
+}
+
+/* ---- records kept as text ---- */
+
+/* Cuts `"key":value` off valid JSON that stands behind an opening brace or a comma. */
+static bool cut_member(struct str *rest, struct str *ret_key, struct str *ret_value)
+{
+    *rest = str_trim(*rest);
+    if (rest->n == 0 || rest->p[0] != '"')
+        return false;
+    size_t end = scan_string_end(rest->p, 0, rest->n);
+    *ret_key = str_of(rest->p, end);
+    *rest = str_trim(str_from(str_trim(str_from(*rest, end)), 1)); /* the colon */
+    if (rest->n == 0)
+        return false;
+    if (rest->p[0] == '"')
+        end = scan_string_end(rest->p, 0, rest->n);
+    else if (rest->p[0] == '{' || rest->p[0] == '[')
+        end = scan_nested_end(rest->p, 0, rest->n);
+    else
+        for (end = 0; end < rest->n && !memchr(",} \t\r\n", rest->p[end], 6);)
+            end++;
+    *ret_value = str_of(rest->p, end > rest->n ? rest->n : end);
+    *rest = str_trim(str_from(*rest, end));
+    if (rest->n && rest->p[0] == ',')
+        *rest = str_from(*rest, 1);
+    return true;
+}
+
+/* Puts the chosen members of an object; its dotted name is in w->key, with a point behind where it
+ * is not empty. False when none is. */
+static bool put_chosen(struct writer *w, struct str object)
+{
+    struct str rest = str_from(object, 1), key, value, plain;
+    size_t prefix = w->key.n;
+    bool any = false;
+    buf_put_byte(w->out, '{');
+    while (cut_member(&rest, &key, &value)) {
+        size_t before = w->out->n;
+        w->key.n = prefix;
+        if (json_unquote(key, w->what->arena, &plain))
+            buf_put_str(&w->key, plain);
+        struct str name = buf_str(&w->key);
+        bool chosen = name_chosen(w->what, name);
+        if (!chosen && (value.p[0] != '{' || !name_leads(w->what, name)))
+            continue;
+        if (any)
+            buf_put_byte(w->out, ',');
+        put_json(w->out, key);
+        buf_put_byte(w->out, ':');
+        buf_put_byte(&w->key, '.');
+        if (chosen)
+            put_json(w->out, value);
+        else if (!put_chosen(w, value))
+            w->out->n = before;
+        any |= w->out->n > before;
+    }
+    w->key.n = prefix;
+    buf_put_byte(w->out, '}');
+    return any;
+}
+
+/* ---- rows ---- */
+
+static void put_row(struct writer *w, const struct program *p)
+{
+    struct buf *out = w->out;
+    for (uint32_t i = 0; i < p->n; i++) {
+        const struct step *step = &p->step[i];
+        struct source *s = &w->source[step->source];
+        uint32_t at = s->next++;
+        if (__builtin_expect(step->kind != STEP_VALUE, 0)) {
+            buf_clear(&w->key);
+            if (step->kind == STEP_WHOLE)
+                put_json(out, values_text(&s->values, at));
+            else
+                put_chosen(w, values_text(&s->values, at));
+            return;
+        }
+        buf_put_str(out, step->before);
+        put_value(out, &s->values, at);
+    }
+    buf_put_str(out, p->after);
+}
+
+static enum err put_rows(struct writer *w, uint32_t *ret_end_of)
+{
+    const struct json_rows *what = w->what;
+    TRY(rows_shape_of(what->rows, &w->shape_of));
+    TRY(make_programs(w));
+    TRY(read_sources(w));
+    for (uint32_t i = 0; i < what->n; i++) {
+        put_row(w, w->program[w->shape_of[what->row[i]]]);
+        if (w->out->n >= w->out->max || w->out->n > UINT32_MAX)
+            return err_set(ERR_LIMIT, "the rows as JSON pass the limit of %zu bytes",
+                           w->out->max < UINT32_MAX ? w->out->max : (size_t)UINT32_MAX);
+        if (ret_end_of)
+            ret_end_of[i] = (uint32_t)w->out->n;
+    }
+    return OK;
+}
+
+enum err json_put_rows(const struct json_rows *what, struct buf *out, uint32_t *ret_end_of)
+{
+    if (what->n == 0)
+        return OK;
+    struct writer w = {.what = what, .out = out};
+    w.program = ARENA_ARRAY(what->arena, struct program *, what->rows->n_shapes);
+    w.source_of = ARENA_ARRAY(what->arena, uint32_t, what->rows->n_columns);
+    buf_init(&w.text, SIZE_MAX);
+    buf_init(&w.key, SIZE_MAX);
+    enum err err = put_rows(&w, ret_end_of);
+    buf_release(&w.text);
+    buf_release(&w.key);
+    return err;
+}
