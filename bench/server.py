@@ -118,11 +118,7 @@ class Server:
         raise NotImplementedError
 
     def ask(self, query):
-        """The answer to a queries.Query, as bytes."""
-        raise NotImplementedError
-
-    def rows(self, query, body):
-        """What such an answer holds, as a list of objects."""
+        """Runs a query (queries.Query) and returns its rows as a list, or its answer as an object."""
         raise NotImplementedError
 
 
@@ -150,7 +146,8 @@ class Weir(Server):
         return f"/api/v1/logs/{kind}?" + urllib.parse.urlencode(parameters)
 
     def ask(self, query):
-        return self.client.call("GET", self.path_of(query))
+        body = self.client.call("GET", self.path_of(query))
+        return body
 
     def rows(self, query, body):
         if query.newest:

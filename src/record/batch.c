@@ -246,13 +246,40 @@ void batch_close(struct batch *b)
     advance(b, (struct str){0}, STEP_CLOSE);
 }
 
+/* A copy without a call for the usual short values: two words that may overlap. */
+static inline void copy_text(char *to, const char *from, size_t n)
+{
+    char a[16], z[16];
+    if (n > 32) {
+        memcpy(to, from, n);
+    } else if (n >= 16) {
+        memcpy(a, from, 16);
+        memcpy(z, from + n - 16, 16);
+        memcpy(to, a, 16);
+        memcpy(to + n - 16, z, 16);
+    } else if (n >= 8) {
+        memcpy(a, from, 8);
+        memcpy(z, from + n - 8, 8);
+        memcpy(to, a, 8);
+        memcpy(to + n - 8, z, 8);
+    } else if (n >= 4) {
+        memcpy(a, from, 4);
+        memcpy(z, from + n - 4, 4);
+        memcpy(to, a, 4);
+        memcpy(to + n - 4, z, 4);
+    } else if (n) {
+        to[0] = from[0];
+        to[n / 2] = from[n / 2];
+        to[n - 1] = from[n - 1];
+    }
+}
+
 static inline void append_text(struct batch *b, struct batch_column *c, struct str bytes)
 {
     if (__builtin_expect(c->n >= c->cap || bytes.n > c->bytes_cap - c->off[c->n], 0))
         batch_column_room(c, 1, bytes.n);
     uint32_t at = c->off[c->n];
-    if (bytes.n)
-        memcpy(c->bytes + at, bytes.p, bytes.n);
+    copy_text(c->bytes + at, bytes.p, bytes.n);
     c->off[++c->n] = at + (uint32_t)bytes.n;
     b->bytes += COST_TEXT + bytes.n;
 }

@@ -192,7 +192,7 @@ static enum err fetch_values(struct append *a, uint32_t col)
     if (a->all) {
         TRY(c->ops->values(c, arena, v));
     } else {
-        uint32_t *pos, n;
+        uint32_t *pos = NULL, n = 0;
         TRY(positions(a, col, &pos, &n));
         if (a->ascending) {
             TRY(c->ops->get(c, pos, n, arena, v));

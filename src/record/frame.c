@@ -794,8 +794,8 @@ enum err frame_open(struct str bytes, uint64_t position, uint32_t partition, str
     TRY(read_head(bytes, &h));
     TRY(plain_body(&h, arena, &body));
     struct opening o = {.in = reader_of(body), .arena = arena, .rows = h.rows};
-    const int64_t *time;
-    const uint8_t *flags;
+    const int64_t *time = NULL;
+    const uint8_t *flags = NULL;
     TRY(read_times(&o, &h, &time));
     TRY(read_columns(&o));
     TRY(read_shapes(&o));
