@@ -44,6 +44,7 @@
 
 enum {
     HEAD_BYTES = 124,
+    PARTS_AT = 24,
     VERSION = 1,
     FLAG_LZ4 = 1,
     FLAG_ROW_FLAGS = 2,
@@ -221,6 +222,11 @@ static void put_head(struct buf *out, const struct frame_info *info, const struc
 static void patch_u32(struct buf *out, size_t at, uint32_t v)
 {
     memcpy(out->p + at, &v, sizeof(v));
+}
+
+void frame_set_parts(char *frame, uint32_t parts)
+{
+    memcpy(frame + PARTS_AT, &parts, sizeof(parts));
 }
 
 /* Compresses out->p[body..] in place, where that makes it smaller. */

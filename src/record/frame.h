@@ -30,6 +30,8 @@ struct frame_info {
 /* Appends the frame of all rows of the batch to `out`. ERR_INVALID when it has none, ERR_LIMIT past a limit
  * above or the buffer's; `out` is unchanged then. */
 NODISCARD enum err frame_encode(struct batch *b, const struct frame_info *info, struct buf *out);
+/* The number of parts is known only behind the last: writes it into a frame that nobody shares yet. */
+void frame_set_parts(char *frame, uint32_t parts);
 /* Opens a frame: everything is bounds-checked, and shapes, columns and counts agree with each other, or
  * ERR_CORRUPT. `bytes` must outlive the arena. `position` and `partition` become the origin's. */
 NODISCARD enum err frame_open(struct str bytes, uint64_t position, uint32_t partition,

@@ -1,0 +1,516 @@
+/* The way in.
+ *
+ * A body goes through: admission (replay over, memtable and disk have room) → inflate → claim of
+ * its key → decode, where each full batch is encoded to a frame and copied to a blob of the exact
+ * size, and refused records gather in a batch of dead letters → append → done by the queue, which
+ * settles the claims and answers. Up to the append everything happens on the caller's thread with a
+ * *worker*: decoder, batches and scratch buffers, which are kept for the next body, so that the
+ * steady state allocates blobs only.
+ *
+ * Claims. The key is claimed before decoding and settled last. A key that came before with another
+ * payload is stored under a second key made of both, so that its own retries land once too. An id
+ * is claimed when its record is decoded; PENDING means that this body has it already (a duplicate
+ * within) or that another body under way has: then this body gives everything back and asks to be
+ * sent again, because acknowledging it would promise what only the other body may keep.
+ *
+ * Numbering: all frames of a body, dead letters too, count as its parts in the order they were
+ * made, and first_index runs over them. Only frames of accepted records carry the key: what they
+ * sum up to is what a retry is answered. */
+#include "pipeline/ingest.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "record/frame.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum {
+    SCRATCH_KEPT_MAX = 8 << 20, /* larger buffers are freed after their body */
+    INFLATE_GUESS = 4,          /* how many times larger a body gets: reserved before it is known */
+    STREAM_NAME_MAX = 200,
+};
+#define DEAD_LETTERS STR("_dead_letters")
+
+struct worker {
+    struct worker *next;
+    struct wire_decoder *decoder;
+    struct batch *dead;
+    struct buf frame, plain;
+};
+
+struct ingest {
+    struct ingest_options o;
+    atomic_bool open;
+    pthread_mutex_t lock;
+    struct worker *idle;
+    struct metric *records, *bytes, *rejected, *duplicates, *bodies, *failed, *seconds;
+};
+
+/* One body under way. */
+struct job {
+    struct ingest *g;
+    struct worker *w;
+    struct arena arena;
+    struct str org, stream, key_text;
+    int64_t arrival_ns, began_ns;
+    struct hash128 key, payload;
+    bool keyed; /* the key is claimed by us */
+    struct blob **frame;
+    uint32_t n_frames, frames_cap, rows;
+    struct ingest_result result;
+    struct ingest_refusal *refusal;
+    struct str *id; /* claimed by us */
+    uint32_t n_ids, ids_cap;
+    uint32_t *id_slot; /* open addressing: number + 1 */
+    uint32_t id_slots;
+    enum err failed; /* by a callback of the decoder, and why */
+    struct str failed_text;
+    struct reservation inflated;
+    void *ctx;
+    void (*done)(void *ctx, const struct ingest_result *result);
+};
+
+struct ingest *ingest_new(const struct ingest_options *o)
+{
+    struct ingest *g = NEW(struct ingest);
+    g->o = *o;
+    pthread_mutex_init(&g->lock, NULL);
+    g->records = metric_counter("weir_ingest_records_total", NULL, "Records accepted.");
+    g->bytes = metric_counter("weir_ingest_bytes_total", NULL, "Bytes of bodies, inflated.");
+    g->rejected =
+        metric_counter("weir_ingest_rejected_total", NULL, "Records refused: dead letters.");
+    g->duplicates = metric_counter("weir_ingest_duplicates_total", NULL,
+                                   "Records dropped because they had landed before.");
+    g->bodies = metric_counter("weir_ingest_bodies_total", NULL, "Bodies judged.");
+    g->failed = metric_counter("weir_ingest_failed_total", NULL, "Bodies of which nothing landed.");
+    g->seconds =
+        metric_histogram("weir_ingest_seconds", NULL, "Time from a whole body to its answer.");
+    return g;
+}
+
+static void worker_free(struct worker *w)
+{
+    wire_decoder_free(w->decoder);
+    batch_free(w->dead);
+    buf_release(&w->frame);
+    buf_release(&w->plain);
+    mem_free(w);
+}
+
+void ingest_free(struct ingest *g)
+{
+    if (!g)
+        return;
+    while (g->idle) {
+        struct worker *w = g->idle;
+        g->idle = w->next;
+        worker_free(w);
+    }
+    pthread_mutex_destroy(&g->lock);
+    mem_free(g);
+}
+
+void ingest_open(struct ingest *g)
+{
+    g->open = true;
+}
+
+static struct worker *worker_take(struct ingest *g)
+{
+    pthread_mutex_lock(&g->lock);
+    struct worker *w = g->idle;
+    if (w)
+        g->idle = w->next;
+    pthread_mutex_unlock(&g->lock);
+    if (w)
+        return w;
+    w = NEW(struct worker);
+    w->decoder = wire_decoder_new(&g->o.limits);
+    w->dead = batch_new();
+    buf_init(&w->frame, (size_t)FRAME_PLAIN_MAX + (1 << 20));
+    buf_init(&w->plain, g->o.body_max + JSON_PADDING);
+    return w;
+}
+
+static void buf_trim(struct buf *b)
+{
+    buf_clear(b);
+    if (b->cap > SCRATCH_KEPT_MAX)
+        buf_release(b);
+}
+
+static void worker_give(struct ingest *g, struct worker *w)
+{
+    buf_trim(&w->frame);
+    buf_trim(&w->plain);
+    batch_clear(w->dead);
+    pthread_mutex_lock(&g->lock);
+    w->next = g->idle;
+    g->idle = w;
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void fail(struct job *j, enum err err)
+{
+    if (err == OK || j->failed != OK)
+        return;
+    j->failed = err;
+    j->failed_text = arena_str(&j->arena, str_c(err_text()));
+}
+
+/* ---- ids ---- */
+
+static uint32_t id_find(const struct job *j, struct str id)
+{
+    if (!j->id_slots)
+        return UINT32_MAX;
+    uint32_t mask = j->id_slots - 1, at = (uint32_t)hash64(id) & mask;
+    while (j->id_slot[at] && !str_eq(j->id[j->id_slot[at] - 1], id))
+        at = (at + 1) & mask;
+    return at;
+}
+
+static void id_grow(struct job *j)
+{
+    j->id_slots = j->id_slots ? j->id_slots * 2 : 64;
+    mem_free(j->id_slot);
+    j->id_slot = NEW_ARRAY(uint32_t, j->id_slots);
+    for (uint32_t i = 0; i < j->n_ids; i++)
+        j->id_slot[id_find(j, j->id[i])] = i + 1;
+}
+
+static void id_add(struct job *j, struct str id)
+{
+    if ((j->n_ids + 1) * 2 > j->id_slots)
+        id_grow(j);
+    ARRAY_GROW(j->id, j->ids_cap, j->n_ids + 1);
+    uint32_t at = id_find(j, id);
+    j->id[j->n_ids++] = arena_str(&j->arena, id);
+    j->id_slot[at] = j->n_ids;
+}
+
+static bool accept_id(void *ctx, struct str id)
+{
+    struct job *j = ctx;
+    if (j->failed != OK)
+        return false;
+    uint32_t at = id_find(j, id);
+    enum claim claim = CLAIM_SEEN;
+    if (at == UINT32_MAX || !j->id_slot[at])
+        fail(j, store_claim_id(j->g->o.store, j->org, j->stream, id, &claim));
+    if (j->failed != OK)
+        return false;
+    if (claim == CLAIM_NEW) {
+        id_add(j, id);
+        return true;
+    }
+    if (claim == CLAIM_PENDING)
+        fail(j, err_set(ERR_CONFLICT, "another request with the record \"%.*s\" is under way",
+                        id.n > 64 ? 64 : (int)id.n, id.p));
+    j->result.duplicates++;
+    return false;
+}
+
+/* ---- frames ---- */
+
+static enum err add_frame(struct job *j, struct batch *b, struct str stream, bool accepted)
+{
+    struct worker *w = j->w;
+    struct frame_info info = {
+        .org = j->org,
+        .stream = stream,
+        .arrival_ns = j->arrival_ns,
+        .part = j->n_frames,
+        .parts = j->n_frames + 1,
+        .first_index = j->rows,
+        .lz4 = j->g->o.lz4,
+    };
+    if (accepted && j->keyed) {
+        info.key = j->key;
+        info.payload = j->payload;
+    }
+    buf_clear(&w->frame);
+    TRY(frame_encode(b, &info, &w->frame));
+    ARRAY_GROW(j->frame, j->frames_cap, j->n_frames + 1);
+    j->frame[j->n_frames++] = blob_copy(buf_str(&w->frame), OWNER_QUEUE);
+    j->rows += batch_rows(b);
+    return OK;
+}
+
+static enum err take_batch(void *ctx, struct batch *b)
+{
+    struct job *j = ctx;
+    TRY(j->failed);
+    if (!batch_rows(b))
+        return OK;
+    j->result.accepted += batch_rows(b);
+    return add_frame(j, b, j->stream, true);
+}
+
+static enum err flush_dead(struct job *j)
+{
+    if (!batch_rows(j->w->dead))
+        return OK;
+    TRY(add_frame(j, j->w->dead, DEAD_LETTERS, false));
+    batch_clear(j->w->dead);
+    return OK;
+}
+
+static void take_refused(void *ctx, uint32_t position, struct str raw, const char *reason)
+{
+    struct job *j = ctx;
+    struct batch *b = j->w->dead;
+    if (j->failed != OK)
+        return;
+    if (j->result.n_refusals < INGEST_REFUSALS_MAX) {
+        if (!j->refusal)
+            j->refusal = ARENA_ARRAY(&j->arena, struct ingest_refusal, INGEST_REFUSALS_MAX);
+        j->refusal[j->result.n_refusals++] =
+            (struct ingest_refusal){position, arena_str(&j->arena, str_c(reason))};
+    }
+    j->result.rejected++;
+    size_t whole = raw.n;
+    if (raw.n > j->g->o.limits.record_bytes)
+        raw.n = j->g->o.limits.record_bytes;
+    batch_begin(b);
+    batch_text(b, STR("stream"), LANE_STR, j->stream);
+    batch_int(b, STR("position"), position);
+    batch_text(b, STR("reason"), LANE_STR, str_c(reason));
+    batch_text(b, STR("raw"), LANE_STR, raw);
+    if (raw.n < whole)
+        batch_int(b, STR("raw_bytes"), (int64_t)whole);
+    batch_end(b, j->arrival_ns, raw);
+    if (batch_bytes(b) >= FRAME_BYTES_MAX - (64 << 10))
+        fail(j, flush_dead(j));
+}
+
+/* ---- the end of a body ---- */
+
+static void job_free(struct job *j)
+{
+    if (j->w)
+        worker_give(j->g, j->w);
+    for (uint32_t i = 0; i < j->n_frames; i++)
+        blob_unref(j->frame[i]);
+    reservation_release(&j->inflated);
+    mem_free(j->frame);
+    mem_free(j->id);
+    mem_free(j->id_slot);
+    arena_release(&j->arena);
+    mem_free(j);
+}
+
+static void count(struct job *j)
+{
+    struct ingest *g = j->g;
+    const struct ingest_result *r = &j->result;
+    metric_add(g->bodies, 1);
+    metric_observe_ns(g->seconds, clock_mono_ns() - j->began_ns);
+    if (r->err != OK)
+        metric_add(g->failed, 1);
+    if (r->err != OK || r->duplicate)
+        return;
+    metric_add(g->records, (int64_t)r->accepted);
+    metric_add(g->rejected, (int64_t)r->rejected);
+    metric_add(g->duplicates, (int64_t)r->duplicates);
+}
+
+/* Settles the claims, answers, and frees the job. */
+static void finish(struct job *j, enum err err, const char *text)
+{
+    struct ingest_result *r = &j->result;
+    struct store *store = j->g->o.store;
+    bool landed = err == OK;
+    for (uint32_t i = 0; i < j->n_ids; i++)
+        store_settle_id(store, j->org, j->stream, j->id[i], landed);
+    /* A body without an accepted record is free to come again under its key. */
+    if (j->keyed)
+        store_settle_key(store, j->key, landed && r->accepted > 0, r->accepted);
+    r->err = err;
+    r->text = text;
+    r->refusal = j->refusal;
+    if (!landed)
+        r->accepted = 0;
+    count(j);
+    j->done(j->ctx, r);
+    job_free(j);
+}
+
+static void on_done(void *ctx, enum err err, const char *reason, uint64_t first_position)
+{
+    struct job *j = ctx;
+    finish(j, err, err == OK ? "" : reason ? reason : err_name(err));
+}
+
+static void append(struct job *j)
+{
+    for (uint32_t i = 0; i < j->n_frames; i++)
+        frame_set_parts((char *)j->frame[i]->bytes.p, j->n_frames);
+    struct queue_body body = {.frame = j->frame, .n = j->n_frames, .ctx = j, .done = on_done};
+    /* From acceptance on the blobs are the queue's and `done` may come at any moment: what the job
+     * needs no longer goes now, and the array of frames stays its own until then. */
+    struct worker *w = j->w;
+    j->w = NULL;
+    worker_give(j->g, w);
+    uint32_t n = j->n_frames;
+    j->n_frames = 0;
+    enum err err = queue_append(j->g->o.queue, &body);
+    if (err == OK)
+        return;
+    j->n_frames = n;
+    finish(j, err, err_text());
+}
+
+/* ---- the way of a body ---- */
+
+/* False when the body is answered without being decoded. */
+static bool claim_key(struct job *j)
+{
+    struct store *store = j->g->o.store;
+    uint64_t records = 0;
+    enum claim claim = store_claim_key(store, j->key, j->payload, &records);
+    if (claim == CLAIM_OTHER) {
+        log_warn("an idempotency key came with two bodies", "stream=%.*s key=%.*s",
+                 STR_ARG(j->stream), j->key_text.n > 64 ? 64 : (int)j->key_text.n, j->key_text.p);
+        j->result.key_reused = true;
+        struct hash128 both[2] = {j->key, j->payload};
+        j->key = hash128(str_of((const char *)both, sizeof(both)));
+        claim = store_claim_key(store, j->key, j->payload, &records);
+    }
+    j->keyed = claim == CLAIM_NEW;
+    if (claim == CLAIM_SEEN) {
+        j->result.duplicate = true;
+        j->result.accepted = records;
+        finish(j, OK, "");
+    } else if (claim != CLAIM_NEW) {
+        finish(j, ERR_CONFLICT, "another request with this Idempotency-Key is under way");
+    }
+    return j->keyed;
+}
+
+static struct hash128 hash_key(struct job *j, struct str key)
+{
+    struct buf b;
+    buf_init(&b, 64 << 10);
+    buf_put_lstr(&b, j->org);
+    buf_put_lstr(&b, j->stream);
+    buf_put_str(&b, key);
+    struct hash128 h = hash128(buf_str(&b));
+    buf_release(&b);
+    return h;
+}
+
+static enum err inflate(struct job *j, struct str encoding, struct str *bytes)
+{
+    struct buf *out = &j->w->plain;
+    size_t guess =
+        bytes->n > j->g->o.body_max / INFLATE_GUESS ? j->g->o.body_max : bytes->n * INFLATE_GUESS;
+    TRY(reservation_grow(&j->inflated, guess));
+    buf_clear(out);
+    size_t max = out->max;
+    out->max = j->g->o.body_max;
+    enum err err = wire_inflate(encoding, *bytes, out);
+    out->max = max;
+    if (err == ERR_LIMIT)
+        return err_set(ERR_LIMIT, "the body inflates to more than %zu bytes (limits.body_bytes)",
+                       j->g->o.body_max);
+    TRY(err);
+    if (out->cap > j->inflated.bytes)
+        reservation_force(&j->inflated, out->cap - j->inflated.bytes);
+    memset(buf_reserve(out, JSON_PADDING), 0, JSON_PADDING);
+    *bytes = buf_str(out);
+    return OK;
+}
+
+static enum err decode(struct job *j, const struct ingest_body *body, struct str bytes)
+{
+    enum wire_format format = body->sniff ? ingest_sniff(bytes) : body->format;
+    wire_decoder_defaults(j->w->decoder, body->service, body->host);
+    struct wire_sink sink = {j, take_batch, take_refused, accept_id};
+    uint32_t records = 0;
+    enum err err = wire_decode(j->w->decoder, format, bytes, j->arrival_ns, &sink, &records);
+    if (j->failed != OK)
+        return err_set(j->failed, "%s", j->failed_text.p);
+    TRY(err);
+    return flush_dead(j);
+}
+
+static struct job *job_new(struct ingest *g, const struct ingest_body *body)
+{
+    struct job *j = NEW(struct job);
+    j->g = g;
+    j->w = worker_take(g);
+    arena_init(&j->arena, 0, NULL);
+    j->org = arena_str(&j->arena, body->org);
+    j->stream = arena_str(&j->arena, body->stream);
+    j->key_text = arena_str(&j->arena, body->key);
+    j->arrival_ns = clock_now_ns();
+    j->began_ns = clock_mono_ns();
+    j->ctx = body->ctx;
+    j->done = body->done;
+    reservation_init(&j->inflated, OWNER_INGEST, 0);
+    return j;
+}
+
+void ingest_body(struct ingest *g, const struct ingest_body *body)
+{
+    struct job *j = job_new(g, body);
+    struct str bytes = body->bytes;
+    enum err err = OK;
+    if (!g->open)
+        err = err_set(ERR_UNAVAILABLE, "the queue is being replayed after a restart");
+    if (err == OK)
+        err = store_admit(g->o.store, bytes.n);
+    if (err == OK && body->key.n) {
+        j->key = hash_key(j, body->key);
+        j->payload = hash128(bytes);
+        if (!claim_key(j))
+            return;
+    }
+    if (err == OK && body->encoding.n)
+        err = inflate(j, body->encoding, &bytes);
+    metric_add(g->bytes, (int64_t)bytes.n);
+    if (err == OK)
+        err = decode(j, body, bytes);
+    if (err != OK || !j->n_frames)
+        finish(j, err, err == OK ? "" : err_text());
+    else
+        append(j);
+}
+
+/* ---- what callers ask ---- */
+
+enum wire_format ingest_sniff(struct str bytes)
+{
+    size_t at = 0;
+    while (at < bytes.n && strchr(" \t\r\n", bytes.p[at]) && bytes.p[at])
+        at++;
+    if (at == bytes.n || (bytes.p[at] != '{' && bytes.p[at] != '['))
+        return at == bytes.n ? WIRE_NDJSON : WIRE_TEXT;
+    if (bytes.p[at] == '[')
+        return WIRE_JSON;
+    size_t end = str_find_byte(bytes, '\n', at);
+    struct str line = str_trim(str_of(bytes.p + at, end - at));
+    struct str rest = str_trim(str_from(bytes, end));
+    bool whole = line.n > 1 && line.p[line.n - 1] == '}';
+    return whole && rest.n > 0 && rest.p[0] == '{' ? WIRE_NDJSON : WIRE_JSON;
+}
+
+enum err ingest_check_stream(struct str name)
+{
+    if (name.n == 0 || name.n > STREAM_NAME_MAX)
+        return err_set(ERR_INVALID, "a stream's name has 1 to %d bytes, this one %zu",
+                       STREAM_NAME_MAX, name.n);
+    if (name.p[0] == '_')
+        return err_set(ERR_INVALID, "stream \"%.*s\": names that begin with '_' are Weir's own",
+                       STR_ARG(name));
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] < 0x20 || name.p[i] == 0x7f || name.p[i] == '/')
+            return err_set(ERR_INVALID,
+                           "a stream's name may hold no '/' and no control characters");
+    return OK;
+}
