@@ -331,7 +331,7 @@ static enum err start_daemon(struct http_server *s, int fd)
         {MHD_OPTION_CONNECTION_LIMIT, s->options.connections_max, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 16 << 10, NULL},
-        {MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, s->options.idle_seconds, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, s},
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL},
         {MHD_OPTION_END, 0, NULL},
@@ -358,6 +358,8 @@ enum err http_server_start(const struct http_server_options *o, struct http_serv
     s->options = *o;
     if (!s->options.connections_max)
         s->options.connections_max = 4096;
+    if (!s->options.idle_seconds)
+        s->options.idle_seconds = IDLE_SECONDS;
     if (!s->options.body_max)
         s->options.body_max = 64 << 20;
     s->refs = 1;

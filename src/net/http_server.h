@@ -32,6 +32,7 @@ struct http_server_options {
     size_t body_max;
     unsigned connections_max;
     unsigned threads;                  /* of libmicrohttpd; 0: 2 */
+    unsigned idle_seconds;             /* a connection without traffic is closed; 0: 75 */
     unsigned workers[HTTP_POOL_COUNT]; /* 0: default */
     const struct http_route *routes;   /* ended by method NULL */
     /* May be NULL: no authentication. Answers whether the Authorization header's value (may be

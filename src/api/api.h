@@ -1,0 +1,28 @@
+/* The HTTP routes. One struct api holds what they need; it is made by the server's command and
+ * lives as long as the HTTP server. One file a family: ingest.c, search.c, status.c, admin.c;
+ * routes.c has the table. */
+#ifndef WEIR_API_API_H
+#define WEIR_API_API_H
+
+#include "net/http_server.h"
+#include "pipeline/ingest.h"
+#include "query/query.h"
+
+#include <stdatomic.h>
+
+struct api {
+    struct store *store;
+    struct queue *queue;
+    struct ingest *ingest;
+    struct query_engine *engine;
+    int64_t started_ns;
+    atomic_bool ready;                          /* replay is over */
+    _Atomic uint64_t replay_done, replay_total; /* bytes */
+};
+
+/* The table for http_server_start: static, one a process; every handler's ctx is `api`. */
+const struct http_route *api_routes(struct api *api);
+/* Gauges that are read when scraped: queue, memory, process. Once a process. */
+void api_register_metrics(struct api *api);
+
+#endif

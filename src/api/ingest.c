@@ -1,0 +1,125 @@
+/* POST /api/v1/logs/ingest?stream=S
+ *
+ * Content-Type decides the format: application/json (the body {"logs":[...]}, an array or one
+ * object), application/x-ndjson and its kin (a record a line), text/... (a line a record). Without
+ * one, or with those that tools send when they were told nothing (octet-stream, form-urlencoded),
+ * the bytes decide (ingest_sniff). Any other type is answered 415. Content-Encoding: gzip, deflate,
+ * zstd, lz4. X-Service-Id and X-Host give records a service and a host that they lack.
+ *
+ * 202 when what was accepted is durable and searchable:
+ *   {"accepted":2,"rejected":1,"duplicates":0,"errors":[{"position":1,"reason":"..."}]}
+ * with "duplicate":true when the whole body had landed before (Idempotency-Key), "key_reused":true
+ * when its key came before with another body. 400 with the same members, and "error", when every
+ * record was refused. */
+#include "api/internal.h"
+
+#include "record/json.h"
+
+static bool is_one_of(struct str s, const char *const *names)
+{
+    for (; *names; names++)
+        if (str_ieq(s, str_c(*names)))
+            return true;
+    return false;
+}
+
+/* False: answered. */
+static bool read_format(struct http_request *r, struct ingest_body *body)
+{
+    static const char *const json[] = {"application/json", "text/json", NULL};
+    static const char *const ndjson[] = {"application/x-ndjson",    "application/ndjson",
+                                         "application/jsonl",       "application/jsonlines",
+                                         "application/x-jsonlines", "application/x-jsonl",
+                                         "application/json-lines",  NULL};
+    static const char *const any[] = {"", "application/octet-stream",
+                                      "application/x-www-form-urlencoded", "*/*", NULL};
+    struct str type = http_header(r, "Content-Type");
+    type = str_trim(str_of(type.p, str_find_byte(type, ';', 0)));
+    body->sniff = is_one_of(type, any);
+    if (is_one_of(type, json))
+        body->format = WIRE_JSON;
+    else if (is_one_of(type, ndjson))
+        body->format = WIRE_NDJSON;
+    else if (type.n > 5 && str_ieq(str_of(type.p, 5), STR("text/")))
+        body->format = WIRE_TEXT;
+    else if (!body->sniff) {
+        http_error(
+            r, 415,
+            "Content-Type %.*s: application/json, application/x-ndjson or text/plain is wanted",
+            type.n > 100 ? 100 : (int)type.n, type.p);
+        return false;
+    }
+    return true;
+}
+
+static void write_result(const struct ingest_result *result, const char *error, struct buf *out)
+{
+    buf_put_byte(out, '{');
+    if (error)
+        buf_printf(out, "\"error\":\"%s\",\"status\":400,", error);
+    buf_printf(out, "\"accepted\":%llu,\"rejected\":%llu,\"duplicates\":%llu",
+               (unsigned long long)result->accepted, (unsigned long long)result->rejected,
+               (unsigned long long)result->duplicates);
+    if (result->duplicate)
+        buf_put_c(out, ",\"duplicate\":true");
+    if (result->key_reused)
+        buf_put_c(out, ",\"key_reused\":true");
+    buf_put_c(out, ",\"errors\":[");
+    for (uint32_t i = 0; i < result->n_refusals; i++) {
+        buf_printf(out, "%s{\"position\":%u,\"reason\":", i ? "," : "",
+                   result->refusal[i].position);
+        json_put_string(out, result->refusal[i].reason);
+        buf_put_byte(out, '}');
+    }
+    buf_put_c(out, "]}\n");
+}
+
+static void answer(void *ctx, const struct ingest_result *result)
+{
+    struct http_request *r = ctx;
+    if (result->err != OK) {
+        if (result->err == ERR_CONFLICT)
+            http_reply_header(r, "Retry-After", "1");
+        http_error_of(r, result->err, result->text);
+        return;
+    }
+    bool all_refused = result->rejected > 0 && !result->accepted && !result->duplicates;
+    struct buf out;
+    buf_init(&out, 4 << 20);
+    write_result(result, all_refused ? "every record was refused" : NULL, &out);
+    http_reply(r, all_refused ? 400 : 202, JSON_TYPE, buf_str(&out));
+    buf_release(&out);
+}
+
+static struct str plain_encoding(struct str encoding)
+{
+    encoding = str_trim(encoding);
+    return str_ieq(encoding, STR("identity")) ? STR("") : encoding;
+}
+
+void api_ingest(void *ctx, struct http_request *r)
+{
+    struct api *api = ctx;
+    struct ingest_body body = {
+        .org = API_ORG,
+        .stream = http_param(r, "stream"),
+        .bytes = http_body(r),
+        .encoding = plain_encoding(http_header(r, "Content-Encoding")),
+        .service = http_header(r, "X-Service-Id"),
+        .host = http_header(r, "X-Host"),
+        .key = str_trim(http_header(r, "Idempotency-Key")),
+        .ctx = r,
+        .done = answer,
+    };
+    if (!api_is_ready(api, r))
+        return;
+    if (!body.stream.p)
+        body.stream = STR("default");
+    enum err err = ingest_check_stream(body.stream);
+    if (err != OK) {
+        http_error_of(r, err, err_text());
+        return;
+    }
+    if (read_format(r, &body))
+        ingest_body(api->ingest, &body);
+}

@@ -1,0 +1,33 @@
+/* What the families of routes share. */
+#ifndef WEIR_API_INTERNAL_H
+#define WEIR_API_INTERNAL_H
+
+#include "api/api.h"
+
+#define API_ORG STR("default")
+#define JSON_TYPE "application/json"
+
+/* ingest.c */
+void api_ingest(void *ctx, struct http_request *r);
+/* search.c */
+void api_search(void *ctx, struct http_request *r);
+void api_query(void *ctx, struct http_request *r);
+void api_histogram(void *ctx, struct http_request *r);
+/* status.c */
+void api_healthz(void *ctx, struct http_request *r);
+void api_readyz(void *ctx, struct http_request *r);
+void api_metrics(void *ctx, struct http_request *r);
+void api_stats(void *ctx, struct http_request *r);
+void api_streams(void *ctx, struct http_request *r);
+void api_page(void *ctx, struct http_request *r);
+/* admin.c */
+void api_flush(void *ctx, struct http_request *r);
+void api_compact(void *ctx, struct http_request *r);
+
+/* Parameters. False: the request has been answered with 400. An absent one leaves *ret as it is. */
+bool api_param_u32(struct http_request *r, const char *name, uint32_t max, uint32_t *ret);
+bool api_param_bool(struct http_request *r, const char *name, bool *ret);
+/* False, and answered 503: replay is not over. */
+bool api_is_ready(struct api *api, struct http_request *r);
+
+#endif

@@ -1,0 +1,69 @@
+/* The table of routes, and what reading parameters means everywhere: an absent parameter is the
+ * default, a parameter that cannot be read is an error that says what would be right. */
+#include "api/internal.h"
+
+static struct http_route table[] = {
+    {"POST", "/api/v1/logs/ingest", HTTP_INGEST, false, api_ingest, NULL},
+    {"GET", "/api/v1/logs/search", HTTP_QUERY, false, api_search, NULL},
+    {"POST", "/api/v1/logs/search", HTTP_QUERY, false, api_search, NULL},
+    {"GET", "/api/v1/logs/query", HTTP_QUERY, false, api_query, NULL},
+    {"POST", "/api/v1/logs/query", HTTP_QUERY, false, api_query, NULL},
+    {"GET", "/api/v1/logs/histogram", HTTP_QUERY, false, api_histogram, NULL},
+    {"POST", "/api/v1/logs/histogram", HTTP_QUERY, false, api_histogram, NULL},
+    {"GET", "/api/v1/streams", HTTP_QUERY, false, api_streams, NULL},
+    {"GET", "/api/v1/stats", HTTP_FAST, false, api_stats, NULL},
+    {"POST", "/api/v1/admin/flush", HTTP_QUERY, false, api_flush, NULL},
+    {"POST", "/api/v1/admin/compact", HTTP_QUERY, false, api_compact, NULL},
+    {"GET", "/healthz", HTTP_FAST, true, api_healthz, NULL},
+    {"GET", "/health", HTTP_FAST, true, api_healthz, NULL},
+    {"GET", "/readyz", HTTP_FAST, true, api_readyz, NULL},
+    {"GET", "/metrics", HTTP_FAST, false, api_metrics, NULL},
+    {"GET", "/", HTTP_FAST, false, api_page, NULL},
+    {0},
+};
+
+const struct http_route *api_routes(struct api *api)
+{
+    for (struct http_route *r = table; r->method; r++)
+        r->ctx = api;
+    return table;
+}
+
+bool api_param_u32(struct http_request *r, const char *name, uint32_t max, uint32_t *ret)
+{
+    struct str s = http_param(r, name);
+    uint64_t v;
+    if (s.n == 0)
+        return true;
+    if (!str_to_u64(s, &v) || v > max) {
+        http_error(r, 400, "%s=%.*s: a whole number from 0 to %u is wanted", name,
+                   s.n > 100 ? 100 : (int)s.n, s.p, max);
+        return false;
+    }
+    *ret = (uint32_t)v;
+    return true;
+}
+
+bool api_param_bool(struct http_request *r, const char *name, bool *ret)
+{
+    struct str s = http_param(r, name);
+    if (!s.p)
+        return true;
+    bool yes = s.n == 0 || str_eq_c(s, "1") || str_ieq(s, STR("true"));
+    if (!yes && !str_eq_c(s, "0") && !str_ieq(s, STR("false"))) {
+        http_error(r, 400, "%s=%.*s: 1 or 0 is wanted", name, s.n > 100 ? 100 : (int)s.n, s.p);
+        return false;
+    }
+    *ret = yes;
+    return true;
+}
+
+bool api_is_ready(struct api *api, struct http_request *r)
+{
+    if (api->ready)
+        return true;
+    uint64_t done = api->replay_done, total = api->replay_total;
+    http_error(r, 503, "starting: the queue is being replayed, %.0f %% done",
+               total ? 100.0 * (double)done / (double)total : 0.0);
+    return false;
+}

@@ -1,0 +1,199 @@
+/* GET or POST /api/v1/logs/search, /api/v1/logs/query, /api/v1/logs/histogram.
+ *
+ * Common parameters: q, stream (a comma list), service, level, host, from (inclusive), to
+ * (exclusive), timeout (at most query.deadline). Times are RFC 3339, dates, epoch numbers, or
+ * relative ("-15m", "now-1h"). `nocache` is accepted everywhere: nothing is cached yet that it
+ * would have to pass by. search: limit (50, at most 10000), offset, cursor, total (1), explain.
+ * query: meta, explain, format (ndjson). Rows stream out while they are found, so an error behind
+ * the first byte aborts the chunked answer. */
+#include "api/internal.h"
+
+#include "core/clock.h"
+#include "core/metrics.h"
+#include "record/timestamp.h"
+
+#include <stdio.h>
+
+enum {
+    LIMIT_DEFAULT = 50,
+    LIMIT_MAX = 10000,
+    OFFSET_MAX = 10000000,
+    BUCKETS_DEFAULT = 60,
+    BUCKETS_MAX = 2000,
+    CHUNK_BYTES = 64 << 10,
+    ANSWER_BYTES_MAX = 1 << 30,
+};
+#define CHUNK_NS (50 * NS_PER_MS)
+
+static bool read_time(struct http_request *r, const char *name, int64_t now, int64_t *ret)
+{
+    struct str s = http_param(r, name);
+    int64_t end;
+    if (s.n == 0 || time_parse_query(s, now, ret, &end))
+        return true;
+    http_error(
+        r, 400,
+        "%s=%.*s is no time: write RFC 3339 (2025-02-15T12:00:00Z), a date (2025-02-15), an epoch "
+        "number, or a relative time (-15m, now-1h)",
+        name, s.n > 100 ? 100 : (int)s.n, s.p);
+    return false;
+}
+
+static bool read_timeout(struct http_request *r, int64_t *ret)
+{
+    struct str s = http_param(r, "timeout");
+    if (s.n == 0 || (str_to_duration_ns(s, ret) && *ret > 0))
+        return true;
+    http_error(r, 400, "timeout=%.*s is no duration: write 10s, 500ms or 1m",
+               s.n > 100 ? 100 : (int)s.n, s.p);
+    return false;
+}
+
+/* False: answered. */
+static bool read_request(struct api *api, struct http_request *r, struct query_request *q)
+{
+    *q = (struct query_request){
+        .org = API_ORG,
+        .q = http_param(r, "q"),
+        .stream = http_param(r, "stream"),
+        .service = http_param(r, "service"),
+        .level = http_param(r, "level"),
+        .host = http_param(r, "host"),
+        .from = INT64_MIN,
+        .to = INT64_MAX,
+        .now_ns = clock_now_ns(),
+        .limit = LIMIT_DEFAULT,
+        .cursor = http_param(r, "cursor"),
+        .total = true,
+        .canceled = http_canceled(r),
+    };
+    return api_is_ready(api, r) && read_time(r, "from", q->now_ns, &q->from) &&
+           read_time(r, "to", q->now_ns, &q->to) && read_timeout(r, &q->deadline_ns) &&
+           api_param_u32(r, "limit", LIMIT_MAX, &q->limit) &&
+           api_param_u32(r, "offset", OFFSET_MAX, &q->offset) &&
+           api_param_bool(r, "total", &q->total) && api_param_bool(r, "meta", &q->meta) &&
+           api_param_bool(r, "explain", &q->explain);
+}
+
+/* ---- counting ---- */
+
+static struct metric *running(void)
+{
+    return metric_gauge("weir_queries_running", NULL, "Queries under way.");
+}
+
+static void end_query(const char *kind, enum err err, int64_t began)
+{
+    char labels[64];
+    metric_add(running(), -1);
+    snprintf(labels, sizeof(labels), "kind=\"%s\",result=\"%s\"", kind,
+             err == OK ? "ok" : err_name(err));
+    metric_add(metric_counter("weir_queries_total", labels, "Queries by kind and result."), 1);
+    snprintf(labels, sizeof(labels), "kind=\"%s\"", kind);
+    metric_observe_ns(metric_histogram("weir_query_seconds", labels, "Time of a query."),
+                      clock_mono_ns() - began);
+}
+
+/* ---- search and histogram: one answer ---- */
+
+static void reply_json(struct http_request *r, enum err err, struct buf *out)
+{
+    if (err != OK)
+        http_error_of(r, err, err_text());
+    else
+        http_reply(r, 200, JSON_TYPE, buf_str(out));
+    buf_release(out);
+}
+
+void api_search(void *ctx, struct http_request *r)
+{
+    struct api *api = ctx;
+    struct query_request q;
+    struct query_meta meta;
+    struct buf out;
+    if (!read_request(api, r, &q))
+        return;
+    int64_t began = clock_mono_ns();
+    buf_init(&out, ANSWER_BYTES_MAX);
+    metric_add(running(), 1);
+    enum err err = query_search(api->engine, &q, &out, &meta);
+    end_query("search", err, began);
+    reply_json(r, err, &out);
+}
+
+void api_histogram(void *ctx, struct http_request *r)
+{
+    struct api *api = ctx;
+    struct query_request q;
+    struct buf out;
+    uint32_t buckets = BUCKETS_DEFAULT;
+    if (!read_request(api, r, &q) || !api_param_u32(r, "buckets", BUCKETS_MAX, &buckets))
+        return;
+    int64_t began = clock_mono_ns();
+    buf_init(&out, ANSWER_BYTES_MAX);
+    metric_add(running(), 1);
+    enum err err = query_histogram(api->engine, &q, buckets ? buckets : BUCKETS_DEFAULT, &out);
+    end_query("histogram", err, began);
+    reply_json(r, err, &out);
+}
+
+/* ---- query: a stream of rows ---- */
+
+/* Gathers lines, so that the connection is not woken for each of them. */
+struct rows_out {
+    struct http_request *r;
+    struct buf waiting;
+    bool begun;
+    int64_t sent_ns;
+};
+
+static enum err send_waiting(struct rows_out *o)
+{
+    if (!o->begun)
+        http_stream_begin(o->r, 200, "application/x-ndjson");
+    o->begun = true;
+    o->sent_ns = clock_mono_ns();
+    enum err err = http_stream_write(o->r, buf_str(&o->waiting));
+    buf_clear(&o->waiting);
+    return err;
+}
+
+static enum err write_rows(void *ctx, struct str bytes)
+{
+    struct rows_out *o = ctx;
+    TRY(buf_add(&o->waiting, bytes.p, bytes.n));
+    if (o->waiting.n >= CHUNK_BYTES || clock_mono_ns() - o->sent_ns > CHUNK_NS)
+        return send_waiting(o);
+    return OK;
+}
+
+void api_query(void *ctx, struct http_request *r)
+{
+    struct api *api = ctx;
+    struct query_request q;
+    struct query_meta meta;
+    struct str format = http_param(r, "format");
+    if (!read_request(api, r, &q))
+        return;
+    if (format.n && !str_eq_c(format, "ndjson")) {
+        http_error(r, 400, "format=%.*s: ndjson is what there is",
+                   format.n > 100 ? 100 : (int)format.n, format.p);
+        return;
+    }
+    struct rows_out o = {.r = r, .sent_ns = clock_mono_ns()};
+    buf_init(&o.waiting, ANSWER_BYTES_MAX);
+    struct query_sink sink = {&o, write_rows};
+    int64_t began = clock_mono_ns();
+    metric_add(running(), 1);
+    enum err err = query_run(api->engine, &q, &sink, &meta);
+    if (err == OK && o.begun && o.waiting.n)
+        err = send_waiting(&o);
+    end_query("query", err, began);
+    if (o.begun)
+        http_stream_end(r, err == OK);
+    else if (err == OK)
+        http_reply(r, 200, "application/x-ndjson", buf_str(&o.waiting));
+    else
+        http_error_of(r, err, err_text());
+    buf_release(&o.waiting);
+}

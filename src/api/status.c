@@ -1,0 +1,248 @@
+/* How the server is: /healthz (the process answers), /readyz (replay is over: it takes and finds
+ * records), /metrics (Prometheus), /api/v1/stats, /api/v1/streams, and the page at /. */
+#include "api/internal.h"
+
+#include "core/clock.h"
+#include "core/governor.h"
+#include "core/metrics.h"
+#include "record/json.h"
+#include "record/timestamp.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+extern const unsigned char ui_index_html[];
+extern const size_t ui_index_html_size;
+
+void api_healthz(void *ctx, struct http_request *r)
+{
+    http_reply(r, 200, JSON_TYPE, STR("{\"status\":\"ok\"}\n"));
+}
+
+void api_readyz(void *ctx, struct http_request *r)
+{
+    if (api_is_ready(ctx, r))
+        http_reply(r, 200, JSON_TYPE, STR("{\"status\":\"ready\"}\n"));
+}
+
+void api_page(void *ctx, struct http_request *r)
+{
+    http_reply_header(r, "Cache-Control", "no-cache");
+    http_reply_header(r, "X-Content-Type-Options", "nosniff");
+    http_reply_header(r, "Content-Security-Policy",
+                      "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                      "img-src 'self' data:; frame-ancestors 'none'");
+    http_reply(r, 200, "text/html; charset=utf-8",
+               str_of((const char *)ui_index_html, ui_index_html_size));
+}
+
+/* ---- metrics ---- */
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*u %llu", &pages) != 1)
+        pages = 0;
+    fclose(f);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static double read_resident(void *ctx)
+{
+    return (double)resident_bytes();
+}
+
+static double read_started(void *ctx)
+{
+    const struct api *api = ctx;
+    return (double)(api->started_ns / NS_PER_MS) / 1000.0;
+}
+
+static double read_owner(void *ctx)
+{
+    return (double)governor_used_by((enum owner)(uintptr_t)ctx);
+}
+
+static double read_budget(void *ctx)
+{
+    return (double)governor_budget();
+}
+
+static double read_ready(void *ctx)
+{
+    const struct api *api = ctx;
+    return api->ready;
+}
+
+static double read_queue_bytes(void *ctx)
+{
+    struct api *api = ctx;
+    struct queue_stats s;
+    queue_stats(api->queue, &s);
+    return (double)s.bytes_on_disk;
+}
+
+static double read_queue_waiting(void *ctx)
+{
+    struct api *api = ctx;
+    struct queue_stats s;
+    queue_stats(api->queue, &s);
+    return (double)s.waiting_bytes;
+}
+
+void api_register_metrics(struct api *api)
+{
+    for (int i = 0; i < OWNER_COUNT; i++) {
+        char labels[64];
+        snprintf(labels, sizeof(labels), "owner=\"%s\"", governor_owner_name((enum owner)i));
+        metric_gauge_fn("weir_memory_reserved_bytes", labels,
+                        "Bytes reserved from the memory budget.", read_owner, (void *)(uintptr_t)i);
+    }
+    metric_gauge_fn("weir_memory_budget_bytes", NULL, "The memory budget.", read_budget, NULL);
+    metric_gauge_fn("weir_ready", NULL, "1 when replay is over.", read_ready, api);
+    metric_gauge_fn("weir_queue_bytes", NULL, "Bytes of the queue on disk.", read_queue_bytes, api);
+    metric_gauge_fn("weir_queue_waiting_bytes", NULL, "Bytes waiting to be synced.",
+                    read_queue_waiting, api);
+    metric_gauge_fn("process_resident_memory_bytes", NULL, "Resident memory.", read_resident, NULL);
+    metric_gauge_fn("process_start_time_seconds", NULL, "Start of the process, since 1970.",
+                    read_started, api);
+}
+
+void api_metrics(void *ctx, struct http_request *r)
+{
+    struct buf out;
+    buf_init(&out, 64 << 20);
+    metrics_write(&out);
+    http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&out));
+    buf_release(&out);
+}
+
+/* ---- stats ---- */
+
+static void put_u64(struct buf *out, const char *name, uint64_t v)
+{
+    char last = out->n ? out->p[out->n - 1] : '{';
+    buf_printf(out, "%s\"%s\":%llu", last == '{' ? "" : ",", name, (unsigned long long)v);
+}
+
+static void put_time(struct buf *out, const char *name, int64_t ns)
+{
+    char text[TIME_TEXT_MAX];
+    size_t n = time_rfc3339(ns, text);
+    buf_printf(out, ",\"%s\":\"%.*s\"", name, (int)n, text);
+}
+
+static void put_memory(struct buf *out)
+{
+    buf_put_c(out, ",\"memory\":{");
+    put_u64(out, "resident", resident_bytes());
+    put_u64(out, "budget", governor_budget());
+    put_u64(out, "reserved", governor_used());
+    buf_put_c(out, ",\"owners\":{");
+    for (int i = 0; i < OWNER_COUNT; i++)
+        put_u64(out, governor_owner_name((enum owner)i), governor_used_by((enum owner)i));
+    buf_put_c(out, "}}");
+}
+
+static void put_queue(struct api *api, struct buf *out)
+{
+    struct queue_stats s;
+    queue_stats(api->queue, &s);
+    buf_put_c(out, ",\"queue\":{");
+    put_u64(out, "bytes", s.bytes_on_disk);
+    put_u64(out, "files", s.files);
+    put_u64(out, "first_position", s.first_position);
+    put_u64(out, "next_position", s.next_position);
+    put_u64(out, "appended_bodies", s.appended_bodies);
+    put_u64(out, "appended_frames", s.appended_frames);
+    put_u64(out, "appended_bytes", s.appended_bytes);
+    put_u64(out, "syncs", s.syncs);
+    put_u64(out, "waiting_bytes", s.waiting_bytes);
+    put_u64(out, "replayed_frames", s.replayed_frames);
+    put_u64(out, "torn_bytes", s.torn_bytes);
+    put_u64(out, "quarantined_entries", s.quarantined_entries);
+    buf_printf(out, ",\"poisoned\":%s}", s.poisoned ? "true" : "false");
+}
+
+static void put_store(struct api *api, struct buf *out)
+{
+    struct store_stats s;
+    store_stats(api->store, &s);
+    buf_put_c(out, ",\"store\":{");
+    put_u64(out, "streams", s.streams);
+    put_u64(out, "segments", s.segments);
+    put_u64(out, "segment_bytes", s.segment_bytes);
+    put_u64(out, "segment_rows", s.segment_rows);
+    put_u64(out, "segment_raw_bytes", s.segment_raw_bytes);
+    put_u64(out, "memtable_rows", s.memtable_rows);
+    put_u64(out, "memtable_bytes", s.memtable_bytes);
+    put_u64(out, "memtable_frame_bytes", s.memtable_frame_bytes);
+    put_u64(out, "checkpoint", s.checkpoint);
+    put_u64(out, "cuts", s.cuts);
+    put_u64(out, "merges", s.merges);
+    put_u64(out, "expired_segments", s.expired_segments);
+    put_u64(out, "expired_bytes", s.expired_bytes);
+    put_u64(out, "unreadable_segments", s.unreadable_segments);
+    put_u64(out, "quarantined_frames", s.quarantined_frames);
+    buf_printf(out, ",\"cut_failing\":%s", s.cut_failing ? "true" : "false");
+    if (s.segment_rows + s.memtable_rows) {
+        put_time(out, "oldest", s.oldest_ns);
+        put_time(out, "newest", s.newest_ns);
+    }
+    buf_put_byte(out, '}');
+}
+
+void api_stats(void *ctx, struct http_request *r)
+{
+    struct api *api = ctx;
+    struct buf out;
+    buf_init(&out, 1 << 20);
+    buf_printf(&out, "{\"version\":\"%s\",\"ready\":%s", WEIR_VERSION,
+               api->ready ? "true" : "false");
+    put_time(&out, "started", api->started_ns);
+    put_u64(&out, "uptime_s", (uint64_t)((clock_now_ns() - api->started_ns) / NS_PER_S));
+    buf_put_c(&out, ",\"replay\":{");
+    put_u64(&out, "done_bytes", api->replay_done);
+    put_u64(&out, "total_bytes", api->replay_total);
+    buf_put_byte(&out, '}');
+    put_memory(&out);
+    put_queue(api, &out);
+    put_store(api, &out);
+    buf_put_c(&out, "}\n");
+    http_reply(r, 200, JSON_TYPE, buf_str(&out));
+    buf_release(&out);
+}
+
+void api_streams(void *ctx, struct http_request *r)
+{
+    struct api *api = ctx;
+    struct arena *a = http_arena(r);
+    struct stream_stats *s;
+    size_t n;
+    enum err err = store_streams(api->store, API_ORG, a, &s, &n);
+    if (err != OK) {
+        http_error_of(r, err, err_text());
+        return;
+    }
+    struct buf out;
+    buf_init(&out, 64 << 20);
+    buf_put_c(&out, "{\"streams\":[");
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&out, "%s{\"name\":", i ? "," : "");
+        json_put_string(&out, s[i].name);
+        put_u64(&out, "rows", s[i].rows);
+        put_u64(&out, "bytes", s[i].bytes);
+        put_u64(&out, "raw_bytes", s[i].raw_bytes);
+        if (s[i].rows) {
+            put_time(&out, "from", s[i].time_min);
+            put_time(&out, "to", s[i].time_max);
+        }
+        buf_put_byte(&out, '}');
+    }
+    buf_put_c(&out, "]}\n");
+    http_reply(r, 200, JSON_TYPE, buf_str(&out));
+    buf_release(&out);
+}

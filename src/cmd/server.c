@@ -1,0 +1,432 @@
+/* weir server: configuration, start, wait for a signal, stop.
+ *
+ * Start: the data folder is locked; catalog and store are opened; the HTTP server listens (/healthz
+ * 200, /readyz 503); a thread replays the queue into the memtable; then ingest and queries are let
+ * in. Stop (SIGTERM, SIGINT): no new requests; those under way are answered; the queue finishes
+ * what it accepted; store and catalog are closed. Nothing is flushed: what is not in a segment is
+ * in the queue. A stop during the replay ends the process at once, for the same reason.
+ *
+ * Memory. One budget (memory.budget; by default half of the machine's, at most DEFAULT_BUDGET) of
+ * which the memtable takes at most a third and MEMTABLE_MAX, the queue's line a sixth and
+ * QUEUE_MAX, bodies and what they inflate to INGEST_MAX but never less than two of the largest.
+ * These bounds keep the process below 512 MB under a full load of ingest. */
+#include "api/api.h"
+#include "auth/auth.h"
+#include "catalog/catalog.h"
+#include "cmd/commands.h"
+#include "cmd/options.h"
+#include "core/clock.h"
+#include "core/conf.h"
+#include "core/fault.h"
+#include "core/governor.h"
+#include "core/io.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "core/thread.h"
+#include "net/listen.h"
+#include "store/chunk_cache.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+#define DEFAULT_BUDGET (1024 * MIB)
+#define MEMTABLE_MAX (160 * MIB)
+#define QUEUE_MAX (64 * MIB)
+#define INGEST_MAX (96 * MIB)
+enum { COMPACT_FILES_MIN = 2, IDS_MAX = 20000000, ENCODERS_MAX = 8 };
+
+static const struct option_def option_defs[] = {
+    {"data", 'd', "DIR", "Folder of everything that is stored (./weir-data)."},
+    {"listen", 'l', "HOST:PORT", "Address of the HTTP server (127.0.0.1:5080)."},
+    {"config", 'c', "FILE", "YAML configuration; see weir config default."},
+    {"set", 's', "NAME=VALUE", "Any setting, such as store.retention=30d; may be given often.",
+     .many = true},
+    {0},
+};
+static const struct command command = {
+    .name = "server",
+    .usage = "[options]",
+    .text = "Runs the server. It needs no configuration: records are kept in ./weir-data, the page "
+            "and the\n"
+            "API are at http://127.0.0.1:5080.\n\n"
+            "Settings come from the file, then from the environment (store.retention is\n"
+            "WEIR_STORE_RETENTION), then from the command line. To listen on other addresses than\n"
+            "loopback, set WEIR_ROOT_USER and WEIR_ROOT_PASSWORD.\n\n"
+            "  weir server --data /var/lib/weir --listen 127.0.0.1:5080\n"
+            "  weir server --set store.retention=30d --set store.max_disk=100GiB\n\n"
+            "SIGTERM and SIGINT stop it; nothing that was acknowledged is lost by any kind of end.",
+    .options = option_defs,
+};
+
+struct server {
+    struct conf *conf;
+    int lock_fd;
+    struct auth_root root;
+    struct catalog *catalog;
+    struct store *store;
+    struct queue *queue;
+    struct query_engine *engine;
+    struct ingest *ingest;
+    struct http_server *http;
+    struct api api;
+    pthread_t replay;
+    bool replay_started;
+    atomic_bool replay_failed;
+};
+static struct server server = {.lock_fd =
+                                   -1}; /* one a process: the replay's progress has no context */
+
+/* ---- configuration ---- */
+
+static enum err set_one(struct conf *c, struct str pair)
+{
+    size_t eq = str_find_byte(pair, '=', 0);
+    char name[128];
+    if (eq == pair.n || eq >= sizeof(name))
+        return err_set(ERR_INVALID, "--set %.*s: NAME=VALUE is wanted", STR_ARG(pair));
+    snprintf(name, sizeof(name), "%.*s", (int)eq, pair.p);
+    return conf_set(c, name, str_from(pair, eq + 1), "--set");
+}
+
+static enum err load_conf(const struct options *o, struct conf *c)
+{
+    const char *file = options_value(o, "config"), *value;
+    if (file)
+        TRY(conf_load_file(c, file));
+    TRY(conf_load_env(c));
+    if ((value = options_value(o, "data")))
+        TRY(conf_set(c, "server.data", str_c(value), "--data"));
+    if ((value = options_value(o, "listen")))
+        TRY(conf_set(c, "server.listen", str_c(value), "--listen"));
+    for (unsigned i = 0; (value = options_value_at(o, "set", i)); i++)
+        TRY(set_one(c, str_c(value)));
+    return OK;
+}
+
+static void set_log(const struct conf *c)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(conf_string(c, "log.level"), levels[i]))
+            log_set_level((enum log_level)i);
+    const char *format = conf_string(c, "log.format");
+    if (strcmp(format, "auto") != 0)
+        log_set_json(!strcmp(format, "json"));
+}
+
+/* Without credentials only this machine may reach us. */
+static enum err check_auth(struct server *s)
+{
+    const char *user = conf_string(s->conf, "auth.root_user");
+    const char *password = conf_string(s->conf, "auth.root_password");
+    const char *address = conf_string(s->conf, "server.listen");
+    bool loopback;
+    TRY(listen_is_loopback(address, &loopback));
+    if ((user && *user) != (password && *password))
+        return err_set(
+            ERR_INVALID, "%s is set without %s", user && *user ? "a root user" : "a root password",
+            user && *user ? "its password (WEIR_ROOT_PASSWORD)" : "a name (WEIR_ROOT_USER)");
+    if (user && *user) {
+        s->root = (struct auth_root){str_c(user), str_c(password)};
+        return OK;
+    }
+    if (!loopback)
+        return err_set(
+            ERR_AUTH,
+            "%s can be reached from other machines, and without credentials anyone there could "
+            "read and write your logs.\nSet WEIR_ROOT_USER and WEIR_ROOT_PASSWORD in the "
+            "environment, or listen on 127.0.0.1",
+            address);
+    return OK;
+}
+
+/* ---- memory ---- */
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t set_budget(const struct conf *c)
+{
+    size_t budget = conf_bytes(c, "memory.budget");
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (!budget) {
+        budget = pages > 0 ? (size_t)pages * (size_t)page / 2 : DEFAULT_BUDGET;
+        budget = smaller(budget, DEFAULT_BUDGET);
+    }
+    size_t ingest = 2 * (conf_bytes(c, "limits.body_bytes") + MIB);
+    if (ingest < smaller(INGEST_MAX, budget / 4))
+        ingest = smaller(INGEST_MAX, budget / 4);
+    governor_set_budget(budget);
+    chunk_cache_set_max(smaller(conf_bytes(c, "query.cache_bytes"), budget / 4));
+    if (ingest < budget)
+        governor_set_share(OWNER_INGEST, (unsigned)(ingest / (budget / 1000) + 1));
+    return budget;
+}
+
+/* ---- start ---- */
+
+static enum err lock_data(struct server *s, const char *data)
+{
+    char path[4096];
+    TRY(io_mkdir(data));
+    if (snprintf(path, sizeof(path), "%s/weir.lock", data) >= (int)sizeof(path))
+        return err_set(ERR_INVALID, "the name of the data folder is too long");
+    TRY(io_open(path, IO_WRITE, &s->lock_fd));
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return err_set(
+            ERR_UNAVAILABLE,
+            "another weir server is running on the data folder %s: stop it, or choose another "
+            "with --data",
+            data);
+    return OK;
+}
+
+static uint64_t queue_bytes(void *ctx)
+{
+    struct server *s = ctx;
+    struct queue_stats stats;
+    queue_stats(s->queue, &stats);
+    return stats.bytes_on_disk;
+}
+
+static void published(void *ctx, uint64_t position)
+{
+    struct server *s = ctx;
+    if (queue_trim(s->queue, position) != OK)
+        log_warn("the queue cannot be trimmed", "error=\"%s\"", err_text());
+}
+
+static enum err open_queue(struct server *s, const char *data, size_t budget)
+{
+    char dir[4096];
+    snprintf(dir, sizeof(dir), "%s/queue", data);
+    struct queue_options o = {
+        .dir = dir,
+        .file_bytes = conf_bytes(s->conf, "queue.file_bytes"),
+        .sync = conf_bool(s->conf, "queue.sync"),
+        .waiting_max = smaller(QUEUE_MAX, budget / 6) + conf_bytes(s->conf, "limits.body_bytes"),
+    };
+    return queue_open_disk(&o, &s->queue);
+}
+
+static enum err open_store(struct server *s, const char *data, size_t budget)
+{
+    const struct conf *c = s->conf;
+    unsigned cpus = thread_cpus();
+    struct store_options o = {
+        .dir = data,
+        .catalog = s->catalog,
+        .block_rows = (uint32_t)conf_int(c, "store.block_rows"),
+        .block_bytes = conf_bytes(c, "store.block_bytes"),
+        .cut_bytes = conf_bytes(c, "store.cut_bytes"),
+        .cut_queue_bytes = conf_bytes(c, "store.cut_queue_bytes"),
+        .cut_interval_ns = conf_duration_ns(c, "store.cut_interval"),
+        .memtable_max = smaller(MEMTABLE_MAX, budget / 3),
+        .compact_files = (unsigned)conf_int(c, "store.compact_level_files"),
+        .compact_zstd_level = (int)conf_int(c, "store.compact_level"),
+        .retention_ns = conf_duration_ns(c, "store.retention"),
+        .max_disk = conf_bytes(c, "store.max_disk"),
+        .encoders = cpus > ENCODERS_MAX ? ENCODERS_MAX : cpus,
+        .id_window_ns = conf_duration_ns(c, "store.idempotency_window"),
+        .ids_max = IDS_MAX,
+        .background = true,
+        .queue_bytes = queue_bytes,
+        .published = published,
+        .ctx = s,
+    };
+    return store_open(&o, &s->store);
+}
+
+static enum err open_engine(struct server *s)
+{
+    struct query_engine_options o = {
+        .store = s->store,
+        .threads = (unsigned)conf_int(s->conf, "query.threads"),
+        .query_memory = conf_bytes(s->conf, "query.memory"),
+        .deadline_ns = conf_duration_ns(s->conf, "query.deadline"),
+    };
+    return query_engine_new(&o, &s->engine);
+}
+
+static void open_ingest(struct server *s)
+{
+    struct ingest_options o = {
+        .store = s->store,
+        .queue = s->queue,
+        .limits = {.record_bytes = conf_bytes(s->conf, "limits.record_bytes"),
+                   .nesting = (unsigned)conf_int(s->conf, "limits.nesting")},
+        .body_max = conf_bytes(s->conf, "limits.body_bytes"),
+        .lz4 = !strcmp(conf_string(s->conf, "queue.compression"), "lz4"),
+    };
+    s->ingest = ingest_new(&o);
+}
+
+static enum err start_http(struct server *s)
+{
+    const struct conf *c = s->conf;
+    unsigned threads = (unsigned)conf_int(c, "server.threads"), cpus = thread_cpus();
+    s->api.store = s->store;
+    s->api.queue = s->queue;
+    s->api.ingest = s->ingest;
+    s->api.engine = s->engine;
+    s->api.started_ns = clock_now_ns();
+    api_register_metrics(&s->api);
+    struct http_server_options o = {
+        .listen = conf_string(c, "server.listen"),
+        .body_max = conf_bytes(c, "limits.body_bytes"),
+        .connections_max = (unsigned)conf_int(c, "server.connections"),
+        .threads = threads    ? threads
+                   : cpus > 8 ? 8
+                              : cpus,
+        .idle_seconds = (unsigned)(conf_duration_ns(c, "server.idle_timeout") / NS_PER_S),
+        .workers = {1, cpus, (unsigned)conf_int(c, "query.concurrency")},
+        .routes = api_routes(&s->api),
+        .authorize = s->root.user.n ? auth_root_check : NULL,
+        .auth_ctx = &s->root,
+    };
+    return http_server_start(&o, &s->http);
+}
+
+/* ---- replay ---- */
+
+static void deliver(void *ctx, struct blob *const *frame, uint32_t n, uint64_t first_position,
+                    void *body_ctx)
+{
+    struct server *s = ctx;
+    store_deliver(s->store, frame, n, first_position);
+}
+
+static void on_progress(uint64_t done, uint64_t total)
+{
+    server.api.replay_done = done;
+    server.api.replay_total = total;
+}
+
+static void *replay(void *arg)
+{
+    struct server *s = arg;
+    struct queue_consumer consumer = {.ctx = s, .deliver = deliver};
+    int64_t began = clock_mono_ns();
+    if (queue_start(s->queue, store_checkpoint(s->store), &consumer, on_progress) != OK) {
+        log_error("the queue cannot be replayed", "error=\"%s\"", err_text());
+        s->replay_failed = true;
+        kill(getpid(), SIGTERM);
+        return NULL;
+    }
+    struct queue_stats stats;
+    queue_stats(s->queue, &stats);
+    ingest_open(s->ingest);
+    s->api.ready = true;
+    log_info("ready", "replayed_frames=%" PRIu64 " ms=%lld", stats.replayed_frames,
+             (clock_mono_ns() - began) / NS_PER_MS);
+    return NULL;
+}
+
+static enum err start(struct server *s)
+{
+    const char *data = conf_string(s->conf, "server.data");
+    char path[4096];
+    TRY(fault_from_env());
+    TRY(check_auth(s));
+    size_t budget = set_budget(s->conf);
+    TRY(lock_data(s, data));
+    snprintf(path, sizeof(path), "%s/catalog.db", data);
+    TRY(catalog_open_sqlite(path, &s->catalog));
+    TRY(open_queue(s, data, budget));
+    TRY(open_store(s, data, budget));
+    TRY(open_engine(s));
+    open_ingest(s);
+    TRY(start_http(s));
+    TRY(thread_start(&s->replay, "replay", replay, s));
+    s->replay_started = true;
+    return OK;
+}
+
+/* ---- stop ---- */
+
+static void stop(struct server *s)
+{
+    int64_t wait_ms = conf_duration_ns(s->conf, "server.stop_timeout") / NS_PER_MS;
+    if (s->replay_started && !s->api.ready && !s->replay_failed) {
+        log_info("stopped during the replay", NULL);
+        _exit(0);
+    }
+    http_server_stop(s->http, wait_ms);
+    if (s->replay_started) {
+        pthread_join(s->replay, NULL);
+        if (!s->replay_failed)
+            queue_drain(s->queue);
+    }
+    /* The store's threads trim the queue, so it goes first; the queue has nothing left to deliver.
+     */
+    query_engine_free(s->engine);
+    if (s->store)
+        store_close(s->store);
+    queue_close(s->queue);
+    ingest_free(s->ingest);
+    if (s->catalog)
+        catalog_close(s->catalog);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+}
+
+static void wait_for_signal(void)
+{
+    sigset_t set;
+    int number = 0;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigwait(&set, &number);
+    log_info("stopping", "signal=%s", number == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+static void greet(const struct server *s)
+{
+    printf("Weir %s keeps %s and listens on  http://%s/\n", WEIR_VERSION,
+           conf_string(s->conf, "server.data"), http_server_address(s->http));
+    fflush(stdout);
+}
+
+int cmd_server(int argc, char **argv)
+{
+    struct options o;
+    struct server *s = &server;
+    int status = options_parse(&o, &command, argc, argv);
+    if (status >= 0)
+        return status;
+    /* Few arenas, so that freed memory is found again by any thread and given back. */
+    mallopt(M_ARENA_MAX, 2);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGHUP, SIG_IGN);
+    s->conf = conf_new();
+    enum err err = load_conf(&o, s->conf);
+    if (err != OK) {
+        options_fail(&command, "%s", err_text());
+        conf_free(s->conf);
+        return 2;
+    }
+    set_log(s->conf);
+    err = start(s);
+    if (err == OK) {
+        greet(s);
+        wait_for_signal();
+    } else {
+        options_fail(&command, "%s", err_text());
+    }
+    stop(s);
+    conf_free(s->conf);
+    return err == OK && !s->replay_failed ? 0 : 1;
+}

@@ -1,0 +1,33 @@
+/* A small HTTP client on libcurl, for the command line: one connection, one request at a time.
+ * Owner: one thread at a time. Calls block until the answer is there or the time is over. */
+#ifndef WEIR_NET_HTTP_CLIENT_H
+#define WEIR_NET_HTTP_CLIENT_H
+
+#include "core/buf.h"
+#include "core/err.h"
+
+struct http_client;
+
+/* base: "http://127.0.0.1:5080"; user: "name:password" or NULL. */
+NODISCARD enum err http_client_new(const char *base, const char *user, struct http_client **ret);
+void http_client_free(struct http_client *c);
+
+/* Begins a new request line: method, and the path below the base. */
+void http_client_begin(struct http_client *c, const char *method, const char *path);
+void http_client_param(struct http_client *c, const char *name,
+                       struct str value); /* percent-encoded */
+void http_client_header(struct http_client *c, const char *name, const char *value);
+
+struct http_answer {
+    unsigned status;
+    int64_t retry_after_s; /* 0: not said */
+    struct buf body;       /* of the caller, initialised by it; not filled when `write` is given */
+};
+/* Sends it with `body` (may be empty). `write` (may be NULL) is handed the bytes of a 2xx answer as
+ * they come; what it answers other than OK ends the transfer. ERR_UNAVAILABLE: no connection, or
+ * broken off; the text says why. Any status is OK. timeout_ms 0: none. */
+NODISCARD enum err http_client_send(struct http_client *c, struct str body, int64_t timeout_ms,
+                                    enum err (*write)(void *ctx, struct str bytes), void *ctx,
+                                    struct http_answer *ret);
+
+#endif
