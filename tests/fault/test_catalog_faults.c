@@ -9,7 +9,7 @@
 
 #include <inttypes.h>
 
-enum { STEPS = 12, SECTIONS = 3 };
+enum { STEPS = 8, SECTIONS = 3 };
 enum { SAID_STEP = 1, SAID_ID }; /* step: number, error; id: number */
 enum mode { PATIENT, DIE_ON_ERROR };
 
