@@ -19,6 +19,12 @@
  * torn tail), when the last is full, and after a failed write that could not be taken back in
  * place.
  *
+ * SPARE FILES. Writing over blocks that a file has already is several times cheaper than taking new
+ * ones, which the file system must note at each sync. So trimmed files are kept, up to
+ * SPARE_BYTES_MAX, and a new file is made from one where there is one. The salt makes what it held
+ * illegible. Its old name must be gone for good before its header is written over: so one more sync
+ * of the folder. On a full disk the spares go first.
+ *
  * FAILED WRITES. A body that is answered with an error must not turn up at the next replay, though
  * its bytes may well be in the file, or in the page cache on their way there. So a failed group is
  * taken back, durably, before anyone is told:
@@ -64,7 +70,9 @@ enum {
     NAME_DIGITS = 16,
     REASON_MAX = 400,
     CLOSE_TRIES = 5,
+    SPARE_BYTES_MAX = 1 << 30,
 };
+#define SPARE_PREFIX "spare-"
 #define FILE_SUFFIX ".wal"
 
 /* A body in line. The arrays are in the same piece of memory. */
@@ -91,6 +99,11 @@ struct wal_file {
     uint64_t end;   /* behind its last entry; known when it was replayed or written by us */
 };
 
+struct spare {
+    uint64_t id; /* the position it once began with */
+    uint64_t bytes;
+};
+
 struct queue {
     struct queue_options options;
     char *dir;
@@ -106,6 +119,9 @@ struct queue {
     bool started, closing;
     struct wal_file *files; /* oldest first; the last is the one being written */
     size_t n_files, files_cap;
+    struct spare *spares;
+    size_t n_spares, spares_cap;
+    uint64_t spare_bytes, spare_bytes_max;
     struct queue_stats stats;
 
     /* The writer's own. */
@@ -142,13 +158,19 @@ static void count_quarantined(struct queue *q, uint64_t entries)
 
 /* ---- files: opening, beginning, trimming ---- */
 
-static bool parse_name(const char *name, uint64_t *ret)
+static char *spare_path(const struct queue *q, uint64_t id)
+{
+    return mem_printf("%s/" SPARE_PREFIX "%016" PRIx64, q->dir, id);
+}
+
+/* A name of 16 hexadecimal digits between the two; not 0. */
+static bool parse_name(const char *name, struct str prefix, struct str suffix, uint64_t *ret)
 {
     struct str s = str_c(name);
-    if (s.n != NAME_DIGITS + strlen(FILE_SUFFIX) || !str_ends(s, STR(FILE_SUFFIX)))
+    if (s.n != prefix.n + NAME_DIGITS + suffix.n || !str_starts(s, prefix) || !str_ends(s, suffix))
         return false;
     uint64_t v = 0;
-    for (int i = 0; i < NAME_DIGITS; i++) {
+    for (size_t i = prefix.n; i < prefix.n + NAME_DIGITS; i++) {
         char c = s.p[i];
         if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
             return false;
@@ -158,11 +180,63 @@ static bool parse_name(const char *name, uint64_t *ret)
     return v > 0;
 }
 
+static void add_spare(struct queue *q, uint64_t id, uint64_t bytes)
+{
+    pthread_mutex_lock(&q->lock);
+    ARRAY_GROW(q->spares, q->spares_cap, q->n_spares + 1);
+    q->spares[q->n_spares++] = (struct spare){id, bytes};
+    q->spare_bytes += bytes;
+    pthread_mutex_unlock(&q->lock);
+}
+
+static bool pop_spare(struct queue *q, struct spare *ret)
+{
+    pthread_mutex_lock(&q->lock);
+    bool found = q->n_spares > 0;
+    if (found) {
+        *ret = q->spares[--q->n_spares];
+        q->spare_bytes -= ret->bytes;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return found;
+}
+
+/* False when there was none. */
+static bool drop_spares(struct queue *q)
+{
+    struct spare s;
+    bool any = false;
+    for (; pop_spare(q, &s); any = true) {
+        char *path = spare_path(q, s.id);
+        if (io_unlink(path) != OK)
+            log_warn("cannot remove a spare file", "reason=\"%s\"", err_text());
+        mem_free(path);
+    }
+    return any;
+}
+
+static enum err find_spare(struct queue *q, uint64_t id)
+{
+    char *path = spare_path(q, id);
+    int fd = -1;
+    uint64_t bytes = 0;
+    enum err err = io_open(path, IO_READ, &fd);
+    if (err == OK)
+        err = io_size(fd, &bytes);
+    if (err == OK)
+        add_spare(q, id, bytes);
+    io_close(fd);
+    mem_free(path);
+    return err;
+}
+
 static enum err add_file(void *ctx, const char *name)
 {
     struct queue *q = ctx;
     uint64_t first;
-    if (!parse_name(name, &first))
+    if (parse_name(name, STR(SPARE_PREFIX), STR(""), &first))
+        return find_spare(q, first);
+    if (!parse_name(name, STR(""), STR(FILE_SUFFIX), &first))
         return OK;
     ARRAY_GROW(q->files, q->files_cap, q->n_files + 1);
     q->files[q->n_files++] = (struct wal_file){.header.first_position = first};
@@ -258,6 +332,9 @@ enum err queue_open_disk(const struct queue_options *options, struct queue **ret
     /* So that a trim can give space back long before the bound. */
     if (options->disk_max && q->options.file_bytes > options->disk_max / 4)
         q->options.file_bytes = options->disk_max / 4;
+    q->spare_bytes_max = SPARE_BYTES_MAX;
+    if (options->disk_max && options->disk_max / 4 < SPARE_BYTES_MAX)
+        q->spare_bytes_max = options->disk_max / 4;
     if (q->options.file_bytes < FILE_BYTES_MIN)
         q->options.file_bytes = FILE_BYTES_MIN;
     pthread_mutex_init(&q->trim_lock, NULL);
@@ -273,18 +350,39 @@ enum err queue_open_disk(const struct queue_options *options, struct queue **ret
     return OK;
 }
 
-/* new.tmp with the header of the file to come, durable. */
-static enum err make_tmp(struct queue *q, const char *tmp, const struct wal_header *h, int *ret_fd)
+/* Makes new.tmp of a spare file; 0 when there is none, or it cannot be done: then it is not
+ * touched. */
+static uint64_t reuse_spare(struct queue *q, const char *tmp)
 {
-    char head[WAL_START];
+    struct spare s;
+    if (!pop_spare(q, &s))
+        return 0;
+    char *path = spare_path(q, s.id);
+    enum err err = io_rename(path, tmp);
+    if (err == OK && q->options.sync)
+        err = io_sync_dir(q->dir);
+    if (err != OK)
+        log_warn("cannot use a spare file", "file=%s reason=\"%s\"", path, err_text());
+    mem_free(path);
+    return err == OK ? s.bytes : 0;
+}
+
+/* new.tmp with the header of the file to come, durable. */
+static enum err make_tmp(struct queue *q, const char *tmp, const struct wal_header *h, int *ret_fd,
+                         uint64_t *ret_bytes)
+{
+    char head[WAL_START + WAL_ENTRY_BYTES] = {0};
     wal_header_encode(h, head);
     int fd = -1;
     enum err err = OK;
-    TRY(io_unlink(tmp));
-    TRY(io_open(tmp, IO_CREATE, &fd));
+    uint64_t bytes = reuse_spare(q, tmp);
+    if (!bytes)
+        TRY(io_unlink(tmp));
+    TRY(io_open(tmp, bytes ? IO_WRITE : IO_CREATE, &fd));
     TRY_OUT(io_pwrite(fd, head, sizeof(head), 0));
     TRY_OUT(sync_file(q, fd));
     *ret_fd = fd;
+    *ret_bytes = bytes > sizeof(head) ? bytes : sizeof(head);
     return OK;
 out:
     io_close(fd);
@@ -293,7 +391,8 @@ out:
 
 /* The new file stands: it becomes the last of the list. One that held no entries has the same name,
  * and was replaced. */
-static void adopt_file(struct queue *q, const struct wal_header *h, int fd, bool replaces)
+static void adopt_file(struct queue *q, const struct wal_header *h, int fd, uint64_t bytes,
+                       bool replaces)
 {
     /* Preallocated space goes back. A file with a failed write is left alone: its end stands in the
      * header. */
@@ -308,11 +407,12 @@ static void adopt_file(struct queue *q, const struct wal_header *h, int fd, bool
         before->bytes = cut ? q->end : before->bytes;
     }
     ARRAY_GROW(q->files, q->files_cap, q->n_files + 1);
-    q->files[q->n_files++] = (struct wal_file){*h, WAL_START, WAL_START};
+    q->files[q->n_files++] = (struct wal_file){*h, bytes, WAL_START};
     pthread_mutex_unlock(&q->lock);
     q->fd = fd;
     q->salt = h->salt;
-    q->end = q->allocated = WAL_START;
+    q->end = WAL_START;
+    q->allocated = bytes;
     q->sealed = q->dirty = false;
 }
 
@@ -331,12 +431,13 @@ static enum err begin_file(struct queue *q)
     h.prev_end = replaces ? last.prev_end : last.salt ? q->end : 0;
     char *tmp = mem_printf("%s/new.tmp", q->dir), *path = file_path(q, q->next);
     int fd = -1;
+    uint64_t bytes = 0;
     enum err err = OK;
-    TRY_OUT(make_tmp(q, tmp, &h, &fd));
+    TRY_OUT(make_tmp(q, tmp, &h, &fd, &bytes));
     TRY_OUT(io_rename(tmp, path));
     if (q->options.sync)
         TRY_OUT(io_sync_dir(q->dir));
-    adopt_file(q, &h, fd, replaces);
+    adopt_file(q, &h, fd, bytes, replaces);
     fd = -1;
 out:
     io_close(fd);
@@ -369,6 +470,25 @@ static void push_front(struct queue *q, const struct wal_file *f)
     pthread_mutex_unlock(&q->lock);
 }
 
+/* A file that nobody needs any more: a spare, or gone. */
+static enum err retire_file(struct queue *q, const struct wal_file *f)
+{
+    uint64_t id = f->header.first_position;
+    char *path = file_path(q, id), *spare = spare_path(q, id);
+    pthread_mutex_lock(&q->lock);
+    bool keep =
+        f->bytes >= q->options.file_bytes / 2 && q->spare_bytes + f->bytes <= q->spare_bytes_max;
+    pthread_mutex_unlock(&q->lock);
+    enum err err = OK;
+    if (keep && io_rename(path, spare) == OK)
+        add_spare(q, id, f->bytes);
+    else
+        err = io_unlink(path);
+    mem_free(path);
+    mem_free(spare);
+    return err;
+}
+
 enum err queue_trim(struct queue *q, uint64_t position)
 {
     pthread_mutex_lock(&q->trim_lock);
@@ -379,9 +499,7 @@ enum err queue_trim(struct queue *q, uint64_t position)
     enum err err = OK;
     struct wal_file f;
     while (err == OK && pop_trimmed(q, &f)) {
-        char *path = file_path(q, f.header.first_position);
-        err = io_unlink(path);
-        mem_free(path);
+        err = retire_file(q, &f);
         if (err != OK)
             push_front(q, &f);
     }
@@ -631,8 +749,8 @@ static void add_iov(struct queue *q, size_t *n, const void *p, size_t bytes)
 /* Lays the group out behind `end`; returns the number of pieces. */
 static size_t lay_out(struct queue *q, const struct group *g)
 {
-    static const char zeros[8];
-    ARRAY_GROW(q->iov, q->iov_cap, g->frames * 3);
+    static const char zeros[WAL_ENTRY_BYTES];
+    ARRAY_GROW(q->iov, q->iov_cap, g->frames * 3 + 1);
     ARRAY_GROW(q->heads, q->heads_cap, g->frames * WAL_ENTRY_BYTES);
     uint64_t offset = q->end, position = q->next;
     char *head = q->heads;
@@ -651,6 +769,7 @@ static size_t lay_out(struct queue *q, const struct group *g)
         }
     }
     CHECK(offset == q->end + g->bytes);
+    add_iov(q, &n, zeros, sizeof(zeros));
     return n;
 }
 
@@ -676,7 +795,7 @@ static enum err write_group(struct queue *q, const struct group *g)
         TRY(begin_file(q));
     size_t n = lay_out(q, g);
     q->dirty = true;
-    allocate_ahead(q, q->end + g->bytes);
+    allocate_ahead(q, q->end + g->bytes + WAL_ENTRY_BYTES);
     CHECK(n <= INT32_MAX);
     TRY(io_pwritev(q->fd, q->iov, (int)n, q->end));
     enum err err = sync_file(q, q->fd);
@@ -772,6 +891,8 @@ static void run_group(struct queue *q, struct group *g)
 {
     char reason[REASON_MAX] = "";
     enum err err = write_group(q, g);
+    if (err == ERR_FULL && drop_spares(q) && (!q->dirty || take_back(q) == OK))
+        err = write_group(q, g);
     if (err != OK) {
         snprintf(reason, sizeof(reason), "%s", err_text());
         log_error("queue write failed", "bodies=%" PRIu64 " reason=\"%s\"", g->bodies, reason);
@@ -907,7 +1028,7 @@ void queue_stats(struct queue *q, struct queue_stats *ret)
     pthread_mutex_lock(&q->lock);
     *ret = q->stats;
     ret->files = q->n_files;
-    ret->bytes_on_disk = 0;
+    ret->bytes_on_disk = q->spare_bytes;
     for (size_t i = 0; i < q->n_files; i++)
         ret->bytes_on_disk += q->files[i].bytes;
     ret->first_position = q->n_files ? q->files[0].header.first_position : q->stats.next_position;
@@ -934,6 +1055,7 @@ void queue_close(struct queue *q)
     mem_free(q->iov);
     mem_free(q->heads);
     mem_free(q->files);
+    mem_free(q->spares);
     mem_free(q->dir);
     mem_free(q);
 }

@@ -6,7 +6,8 @@
  * sender may be answered. Positions number frames, from 1, without gaps, in order.
  *
  * Ownership: the queue takes over the references to the frames' blobs of a queue_body it accepted.
- * Threads: queue_append from any; the consumer and `done` are called from the queue's own thread, in order.
+ * Threads: queue_append from any; the consumer and `done` are called from the queue's own thread, in order
+ * (at replay the consumer from queue_start's caller). Neither may call queue_drain or queue_close.
  * Bounds: waiting bytes (OWNER_QUEUE); past them ERR_UNAVAILABLE. Crash: what was done is there, what was
  * not may be; never a part of a body. */
 #ifndef WEIR_QUEUE_QUEUE_H
@@ -22,7 +23,8 @@ struct queue_body {
     struct blob **frame; /* n frames; queue's from acceptance; the array itself stays the caller's */
     uint32_t n;
     void *ctx;           /* handed through to the consumer (NULL at replay) and to done */
-    /* err OK: durable and consumed. Else the body is not there, and will not be. May be NULL. */
+    /* err OK: durable and consumed. Else the body is not there, and will not be; but for ERR_TIMEOUT, which
+     * leaves that open (closed while the disk refuses everything). May be NULL. */
     void (*done)(void *ctx, enum err err, const char *reason, uint64_t first_position);
 };
 
@@ -55,7 +57,7 @@ struct queue_options {
 NODISCARD enum err queue_open_disk(const struct queue_options *options, struct queue **ret);
 /* Replays what lies at or behind `from` to the consumer, in constant memory, then serves appends. Called
  * once; blocks until the replay is over. `progress` (may be NULL) is called now and then with bytes done and
- * in all. Quarantined entries are counted and logged, never silently cut. */
+ * in all. A body that reaches to `from` is delivered whole. Quarantined entries are counted and logged, never silently cut. */
 NODISCARD enum err queue_start(struct queue *q, uint64_t from, const struct queue_consumer *consumer,
                                void (*progress)(uint64_t done, uint64_t total));
 NODISCARD enum err queue_append(struct queue *q, const struct queue_body *body);

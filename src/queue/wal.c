@@ -22,7 +22,10 @@
  *     32  8  XXH3-64 of bytes 0..31, seeded with mix(salt + offset of the entry)
  *     40  .  payload, and zeros up to a multiple of 8
  *
- * A body's entries stand together in one file, parts and positions ascending by one.
+ * A body's entries stand together in one file, parts and positions ascending by one. Behind the
+ * last entry there are 40 zeros, or the file ends: whoever adds entries writes the zeros with them,
+ * and over those that were there. What follows the zeros means nothing (preallocated space, or an
+ * older life of the file).
  *
  * WHEN AN ENTRY IS VALID. Its header's checksum holds. That checksum is bound to the file's salt
  * and to the offset: bytes of another file, bytes left over from what the blocks held before, a log
@@ -180,8 +183,9 @@ struct walk {
     uint64_t expect;    /* the position of the entry at `clean` */
     uint64_t last_end;  /* behind the last valid entry, and the position that would follow it */
     uint64_t last_next; /* (0: none since `clean`) */
-    bool hole;          /* something invalid was met since `clean` */
-    bool behind;        /* and something valid behind it */
+    uint64_t begun; /* how far entries were begun: where the last legible fixed part says it ends */
+    bool hole;      /* something invalid was met since `clean` */
+    bool behind;    /* and something valid behind it */
     struct blob **held; /* the parts so far of the body at hand */
     size_t held_cap;
     uint32_t n_held, parts;
@@ -228,6 +232,8 @@ static enum err get_entry(struct walk *w, uint64_t off, struct wal_entry *ret, b
     TRY(window_get(w, off, WAL_ENTRY_BYTES, &p));
     if (!p || !wal_entry_decode(p, w->span->salt, off, ret))
         return OK;
+    if (off + wal_entry_size(ret->length) > w->begun)
+        w->begun = off + wal_entry_size(ret->length);
     uint64_t least = w->last_next > w->expect ? w->last_next : w->expect;
     *ret_valid = wal_entry_size(ret->length) <= w->span->end - off && ret->position >= least &&
                  ret->position < w->span->position_limit &&
@@ -355,21 +361,18 @@ static enum err walk_entries(struct walk *w)
     return OK;
 }
 
-/* The bytes behind `clean` up to the last that is not zero: preallocated space is no torn write. */
+/* An unfinished write behind `clean`: what its fixed parts tell of, else what stands in the zeros'
+ * place. */
 static enum err count_torn(struct walk *w, uint64_t *ret)
 {
-    uint64_t last = w->clean;
-    for (uint64_t off = w->clean; off < w->span->end;) {
-        TRY(window_load(w, off));
-        for (size_t i = w->window_n; i > 0; i--) {
-            if (w->window[i - 1]) {
-                last = off + i;
-                break;
-            }
-        }
-        off += w->window_n;
-    }
-    *ret = last - w->clean;
+    static const char zeros[WAL_ENTRY_BYTES];
+    uint64_t left = w->span->end - w->clean, begun = w->begun > w->clean ? w->begun - w->clean : 0;
+    size_t n = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
+    const char *p;
+    TRY(window_get(w, w->clean, n, &p));
+    if (begun < n && p && memcmp(p, zeros, n) != 0)
+        begun = n;
+    *ret = begun < left ? begun : left;
     return OK;
 }
 

@@ -73,7 +73,8 @@ struct wal_visitor {
 struct wal_result {
     uint64_t end;           /* behind the last body, or the last damaged region */
     uint64_t next_position; /* at least position_min */
-    uint64_t torn_bytes;    /* of an unfinished write behind `end`; 0 but in the last file */
+    uint64_t torn_bytes; /* of an unfinished write behind `end`, as far as it can be told; 0 but in
+                            the last file */
 };
 /* Fails only when the file cannot be read. */
 NODISCARD enum err wal_read(const struct wal_span *span, const struct wal_visitor *v,

@@ -241,6 +241,34 @@ static void test_rotate_and_trim(void **state)
     assert_sink(f, "11:next;");
 }
 
+/* A trimmed file begins a new life; what it held does not come back, and is no torn tail. */
+static void test_spare_files(void **state)
+{
+    struct fixture *f = *state;
+    f->sink.quiet = true;
+    start(f, 0);
+    for (int i = 0; i < 4; i++)
+        append_sized(f, 400 << 10, (char)('a' + i));
+    assert_int_equal(stats(f).files, 2);
+    uint64_t before = stats(f).bytes_on_disk;
+    assert_ok(queue_trim(f->q, 3));
+    assert_int_equal(stats(f).files, 1);
+    assert_int_equal(stats(f).bytes_on_disk, before);
+    stop(f);
+    start(f, 3); /* it is found again, and becomes the next file */
+    assert_int_equal(f->sink.frames, 2);
+    assert_int_equal(stats(f).bytes_on_disk, before);
+    append_sized(f, 1000, 'x');
+    assert_int_equal(stats(f).files, 2);
+    assert_int_equal(stats(f).bytes_on_disk, before);
+    stop(f);
+    start(f, 3);
+    assert_int_equal(f->sink.frames, 3);
+    assert_int_equal(stats(f).torn_bytes, 0);
+    assert_int_equal(stats(f).quarantined_entries, 0);
+    assert_int_equal(stats(f).next_position, 6);
+}
+
 static void test_positions_go_on_behind_a_lost_folder(void **state)
 {
     struct fixture *f = *state;
@@ -509,6 +537,7 @@ int main(void)
         T(test_append_and_replay),
         T(test_empty_frames_and_sizes),
         T(test_rotate_and_trim),
+        T(test_spare_files),
         T(test_positions_go_on_behind_a_lost_folder),
         T(test_torn_tail),
         T(test_flipped_bytes),
