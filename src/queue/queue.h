@@ -57,7 +57,8 @@ struct queue_options {
 NODISCARD enum err queue_open_disk(const struct queue_options *options, struct queue **ret);
 /* Replays what lies at or behind `from` to the consumer, in constant memory, then serves appends. Called
  * once; blocks until the replay is over. `progress` (may be NULL) is called now and then with bytes done and
- * in all. A body that reaches to `from` is delivered whole. Quarantined entries are counted and logged, never silently cut. */
+ * in all. A body that reaches to `from` is delivered whole. Quarantined entries are counted and logged,
+ * never silently cut. */
 NODISCARD enum err queue_start(struct queue *q, uint64_t from, const struct queue_consumer *consumer,
                                void (*progress)(uint64_t done, uint64_t total));
 NODISCARD enum err queue_append(struct queue *q, const struct queue_body *body);
