@@ -7,6 +7,8 @@
 #include "record/json.h"
 #include "record/scan.h"
 
+#include <stdio.h>
+
 struct body {
     struct json_reader *reader;
     struct str text;

@@ -132,8 +132,8 @@ static enum err bad_string(struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         if (text.p[i] == '\\')
-            i++; /* the stage lets it shield a quote outside strings too */
-        if (i >= text.n || text.p[i] != '"')
+            return err_set(ERR_INVALID, "backslash outside a string at byte %zu of the record", i);
+        if (text.p[i] != '"')
             continue;
         size_t end = scan_string_end(text.p, i, text.n);
         for (size_t k = i + 1; k < end; k++)
@@ -345,7 +345,7 @@ static inline enum err read_number(struct json_reader *r, struct str *ret, bool 
     if (!tail || (tail < end && !is_space(*tail)))
         return expected(r, "a JSON number", *r->at);
     *ret_int = tail == p && n_digits <= 18 && !(negative && v == 0);
-    *ret_v = negative ? -(int64_t)v : (int64_t)v;
+    *ret_v = (int64_t)(negative ? 0 - v : v);
     *ret = str_of(start, (size_t)(tail - start));
     r->at++;
     return OK;
@@ -361,7 +361,7 @@ static inline enum err read_word(struct json_reader *r, struct str word)
     return OK;
 }
 
-/* Checks a value inside an array and passes it. */
+/* Checks a value and passes it. Keeps r->key, which may hold the key of the array that it is in. */
 static enum err skip_value(struct json_reader *r, unsigned depth)
 {
     struct str text;
@@ -396,7 +396,7 @@ static enum err skip_value(struct json_reader *r, unsigned depth)
         if (open == '{') {
             if (peek(r) != '"')
                 return expected(r, "a key in quotes", *r->at);
-            TRY(read_string(r, &r->key, &text));
+            TRY(read_string(r, &r->value, &text));
             if (peek(r) != ':')
                 return expected(r, "':'", *r->at);
             r->at++;

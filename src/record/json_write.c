@@ -246,7 +246,7 @@ static bool name_leads(const struct json_rows *what, struct str name)
 
 static bool column_chosen(struct writer *w, const struct column *c)
 {
-    if (w->what->n_fields == 0)
+    if (w->what->n_fields == 0 || c->path.n == 0)
         return true;
     buf_clear(&w->key);
     path_name(c->path, &w->key);

@@ -117,7 +117,7 @@ static bool names_add(struct shapes *s, struct str bytes, uint32_t *ret_off)
 {
     if (bytes.n > 6 * (size_t)PATH_BYTES_MAX - s->names_n)
         return false;
-    ARRAY_GROW(s->names, s->names_cap, s->names_n + bytes.n);
+    ARRAY_GROW(s->names, s->names_cap, s->names_n + bytes.n + 1); /* never NULL, for empty keys */
     if (bytes.n)
         memcpy(s->names + s->names_n, bytes.p, bytes.n);
     *ret_off = (uint32_t)s->names_n;

@@ -33,10 +33,9 @@ NODISCARD enum err wire_decode(struct wire_decoder *d, enum wire_format format, 
 /* Extra fields (from headers: X-Service-Id, X-Host) that records lack: lowest precedence. Appended at the
  * record's end as `service`/`host` where its shape has none of the alias's names. Either may be empty. */
 void wire_decoder_defaults(struct wire_decoder *d, struct str service, struct str host);
-/* gzip, deflate, zstd, lz4 (frame), identity or empty: appends the plain bytes to `out`, with JSON_PADDING
- * bytes of room behind them. They end JSON_PADDING bytes before out's max at most: ERR_LIMIT (the text has
- * that limit), ERR_INVALID for a broken, cut or overlong body, ERR_UNSUPPORTED for other encodings; `out`
- * keeps what it had. zstd: windows up to 8 MiB. */
+/* gzip, deflate, zstd, lz4 (frame), identity or empty: appends the plain bytes to `out`, whose max bounds
+ * it. ERR_LIMIT (the text has that limit), ERR_INVALID for a broken, cut or overlong body, ERR_UNSUPPORTED
+ * for other encodings; `out` then keeps what it had. zstd: windows up to 8 MiB. */
 NODISCARD enum err wire_inflate(struct str encoding, struct str body, struct buf *out);
 
 #endif
