@@ -1,7 +1,8 @@
-/* Word rules, shared by matching and by token filters: a word is a maximal run of letters, marks, digits and
- * '_' of any script; an ideograph is a word of its own (utf8proc's tables). Case is folded by simple lower
- * case, one code point to one. Invalid bytes are not word characters and fold to themselves.
- * Threads: pure functions. */
+/* Word rules, shared by matching and by token filters: a word is a maximal run of letters, marks,
+ * digits and
+ * '_' of any script; an ideograph is a word of its own (utf8proc's tables). Case is folded by
+ * simple lower case, one code point to one. Invalid bytes are not word characters and fold to
+ * themselves. Threads: pure functions. */
 #ifndef WEIR_RECORD_WORDS_H
 #define WEIR_RECORD_WORDS_H
 
@@ -16,6 +17,14 @@ bool words_edge(struct str s, size_t at);
 /* Whether the code point that starts (ends) at `at` is a word character. */
 bool words_char_at(struct str s, size_t at);
 bool words_char_before(struct str s, size_t at);
+/* Bytes of the code point that starts at `at` (< s.n); 1 for a byte that starts none. */
+size_t words_char_bytes(struct str s, size_t at);
+/* Calls fn for each word, as bytes [from, to) of s. */
+void words_each(struct str s, void (*fn)(void *ctx, size_t from, size_t to), void *ctx);
+/* hash64 of a word's folded bytes. */
+uint64_t words_hash(struct str word);
+/* Word characters below 128. */
+extern const bool words_ascii[128];
 /* Calls fn for each word's hash (hash64 of its folded bytes), repeats included. */
 void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx);
 

@@ -1,0 +1,253 @@
+/* Word rules over UTF-8. ASCII goes by a table of 256 entries; everything else by utf8proc's
+ * properties, a code point at a time.
+ *
+ * Invariants:
+ * - A byte that starts no valid UTF-8 sequence is a code point of its own, is no word character and
+ *   folds to itself, so every text has exactly one reading and folding never fails.
+ * - Folding keeps the kind of a character (word, ideograph, other): edges of the folded text are
+ * the edges of the text.
+ * - Two code points outside ASCII fold into it: U+0130 to 'i' and U+212A to 'k'.
+ *   Every other one folds to a code point outside ASCII. */
+#include "record/words.h"
+
+#include "core/hash.h"
+#include "core/mem.h"
+
+#include <utf8proc.h>
+
+enum kind { KIND_OTHER, KIND_WORD, KIND_IDEOGRAPH };
+
+/* Code points that are each a word: CJK radicals, the Han letters of the symbols block, unified and
+ * compatibility ideographs, and the planes set aside for ideographs. */
+static bool is_ideograph(int32_t cp)
+{
+    static const struct {
+        int32_t first, last;
+    } range[] = {
+        {0x2e80, 0x2fdf},   {0x3005, 0x3007},   {0x3021, 0x3029}, {0x3038, 0x303b},
+        {0x3400, 0x4dbf},   {0x4e00, 0x9fff},   {0xf900, 0xfaff}, {0x17000, 0x18cff},
+        {0x1b170, 0x1b2ff}, {0x20000, 0x3fffd},
+    };
+    for (size_t i = 0; i < sizeof(range) / sizeof(range[0]); i++) {
+        if (cp >= range[i].first && cp <= range[i].last)
+            return true;
+    }
+    return false;
+}
+
+static enum kind kind_of_wide(int32_t cp)
+{
+    if (cp < 0)
+        return KIND_OTHER;
+    switch (utf8proc_category(cp)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+        return cp >= 0x2e80 && is_ideograph(cp) ? KIND_IDEOGRAPH : KIND_WORD;
+    default:
+        return KIND_OTHER;
+    }
+}
+
+const bool words_ascii[128] = {
+    ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1, ['7'] = 1,
+    ['8'] = 1, ['9'] = 1, ['_'] = 1, ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1,
+    ['F'] = 1, ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1,
+    ['N'] = 1, ['O'] = 1, ['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1,
+    ['V'] = 1, ['W'] = 1, ['X'] = 1, ['Y'] = 1, ['Z'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1,
+    ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1, ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1,
+    ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1, ['q'] = 1, ['r'] = 1, ['s'] = 1,
+    ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1, ['y'] = 1, ['z'] = 1,
+};
+
+const char *words_version(void)
+{
+    return utf8proc_unicode_version();
+}
+
+/* The code point at `at` and its length; -1 and 1 for a byte that starts none. */
+static size_t code_point(struct str s, size_t at, int32_t *ret)
+{
+    utf8proc_int32_t cp = -1;
+    utf8proc_ssize_t n =
+        utf8proc_iterate((const uint8_t *)s.p + at, (utf8proc_ssize_t)(s.n - at), &cp);
+    if (n <= 0) {
+        *ret = -1;
+        return 1;
+    }
+    *ret = cp;
+    return (size_t)n;
+}
+
+size_t words_char_bytes(struct str s, size_t at)
+{
+    int32_t cp;
+    return (uint8_t)s.p[at] < 128 ? 1 : code_point(s, at, &cp);
+}
+
+static enum kind kind_at(struct str s, size_t at)
+{
+    uint8_t c = (uint8_t)s.p[at];
+    if (c < 128)
+        return words_ascii[c] ? KIND_WORD : KIND_OTHER;
+    int32_t cp;
+    code_point(s, at, &cp);
+    return kind_of_wide(cp);
+}
+
+/* Of the code point that ends at `at` (> 0): the sequence, at most four bytes back, whose length
+ * leads exactly there. */
+static enum kind kind_before(struct str s, size_t at)
+{
+    uint8_t c = (uint8_t)s.p[at - 1];
+    if (c < 128)
+        return words_ascii[c] ? KIND_WORD : KIND_OTHER;
+    s.n = at;
+    for (size_t back = 2; back <= 4 && back <= at; back++) {
+        uint8_t lead = (uint8_t)s.p[at - back];
+        if ((lead & 0xc0) == 0x80)
+            continue;
+        int32_t cp;
+        return code_point(s, at - back, &cp) == back ? kind_of_wide(cp) : KIND_OTHER;
+    }
+    return KIND_OTHER;
+}
+
+bool words_char_at(struct str s, size_t at)
+{
+    return at < s.n && kind_at(s, at) != KIND_OTHER;
+}
+
+bool words_char_before(struct str s, size_t at)
+{
+    return at > 0 && at <= s.n && kind_before(s, at) != KIND_OTHER;
+}
+
+bool words_edge(struct str s, size_t at)
+{
+    if (at == 0 || at >= s.n)
+        return true;
+    return kind_before(s, at) != KIND_WORD || kind_at(s, at) != KIND_WORD;
+}
+
+static size_t fold_wide(struct str s, size_t at, struct buf *out)
+{
+    int32_t cp;
+    size_t n = code_point(s, at, &cp);
+    int32_t low = cp < 0 ? cp : utf8proc_tolower(cp);
+    if (low == cp) {
+        buf_put(out, s.p + at, n);
+    } else {
+        uint8_t bytes[4];
+        buf_put(out, bytes, (size_t)utf8proc_encode_char(low, bytes));
+    }
+    return n;
+}
+
+void words_fold(struct str s, struct buf *out)
+{
+    size_t at = 0;
+    while (at < s.n) {
+        char *to = buf_reserve(out, s.n - at);
+        if (!to)
+            return;
+        size_t n = 0;
+        for (; at + n < s.n && (uint8_t)s.p[at + n] < 128; n++) {
+            char c = s.p[at + n];
+            to[n] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+        }
+        out->n += n;
+        at += n;
+        while (at < s.n && (uint8_t)s.p[at] >= 128)
+            at += fold_wide(s, at, out);
+    }
+}
+
+/* One past the end of the word that starts at `at`, whose kind is given. */
+static size_t word_end(struct str s, size_t at, enum kind kind)
+{
+    at += words_char_bytes(s, at);
+    if (kind == KIND_IDEOGRAPH)
+        return at;
+    while (at < s.n && kind_at(s, at) == KIND_WORD)
+        at += words_char_bytes(s, at);
+    return at;
+}
+
+void words_each(struct str s, void (*fn)(void *ctx, size_t from, size_t to), void *ctx)
+{
+    size_t at = 0;
+    while (at < s.n) {
+        enum kind kind = kind_at(s, at);
+        if (kind == KIND_OTHER) {
+            at += words_char_bytes(s, at);
+            continue;
+        }
+        size_t end = word_end(s, at, kind);
+        fn(ctx, at, end);
+        at = end;
+    }
+}
+
+uint64_t words_hash(struct str word)
+{
+    char small[64];
+    size_t n = 0;
+    for (; n < word.n && n < sizeof(small) && (uint8_t)word.p[n] < 128; n++) {
+        char c = word.p[n];
+        small[n] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    }
+    if (n == word.n)
+        return hash64(str_of(small, n));
+    struct buf folded;
+    buf_init(&folded, SIZE_MAX);
+    words_fold(word, &folded);
+    uint64_t hash = hash64(buf_str(&folded));
+    buf_release(&folded);
+    return hash;
+}
+
+/* The usual word: ASCII, short, ended by ASCII. Returns one past its end, or `at` where it is not
+ * that. */
+static size_t short_word(struct str s, size_t at, uint64_t *ret_hash)
+{
+    char small[64];
+    size_t n = 0;
+    size_t most = s.n - at < sizeof(small) ? s.n - at : sizeof(small);
+    while (n < most && (uint8_t)s.p[at + n] < 128 && words_ascii[(uint8_t)s.p[at + n]]) {
+        char c = s.p[at + n];
+        small[n++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    }
+    if (n == sizeof(small) || (at + n < s.n && (uint8_t)s.p[at + n] >= 128))
+        return at;
+    *ret_hash = hash64(str_of(small, n));
+    return at + n;
+}
+
+void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx)
+{
+    size_t at = 0;
+    while (at < s.n) {
+        enum kind kind = kind_at(s, at);
+        if (kind == KIND_OTHER) {
+            at += words_char_bytes(s, at);
+            continue;
+        }
+        uint64_t hash;
+        size_t end = (uint8_t)s.p[at] < 128 ? short_word(s, at, &hash) : at;
+        if (end == at) {
+            end = word_end(s, at, kind);
+            hash = words_hash(str_of(s.p + at, end - at));
+        }
+        fn(ctx, hash);
+        at = end;
+    }
+}
