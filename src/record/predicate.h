@@ -9,13 +9,16 @@
  *   else (with wildcards) the pattern against the value's text.
  * - PRED_EQUAL: equality to the letter with the value's text (number lanes: numeric equality).
  * - PRED_REGEX: PCRE2, unanchored, on text lanes and on the text of numbers.
- * - PRED_RANGE: numbers against number lanes exactly (whatever lane), and against text lanes whose whole
- *   text is a number; times (when both the bound and the text parse as times) as times; else bytes-wise.
+ * - PRED_RANGE: a bound that is a number is met by numbers only: exactly, whatever lane, and by text lanes
+ *   whose whole text is a number. A bound that is a time is met by times only: text that parses as one, and
+ *   numbers as epochs. Any other bound compares bytes with text lanes.
  * - PRED_EXISTS: any value but null.
- * LANE_ARR: TEXT and REGEX see the JSON text; EQUAL and numeric TEXT hold when a top-level scalar does. */
+ * LANE_ARR: TEXT and REGEX see the JSON text; EQUAL, RANGE and numeric TEXT hold when a top-level scalar
+ * does. LANE_JSON: TEXT, EQUAL and REGEX see the JSON text (the filter looks inside by itself). */
 #ifndef WEIR_RECORD_PREDICATE_H
 #define WEIR_RECORD_PREDICATE_H
 
+#include "record/needle.h"
 #include "record/rows.h"
 
 enum predicate_kind { PRED_TEXT, PRED_EQUAL, PRED_REGEX, PRED_RANGE, PRED_EXISTS };
@@ -45,7 +48,9 @@ struct predicate_bound {
     struct str text;
     bool is_number, is_time;
     struct number number;
-    int64_t time_ns;     /* the instant; for an inclusive upper bound, the end of what it covers */
+    bool takes_nearest;  /* the double nearest to the number is within the bound (by its text) */
+    int64_t time_ns;     /* the instant; for inclusive upper and exclusive lower bounds the last
+                            nanosecond of what the text covers (a date: its day) */
 };
 struct predicate {
     enum predicate_kind kind;
@@ -55,13 +60,18 @@ struct predicate {
     const struct predicate_part *parts;
     uint32_t n_parts;                /* 1 and no wildcards for a plain term */
     uint32_t tail_skip;              /* '?'s behind the last part */
+    bool tail_any;                   /* a '*' behind the last part */
+    bool has_needle;                 /* the longest ASCII part (TEXT) or the literal (REGEX) */
+    struct needle needle;
+    bool needle_rare_fold;           /* it has a letter that U+0130 or U+212A fold to */
     bool ascii;                      /* text has no byte above 127 */
     bool is_number;                  /* the whole text is a number: numeric equality on number lanes */
     struct number number;
-    /* Hashes of the words that every matching text must hold whole; for token filters. */
+    /* Hashes of the words that every matching text must hold whole; for token filters over the words of
+     * LANE_STR values, and of those other lanes that predicate_needs_words says. */
     const uint64_t *word_hash;
     uint32_t n_words;
-    /* RANGE */
+    /* RANGE; TEXT and EQUAL of a number: from it to it */
     struct predicate_bound low, high;
     /* REGEX */
     void *regex;                     /* compiled */
@@ -76,9 +86,10 @@ NODISCARD enum err predicate_match_text(const struct predicate *p, enum lane lan
                                         bool *ret);
 /* Could an integer in [min,max] match (block pruning)? */
 bool predicate_may_match_ints(const struct predicate *p, int64_t min, int64_t max);
-/* Equality on whole values, for filters over whole values: the hash64 that a matching LANE_STR value must
- * have, when kind is PRED_EQUAL. */
-
+/* The same for decimals of one scale, by their mantissas. */
+bool predicate_may_match_decimals(const struct predicate *p, int64_t min, int64_t max, unsigned scale);
+/* Whether every matching value of that lane holds the words of word_hash. */
+bool predicate_needs_words(const struct predicate *p, enum lane lane);
 /* Makers; everything lives in the arena. Errors: ERR_INVALID with the reason (a bad regex names its byte). */
 /* `pattern`: may hold unescaped * and ? given as bytes 0x01 and 0x02 (the query parser does the escapes). */
 #define PATTERN_ANY '\x01'
@@ -88,6 +99,12 @@ NODISCARD enum err predicate_equal(struct arena *a, struct str text, struct pred
 NODISCARD enum err predicate_regex(struct arena *a, struct str pattern, struct predicate *ret);
 NODISCARD enum err predicate_range(struct arena *a, const struct predicate_bound *low,
                                    const struct predicate_bound *high, struct predicate *ret);
+/* A bound from its text: a number, else a time (relative ones to now_ns), else text. */
+void predicate_bound_init(struct arena *a, struct str text, bool inclusive, bool is_low, int64_t now_ns,
+                          struct predicate_bound *ret);
+/* A bound that is a time whatever its text looks like; false when it is none. */
+bool predicate_bound_time(struct str text, bool inclusive, bool is_low, int64_t now_ns,
+                          struct predicate_bound *ret);
 void predicate_exists(struct predicate *ret);
 
 #endif

@@ -1,0 +1,45 @@
+/* What the files of the predicate share; for nobody else. */
+#ifndef WEIR_RECORD_PREDICATE_IMPL_H
+#define WEIR_RECORD_PREDICATE_IMPL_H
+
+#include "record/predicate.h"
+
+/* number.c. Reads a whole number; its digits go to `room` (s.n bytes are enough); no f64. */
+bool number_read(struct str s, char *room, struct number *ret);
+/* floor(number * 10^scale), bounded to +-10^30; *ret_exact: nothing was cut off. */
+__int128 number_floor(const struct number *n, unsigned scale, bool *ret_exact);
+/* Decimal text of a mantissa with a scale; at most NUMBER_TEXT_MAX bytes. */
+#define NUMBER_TEXT_MAX 48
+size_t number_text(int64_t mantissa, unsigned scale, char *out);
+
+/* predicate_text.c. PRED_TEXT on text. `scratch` takes folded text. */
+bool text_match(const struct predicate *p, struct str s, struct buf *scratch);
+/* The pattern against the whole of a number's text. */
+bool text_match_whole(const struct predicate *p, struct str s);
+void text_match_all(const struct predicate *p, const struct values *v, uint64_t *bits);
+
+static inline bool predicate_is_wild(const struct predicate *p)
+{
+    return p->n_parts > 1 || p->parts[0].any_before || p->parts[0].skip || p->tail_any ||
+           p->tail_skip;
+}
+
+/* predicate_range.c. Bounds on numbers and text. */
+bool range_number_text(const struct predicate *p, struct str s);
+bool range_text(const struct predicate *p, struct str s);
+void range_match_ints(const struct predicate *p, const struct values *v, uint64_t *bits);
+void range_match_decimals(const struct predicate *p, const struct values *v, uint64_t *bits);
+void range_match_doubles(const struct predicate *p, const struct values *v, uint64_t *bits);
+/* Makes a bound one on numbers: its number is set. */
+void range_bound_number(struct predicate_bound *b, bool is_low);
+/* Mantissas that are within the bounds; false: none, or the bounds are no numbers. */
+bool range_mantissas(const struct predicate *p, unsigned scale, int64_t *ret_min, int64_t *ret_max);
+
+/* regex.c */
+enum err regex_compile(struct arena *a, struct str pattern, void **ret);
+/* The longest text that every match must hold, or an empty one. */
+struct str regex_literal(struct arena *a, struct str pattern);
+enum err regex_match(const struct predicate *p, struct str s, bool *ret);
+enum err regex_match_all(const struct predicate *p, const struct values *v, uint64_t *bits);
+
+#endif

@@ -1,0 +1,282 @@
+/* Regular expressions by PCRE2: compiled once with the JIT, matched with memory that belongs to the
+ * thread. Text may hold any bytes (PCRE2_MATCH_INVALID_UTF); a match that takes too many steps ends
+ * with ERR_LIMIT, so that no pattern holds a thread for long.
+ *
+ * The literal: the longest run of plain characters at the top of the pattern, outside groups,
+ * classes and alternatives, without those that a quantifier may drop. Every match holds it as it is
+ * written, so bytes are searched for it first. Where the pattern has anything that could change the
+ * meaning of plain characters (flags, verbs, \Q, comments), there is none: a missing literal costs
+ * time, a wrong one would lose matches. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "core/mem.h"
+#include "record/bitmap.h"
+#include "record/predicate_impl.h"
+
+#include <pcre2.h>
+#include <pthread.h>
+
+#define MATCH_STEPS_MAX 1000000
+#define MATCH_HEAP_KIB_MAX 8192
+#define JIT_STACK_BYTES_MAX (512 << 10)
+
+/* What a thread matches with. */
+struct regex_room {
+    pcre2_match_data *data;
+    pcre2_match_context *context;
+    pcre2_jit_stack *stack;
+};
+
+static pthread_key_t room_key;
+static pthread_once_t room_once = PTHREAD_ONCE_INIT;
+
+static void room_free(void *arg)
+{
+    struct regex_room *room = arg;
+    pcre2_match_data_free(room->data);
+    pcre2_match_context_free(room->context);
+    pcre2_jit_stack_free(room->stack);
+    mem_free(room);
+}
+
+static void room_key_make(void)
+{
+    CHECK(pthread_key_create(&room_key, room_free) == 0);
+}
+
+static struct regex_room *room_of_thread(void)
+{
+    pthread_once(&room_once, room_key_make);
+    struct regex_room *room = pthread_getspecific(room_key);
+    if (room)
+        return room;
+    room = NEW(struct regex_room);
+    room->data = pcre2_match_data_create(1, NULL);
+    room->context = pcre2_match_context_create(NULL);
+    room->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK_BYTES_MAX, NULL);
+    CHECK(room->data && room->context && room->stack);
+    pcre2_set_match_limit(room->context, MATCH_STEPS_MAX);
+    pcre2_set_heap_limit(room->context, MATCH_HEAP_KIB_MAX);
+    pcre2_jit_stack_assign(room->context, NULL, room->stack);
+    CHECK(pthread_setspecific(room_key, room) == 0);
+    return room;
+}
+
+static void code_free(void *arg)
+{
+    pcre2_code_free(arg);
+}
+
+enum err regex_compile(struct arena *a, struct str pattern, void **ret)
+{
+    int code;
+    PCRE2_SIZE at;
+    pcre2_code *re = pcre2_compile((PCRE2_SPTR)(pattern.n ? pattern.p : ""), pattern.n,
+                                   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C,
+                                   &code, &at, NULL);
+    if (!re) {
+        PCRE2_UCHAR text[160];
+        pcre2_get_error_message(code, text, sizeof(text));
+        return err_set(ERR_INVALID, "regular expression: %s at byte %zu", (const char *)text, at);
+    }
+    (void)pcre2_jit_compile(re, PCRE2_JIT_COMPLETE); /* without it the interpreter matches */
+    arena_defer(a, code_free, re);
+    *ret = re;
+    return OK;
+}
+
+enum err regex_match(const struct predicate *p, struct str s, bool *ret)
+{
+    struct regex_room *room = room_of_thread();
+    int rc =
+        pcre2_match(p->regex, (PCRE2_SPTR)(s.n ? s.p : ""), s.n, 0, 0, room->data, room->context);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
+        return err_set(ERR_LIMIT, "regular expression /%.*s/ takes more than %d steps on a value",
+                       STR_ARG(p->text), MATCH_STEPS_MAX);
+    *ret = rc >= 0;
+    return OK;
+}
+
+static enum err match_value(const struct predicate *p, const struct values *v, uint32_t i,
+                            uint64_t *bits)
+{
+    bool is;
+    TRY(regex_match(p, values_text(v, i), &is));
+    if (is)
+        bitmap_set(bits, i);
+    return OK;
+}
+
+enum err regex_match_all(const struct predicate *p, const struct values *v, uint64_t *bits)
+{
+    if (!p->has_needle) {
+        for (uint32_t i = 0; i < v->n; i++)
+            TRY(match_value(p, v, i, bits));
+        return OK;
+    }
+    if (v->n == 0)
+        return OK;
+    struct str bytes = {v->bytes + v->off[0], v->off[v->n] - v->off[0]};
+    uint32_t row = 0;
+    size_t at = needle_next(&p->needle, bytes, 0);
+    while (at != SIZE_MAX) {
+        while (v->off[row + 1] - v->off[0] <= at)
+            row++;
+        size_t end = v->off[row + 1] - v->off[0];
+        if (at + p->needle.text.n > end) { /* across a border */
+            at = needle_next(&p->needle, bytes, at + 1);
+            continue;
+        }
+        TRY(match_value(p, v, row, bits));
+        at = needle_next(&p->needle, bytes, end);
+    }
+    return OK;
+}
+
+/* The run of plain characters being read, and the longest so far. */
+struct runs {
+    struct buf run, best;
+    size_t last; /* where the run's last character starts */
+};
+
+static void end_run(struct runs *r)
+{
+    if (r->run.n > r->best.n) {
+        buf_clear(&r->best);
+        buf_put_str(&r->best, buf_str(&r->run));
+    }
+    buf_clear(&r->run);
+    r->last = 0;
+}
+
+/* A character class from its '[' on: one past its ']'. */
+static size_t pass_class(struct str s, size_t at)
+{
+    at++;
+    if (at < s.n && s.p[at] == '^')
+        at++;
+    if (at < s.n && s.p[at] == ']')
+        at++;
+    for (; at < s.n && s.p[at] != ']'; at++) {
+        if (s.p[at] == '\\')
+            at++;
+        else if (s.p[at] == '[' && at + 1 < s.n && strchr(":.=", s.p[at + 1]))
+            return SIZE_MAX;
+    }
+    return at < s.n ? at + 1 : SIZE_MAX;
+}
+
+/* A group from its '(' on: one past its ')', or SIZE_MAX where it may hold flags or comments. */
+static size_t pass_group(struct str s, size_t at)
+{
+    size_t depth = 0;
+    while (at < s.n) {
+        char c = s.p[at];
+        char next = at + 1 < s.n ? s.p[at + 1] : 0;
+        char third = at + 2 < s.n ? s.p[at + 2] : 0;
+        if (c == '(' && (next == '*' || (next == '?' && !strchr(":=!<P>|", third))))
+            return SIZE_MAX;
+        if (c == '\\' && (next == 'Q' || next == 'c'))
+            return SIZE_MAX;
+        if (c == '[') {
+            at = pass_class(s, at);
+            if (at == SIZE_MAX)
+                return SIZE_MAX;
+            continue;
+        }
+        depth += c == '(';
+        if (c == ')' && --depth == 0)
+            return at + 1;
+        at += c == '\\' ? 2 : 1;
+    }
+    return SIZE_MAX;
+}
+
+/* "{2}", "{2,}", "{,3}": one past it; `at` itself where it is no quantifier. */
+static size_t pass_count(struct str s, size_t at)
+{
+    size_t i = at + 1;
+    while (i < s.n && strchr("0123456789, ", s.p[i]))
+        i++;
+    return i < s.n && s.p[i] == '}' && i > at + 1 ? i + 1 : at;
+}
+
+/* A quantifier that allows none takes the last character back. */
+static void drop_last(struct runs *r)
+{
+    r->run.n = r->last;
+    end_run(r);
+}
+
+static void add_plain(struct runs *r, struct str s, size_t *at)
+{
+    size_t n = 1;
+    while (*at + n < s.n && ((uint8_t)s.p[*at + n] & 0xc0) == 0x80)
+        n++;
+    r->last = r->run.n;
+    buf_put(&r->run, s.p + *at, n);
+    *at += n;
+}
+
+/* Reads on at `at`; false where no literal may be given at all. */
+static bool step(struct runs *r, struct str s, size_t *at)
+{
+    char c = s.p[*at], next = *at + 1 < s.n ? s.p[*at + 1] : 0;
+    switch (c) {
+    case '|':
+        return false;
+    case '(':
+    case '[':
+        end_run(r);
+        *at = c == '(' ? pass_group(s, *at) : pass_class(s, *at);
+        return *at != SIZE_MAX;
+    case '\\':
+        if (next == 0 || !strchr("dDwWsSbBAzZhHvVRnrtfe", next)) {
+            bool plain = next > 0 && !((next >= '0' && next <= '9') ||
+                                       ((next | 0x20) >= 'a' && (next | 0x20) <= 'z'));
+            if (!plain)
+                return false;
+            ++*at;
+            add_plain(r, s, at);
+            return true;
+        }
+        end_run(r);
+        *at += 2;
+        return true;
+    case '*':
+    case '?':
+        drop_last(r);
+        ++*at;
+        return true;
+    case '{': {
+        size_t behind = pass_count(s, *at);
+        drop_last(r);
+        *at = behind > *at ? behind : *at + 1;
+        return true;
+    }
+    case '+':
+    case '.':
+    case '^':
+    case '$':
+        end_run(r);
+        ++*at;
+        return true;
+    default:
+        add_plain(r, s, at);
+        return true;
+    }
+}
+
+struct str regex_literal(struct arena *a, struct str pattern)
+{
+    struct runs r = {0};
+    buf_init(&r.run, SIZE_MAX);
+    buf_init(&r.best, SIZE_MAX);
+    bool some = true;
+    for (size_t at = 0; some && at < pattern.n;)
+        some = step(&r, pattern, &at);
+    end_run(&r);
+    struct str literal = some && r.best.n ? arena_str(a, buf_str(&r.best)) : (struct str){0};
+    buf_release(&r.run);
+    buf_release(&r.best);
+    return literal;
+}
