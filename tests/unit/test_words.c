@@ -1,0 +1,160 @@
+#include "core/hash.h"
+#include "record/words.h"
+#include "test.h"
+
+struct listed {
+    struct str s;
+    struct buf out;
+};
+
+static void list_word(void *ctx, size_t from, size_t to)
+{
+    struct listed *l = ctx;
+    if (l->out.n)
+        buf_put_byte(&l->out, '|');
+    buf_put(&l->out, l->s.p + from, to - from);
+}
+
+static void words_are(const char *text, const char *wanted)
+{
+    struct listed l = {.s = str_c(text)};
+    buf_init(&l.out, SIZE_MAX);
+    words_each(l.s, list_word, &l);
+    assert_str(buf_str(&l.out), wanted);
+    buf_release(&l.out);
+}
+
+static void test_words(void **state)
+{
+    words_are("", "");
+    words_are("  -- ", "");
+    words_are("GET /api/v1?x_1=2", "GET|api|v1|x_1|2");
+    words_are("naïve café-Ölü", "naïve|café|Ölü");
+    words_are("e\xcc\x81t", "e\xcc\x81t");       /* a combining acute is a mark */
+    words_are("ошибка№5", "ошибка|5");           /* the numero sign is a symbol */
+    words_are("中文ab", "中|文|ab");             /* ideographs stand alone */
+    words_are("カナ漢字x々", "カナ|漢|字|x|々"); /* kana runs, Han does not */
+    words_are("\xf0\xa0\x80\x80\xf0\xa0\x80\x81", "\xf0\xa0\x80\x80|\xf0\xa0\x80\x81");
+    words_are("a\xff"
+              "b\xe4\xb8"
+              "c\xed\xa0\x80"
+              "d",
+              "a|b|c|d");        /* bad bytes are no letters */
+    words_are("٣٤ x²", "٣٤|x²"); /* digits of any script */
+}
+
+static void folds_to(const char *text, const char *wanted)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    words_fold(str_c(text), &b);
+    assert_str(buf_str(&b), wanted);
+    buf_release(&b);
+}
+
+static void test_fold(void **state)
+{
+    folds_to("", "");
+    folds_to("HeLLo [World] ^_`{|}~@Z", "hello [world] ^_`{|}~@z");
+    folds_to("ÄÖÜß ΣΑΣ ЯR", "äöüß σασ яr");
+    folds_to("\xe2\x84\xaa\xc4\xb0", "ki"); /* KELVIN SIGN, I WITH DOT ABOVE */
+    folds_to("ȺȾ", "ⱥⱦ");                   /* two bytes become three */
+    folds_to("\xff\xc3(\xe2\x82", "\xff\xc3(\xe2\x82");
+}
+
+/* The claim in words.c that the fast search of predicates stands on. */
+static void test_what_folds_into_ascii(void **state)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    unsigned found = 0;
+    for (uint32_t cp = 0x80; cp < 0x110000; cp++) {
+        if (cp >= 0xd800 && cp < 0xe000)
+            continue;
+        char bytes[4];
+        size_t n = 0;
+        if (cp >= 0x10000) {
+            bytes[n++] = (char)(0xf0 | cp >> 18);
+            bytes[n++] = (char)(0x80 | (cp >> 12 & 63));
+        } else if (cp >= 0x800) {
+            bytes[n++] = (char)(0xe0 | cp >> 12);
+        }
+        bytes[n] = (char)(cp >= 0x800 ? 0x80 | (cp >> 6 & 63) : 0xc0 | cp >> 6);
+        bytes[n + 1] = (char)(0x80 | (cp & 63));
+        struct str s = {bytes, n + 2};
+        buf_clear(&b);
+        words_fold(s, &b);
+        assert_int_equal(words_char_bytes(s, 0), s.n);
+        if ((uint8_t)b.p[0] < 128) {
+            found++;
+            assert_true(cp == 0x130 || cp == 0x212a);
+        }
+        assert_int_equal(words_char_at(s, 0), words_char_at(buf_str(&b), 0));
+        assert_int_equal(words_char_before(s, s.n), words_char_at(s, 0));
+    }
+    assert_int_equal(found, 2);
+    buf_release(&b);
+}
+
+static void test_edges(void **state)
+{
+    struct str s = STR("ab, é中文d");
+    /* bytes: a0 b1 ,2 space3 é4-5 中6-8 文9-11 d12 */
+    static const struct {
+        size_t at;
+        bool edge;
+    } want[] = {{0, 1}, {1, 0}, {2, 1}, {3, 1}, {4, 1}, {6, 1}, {9, 1}, {12, 1}, {13, 1}};
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        if (words_edge(s, want[i].at) != want[i].edge)
+            fail_msg("edge at %zu", want[i].at);
+    }
+    assert_false(words_edge(STR("aé"), 1));
+    assert_false(words_edge(STR("éa"), 2));
+    assert_true(words_edge(STR("a\xff"
+                               "b"),
+                           1));
+    assert_false(words_char_at(s, 99));
+    assert_false(words_char_before(s, 0));
+}
+
+struct hashes {
+    uint64_t hash[64];
+    unsigned n;
+};
+
+static void take_hash(void *ctx, uint64_t hash)
+{
+    struct hashes *h = ctx;
+    assert_true(h->n < 64);
+    h->hash[h->n++] = hash;
+}
+
+static void test_hashes(void **state)
+{
+    struct hashes h = {0};
+    words_hashes(STR("Error ERROR, ÄRGER 中x "
+                     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA "
+                     "Zé"),
+                 take_hash, &h);
+    assert_int_equal(h.n, 7);
+    assert_true(h.hash[0] == hash64(STR("error")) && h.hash[1] == h.hash[0]);
+    assert_true(h.hash[2] == hash64(STR("ärger")));
+    assert_true(h.hash[3] == hash64(STR("中")));
+    assert_true(h.hash[4] == hash64(STR("x")));
+    assert_true(h.hash[5] == words_hash(STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                                            "aaaaaaaaaaaaaaaaaaaaaaaa")));
+    assert_true(h.hash[6] == hash64(STR("zé")));
+    assert_true(strchr(words_version(), '.') != NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_what_folds_into_ascii),
+        cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_hashes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
