@@ -1,14 +1,16 @@
-/* The filter language: Lucene / Elasticsearch query-string syntax, parsed to a tree and evaluated on rows.
- * The one evaluator of search, alerts, tail and routes.
+/* The filter language: Lucene / Elasticsearch query-string syntax, parsed to a tree and evaluated
+ * on rows. The one evaluator of search, alerts, tail and routes.
  *
- * Syntax: word  "phrase"  field:word  field:"phrase"  field:="exact"  field:(a OR b)  pre*  wi?d*  /regex/
- * field:/regex/  field:[a TO b]  field:{a TO b}  field:>5 (>=, <, <=)  field:*  _exists_:field  *  (all)
- * AND && OR || NOT ! - +  ( )  and backslash escapes. Space means AND. NOT binds tighter than AND, AND
- * tighter than OR. Fields: dotted names (wildcards allowed: `http.*:x`); _time _stream _id ingested_at; the
- * aliases message, level, service, host (resolved per shape, record/batch.h). Comments: none.
- * Lucene's boost (^2), slop and fuzziness (~) are refused with an error that says so.
+ * Syntax: word  "phrase"  field:word  field:"phrase"  field:="exact"  field:(a OR b)  pre*  wi?d*
+ * /regex/ field:/regex/  field:[a TO b]  field:{a TO b}  field:>5 (>=, <, <=)  field:*
+ * _exists_:field  *  (all) AND && OR || NOT ! - +  ( )  and backslash escapes. Space means AND. NOT
+ * binds tighter than AND, AND tighter than OR. Fields: dotted names (wildcards allowed:
+ * `http.*:x`); _time _stream _id ingested_at; the aliases message, level, service, host (resolved
+ * per shape, record/batch.h). Comments: none. Lucene's boost (^2), slop and fuzziness (~) are
+ * refused with an error that says so.
  *
- * A parsed filter is immutable; any thread may evaluate it. It lives in the arena given to filter_parse. */
+ * A parsed filter is immutable; any thread may evaluate it. It lives in the arena given to
+ * filter_parse. */
 #ifndef WEIR_FILTER_FILTER_H
 #define WEIR_FILTER_FILTER_H
 
@@ -24,14 +26,16 @@ struct filter_options {
     struct str default_field; /* n == 0: a term without a field looks in every field */
 };
 
-/* An empty text matches everything. On ERR_INVALID err_text() is several lines: what is wrong, the query, a
- * caret below the place, and where possible a suggestion. *ret_at (may be NULL): byte of the error. */
+/* An empty text matches everything. On ERR_INVALID err_text() is several lines: what is wrong, the
+ * query, a caret below the place, and where possible a suggestion. *ret_at (may be NULL): byte of
+ * the error. */
 NODISCARD enum err filter_parse(struct str text, const struct filter_options *options,
                                 struct arena *arena, const struct filter **ret, size_t *ret_end,
                                 size_t *ret_at);
 /* Trees made by hand, for API parameters: equality on a field, AND of several. */
 const struct filter *filter_equal(struct arena *arena, struct str field, struct str value);
-const struct filter *filter_and(struct arena *arena, const struct filter *a, const struct filter *b);
+const struct filter *filter_and(struct arena *arena, const struct filter *a,
+                                const struct filter *b);
 
 /* Sets the bits of the rows that match; `bits` is zeroed by the caller (rows->n bits). */
 NODISCARD enum err filter_eval(const struct filter *f, struct rows *rows, struct arena *arena,
