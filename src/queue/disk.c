@@ -1035,6 +1035,25 @@ void queue_stats(struct queue *q, struct queue_stats *ret)
     pthread_mutex_unlock(&q->lock);
 }
 
+/* A queue at rest holds what is not published yet and nothing else: no spares, no preallocated
+ * space, and where all is published no entries. Whatever fails is left as it was. */
+static void tidy(struct queue *q)
+{
+    q->spare_bytes_max = 0;
+    (void)drop_spares(q);
+    if (q->fd < 0 || q->dirty || q->sealed)
+        return;
+    enum err err = OK;
+    if (q->end > WAL_START && q->stats.trimmed_to >= q->next)
+        err = begin_file(q);
+    else
+        err = io_truncate(q->fd, q->end);
+    if (err == OK)
+        err = queue_trim(q, q->stats.trimmed_to);
+    if (err != OK)
+        log_warn("the queue's files could not be tidied", "reason=\"%s\"", err_text());
+}
+
 void queue_close(struct queue *q)
 {
     if (!q)
@@ -1043,8 +1062,10 @@ void queue_close(struct queue *q)
     q->closing = true;
     pthread_cond_signal(&q->wake);
     pthread_mutex_unlock(&q->lock);
-    if (q->started)
+    if (q->started) {
         pthread_join(q->thread, NULL);
+        tidy(q);
+    }
     CHECK(!q->line.head);
     io_close(q->fd);
     io_close(q->lock_fd);
