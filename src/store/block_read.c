@@ -524,33 +524,54 @@ enum err block_dir_rows(const struct dir *d, uint32_t block, const struct block_
 
 /* ---- verifying ---- */
 
-enum err block_dir_verify(const struct dir *d, uint32_t block, const struct block_source *from)
+static enum err verify_rows(struct rows *r)
 {
-    struct arena a;
-    struct rows r;
-    arena_init(&a, 0, NULL);
-    enum err err;
-    TRY_OUT(block_dir_rows(d, block, from, STR(""), &a, NULL, &r));
     const int64_t *time;
     const uint16_t *shape_of;
     const struct origin_run *run;
     uint32_t n_runs;
-    TRY_OUT(rows_time(&r, &time));
-    for (uint32_t i = 0; i < r.n && err == OK; i++)
-        if (time[i] < r.time_min || time[i] > r.time_max || (i && time[i] < time[i - 1]))
-            TRY_OUT(err_set(ERR_CORRUPT, "row %u: its time is out of order", i));
-    TRY_OUT(rows_shape_of(&r, &shape_of));
-    TRY_OUT(r.ops->origin(&r, &run, &n_runs));
-    for (uint32_t c = 0; c < r.n_columns; c++) {
-        struct values v;
-        struct str filter;
-        struct opened_column *col = (struct opened_column *)r.columns[c].impl;
-        TRY_OUT(r.columns[c].ops->values(&r.columns[c], &a, &v));
-        if (col->field->filter.length)
-            TRY_OUT(
-                load_place(col->block, col->field->filter, true, col->field->filter_sum, &filter));
+    TRY(rows_time(r, &time));
+    for (uint32_t i = 0; i < r->n; i++)
+        if (time[i] < r->time_min || time[i] > r->time_max || (i && time[i] < time[i - 1]))
+            return err_set(ERR_CORRUPT, "row %u: its time is out of order", i);
+    TRY(rows_shape_of(r, &shape_of));
+    return r->ops->origin(r, &run, &n_runs);
+}
+
+static enum err verify_column(const struct column *col, struct arena *a)
+{
+    struct values v;
+    struct str filter;
+    struct opened_column *c = (struct opened_column *)col->impl;
+    TRY(col->ops->values(col, a, &v));
+    if (c->field->filter.length)
+        TRY(load_place(c->block, c->field->filter, true, c->field->filter_sum, &filter));
+    return OK;
+}
+
+static void put_problem(struct buf *problems, const char *where)
+{
+    buf_printf(problems, "%s: %s\n", where, err_text());
+}
+
+void block_dir_verify(const struct dir *d, uint32_t block, const struct block_source *from,
+                      const char *where, struct buf *problems)
+{
+    struct arena a, tmp;
+    struct rows r;
+    arena_init(&a, 0, NULL);
+    arena_init(&tmp, 0, NULL);
+    if (block_dir_rows(d, block, from, STR(""), &a, NULL, &r) != OK) {
+        put_problem(problems, where);
+    } else {
+        if (verify_rows(&r) != OK)
+            put_problem(problems, where);
+        for (uint32_t c = 0; c < r.n_columns; c++) {
+            if (verify_column(&r.columns[c], &tmp) != OK)
+                put_problem(problems, where);
+            arena_reset(&tmp);
+        }
     }
-out:
     arena_release(&a);
-    return err;
+    arena_release(&tmp);
 }

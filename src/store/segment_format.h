@@ -63,6 +63,7 @@ NODISCARD enum err segment_footer_read(struct str bytes, uint64_t sum, uint64_t 
 
 /* segment_read.c, for the tools. */
 const struct seg_footer *segment_footer(const struct segment *s);
+const struct block_source *segment_source(const struct segment *s);
 NODISCARD enum err segment_dir(struct segment *s, uint32_t section, const struct dir **ret);
 
 /* The tail of a section. */

@@ -152,6 +152,11 @@ const struct seg_footer *segment_footer(const struct segment *s)
     return &s->footer;
 }
 
+const struct block_source *segment_source(const struct segment *s)
+{
+    return &s->source;
+}
+
 static enum err no_such(const struct segment *s, const char *what, uint32_t i)
 {
     return err_set(ERR_NOTFOUND, "%s: there is no %s %u", s->path, what, i);
