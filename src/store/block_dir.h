@@ -75,8 +75,8 @@ bool shape_valid(const struct shape *s, const struct dir_column *column, uint32_
                  struct arena *scratch);
 
 /* block_filter.c: appends the token filter of a text column; nothing when it would take more than
- * `bytes_max` or is of no use. */
-NODISCARD enum err block_filter_build(const struct values *v, size_t bytes_max,
+ * `bytes_max` or is of no use. `unique`: the values hardly repeat. */
+NODISCARD enum err block_filter_build(const struct values *v, bool unique, size_t bytes_max,
                                       struct arena *scratch, struct buf *out);
 /* False when surely no value of the lane matches. */
 bool block_filter_may_match(struct str filter, enum lane lane, const struct predicate *p);

@@ -54,25 +54,58 @@ static void add_word(void *ctx, uint64_t h)
     set_insert(s, h);
 }
 
-enum err block_filter_build(const struct values *v, size_t bytes_max, struct arena *scratch,
-                            struct buf *out)
+/* Words of values that hardly repeat: gathered without asking whether they do. */
+struct word_list {
+    uint64_t *key;
+    uint32_t n, max;
+};
+
+static void list_word(void *ctx, uint64_t h)
+{
+    struct word_list *l = ctx;
+    if (l->n < l->max)
+        l->key[l->n] = h;
+    l->n += l->n <= l->max;
+}
+
+static enum err build_unique(const struct values *v, uint32_t max, struct arena *scratch,
+                             struct buf *out)
+{
+    struct word_list l = {.max = max};
+    if (v->n > max) /* a word each, at least */
+        return OK;
+    l.key = arena_alloc(scratch, ((size_t)max + 1) * sizeof(*l.key));
+    for (uint32_t i = 0; i < v->n && l.n <= max; i++)
+        words_hashes(values_text(v, i), list_word, &l);
+    return l.n <= max ? fuse_build(l.key, l.n, scratch, out) : OK;
+}
+
+static uint32_t set_keys(const struct word_set *s, uint64_t *key)
+{
+    uint32_t n = 0;
+    if (s->zero)
+        key[n++] = 0;
+    for (uint32_t i = 0; i < s->size; i++)
+        if (s->slot[i])
+            key[n++] = s->slot[i];
+    return n;
+}
+
+enum err block_filter_build(const struct values *v, bool unique, size_t bytes_max,
+                            struct arena *scratch, struct buf *out)
 {
     uint64_t keys = (uint64_t)bytes_max * 8 / 9;
-    struct word_set s = {.size = SET_FIRST, .a = scratch};
-    s.max = keys > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)keys;
+    uint32_t max = keys > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)keys;
+    if (unique)
+        return build_unique(v, max, scratch, out);
+    struct word_set s = {.size = SET_FIRST, .max = max, .a = scratch};
     s.slot = ARENA_ARRAY(scratch, uint64_t, s.size);
     for (uint32_t i = 0; i < v->n && !s.over; i++)
         words_hashes(values_text(v, i), add_word, &s);
     if (s.over || s.n + s.zero == 0)
         return OK;
     uint64_t *key = arena_alloc(scratch, ((size_t)s.n + 1) * sizeof(*key));
-    uint32_t n = 0;
-    if (s.zero)
-        key[n++] = 0;
-    for (uint32_t i = 0; i < s.size; i++)
-        if (s.slot[i])
-            key[n++] = s.slot[i];
-    return fuse_build(key, n, scratch, out);
+    return fuse_build(key, set_keys(&s, key), scratch, out);
 }
 
 struct lookup {

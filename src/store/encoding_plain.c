@@ -9,15 +9,23 @@
  * Pages keep get() cheap: only those that hold an asked-for value are decompressed. */
 #include "store/encoding_ops.h"
 
-enum {
-    PAGE_LOG_MIN = 12,
-    PAGE_LOG_FRESH = 18,
-    PAGE_LOG_DENSE = 20,
-    PAGE_LOG_MAX = 28,
-    LEVEL_DENSE = 4
-};
+enum { PAGE_LOG_MIN = 12, PAGE_LOG = 20, PAGE_LOG_LONG = 23, PAGE_LOG_MAX = 28 };
+enum { SAMPLE_BYTES = 256 << 10, LONG_FROM = 2 << 20, LONG_RATIO = 10 };
 
 /* ---- writing ---- */
+
+/* Text that repeats itself much (stack traces) repeats over long distances too, and is quick to decompress:
+ * longer pages. */
+static unsigned page_log_for(const struct encoder *e)
+{
+    size_t total = e->v->off[e->v->n] - e->v->off[0];
+    struct str zipped;
+    if (e->o->small || total < LONG_FROM)
+        return PAGE_LOG;
+    struct str sample = str_of(e->v->bytes + e->v->off[0], SAMPLE_BYTES);
+    bool zips = zip_bytes(sample, e->o->zstd_level, e->scratch, &zipped);
+    return zips && zipped.n < SAMPLE_BYTES / LONG_RATIO ? PAGE_LOG_LONG : PAGE_LOG;
+}
 
 struct pages {
     struct part_out *part; /* part[0] is free for the lengths */
@@ -49,7 +57,7 @@ enum err encode_plain(const struct encoder *e)
         length[i] = v->off[i + 1] - v->off[i];
     struct part_out lengths;
     TRY(part_of_ints(length, v->n, e->o, e->scratch, &lengths));
-    unsigned page_log = e->o->zstd_level >= LEVEL_DENSE ? PAGE_LOG_DENSE : PAGE_LOG_FRESH;
+    unsigned page_log = page_log_for(e);
     struct pages pages;
     cut_pages(v, page_log, e->scratch, &pages);
     char *head = arena_alloc(e->scratch, lengths.raw.n + 1);

@@ -86,10 +86,13 @@ enum err encode_time(const struct encoder *e)
     struct forms forms = {.n = 0};
     int64_t *code = arena_alloc(e->scratch, v->n * sizeof(int64_t));
     int64_t *off = arena_alloc(e->scratch, v->n * sizeof(int64_t));
+    uint32_t form = 0;
+    int64_t ns = 0;
     for (uint32_t i = 0; i < v->n; i++) {
-        uint32_t form;
-        int64_t ns;
-        if (!parse_one(values_text(v, i), e->o->time[i], &forms, &form, &ns))
+        /* Neighbours are often the same to the millisecond. */
+        bool again = i && e->o->time[i] == e->o->time[i - 1] &&
+                     str_eq(values_text(v, i), values_text(v, i - 1));
+        if (!again && !parse_one(values_text(v, i), e->o->time[i], &forms, &form, &ns))
             return not_mine();
         code[i] = form;
         off[i] = (int64_t)((uint64_t)ns - (uint64_t)e->o->time[i]);
