@@ -390,7 +390,7 @@ static bool is_rare(const struct job *j, const struct values *v)
 static enum err put_filter(struct job *j, const struct values *v, struct dir_field *f)
 {
     uint8_t enc = f->stats.encoding;
-    bool words = v->lane == LANE_STR || v->lane == LANE_ARR || v->lane == LANE_JSON;
+    bool words = v->lane == LANE_STR || v->lane == LANE_ARR;
     if (!words || enc == ENC_CONST || enc == ENC_TIME ||
         (enc == ENC_DICT && f->stats.distinct < FILTER_MIN_DICT))
         return OK;

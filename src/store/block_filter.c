@@ -108,27 +108,12 @@ enum err block_filter_build(const struct values *v, bool unique, size_t bytes_ma
     return fuse_build(key, set_keys(&s, key), scratch, out);
 }
 
-struct lookup {
-    struct str filter;
-    bool all;
-};
-
-static void look_up(void *ctx, uint64_t hash)
-{
-    struct lookup *l = ctx;
-    l->all = l->all && fuse_may_contain(l->filter, hash);
-}
-
 bool block_filter_may_match(struct str filter, enum lane lane, const struct predicate *p)
 {
-    struct lookup l = {filter, true};
-    bool text = p->kind == PRED_TEXT || p->kind == PRED_EQUAL;
-    /* In arrays a scalar may be written in another way than asked: numbers, escapes. */
-    if (!text || (lane != LANE_STR && (p->kind == PRED_EQUAL || p->is_number)))
+    if (!predicate_needs_words(p, lane))
         return true;
     for (uint32_t i = 0; i < p->n_words; i++)
-        look_up(&l, p->word_hash[i]);
-    if (p->kind == PRED_EQUAL && l.all)
-        words_hashes(p->text, look_up, &l);
-    return l.all;
+        if (!fuse_may_contain(filter, p->word_hash[i]))
+            return false;
+    return true;
 }

@@ -252,24 +252,6 @@ static enum err column_match(const struct column *col, const struct predicate *p
     return err == OK ? OK : in_column(col->impl, err);
 }
 
-/* min and max of decimals as numbers, against a bound. */
-static bool decimals_may_match(const struct opened_column *c, const struct predicate *p)
-{
-    const struct chunk_stats *s = &c->field->stats;
-    struct arena *a = c->block->arena;
-    struct number min, max;
-    if (!number_parse(arena_printf(a, "%llde-%u", (long long)s->min, s->scale), a, &min) ||
-        !number_parse(arena_printf(a, "%llde-%u", (long long)s->max, s->scale), a, &max))
-        return true;
-    if (p->kind == PRED_TEXT && p->is_number)
-        return number_cmp(&p->number, &min) >= 0 && number_cmp(&p->number, &max) <= 0;
-    if (p->kind != PRED_RANGE)
-        return true;
-    if (p->low.set && p->low.is_number && number_cmp(&max, &p->low.number) < 0)
-        return false;
-    return !(p->high.set && p->high.is_number && number_cmp(&min, &p->high.number) > 0);
-}
-
 /* A filter that cannot be read prunes nothing: the column's own chunk decides. */
 static bool filter_may_match(const struct opened_column *c, enum lane lane,
                              const struct predicate *p)
@@ -291,7 +273,7 @@ static bool column_may_match(const struct column *col, const struct predicate *p
     if (col->lane == LANE_INT && s->has_range)
         return predicate_may_match_ints(p, s->min, s->max);
     if (col->lane == LANE_DEC && s->has_range)
-        return decimals_may_match(c, p);
+        return predicate_may_match_decimals(p, s->min, s->max, s->scale);
     return filter_may_match(c, col->lane, p);
 }
 

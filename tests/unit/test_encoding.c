@@ -1,0 +1,405 @@
+#include "rows_util.h"
+#include "store/encoding.h"
+
+static struct arena arena;
+
+/* A column being made: texts or numbers, whichever its lane takes. */
+struct made {
+    struct values v;
+    uint32_t *off;
+    struct buf bytes;
+    int64_t *i64, *time;
+    uint8_t *u8;
+    double *f64;
+};
+
+static void made_init(struct made *m, enum lane lane, uint32_t n)
+{
+    memset(m, 0, sizeof(*m));
+    buf_init(&m->bytes, SIZE_MAX);
+    m->off = ARENA_ARRAY(&arena, uint32_t, n + 1);
+    m->i64 = ARENA_ARRAY(&arena, int64_t, n);
+    m->time = ARENA_ARRAY(&arena, int64_t, n);
+    m->u8 = ARENA_ARRAY(&arena, uint8_t, n);
+    m->f64 = ARENA_ARRAY(&arena, double, n);
+    m->v = (struct values){.n = n, .lane = lane};
+    for (uint32_t i = 0; i < n; i++)
+        m->time[i] = 1739620800000000000LL + (int64_t)i * 1000000;
+}
+
+static void made_text(struct made *m, uint32_t i, const char *s, size_t n)
+{
+    buf_put(&m->bytes, s, n);
+    m->off[i + 1] = (uint32_t)m->bytes.n;
+}
+
+static void made_finish(struct made *m)
+{
+    m->v.off = m->off;
+    m->v.bytes = m->bytes.p ? m->bytes.p : "";
+    m->v.i64 = m->i64;
+    m->v.scale = m->v.u8 = m->u8;
+    m->v.f64 = m->f64;
+}
+
+enum kind {
+    WORDS, SAME, FEW, MANY_FEW, HEX, HEX_UPPER, UUID, PREFIX, PREFIX_ZEROS, DIGITS, TIMES, TIMES_MIXED,
+    NEARLY_HEX, NEARLY_PREFIX, NEARLY_TIME, EMPTIES, BINARY, LONG, ARRAYS, NUMS, INTS, SMALL_INTS, BOOLS, DECS,
+    DECS_MIXED, DBLS, WHOLE_DBLS, NULLS, KINDS
+};
+
+static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s, size_t max)
+{
+    static const char *const word[] = {"alpha", "Beta", "timeout", "Failed", "42", "naïve"};
+    unsigned long long r = rnd();
+    switch (kind) {
+    case WORDS:
+        return snprintf(s, max, "%s: %u %s after %u ms", word[r % 6], i, word[r / 6 % 6], (unsigned)r % 9999);
+    case SAME:
+        return snprintf(s, max, "always alpha");
+    case FEW:
+        return snprintf(s, max, "%s", word[r % 6]);
+    case MANY_FEW:
+        return snprintf(s, max, "pod-%s-%llu", word[r % 6], r / 6 % (n / 40 + 1));
+    case HEX:
+        return snprintf(s, max, "req_%016llx", r);
+    case HEX_UPPER:
+        return snprintf(s, max, "%016llX", r | 0xfull << 60);
+    case UUID:
+        return snprintf(s, max, "%08llx-%04llx-%04llx", r >> 32, r >> 16 & 0xffff, r & 0xffff);
+    case PREFIX:
+        return snprintf(s, max, "User_%llu", r % 1000000);
+    case PREFIX_ZEROS:
+        return snprintf(s, max, "host-%06llu.", r % 1000000) - 1;
+    case DIGITS:
+        return snprintf(s, max, "%llu", r >> (r % 50));
+    case TIMES:
+        return (int)time_rfc3339(time, s);
+    case TIMES_MIXED:
+        return r % 3 ? (int)time_rfc3339(time + (int64_t)(r % 999), s)
+                     : snprintf(s, max, "%llu", 1739620800ull + r % 5);
+    case NEARLY_HEX:
+        return i + 1 == n ? snprintf(s, max, "req_%015llxg", r & 0xfff) : snprintf(s, max, "req_%016llx", r);
+    case NEARLY_PREFIX:
+        return i + 1 == n ? snprintf(s, max, "u_007") : snprintf(s, max, "u_%llu", r % 99999 + 1);
+    case NEARLY_TIME:
+        return i + 1 == n ? snprintf(s, max, "yesterday") : (int)time_rfc3339(time, s);
+    case EMPTIES:
+        return r % 3 ? 0 : snprintf(s, max, "alpha %u", i);
+    case LONG:
+        return snprintf(s, max, "%0*u alpha %llx%llx%llx", (int)(i % 97 == 0 ? 3000 : 50), i, r,
+                        (unsigned long long)rnd(), (unsigned long long)rnd());
+    case ARRAYS:
+        return snprintf(s, max, "[\"alpha\",%llu]", r % 100);
+    case NUMS:
+        return snprintf(s, max, "%llue%llu", r % 100 + 1, r / 100 % 500);
+    default: /* BINARY */
+        memcpy(s, &r, 8);
+        return (int)(r % 9);
+    }
+}
+
+static const uint8_t expected[KINDS] = {
+    [WORDS] = ENC_PLAIN, [SAME] = ENC_CONST, [FEW] = ENC_DICT, [MANY_FEW] = ENC_DICT, [HEX] = ENC_HEX,
+    [HEX_UPPER] = ENC_HEX, [UUID] = ENC_HEX, [PREFIX] = ENC_PREFIX_INT, [PREFIX_ZEROS] = ENC_PREFIX_INT,
+    [TIMES] = ENC_TIME, [TIMES_MIXED] = ENC_TIME, [NEARLY_HEX] = ENC_PLAIN,
+    [NEARLY_PREFIX] = ENC_PLAIN, [NEARLY_TIME] = ENC_PLAIN, [LONG] = ENC_PLAIN,
+    [INTS] = ENC_INTS, [SMALL_INTS] = ENC_INTS, [BOOLS] = ENC_INTS, [DECS] = ENC_DECIMAL,
+    [DECS_MIXED] = ENC_DECIMAL, [DBLS] = ENC_DOUBLE, [WHOLE_DBLS] = ENC_DOUBLE, [NULLS] = ENC_EMPTY,
+};
+
+static enum lane lane_of(enum kind kind)
+{
+    switch (kind) {
+    case ARRAYS:
+        return LANE_ARR;
+    case NUMS:
+        return LANE_NUM;
+    case INTS:
+    case SMALL_INTS:
+        return LANE_INT;
+    case BOOLS:
+        return LANE_BOOL;
+    case DECS:
+    case DECS_MIXED:
+        return LANE_DEC;
+    case DBLS:
+    case WHOLE_DBLS:
+        return LANE_DBL;
+    case NULLS:
+        return LANE_NULL;
+    default:
+        return LANE_STR;
+    }
+}
+
+static void make(struct made *m, enum kind kind, uint32_t n)
+{
+    char s[4096];
+    made_init(m, lane_of(kind), n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t r = rnd();
+        if (lane_is_text(m->v.lane))
+            made_text(m, i, s, (size_t)text_of(kind, i, n, m->time[i], s, sizeof(s)));
+        m->i64[i] = kind == INTS ? (int64_t)r : (int64_t)(r % 1000) - 300;
+        m->u8[i] = (uint8_t)(kind == DECS ? 2 : kind == DECS_MIXED ? 1 + r % 18 : r & 1);
+        union {
+            uint64_t u;
+            double d;
+        } x = {.u = r & ~((uint64_t)1 << 62)};
+        m->f64[i] = kind == WHOLE_DBLS ? (double)(r % 5000) : x.d;
+    }
+    made_finish(m);
+}
+
+static enum err times(void *ctx, const int64_t **ret)
+{
+    *ret = ((struct made *)ctx)->time;
+    return OK;
+}
+
+static struct chunk open_encoded(struct made *m, bool small, struct buf *out, struct chunk_stats *stats)
+{
+    struct encode_options o = {.zstd_level = 1, .time = m->time, .small = small};
+    struct chunk c;
+    assert_ok(chunk_encode(&m->v, &o, &arena, out, stats));
+    assert_ok(chunk_open(buf_str(out), small ? CHUNK_SMALL : CHUNK_VERIFY, m->v.lane, m->v.n, &arena, &c));
+    c.time = times;
+    c.time_ctx = m;
+    assert_int_equal(c.encoding, stats->encoding);
+    return c;
+}
+
+static void assert_same_value(const struct values *a, uint32_t i, const struct values *b, uint32_t k)
+{
+    struct buf x, y;
+    buf_init(&x, SIZE_MAX);
+    buf_init(&y, SIZE_MAX);
+    dump_value(a, i, &x);
+    dump_value(b, k, &y);
+    if (!str_eq(buf_str(&x), buf_str(&y)))
+        fail_msg("%.*s instead of %.*s", STR_ARG(buf_str(&x)), STR_ARG(buf_str(&y)));
+    buf_release(&x);
+    buf_release(&y);
+}
+
+static void check_values(const struct chunk *c, const struct made *m)
+{
+    struct values v;
+    assert_ok(chunk_values(c, &arena, &v));
+    assert_int_equal(v.n, m->v.n);
+    for (uint32_t i = 0; i < v.n; i++)
+        assert_same_value(&v, i, &m->v, i);
+    for (uint32_t step = 1; step < 600; step = step * 4 + 1) {
+        uint32_t *pos = ARENA_ARRAY(&arena, uint32_t, m->v.n), n = 0;
+        for (uint32_t i = rnd_below(step); i < m->v.n; i += 1 + rnd_below(step))
+            pos[n++] = i;
+        assert_ok(chunk_get(c, pos, n, &arena, &v));
+        assert_int_equal(v.n, n);
+        for (uint32_t i = 0; i < n; i++)
+            assert_same_value(&v, i, &m->v, pos[i]);
+    }
+}
+
+static void check_match(const struct chunk *c, const struct made *m, const struct predicate *p)
+{
+    uint64_t *want = bitmap_new(&arena, m->v.n), *got = bitmap_new(&arena, m->v.n);
+    assert_ok(predicate_match(p, &m->v, want));
+    assert_ok(chunk_match(c, p, &arena, got));
+    for (uint32_t i = 0; i < m->v.n; i++)
+        if (bitmap_get(want, i) != bitmap_get(got, i))
+            fail_msg("%s: predicate %d \"%.*s\" on value %u: %d", encoding_name(c->encoding), p->kind,
+                     STR_ARG(p->text), i, bitmap_get(got, i));
+}
+
+static struct predicate_bound bound(const char *text, bool inclusive)
+{
+    struct predicate_bound b = {.set = text != NULL, .inclusive = inclusive};
+    if (!text)
+        return b;
+    b.text = str_c(text);
+    b.is_number = number_parse(b.text, &arena, &b.number);
+    return b;
+}
+
+/* Every kind of predicate, on whole values, parts of values and others. */
+static void check_predicates(const struct chunk *c, const struct made *m)
+{
+    static const char *const texts[] = {"alpha", "ALPHA", "beta", "timeout", "42", "req_", "user_", "u_7",
+                                        "host-", "fail\x01", "\x01out", "t\x02meout", "2025", "T", "-", "a",
+                                        "true", "ï", "\xe2\x84\xaa", ".", "1", "req_\x01", "\x01"};
+    struct predicate p;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        assert_ok(predicate_text(&arena, str_c(texts[i]), &p));
+        check_match(c, m, &p);
+        assert_ok(predicate_equal(&arena, str_c(texts[i]), &p));
+        check_match(c, m, &p);
+    }
+    for (int k = 0; k < 6 && lane_is_text(m->v.lane); k++) {
+        struct str s = values_text(&m->v, rnd_below(m->v.n));
+        assert_ok(predicate_equal(&arena, s, &p));
+        check_match(c, m, &p);
+        if (!s.n)
+            continue;
+        assert_ok(predicate_text(&arena, s, &p));
+        check_match(c, m, &p);
+        assert_ok(predicate_text(&arena, str_from(s, rnd_below((uint32_t)s.n)), &p));
+        check_match(c, m, &p);
+        struct str upper = arena_str(&arena, s);
+        for (size_t i = 0; i < s.n; i++)
+            if (upper.p[i] >= 'a' && upper.p[i] <= 'z')
+                ((char *)upper.p)[i] = (char)(upper.p[i] - 32);
+        assert_ok(predicate_equal(&arena, upper, &p));
+        check_match(c, m, &p);
+        assert_ok(predicate_text(&arena, upper, &p));
+        check_match(c, m, &p);
+    }
+    static const char *const regexes[] = {"alph.", "^req_[0-9a-f]{4}", "(?i)ALPHA", "[0-9]+$", "zzz", "^$"};
+    for (size_t i = 0; i < sizeof(regexes) / sizeof(*regexes); i++) {
+        assert_ok(predicate_regex(&arena, str_c(regexes[i]), &p));
+        check_match(c, m, &p);
+    }
+    static const char *const bounds[][2] = {{"10", "200"}, {NULL, "-5.5"}, {"a", NULL}, {"0.001", "1e300"}};
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(*bounds); i++) {
+        struct predicate_bound low = bound(bounds[i][0], i & 1), high = bound(bounds[i][1], true);
+        assert_ok(predicate_range(&arena, &low, &high, &p));
+        check_match(c, m, &p);
+    }
+    predicate_exists(&p);
+    check_match(c, m, &p);
+}
+
+static void test_every_encoding_does_as_plain_values(void **state)
+{
+    static const uint32_t sizes[] = {1, 2, 5, 64, 700, 5000};
+    for (enum kind kind = 0; kind < KINDS; kind++)
+        for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++)
+            for (int small = 0; small < 2; small++) {
+                struct made m;
+                struct buf out;
+                struct chunk_stats stats;
+                buf_init(&out, SIZE_MAX);
+                make(&m, kind, sizes[k]);
+                struct chunk c = open_encoded(&m, small, &out, &stats);
+                if (sizes[k] == 5000 && !small && expected[kind] && stats.encoding != expected[kind])
+                    fail_msg("kind %d became %s", kind, encoding_name(stats.encoding));
+                check_values(&c, &m);
+                check_predicates(&c, &m);
+                for (uint32_t i = 0; stats.has_range && m.v.lane == LANE_INT && i < m.v.n; i++)
+                    assert_true(m.i64[i] >= stats.min && m.i64[i] <= stats.max);
+                buf_release(&out);
+                buf_release(&m.bytes);
+                arena_reset(&arena);
+            }
+}
+
+/* Text of many pages; get opens only some. */
+static void test_pages(void **state)
+{
+    struct made m;
+    struct buf out;
+    struct chunk_stats stats;
+    buf_init(&out, SIZE_MAX);
+    make(&m, LONG, 30000);
+    assert_true(m.bytes.n > 3 << 20);
+    struct chunk c = open_encoded(&m, false, &out, &stats);
+    assert_int_equal(stats.encoding, ENC_PLAIN);
+    assert_true(c.n_parts > 2);
+    check_values(&c, &m);
+    struct predicate p;
+    assert_ok(predicate_text(&arena, STR("29999"), &p));
+    check_match(&c, &m, &p);
+    buf_release(&out);
+    buf_release(&m.bytes);
+    arena_reset(&arena);
+}
+
+static void test_small_where_it_can_be(void **state)
+{
+    static const struct {
+        enum kind kind;
+        double max; /* bytes a value */
+    } want[] = {{SAME, 0.02}, {FEW, 0.5}, {HEX, 8.1}, {PREFIX, 2.7}, {PREFIX_ZEROS, 2.7},
+                {TIMES, 0.02}, {SMALL_INTS, 1.4}, {BOOLS, 0.15}, {NULLS, 0.01}, {WHOLE_DBLS, 2.0}};
+    for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
+        struct made m;
+        struct buf out;
+        struct chunk_stats stats;
+        buf_init(&out, SIZE_MAX);
+        make(&m, want[i].kind, 10000);
+        open_encoded(&m, false, &out, &stats);
+        if ((double)out.n > want[i].max * 10000)
+            fail_msg("kind %d takes %zu bytes", want[i].kind, out.n);
+        buf_release(&out);
+        buf_release(&m.bytes);
+        arena_reset(&arena);
+    }
+}
+
+static void use_everything(struct made *m, struct str bytes, enum chunk_trust trust)
+{
+    struct chunk c;
+    struct values v;
+    const uint32_t *code;
+    struct predicate p;
+    uint32_t pos[2] = {0, m->v.n - 1};
+    enum err err = chunk_open(bytes, trust, m->v.lane, m->v.n, &arena, &c);
+    assert_true(err == OK || err == ERR_CORRUPT || err == ERR_UNSUPPORTED);
+    if (err != OK)
+        return;
+    c.time = times;
+    c.time_ctx = m;
+    err = chunk_values(&c, &arena, &v);
+    if (err == OK)
+        assert_int_equal(v.n, m->v.n);
+    err = chunk_get(&c, pos, m->v.n > 1 ? 2 : 1, &arena, &v);
+    err = chunk_codes(&c, &arena, &v, &code);
+    for (uint32_t i = 0; err == OK && i < m->v.n; i++)
+        assert_true(code[i] < v.n);
+    assert_ok(predicate_text(&arena, STR("alpha"), &p));
+    err = chunk_match(&c, &p, &arena, bitmap_new(&arena, m->v.n));
+    assert_true(err <= OK);
+}
+
+static void test_damage_is_found_and_never_crashes(void **state)
+{
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        struct made m;
+        struct buf out;
+        struct chunk_stats stats;
+        struct chunk c;
+        buf_init(&out, SIZE_MAX);
+        make(&m, kind, 300);
+        open_encoded(&m, false, &out, &stats);
+        for (int round = 0; round < 400; round++) {
+            size_t at = rnd_below((uint32_t)(round % 2 || out.n < 60 ? out.n : 60));
+            char was = out.p[at];
+            out.p[at] = (char)(was ^ (1 + rnd_below(255)));
+            assert_int_equal(chunk_open(buf_str(&out), CHUNK_VERIFY, m.v.lane, 300, &arena, &c),
+                             ERR_CORRUPT);
+            use_everything(&m, buf_str(&out), CHUNK_TRUSTED);
+            out.p[at] = was;
+            if (round % 50 == 49)
+                use_everything(&m, str_of(out.p, rnd_below((uint32_t)out.n)), CHUNK_TRUSTED);
+        }
+        assert_err(chunk_open(buf_str(&out), CHUNK_VERIFY, m.v.lane, 301, &arena, &c), ERR_CORRUPT,
+                   "300 values instead of 301");
+        buf_release(&out);
+        buf_release(&m.bytes);
+        arena_reset(&arena);
+    }
+}
+
+int main(void)
+{
+    arena_init(&arena, 0, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_encoding_does_as_plain_values),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_small_where_it_can_be),
+        cmocka_unit_test(test_damage_is_found_and_never_crashes),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    arena_release(&arena);
+    return failed;
+}
