@@ -1,5 +1,5 @@
 /* weir segment: looks into the files of the store, without a server. */
-#include "cmd/segment.h"
+#include "cmd/commands.h"
 
 #include "store/segment.h"
 
@@ -10,19 +10,25 @@ static const char help[] =
     "       weir segment verify FILE...\n"
     "       weir segment cat FILE...\n"
     "\n"
-    "Looks into segment files (DATA/segments/*): compressed, immutable, each complete in itself. None of\n"
+    "Looks into segment files (DATA/segments/*): compressed, immutable, each complete in itself. "
+    "None of\n"
     "these commands needs a server, and none changes anything.\n"
     "\n"
-    "  inspect   what is in the file: streams, times, rows, and for each column its type, how many values\n"
+    "  inspect   what is in the file: streams, times, rows, and for each column its type, how many "
+    "values\n"
     "            it has, the bytes it takes and how it is encoded (in how many blocks)\n"
-    "  verify    reads every byte, checks every checksum and decodes every value; prints one line for each\n"
+    "  verify    reads every byte, checks every checksum and decodes every value; prints one line "
+    "for each\n"
     "            fault and exits 1 when there is any\n"
-    "  cat       prints every record as a line of JSON, stream by stream, in order of time. A damaged file\n"
-    "            gives every record of its intact blocks; what is lost is said on standard error (exit 1)\n"
+    "  cat       prints every record as a line of JSON, stream by stream, in order of time. A "
+    "damaged file\n"
+    "            gives every record of its intact blocks; what is lost is said on standard error "
+    "(exit 1)\n"
     "\n"
     "examples:\n"
     "  weir segment inspect data/segments/17.seg\n"
-    "  weir segment inspect --json data/segments/17.seg | jq '.sections[].columns[] | {name, bytes}'\n"
+    "  weir segment inspect --json data/segments/17.seg | jq '.sections[].columns[] | {name, "
+    "bytes}'\n"
     "  weir segment verify data/segments/*.seg && echo all good\n"
     "  weir segment cat data/segments/17.seg | grep timeout\n";
 
@@ -90,8 +96,9 @@ static int each_file(const char *verb, int argc, char **argv)
             return 2;
         }
         files++;
-        int code = verb[0] == 'i' ? inspect(argv[i], json) : verb[0] == 'v' ? verify(argv[i])
-                                                                            : cat(argv[i]);
+        int code = verb[0] == 'i'   ? inspect(argv[i], json)
+                   : verb[0] == 'v' ? verify(argv[i])
+                                    : cat(argv[i]);
         worst = code > worst ? code : worst;
     }
     if (!files)
@@ -114,6 +121,7 @@ int cmd_segment(int argc, char **argv)
     for (int v = 0; v < 3; v++)
         if (str_eq_c(str_c(argv[1]), verbs[v]))
             return each_file(verbs[v], argc - 2, argv + 2);
-    fprintf(stderr, "weir segment: unknown command %s; there are inspect, verify and cat\n", argv[1]);
+    fprintf(stderr, "weir segment: unknown command %s; there are inspect, verify and cat\n",
+            argv[1]);
     return 2;
 }

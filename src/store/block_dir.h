@@ -64,7 +64,8 @@ NODISCARD enum err block_dir_rows(const struct dir *d, uint32_t block,
 /* The directory (of one block) and the bytes of a block in memory. */
 const struct dir *block_dir(const struct block *b);
 struct str block_chunk_bytes(const struct block *b);
-/* Loads and checks everything of a block: chunks, filters, order. One line a problem, each after `where`. */
+/* Loads and checks everything of a block: chunks, filters, order. One line a problem, each after
+ * `where`. */
 void block_dir_verify(const struct dir *d, uint32_t block, const struct block_source *from,
                       const char *where, struct buf *problems);
 /* Opens a column's chunk, or says why not. For tools. */

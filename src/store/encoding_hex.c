@@ -228,8 +228,8 @@ static bool whole_needle(const struct predicate *p, enum lane lane, const struct
     for (uint32_t k = 0; k < form->length; k++)
         if ((uint8_t)form->text[k] >= 0x80)
             return false;
-    bool plain_text = p->kind == PRED_TEXT && p->n_parts == 1 && p->tail_skip == 0 && !p->tail_any &&
-                      !p->parts[0].any_before && !p->parts[0].skip && p->ascii;
+    bool plain_text = p->kind == PRED_TEXT && p->n_parts == 1 && p->tail_skip == 0 &&
+                      !p->tail_any && !p->parts[0].any_before && !p->parts[0].skip && p->ascii;
     if (lane != LANE_STR || !(p->kind == PRED_EQUAL || plain_text))
         return false;
     *ret = p->kind == PRED_EQUAL ? p->text : p->parts[0].text;

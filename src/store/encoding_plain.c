@@ -14,8 +14,8 @@ enum { SAMPLE_BYTES = 256 << 10, LONG_FROM = 2 << 20, LONG_RATIO = 10 };
 
 /* ---- writing ---- */
 
-/* Text that repeats itself much (stack traces) repeats over long distances too, and is quick to decompress:
- * longer pages. */
+/* Text that repeats itself much (stack traces) repeats over long distances too, and is quick to
+ * decompress: longer pages. */
 static unsigned page_log_for(const struct encoder *e)
 {
     size_t total = e->v->off[e->v->n] - e->v->off[0];

@@ -1,7 +1,7 @@
 /* What `weir segment` does with a file: describe it, check every byte, bring out what is intact.
  *
- * All of it passes the chunk cache by: what is asked for is what the disk holds. When the footer is lost, the
- * sections are found by the magic of their tails, which repeat the names. */
+ * All of it passes the chunk cache by: what is asked for is what the disk holds. When the footer is
+ * lost, the sections are found by the magic of their tails, which repeat the names. */
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/io.h"
@@ -111,7 +111,8 @@ static void text_section(const struct seg_section *s, uint32_t number, const str
     for (uint32_t b = 0; b < d->n_blocks; b++)
         own += (uint64_t)d->block[b].time.length + d->block[b].shape_of.length +
                d->block[b].origin.length + d->block[b].flags.length + d->block[b].rare.length;
-    buf_printf(out, "  %u columns, %u shapes; times, shapes, origin, rare values %llu, directory %u\n",
+    buf_printf(out,
+               "  %u columns, %u shapes; times, shapes, origin, rare values %llu, directory %u\n",
                d->n_columns, d->n_shapes, (unsigned long long)own, s->tail_length);
     struct summary *sum = summarise(d, a);
     for (uint32_t i = 0; i < d->n_columns; i++)
@@ -186,7 +187,8 @@ static void inspect_head(const struct segment *s, uint64_t bytes, bool json, str
     struct str created = time_text(f->created_ns, a);
     if (!json) {
         buf_printf(out, "%s: segment %llu, level %u, %llu bytes, written %.*s\n", segment_path(s),
-                   (unsigned long long)f->id, f->level, (unsigned long long)bytes, STR_ARG(created));
+                   (unsigned long long)f->id, f->level, (unsigned long long)bytes,
+                   STR_ARG(created));
         buf_printf(out, "queue positions %llu to %llu, words %.*s, %u sections, %u id filters\n",
                    (unsigned long long)f->position_min, (unsigned long long)f->position_max,
                    STR_ARG(f->words), f->n_sections, f->n_ids);
@@ -256,7 +258,8 @@ static void verify_ids(const struct segment *s, struct buf *problems)
         char *p = mem_alloc(f->ids[i].length);
         enum err err = io_pread(segment_source(s)->fd, p, f->ids[i].length, f->ids[i].offset);
         if (err != OK)
-            put_problem(problems, "%s: filter of client ids %u: %s", segment_path(s), i, err_text());
+            put_problem(problems, "%s: filter of client ids %u: %s", segment_path(s), i,
+                        err_text());
         else if (hash64(str_of(p, f->ids[i].length)) != f->ids[i].sum)
             put_problem(problems, "%s: filter of client ids %u: bad checksum", segment_path(s), i);
         mem_free(p);
@@ -404,7 +407,8 @@ static enum err cat_scan(struct cat *c, int fd)
         }
     }
     mem_free(window);
-    put_problem(c->problems, "%s: without its footer %u intact sections were found", c->path, sections);
+    put_problem(c->problems, "%s: without its footer %u intact sections were found", c->path,
+                sections);
     return err;
 }
 

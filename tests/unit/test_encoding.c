@@ -43,9 +43,35 @@ static void made_finish(struct made *m)
 }
 
 enum kind {
-    WORDS, SAME, FEW, MANY_FEW, HEX, HEX_UPPER, UUID, PREFIX, PREFIX_ZEROS, DIGITS, TIMES, TIMES_MIXED,
-    NEARLY_HEX, NEARLY_PREFIX, NEARLY_TIME, EMPTIES, BINARY, LONG, ARRAYS, NUMS, INTS, SMALL_INTS, BOOLS, DECS,
-    DECS_MIXED, DBLS, WHOLE_DBLS, NULLS, KINDS
+    WORDS,
+    SAME,
+    FEW,
+    MANY_FEW,
+    HEX,
+    HEX_UPPER,
+    UUID,
+    PREFIX,
+    PREFIX_ZEROS,
+    DIGITS,
+    TIMES,
+    TIMES_MIXED,
+    NEARLY_HEX,
+    NEARLY_PREFIX,
+    NEARLY_TIME,
+    EMPTIES,
+    BINARY,
+    LONG,
+    ARRAYS,
+    NUMS,
+    INTS,
+    SMALL_INTS,
+    BOOLS,
+    DECS,
+    DECS_MIXED,
+    DBLS,
+    WHOLE_DBLS,
+    NULLS,
+    KINDS
 };
 
 static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s, size_t max)
@@ -54,7 +80,8 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
     unsigned long long r = rnd();
     switch (kind) {
     case WORDS:
-        return snprintf(s, max, "%s: %u %s after %u ms", word[r % 6], i, word[r / 6 % 6], (unsigned)r % 9999);
+        return snprintf(s, max, "%s: %u %s after %u ms", word[r % 6], i, word[r / 6 % 6],
+                        (unsigned)r % 9999);
     case SAME:
         return snprintf(s, max, "always alpha");
     case FEW:
@@ -79,7 +106,8 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
         return r % 3 ? (int)time_rfc3339(time + (int64_t)(r % 999), s)
                      : snprintf(s, max, "%llu", 1739620800ull + r % 5);
     case NEARLY_HEX:
-        return i + 1 == n ? snprintf(s, max, "req_%015llxg", r & 0xfff) : snprintf(s, max, "req_%016llx", r);
+        return i + 1 == n ? snprintf(s, max, "req_%015llxg", r & 0xfff)
+                          : snprintf(s, max, "req_%016llx", r);
     case NEARLY_PREFIX:
         return i + 1 == n ? snprintf(s, max, "u_007") : snprintf(s, max, "u_%llu", r % 99999 + 1);
     case NEARLY_TIME:
@@ -100,12 +128,29 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
 }
 
 static const uint8_t expected[KINDS] = {
-    [WORDS] = ENC_PLAIN, [SAME] = ENC_CONST, [FEW] = ENC_DICT, [MANY_FEW] = ENC_DICT, [HEX] = ENC_HEX,
-    [HEX_UPPER] = ENC_HEX, [UUID] = ENC_HEX, [PREFIX] = ENC_PREFIX_INT, [PREFIX_ZEROS] = ENC_PREFIX_INT,
-    [TIMES] = ENC_TIME, [TIMES_MIXED] = ENC_TIME, [NEARLY_HEX] = ENC_PLAIN,
-    [NEARLY_PREFIX] = ENC_PLAIN, [NEARLY_TIME] = ENC_PLAIN, [LONG] = ENC_PLAIN,
-    [INTS] = ENC_INTS, [SMALL_INTS] = ENC_INTS, [BOOLS] = ENC_INTS, [DECS] = ENC_DECIMAL,
-    [DECS_MIXED] = ENC_DECIMAL, [DBLS] = ENC_DOUBLE, [WHOLE_DBLS] = ENC_DOUBLE, [NULLS] = ENC_EMPTY,
+    [WORDS] = ENC_PLAIN,
+    [SAME] = ENC_CONST,
+    [FEW] = ENC_DICT,
+    [MANY_FEW] = ENC_DICT,
+    [HEX] = ENC_HEX,
+    [HEX_UPPER] = ENC_HEX,
+    [UUID] = ENC_HEX,
+    [PREFIX] = ENC_PREFIX_INT,
+    [PREFIX_ZEROS] = ENC_PREFIX_INT,
+    [TIMES] = ENC_TIME,
+    [TIMES_MIXED] = ENC_TIME,
+    [NEARLY_HEX] = ENC_PLAIN,
+    [NEARLY_PREFIX] = ENC_PLAIN,
+    [NEARLY_TIME] = ENC_PLAIN,
+    [LONG] = ENC_PLAIN,
+    [INTS] = ENC_INTS,
+    [SMALL_INTS] = ENC_INTS,
+    [BOOLS] = ENC_INTS,
+    [DECS] = ENC_DECIMAL,
+    [DECS_MIXED] = ENC_DECIMAL,
+    [DBLS] = ENC_DOUBLE,
+    [WHOLE_DBLS] = ENC_DOUBLE,
+    [NULLS] = ENC_EMPTY,
 };
 
 static enum lane lane_of(enum kind kind)
@@ -158,19 +203,22 @@ static enum err times(void *ctx, const int64_t **ret)
     return OK;
 }
 
-static struct chunk open_encoded(struct made *m, bool small, struct buf *out, struct chunk_stats *stats)
+static struct chunk open_encoded(struct made *m, bool small, struct buf *out,
+                                 struct chunk_stats *stats)
 {
     struct encode_options o = {.zstd_level = 1, .time = m->time, .small = small};
     struct chunk c;
     assert_ok(chunk_encode(&m->v, &o, &arena, out, stats));
-    assert_ok(chunk_open(buf_str(out), small ? CHUNK_SMALL : CHUNK_VERIFY, m->v.lane, m->v.n, &arena, &c));
+    assert_ok(chunk_open(buf_str(out), small ? CHUNK_SMALL : CHUNK_VERIFY, m->v.lane, m->v.n,
+                         &arena, &c));
     c.time = times;
     c.time_ctx = m;
     assert_int_equal(c.encoding, stats->encoding);
     return c;
 }
 
-static void assert_same_value(const struct values *a, uint32_t i, const struct values *b, uint32_t k)
+static void assert_same_value(const struct values *a, uint32_t i, const struct values *b,
+                              uint32_t k)
 {
     struct buf x, y;
     buf_init(&x, SIZE_MAX);
@@ -208,8 +256,8 @@ static void check_match(const struct chunk *c, const struct made *m, const struc
     assert_ok(chunk_match(c, p, &arena, got));
     for (uint32_t i = 0; i < m->v.n; i++)
         if (bitmap_get(want, i) != bitmap_get(got, i))
-            fail_msg("%s: predicate %d \"%.*s\" on value %u: %d", encoding_name(c->encoding), p->kind,
-                     STR_ARG(p->text), i, bitmap_get(got, i));
+            fail_msg("%s: predicate %d \"%.*s\" on value %u: %d", encoding_name(c->encoding),
+                     p->kind, STR_ARG(p->text), i, bitmap_get(got, i));
 }
 
 static struct predicate_bound bound(const char *text, bool inclusive)
@@ -225,9 +273,10 @@ static struct predicate_bound bound(const char *text, bool inclusive)
 /* Every kind of predicate, on whole values, parts of values and others. */
 static void check_predicates(const struct chunk *c, const struct made *m)
 {
-    static const char *const texts[] = {"alpha", "ALPHA", "beta", "timeout", "42", "req_", "user_", "u_7",
-                                        "host-", "fail\x01", "\x01out", "t\x02meout", "2025", "T", "-", "a",
-                                        "true", "ï", "\xe2\x84\xaa", ".", "1", "req_\x01", "\x01"};
+    static const char *const texts[] = {
+        "alpha", "ALPHA",    "beta",         "timeout",    "42",   "req_",     "user_", "u_7",
+        "host-", "fail\x01", "\x01out",      "t\x02meout", "2025", "T",        "-",     "a",
+        "true",  "ï",        "\xe2\x84\xaa", ".",          "1",    "req_\x01", "\x01"};
     struct predicate p;
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         assert_ok(predicate_text(&arena, str_c(texts[i]), &p));
@@ -254,12 +303,14 @@ static void check_predicates(const struct chunk *c, const struct made *m)
         assert_ok(predicate_text(&arena, upper, &p));
         check_match(c, m, &p);
     }
-    static const char *const regexes[] = {"alph.", "^req_[0-9a-f]{4}", "(?i)ALPHA", "[0-9]+$", "zzz", "^$"};
+    static const char *const regexes[] = {
+        "alph.", "^req_[0-9a-f]{4}", "(?i)ALPHA", "[0-9]+$", "zzz", "^$"};
     for (size_t i = 0; i < sizeof(regexes) / sizeof(*regexes); i++) {
         assert_ok(predicate_regex(&arena, str_c(regexes[i]), &p));
         check_match(c, m, &p);
     }
-    static const char *const bounds[][2] = {{"10", "200"}, {NULL, "-5.5"}, {"a", NULL}, {"0.001", "1e300"}};
+    static const char *const bounds[][2] = {
+        {"10", "200"}, {NULL, "-5.5"}, {"a", NULL}, {"0.001", "1e300"}};
     for (size_t i = 0; i < sizeof(bounds) / sizeof(*bounds); i++) {
         struct predicate_bound low = bound(bounds[i][0], i & 1), high = bound(bounds[i][1], true);
         assert_ok(predicate_range(&arena, &low, &high, &p));
@@ -281,7 +332,8 @@ static void test_every_encoding_does_as_plain_values(void **state)
                 buf_init(&out, SIZE_MAX);
                 make(&m, kind, sizes[k]);
                 struct chunk c = open_encoded(&m, small, &out, &stats);
-                if (sizes[k] == 5000 && !small && expected[kind] && stats.encoding != expected[kind])
+                if (sizes[k] == 5000 && !small && expected[kind] &&
+                    stats.encoding != expected[kind])
                     fail_msg("kind %d became %s", kind, encoding_name(stats.encoding));
                 check_values(&c, &m);
                 check_predicates(&c, &m);
@@ -319,7 +371,7 @@ static void test_small_where_it_can_be(void **state)
     static const struct {
         enum kind kind;
         double max; /* bytes a value */
-    } want[] = {{SAME, 0.02}, {FEW, 0.5}, {HEX, 8.1}, {PREFIX, 2.7}, {PREFIX_ZEROS, 2.7},
+    } want[] = {{SAME, 0.02},  {FEW, 0.5},        {HEX, 8.1},    {PREFIX, 2.7}, {PREFIX_ZEROS, 2.7},
                 {TIMES, 0.02}, {SMALL_INTS, 1.4}, {BOOLS, 0.15}, {NULLS, 0.01}, {WHOLE_DBLS, 2.0}};
     for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
         struct made m;

@@ -1,0 +1,81 @@
+/* Chunks of every encoding: byte 0 is the lane, bytes 1 and 2 the number of values, the rest a
+ * small chunk (no checksum stands before the decoders). Whatever the bytes are: an error or values
+ * that hold together. */
+#include "core/buf.h"
+#include "record/bitmap.h"
+#include "store/encoding.h"
+
+#include <stdlib.h>
+
+enum { ARENA_MAX = 64 << 20 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static enum err times(void *ctx, const int64_t **ret)
+{
+    *ret = ctx;
+    return OK;
+}
+
+static void check(bool good)
+{
+    if (!good)
+        abort();
+}
+
+static void use_text(const struct values *v)
+{
+    size_t sum = 0;
+    for (uint32_t i = 0; i < v->n; i++) {
+        check(v->off[i] <= v->off[i + 1]);
+        struct str s = values_text(v, i);
+        sum += s.n ? (uint8_t)s.p[0] + (uint8_t)s.p[s.n - 1] : 0;
+    }
+    check(sum < SIZE_MAX);
+}
+
+static void use(struct chunk *c, struct arena *a)
+{
+    struct values v;
+    struct predicate p;
+    const uint32_t *code;
+    uint32_t pos[] = {0, c->n / 2, c->n - 1};
+    if (chunk_values(c, a, &v) == OK) {
+        check(v.n == c->n && v.lane == c->lane);
+        if (lane_is_text(v.lane))
+            use_text(&v);
+    }
+    if (c->n > 2 && chunk_get(c, pos, 3, a, &v) == OK) {
+        check(v.n == 3);
+        if (lane_is_text(v.lane))
+            use_text(&v);
+    }
+    if (chunk_codes(c, a, &v, &code) == OK)
+        for (uint32_t i = 0; i < c->n; i++)
+            check(code[i] < v.n);
+    check(predicate_text(a, STR("req_1"), &p) == OK);
+    enum err err = chunk_match(c, &p, a, bitmap_new(a, c->n));
+    check(err <= OK);
+    check(predicate_equal(a, STR("host-0001"), &p) == OK);
+    err = chunk_match(c, &p, a, bitmap_new(a, c->n));
+    check(err <= OK);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 3)
+        return 0;
+    struct arena a;
+    struct chunk c;
+    uint32_t n = 1 + (data[1] | (uint32_t)data[2] << 8);
+    arena_init(&a, ARENA_MAX, NULL);
+    int64_t *time = ARENA_ARRAY(&a, int64_t, n);
+    struct str bytes = str_of((const char *)data + 3, size - 3);
+    if (chunk_open(bytes, CHUNK_SMALL, (enum lane)(data[0] % LANE_COUNT), n, &a, &c) == OK) {
+        c.time = times;
+        c.time_ctx = time;
+        use(&c, &a);
+    }
+    arena_release(&a);
+    return 0;
+}
