@@ -126,7 +126,8 @@ static void test_random_records_come_back(void **state)
         struct records_maker m = {seed, 1 + (unsigned)seed % 17, 1 + (unsigned)seed % 10, false};
         fill(b, &m, (unsigned)(1 + seed * 5));
         round_trip(b, false);
-        round_trip(b, true);
+        if (seed % 5 == 0)
+            round_trip(b, true);
         batch_clear(b);
     }
     batch_free(b);
@@ -217,7 +218,7 @@ static void encode_some(struct buf *out, bool lz4)
     struct batch *b = batch_new();
     struct records_maker m = {11, 9, 8, false};
     struct frame_info info = some_info(lz4);
-    fill(b, &m, 30);
+    fill(b, &m, 10);
     assert_ok(frame_encode(b, &info, out));
     batch_free(b);
 }
