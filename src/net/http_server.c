@@ -169,7 +169,9 @@ static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *
 static void run_handler(void *arg)
 {
     struct http_request *r = arg;
-    http_request_read_form(r);
+    /* A body of logs is never read as parameters, whatever its type claims to be. */
+    if (r->slot->route->pool != HTTP_INGEST)
+        http_request_read_form(r);
     r->slot->route->handle(r->slot->route->ctx, r);
 }
 

@@ -100,6 +100,7 @@ static void handle_point(void *ctx, struct http_request *r)
 static const struct http_route routes[] = {
     {"GET", "/echo", HTTP_FAST, true, handle_echo, NULL},
     {"POST", "/echo", HTTP_INGEST, true, handle_echo, NULL},
+    {"POST", "/form", HTTP_FAST, true, handle_echo, NULL},
     {"GET", "/files/+", HTTP_FAST, true, handle_echo, NULL},
     {"POST", "/late", HTTP_INGEST, true, handle_late, NULL},
     {"GET", "/stream", HTTP_QUERY, true, handle_stream, NULL},
@@ -222,9 +223,12 @@ static void test_head_has_no_body(void **state)
 
 static void test_form(void **state)
 {
-    expect(HEAD("POST /echo") "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
+    expect(HEAD("POST /form") "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
                               "Content-Length: 28\r\n\r\na=1&&name=x%3D%zz+%41%4&b=%\r",
            "200 OK", "X-Name: x=%zz A%4\r\n");
+    expect(HEAD("POST /echo") "Content-Type: application/x-www-form-urlencoded\r\n"
+                              "Content-Length: 8\r\n\r\nname=abc",
+           "200 OK", "X-Name: none\r\n");
 }
 
 static void test_errors_are_json(void **state)
