@@ -334,7 +334,7 @@ static void test_stream(void **state)
         if (!fail) {
             assert_int_equal(plain.n, STREAM_LINES * 9);
             for (int i = 0; i < STREAM_LINES; i += 777) {
-                char line[10];
+                char line[16];
                 snprintf(line, sizeof(line), "%08d\n", i);
                 assert_memory_equal(plain.p + i * 9, line, 9);
             }
