@@ -24,5 +24,6 @@ struct api {
 const struct http_route *api_routes(struct api *api);
 /* Gauges that are read when scraped: queue, memory, process. Once a process. */
 void api_register_metrics(struct api *api);
+uint64_t api_resident_bytes(void); /* of this process */
 
 #endif

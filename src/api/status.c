@@ -38,7 +38,7 @@ void api_page(void *ctx, struct http_request *r)
 
 /* ---- metrics ---- */
 
-static uint64_t resident_bytes(void)
+uint64_t api_resident_bytes(void)
 {
     unsigned long long pages = 0;
     FILE *f = fopen("/proc/self/statm", "re");
@@ -52,7 +52,7 @@ static uint64_t resident_bytes(void)
 
 static double read_resident(void *ctx)
 {
-    return (double)resident_bytes();
+    return (double)api_resident_bytes();
 }
 
 static double read_started(void *ctx)
@@ -138,7 +138,7 @@ static void put_time(struct buf *out, const char *name, int64_t ns)
 static void put_memory(struct buf *out)
 {
     buf_put_c(out, ",\"memory\":{");
-    put_u64(out, "resident", resident_bytes());
+    put_u64(out, "resident", api_resident_bytes());
     put_u64(out, "budget", governor_budget());
     put_u64(out, "reserved", governor_used());
     buf_put_c(out, ",\"owners\":{");

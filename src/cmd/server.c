@@ -27,6 +27,7 @@
 #include "net/listen.h"
 #include "store/chunk_cache.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
@@ -39,7 +40,8 @@
 #define MEMTABLE_MAX (160 * MIB)
 #define QUEUE_MAX (64 * MIB)
 #define INGEST_MAX (96 * MIB)
-enum { COMPACT_FILES_MIN = 2, IDS_MAX = 20000000, ENCODERS_MAX = 8 };
+#define TRIM_ABOVE (64 * MIB)
+enum { IDS_MAX = 20000000, ENCODERS_MAX = 8, TRIM_SECONDS = 10 };
 
 static const struct option_def option_defs[] = {
     {"data", 'd', "DIR", "Folder of everything that is stored (./weir-data)."},
@@ -378,14 +380,25 @@ static void stop(struct server *s)
         close(s->lock_fd);
 }
 
+/* What malloc holds beside the reservations is given back now and then: a server that was busy an
+ * hour ago does not look busy. */
+static void give_back_memory(void)
+{
+    if (api_resident_bytes() > governor_used() + TRIM_ABOVE)
+        malloc_trim(0);
+}
+
 static void wait_for_signal(void)
 {
+    const struct timespec tick = {.tv_sec = TRIM_SECONDS};
     sigset_t set;
-    int number = 0;
+    int number;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigwait(&set, &number);
+    while ((number = sigtimedwait(&set, NULL, &tick)) < 0)
+        if (errno == EAGAIN)
+            give_back_memory();
     log_info("stopping", "signal=%s", number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 

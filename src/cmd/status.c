@@ -17,16 +17,6 @@ static const struct command command = {
     .options = option_defs,
 };
 
-static const char *bytes_text(char out[32], double bytes)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    int unit = 0;
-    for (; bytes >= 1024 && unit < 5; unit++)
-        bytes /= 1024;
-    snprintf(out, 32, unit && bytes < 100 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
-    return out;
-}
-
 static double number(const json_t *from, const char *name)
 {
     return json_number_value(json_object_get(from, name));
@@ -34,8 +24,8 @@ static double number(const json_t *from, const char *name)
 
 static void print_bytes(const char *label, const json_t *from, const char *name)
 {
-    char text[32];
-    printf("  %-22s %12s\n", label, bytes_text(text, number(from, name)));
+    char text[STR_BYTES_TEXT];
+    printf("  %-22s %12s\n", label, str_put_bytes(text, (uint64_t)number(from, name)));
 }
 
 static void print_count(const char *label, const json_t *from, const char *name)
@@ -54,9 +44,10 @@ static void print_memory(const json_t *memory)
     json_t *owners = json_object_get(memory, "owners");
     json_object_foreach(owners, name, value)
     {
-        char text[32];
+        char text[STR_BYTES_TEXT];
         if (json_number_value(value) > 0)
-            printf("    %-20s %12s\n", name, bytes_text(text, json_number_value(value)));
+            printf("    %-20s %12s\n", name,
+                   str_put_bytes(text, (uint64_t)json_number_value(value)));
     }
 }
 
@@ -100,10 +91,10 @@ static void print_streams(const json_t *streams)
     printf("\n%-32s %12s %12s  %s\n", "stream", "records", "bytes", "newest");
     json_array_foreach(streams, i, s)
     {
-        char text[32];
+        char text[STR_BYTES_TEXT];
         const char *to = json_string_value(json_object_get(s, "to"));
         printf("%-32s %12.0f %12s  %s\n", json_string_value(json_object_get(s, "name")),
-               number(s, "rows"), bytes_text(text, number(s, "bytes")), to ? to : "-");
+               number(s, "rows"), str_put_bytes(text, (uint64_t)number(s, "bytes")), to ? to : "-");
     }
 }
 

@@ -46,7 +46,7 @@ const struct conf_setting conf_table[] = {
     {"objects.url", CONF_STRING, "file:", 0, 0,
      "Where segments are kept: file: is the data folder."},
 
-    {"store.cut_bytes", CONF_BYTES, "64MiB", MIB, 16 * GIB,
+    {"store.cut_bytes", CONF_BYTES, "64MiB", 64 * KIB, 16 * GIB,
      "Encoded bytes in memory at which they are written to a segment."},
     {"store.cut_queue_bytes", CONF_BYTES, "1GiB", MIB, TIB,
      "Bytes of queue not yet in segments at which one is written."},

@@ -2,6 +2,8 @@
  * number. */
 #include "core/str.h"
 
+#include <stdio.h>
+
 #include "core/mem.h"
 
 #include <errno.h>
@@ -158,6 +160,18 @@ static bool scale_decimal(uint64_t whole, uint64_t billionths, uint64_t unit, ui
         return false;
     *ret = (uint64_t)v;
     return true;
+}
+
+const char *str_put_bytes(char out[STR_BYTES_TEXT], uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double v = (double)bytes;
+    int unit = 0;
+    for (; v >= 1024 && unit < 6; unit++)
+        v /= 1024;
+    bool whole = v >= 100 || v == (double)(uint64_t)v;
+    snprintf(out, STR_BYTES_TEXT, whole ? "%.0f %s" : "%.1f %s", v, units[unit]);
+    return out;
 }
 
 /* "", "B", "k", "KB", "KiB", ... -> 1, 1, 1024, ... */

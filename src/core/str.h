@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define STR_BYTES_TEXT 24
+
 struct str {
     const char *p;
     size_t n;
@@ -67,6 +69,8 @@ bool str_to_u64(struct str s, uint64_t *ret);
 bool str_to_f64(struct str s, double *ret);
 /* "64MiB", "1.5 GB", "512k", "100" -> bytes (k, M, G, T; with i or B alike: powers of 1024). */
 bool str_to_bytes(struct str s, uint64_t *ret);
+/* "100 KiB", "1.5 GiB", "17 B" to `out`, which it answers. */
+const char *str_put_bytes(char out[STR_BYTES_TEXT], uint64_t bytes);
 /* "90s", "15m", "24h", "7d", "250ms", "1w" -> nanoseconds. */
 bool str_to_duration_ns(struct str s, int64_t *ret);
 /* Edit distance bounded by `max` + 1; for "did you mean". */

@@ -94,8 +94,9 @@ static void find_route(struct http_request *r)
 
 static void refuse_size(struct http_request *r)
 {
-    http_error(r, 413, "the body is larger than %zu bytes (limits.body_bytes)",
-               r->server->options.body_max);
+    char limit[STR_BYTES_TEXT];
+    http_error(r, 413, "the body is larger than %s (limits.body_bytes)",
+               str_put_bytes(limit, r->server->options.body_max));
 }
 
 static bool reserve_body(struct http_request *r, size_t n)

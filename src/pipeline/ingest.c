@@ -412,12 +412,13 @@ static enum err inflate(struct job *j, struct str encoding, struct str *bytes)
     TRY(reservation_grow(&j->inflated, guess));
     buf_clear(out);
     size_t max = out->max;
+    char limit[STR_BYTES_TEXT];
     out->max = j->g->o.body_max;
     enum err err = wire_inflate(encoding, *bytes, out);
     out->max = max;
     if (err == ERR_LIMIT)
-        return err_set(ERR_LIMIT, "the body inflates to more than %zu bytes (limits.body_bytes)",
-                       j->g->o.body_max);
+        return err_set(ERR_LIMIT, "the body inflates to more than %s (limits.body_bytes)",
+                       str_put_bytes(limit, j->g->o.body_max));
     TRY(err);
     if (out->cap > j->inflated.bytes)
         reservation_force(&j->inflated, out->cap - j->inflated.bytes);

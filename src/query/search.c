@@ -191,7 +191,7 @@ static void histogram_bounds(struct histogram *h, uint32_t buckets)
         to = h->scan.to;
     to = to > from ? to : from + 1;
     uint64_t span = (uint64_t)to - (uint64_t)from;
-    h->width = nice_width((int64_t)(span / buckets + 1));
+    h->width = nice_width((int64_t)(span / buckets + (span % buckets != 0)));
     h->from = from / h->width * h->width - (from % h->width < 0 ? h->width : 0);
     h->n = (uint32_t)(((uint64_t)to - (uint64_t)h->from + (uint64_t)h->width - 1) /
                       (uint64_t)h->width);

@@ -248,7 +248,7 @@ static void test_errors_are_json(void **state)
 /* A large body, by length or in chunks, with or without waiting for 100 Continue. */
 static void test_body_limit(void **state)
 {
-    const char *wants = "larger than 100000 bytes";
+    const char *wants = "larger than 97.7 KiB (limits.body_bytes)";
     expect(HEAD("POST /echo") "Content-Length: 100001\r\nExpect: 100-continue\r\n\r\n", "413",
            wants);
     char *body = NEW_ARRAY(char, BODY_MAX + 2);

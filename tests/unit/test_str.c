@@ -140,6 +140,17 @@ static void test_distance(void **state)
     assert_int_equal(str_distance(str_of(longest, 200), str_of(longest, 200), 2), 3);
 }
 
+static void test_put_bytes(void **state)
+{
+    char out[STR_BYTES_TEXT];
+    assert_string_equal(str_put_bytes(out, 0), "0 B");
+    assert_string_equal(str_put_bytes(out, 1023), "1023 B");
+    assert_string_equal(str_put_bytes(out, 100 << 10), "100 KiB");
+    assert_string_equal(str_put_bytes(out, 1536), "1.5 KiB");
+    assert_string_equal(str_put_bytes(out, 64 << 20), "64 MiB");
+    assert_string_equal(str_put_bytes(out, UINT64_MAX), "16 EiB");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_split),     cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_doubles),   cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_durations), cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_put_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
