@@ -8,11 +8,11 @@
  *   5. swap       under the lock: the segment enters the manifest, parts and frozen ids leave
  *   6. published  the queue may trim
  *
- * A failure before 4 leaves nothing but blocks sealed early; the temporary file goes. When 4
- * reports a failure, the transaction may have come through all the same (a failed sync tells
- * nothing about what reached the disk): the checkpoint is read again. Where even that fails, the
- * outcome is kept as a doubt, the file stays, and the next cut begins by resolving it. Only then is
- * a cut done or undone.
+ * A failure before 4 leaves nothing but blocks sealed early; the temporary file goes. So does the
+ * segment when 4 fails, but for ERR_TIMEOUT: then the transaction may be there at the next start
+ * all the same (a failed sync tells nothing about what reached the disk). Once the catalog can
+ * write again, whatever was open is decided and the checkpoint tells; until then the outcome is
+ * kept as a doubt, the file stays, and the next cut begins by resolving it.
  *
  * One cut at a time (cut_lock). Deliveries, queries and jobs for what comes behind P go on. */
 #include "core/clock.h"
@@ -177,11 +177,11 @@ static void drop_unpublished(struct manifest_segment *e)
     manifest_segment_unref(e);
 }
 
-/* Reads whether a publish that reported a failure came through. ERR when that cannot be known now.
- */
+/* Whether a publish whose outcome was open came through. ERR when that cannot be known now. */
 static enum err read_outcome(struct store *s, uint64_t to, bool *ret_published)
 {
     uint64_t at;
+    TRY(catalog_meta_set(s->o.catalog, STR("settled"), STR("1")));
     TRY(catalog_checkpoint(s->o.catalog, STORE_CONSUMER, 0, &at));
     *ret_published = at == to;
     return OK;
@@ -205,7 +205,7 @@ static enum err publish(struct cut *c)
     char text[200];
     snprintf(text, sizeof(text), "%s", err_text());
     bool published = false;
-    if (read_outcome(s, c->upto + 1, &published) != OK) {
+    if (err == ERR_TIMEOUT && read_outcome(s, c->upto + 1, &published) != OK) {
         s->doubt = (struct doubt){true, c->upto + 1, c->segment, c->upto};
         c->segment = NULL;
         return err_set(err, "%s", text);

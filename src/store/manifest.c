@@ -269,14 +269,17 @@ static void not_replaced(struct replacement *r)
     replacement_release(r);
 }
 
-/* A transaction that reported a failure: it came through when the first removed segment is gone. */
+/* A transaction whose outcome was open (cut.c tells how that comes) came through when the first
+ * removed segment is gone. */
 static enum err replace_outcome(struct store *s, const struct replacement *r, bool *ret_done)
 {
     struct arena a;
     struct catalog_segment *row;
     size_t n;
     arena_init(&a, 0, NULL);
-    enum err err = catalog_load_segments(s->o.catalog, &a, &row, &n);
+    enum err err = catalog_meta_set(s->o.catalog, STR("settled"), STR("1"));
+    if (err == OK)
+        err = catalog_load_segments(s->o.catalog, &a, &row, &n);
     if (err == OK) {
         *ret_done = true;
         for (size_t i = 0; i < n; i++)
@@ -301,7 +304,7 @@ enum err manifest_replace(struct store *s, struct replacement *r, const struct c
     char text[200];
     bool done = false;
     snprintf(text, sizeof(text), "%s", err_text());
-    if (replace_outcome(s, r, &done) != OK) {
+    if (err == ERR_TIMEOUT && replace_outcome(s, r, &done) != OK) {
         s->replace_doubt = *r;
         s->replace_doubt.set = true;
         *r = (struct replacement){0};

@@ -276,7 +276,8 @@ static void window_merge(struct merging *g, const struct key *key, size_t n)
     if (!n)
         return;
     if (!had || key_cmp(&g->window[g->n - 1], key) < 0) {
-        memmove(g->window, g->window + g->begin, had * sizeof(*key));
+        if (had)
+            memmove(g->window, g->window + g->begin, had * sizeof(*key));
         ARRAY_GROW(g->window, g->cap, had + n);
         memcpy(g->window + had, key, n * sizeof(*key));
     } else {
