@@ -1,18 +1,17 @@
 /* The container of encoded values.
  *
- * Bytes:
- *   u64    XXH3-64 of everything behind it; absent in a small chunk (one inside the rare-values
- * chunk or inside another chunk: the outer checksum covers it) u8     encoding (enum encoding_id)
- *   u8     version of the encoding, 1
- *   varint number of values
- *   varint number of parts, then for each
- *            varint stored length * 2 + (1: zstd)
- *            varint length when decompressed, only with zstd
- *   the parts' bytes, back to back
- * A zstd part is one frame. Lengths add up to exactly the chunk's bytes.
+ *   u64     XXH3-64 of everything behind it; absent in a small chunk (inside the rare-values chunk)
+ *           and in an inner one (inside another chunk): the outer checksum covers those
+ *   u8      encoding (enum encoding_id)
+ *   u8      version of the encoding, 1
+ *   varint  number of values
+ *   varint  number of parts, then for each part
+ *             varint  stored length * 2 + (1: one zstd frame)
+ *             varint  length when decompressed; only with zstd
+ *   bytes   the parts, back to back, to exactly the end of the chunk
  *
- * Parts are decompressed one by one and kept by the chunk; those of chunks in files also in the
- * chunk cache, so that the next query finds them decompressed. */
+ * What the parts mean is the encoding's. They are decompressed one by one and kept by the chunk;
+ * those of chunks in files also in the chunk cache, so that the next query finds them decompressed. */
 #include "store/chunk.h"
 
 #include "core/hash.h"

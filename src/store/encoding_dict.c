@@ -1,8 +1,9 @@
 /* A dictionary of distinct texts and a code for each value.
  *
  * ENC_DICT
- *   part 0: varint number of entries (1..n), then a small chunk (without checksum) of the entries
- * in ascending order of their bytes part 1: the codes of all values as integers
+ *   part 0   varint number of entries (1..n), then an inner chunk (without checksum) of the entries
+ *            in ascending order of their bytes: plain, hex or prefix_int
+ *   part 1   the codes of all values as integers (ints.c)
  *
  * Sorting brings entries that look alike together, which the entries' own encoding likes. Whether a
  * column is worth a dictionary is asked of a sample first: in a sample of s values of D distinct

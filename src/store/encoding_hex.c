@@ -2,10 +2,11 @@
  * with their prefixes, UUIDs, MAC addresses.
  *
  * ENC_HEX
- *   part 0: u8 length of every text (1..255), u8 flags (1: upper case), the text with any byte at
- * the places of digits, a bitmap of ceil(length / 8) bytes: bit i of byte i / 8 is set where place
- * i is a digit part 1: per value ceil(digits / 2) bytes, the first digit in the high half; a last
- * odd digit leaves the low half 0
+ *   part 0   u8 length of every text (1..255); u8 flags (1: upper case); the text, with any byte at
+ *            the places of digits; a bitmap of ceil(length / 8) bytes, bit i % 8 of byte i / 8 set
+ *            where place i is a digit
+ *   part 1   per value ceil(digits / 2) bytes, the first digit in the high half; a last odd digit
+ *            leaves the low half 0
  *
  * Equality is decided on the packed bytes. */
 #include "store/encoding_ops.h"

@@ -1,10 +1,12 @@
 /* Plain and constant text.
  *
  * ENC_PLAIN
- *   part 0: u8 log2 of the page size, then the lengths of all values as integers (ints.c)
- *   part i: page i - 1: bytes of values back to back. A page is closed when the next value would
- * make it larger than the page size and it is not empty, so the lengths tell where pages end.
- * Values of no bytes at all have no page. ENC_CONST part 0: the bytes of the one value
+ *   part 0   u8 log2 of the page size, then the lengths of all values as integers (ints.c)
+ *   part i   page i - 1: the bytes of values, back to back. A page is closed when the next value
+ *            would make it larger than the page size and it is not empty, so the lengths tell where
+ *            pages end. No page is empty: values of no bytes belong to the page before.
+ * ENC_CONST
+ *   part 0   the bytes of the one value
  *
  * Pages keep get() cheap: only those that hold an asked-for value are decompressed. */
 #include "store/encoding_ops.h"

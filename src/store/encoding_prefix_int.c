@@ -1,9 +1,9 @@
 /* Texts of a common prefix and a decimal number: user_28140, host-0042, ids as strings.
  *
  * ENC_PREFIX_INT
- *   part 0: u8 digits (0: each number has just its digits, without leading zeros; 1..18: every
- * number has that many, zeros in front), then the prefix to the end of the part part 1: the numbers
- * of all values as integers, each in 0 .. 10^18 - 1 */
+ *   part 0   u8 digits (0: each number has just its own, without leading zeros; 1..18: every number
+ *            has that many, with zeros in front), then the prefix to the end of the part
+ *   part 1   the numbers of all values as integers (ints.c), each in 0 .. 10^18 - 1 */
 #include "store/encoding_ops.h"
 
 enum { DIGITS_MAX = 18, SAMPLE = 64, PREFIX_MAX = 255 };

@@ -1,11 +1,11 @@
-/* Times written as text: the form once, and for each value its distance from the row's _time, which
- * is nearly always the same: _time came from it.
+/* Times written as text: the form once, and for each value its distance from the row's _time,
+ * which is nearly always the same, for _time came from it.
  *
  * ENC_TIME
- *   part 0: u8 number of forms (1..16), per form 8 bytes: u8 kind, digits, sep, frac, zone, 0,
- *           i16 offset in minutes (record/timestamp.h); with more than one form, the form numbers
- * of all values as integers part 1: nanoseconds from the row's _time to the value's time, of all
- * values, as integers
+ *   part 0   u8 number of forms (1..16); per form 8 bytes: u8 kind, digits, sep, frac, zone, 0, i16
+ *            offset in minutes (record/timestamp.h); with more than one form, the form numbers of
+ *            all values as integers (ints.c)
+ *   part 1   nanoseconds from the row's _time to the value's time, of all values, as integers
  *
  * The encoder writes each text back and compares, so that what does not come back to the byte is
  * never held this way. */

@@ -1,15 +1,22 @@
 /* Integer sequences in few bytes.
  *
  * A sequence of n int64 (n is known from outside; 0 values are 0 bytes):
- *   u8 kind      low four bits: 0 constant, 1 frame, 2 delta, 3 runs; bit 4: planes instead of
- * packed constant:    zigzag varint value frame:       zigzag varint base, varint divisor, residues
- * of all n value = base + residue * divisor delta:       zigzag varint first, zigzag varint base,
- * varint divisor, residues of n - 1 value = value before + base + residue * divisor runs: varint
- * count (1..n), a sequence of `count` values, a sequence of `count` lengths (each at least 1,
- * together n); neither is of kind runs Residues, packed: u8 width of all (0..64), or 255 and then
- * one such byte per block of 128; then the blocks, each ceil(count * width / 8) bytes, value i at
- * bits [i * width, (i + 1) * width), low bits first. Residues, planes: u8 bytes a value (1..8),
- * then the lowest byte of every value, the next of every, ...
+ *
+ *   u8 kind    low four bits: 0 constant, 1 frame, 2 delta, 3 runs;
+ *              bit 4: residues in planes instead of packed
+ *   constant   zigzag varint value
+ *   frame      zigzag varint base, varint divisor, residues of all n:
+ *              value = base + residue * divisor
+ *   delta      zigzag varint first value, zigzag varint base, varint divisor,
+ *              residues of n - 1: value = value before + base + residue * divisor
+ *   runs       varint count (1..n), a sequence of `count` values, a sequence of `count` lengths
+ *              (each at least 1, together n); neither of the two is of kind runs
+ *
+ *   residues, packed   u8 width of all in bits (0..64), or 255 and one such byte a block of 128;
+ *                      then the blocks, each ceil(count * width / 8) bytes; value i at bits
+ *                      [i * width, (i + 1) * width), low bits first
+ *   residues, planes   u8 bytes a value (1..8), then the lowest byte of every value, then the next
+ *                      byte of every value, and so on
  *
  * All arithmetic is modulo 2^64, so that no range of values is special. The encoder measures frame,
  * delta and runs and takes the smallest. */
