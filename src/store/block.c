@@ -1,12 +1,15 @@
 /* Encoding of blocks.
  *
- * A block's bytes, at places that its directory (block_dir.h) names:
- *   chunks of columns, in the order of the block's columns, those of rare values left out
- *   rare-values chunk (ENC_RARE; as many values as chunks in it): small chunks back to back, one
- * zstd for all time chunk: an integer column, nanoseconds, ascending shape chunk, only with more
- * than one shape: an integer column, a number of the block's shapes a row origin chunk
- * (block_origin.c) flags chunk, only where a flag is set: an integer column, enum row_flag a row
- *   token filters (fuse.c), in the order of the block's columns
+ * A block's bytes, at places that its directory (block_dir.h, segment_dir.c) names:
+ *
+ *   columns   a chunk for each column that is not rare, in the order of the rows' columns
+ *   rare      one chunk (ENC_RARE; so many values as there are rare columns) with one part: the
+ *             small chunks of those columns back to back, one zstd over all
+ *   times     a chunk of integers: nanoseconds, ascending
+ *   shapes    a chunk of integers: a number of the block's shapes a row; absent with one shape
+ *   origin    a chunk (block_origin.c)
+ *   flags     a chunk of integers: enum row_flag a row; absent where none is set
+ *   filters   token filters (block_filter.c, fuse.c), in the order of the columns
  *
  * Rows are in total order: (_time, partition, position, index). A column holds the values of the
  * rows that have it, in that order. Rows mostly come sorted or nearly so: an ascending run is found

@@ -1,12 +1,11 @@
 /* Where the rows of a block came from.
  *
  * A chunk of encoding ENC_ORIGIN with as many values as the block has rows:
- *   part 0: varint number of entries E, varint number of runs R, then sequences of integers
- * (ints.c): partitions of the entries, positions of the entries, arrival times of the entries;
- *           ascending by (partition, position, arrival)
- *   part 1: sequences of integers over the runs: entry numbers; lengths, together the block's rows;
- * distance of the run's first index from where the last run of the same entry ended (at first from
- * 0)
+ *   part 0   varint number of entries E, varint number of runs R, then sequences of E integers
+ *            (ints.c): partitions, positions, arrival times of the entries; ascending by
+ *            (partition, position, arrival)
+ *   part 1   sequences of R integers: entry numbers; lengths, together the block's rows; distance
+ *            of the run's first index from where the last run of its entry ended (at first from 0)
  *
  * After a sort by time a run may be a single row, so everything that repeats is taken out of it:
  * mostly the distances are all 0 and the lengths all 1, and a run costs the bits of its entry

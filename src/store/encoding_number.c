@@ -1,10 +1,10 @@
 /* Numbers, booleans and values without bytes.
  *
- * ENC_INTS     part 0: the values (BOOL: 0 or 1) as integers
+ * ENC_INTS     part 0: the values (BOOL: 0 or 1) as integers (ints.c)
  * ENC_DECIMAL  part 0: the scales (1..18) as integers; part 1: the mantissas as integers
- * ENC_DOUBLE   part 0: u8 0, then 8 planes of n bytes: the first bytes (lowest) of all doubles, the
- * second ...; or u8 1, then the values as integers: every value is a whole number of at most 2^53
- *              and none is negative zero
+ * ENC_DOUBLE   part 0: u8 0, then 8 planes of n bytes: the lowest byte of all, the next, ...
+ *              or u8 1, then the values as integers: every value is a whole number of at most 2^53,
+ *              none a negative zero
  * ENC_EMPTY    no parts */
 #include "store/encoding_ops.h"
 

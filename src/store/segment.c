@@ -1,34 +1,46 @@
 /* The segment file, and its writer.
  *
- * All numbers are little-endian. Places are absolute offsets in the file.
+ * All numbers are little-endian, places are absolute offsets in the file.
  *
- * Header, 32 bytes:
- *   0   u8[8] "WEIRSEG1"
- *   8   u16 version 1, u16 0, u32 0
- *   16  u64 segment id
- *   24  u64 XXH3-64 of the 24 bytes before
- * Sections, one behind another; each is
- *   its blocks, one behind another in total order of their first rows (block.c), then its tail
- *   (segment_dir.c). Between sections there may be filters of client ids (fuse.c).
- * Footer, parts one behind another, each:
- *   u16 tag (bit 15: a reader that does not know the tag must refuse the file), u32 length, bytes
- *     1 identity (must): u64 segment id, u32 level, i64 created (ns), u64 position min, u64
- * position max 2 sections (must): u32 stored length, u32 raw length, then (zstd where the lengths
- * differ) varint count and, each a sequence of integers (ints.c) over all sections: stream id,
- * retention day, time min, time max, rows, raw bytes, offset of the first block, offset of the
- * tail, length of the tail, blocks; then lengths and bytes of the organizations' names, lengths and
- * bytes of the streams' names 3 client ids: varint count; sequences of offset, length and hash64 of
- * the filters; keys are hash64_seed(id, stream id). Without this part no record has an id. 4 words:
- * the version of the Unicode tables that token filters were built with 5 to 8 are kept for delete
- * sidecars, sums per column, shared dictionaries and tiers Trailer, the last 40 bytes: 0   u64
- * offset of the footer 8   u32 length of the footer 12  u16 version 1, u16 0 16  u64 XXH3-64 of the
- * footer 24  u64 XXH3-64 of the 24 bytes before 32  u8[8] "WEIRSEG1"
+ * HEADER, 32 bytes
+ *    0   u8[8]  "WEIRSEG1"
+ *    8   u16    version 1; u16 0; u32 0
+ *   16   u64    segment id
+ *   24   u64    XXH3-64 of the 24 bytes before
+ *
+ * SECTIONS, one behind another. Each is its blocks, back to back in total order of their first rows
+ * (block.c), then its tail (segment_dir.c). Between sections there may be filters of client ids
+ * (fuse.c).
+ *
+ * FOOTER, parts one behind another, each
+ *    u16 tag (bit 15: a reader that does not know the tag must refuse the file), u32 length, bytes
+ *
+ *   1 identity (must)   u64 segment id, u32 level, i64 written at (ns), u64 smallest and u64 largest
+ *                       queue position
+ *   2 sections (must)   u32 stored length, u32 raw length (different: one zstd frame) of: varint
+ *                       count; sequences of integers (ints.c) over all sections: stream id,
+ *                       retention day, time min, time max, rows, raw bytes, offset of the first
+ *                       block, offset of the tail, length of the tail, blocks; lengths and bytes of
+ *                       the organizations' names; lengths and bytes of the streams' names
+ *   3 client ids        varint count; sequences of offset, length and hash64 of the filters. Their
+ *                       keys are hash64_seed(id, stream id). Without this part no record has an id
+ *   4 words             version of the Unicode tables that the token filters were built with
+ *   5 to 8              kept for delete sidecars (must), sums per column, shared dictionaries
+ *                       (must), tiers
+ *
+ * TRAILER, the last 40 bytes
+ *    0   u64    offset of the footer
+ *    8   u32    length of the footer
+ *   12   u16    version 1; u16 0
+ *   16   u64    XXH3-64 of the footer
+ *   24   u64    XXH3-64 of the 24 bytes before
+ *   32   u8[8]  "WEIRSEG1"
  *
  * Every byte of the file is under a checksum. One read of the last 64 KiB normally brings the whole
  * footer; then a section costs one read of its tail, and a column of a block one read of its chunk.
  *
  * The writer appends to PATH.tmp through a buffer; the file gets its name when it is complete and
- * synced. It holds no more than one section's directory and at most IDS_KEYS keys of client ids. */
+ * synced. It holds no more than one section's directory and about IDS_KEYS keys of client ids. */
 #include "store/segment.h"
 
 #include "core/clock.h"
