@@ -99,8 +99,10 @@ static bool has_logs(struct body *b)
     bool found = false;
     struct str key;
     b->at++;
-    while (!found && take_key(b, &key)) {
+    while (take_key(b, &key)) {
         found = str_eq(key, STR("\"logs\""));
+        if (found)
+            break;
         size_t end = value_end(b);
         if (end == SIZE_MAX)
             break;

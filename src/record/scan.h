@@ -1,27 +1,32 @@
 /* Finding bytes of a class, sixteen at a time, in the compiler's vectors: SSE2, NEON or plain words
- * by the machine. Threads: pure functions. */
+ * by the machine; and from them the structure of JSON as bits, 64 bytes at a time. Threads: pure
+ * functions. */
 #ifndef WEIR_RECORD_SCAN_H
 #define WEIR_RECORD_SCAN_H
 
 #include "core/str.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 typedef uint8_t scan_bytes __attribute__((vector_size(16)));
 
 #define SCAN_ALL(c) ((scan_bytes){c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c})
 
-/* The first byte of a mask (0xff where the class holds) as an index, 16 where it is empty. */
-static inline size_t scan_first(scan_bytes mask)
+/* A mask (bytes of 0xff where the class holds) as bits, the first byte lowest. */
+static inline uint32_t scan_bits(scan_bytes mask)
 {
-    uint64_t half[2];
-    memcpy(half, &mask, sizeof(half));
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (half[0])
-        return (size_t)__builtin_ctzll(half[0]) / 8;
-    return half[1] ? 8 + (size_t)__builtin_ctzll(half[1]) / 8 : 16;
+#ifdef __SSE2__
+    return (uint32_t)_mm_movemask_epi8((__m128i)mask);
 #else
-    if (half[0])
-        return (size_t)__builtin_clzll(half[0]) / 8;
-    return half[1] ? 8 + (size_t)__builtin_clzll(half[1]) / 8 : 16;
+    /* Each byte keeps a bit of its own; the product gathers the eight of a word in its top byte. */
+    const scan_bytes own = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint64_t half[2];
+    mask &= own;
+    memcpy(half, &mask, sizeof(half));
+    return (uint32_t)(half[0] * 0x0101010101010101ULL >> 56) |
+           (uint32_t)(half[1] * 0x0101010101010101ULL >> 56) << 8;
 #endif
 }
 
@@ -33,16 +38,6 @@ static inline scan_bytes scan_in_string16(scan_bytes v)
 static inline bool scan_in_string1(unsigned char c)
 {
     return c == '"' || c == '\\';
-}
-/* A quote or a bracket: [ and ] are { and } with one bit less. */
-static inline scan_bytes scan_bracket16(scan_bytes v)
-{
-    scan_bytes curly = v | SCAN_ALL(0x20);
-    return (scan_bytes)((v == SCAN_ALL('"')) | (curly == SCAN_ALL('{')) | (curly == SCAN_ALL('}')));
-}
-static inline bool scan_bracket1(unsigned char c)
-{
-    return c == '"' || (c | 0x20) == '{' || (c | 0x20) == '}';
 }
 /* What cannot stand for itself between quotes, and bytes above ASCII, which may be bad UTF-8. */
 static inline scan_bytes scan_special16(scan_bytes v)
@@ -71,16 +66,15 @@ static inline bool scan_high1(unsigned char c)
         for (; n - i >= sizeof(scan_bytes); i += sizeof(scan_bytes)) {                             \
             scan_bytes v;                                                                          \
             memcpy(&v, p + i, sizeof(v));                                                          \
-            size_t first = scan_first(scan_##class##16(v));                                        \
-            if (first < sizeof(v))                                                                 \
-                return i + first;                                                                  \
+            uint32_t bits = scan_bits(scan_##class##16(v));                                        \
+            if (bits)                                                                              \
+                return i + (size_t)__builtin_ctz(bits);                                            \
         }                                                                                          \
         while (i < n && !scan_##class##1((unsigned char)p[i]))                                     \
             i++;                                                                                   \
         return i;                                                                                  \
     }
 SCAN_DEFINE(in_string)
-SCAN_DEFINE(bracket)
 SCAN_DEFINE(special)
 SCAN_DEFINE(high)
 
@@ -100,23 +94,50 @@ static inline size_t scan_string_end(const char *p, size_t at, size_t n)
     }
 }
 
+/* What 64 bytes hold, a bit a byte. */
+struct scan_block {
+    uint64_t quote, backslash, open, close;
+};
+
+static inline void scan_block(const char *p, struct scan_block *ret)
+{
+    *ret = (struct scan_block){0};
+    for (int i = 0; i < 4; i++) {
+        scan_bytes v;
+        memcpy(&v, p + i * 16, sizeof(v));
+        scan_bytes curly = v | SCAN_ALL(0x20); /* [ and ] are { and } with one bit less */
+        ret->quote |= (uint64_t)scan_bits((scan_bytes)(v == SCAN_ALL('"'))) << i * 16;
+        ret->backslash |= (uint64_t)scan_bits((scan_bytes)(v == SCAN_ALL('\\'))) << i * 16;
+        ret->open |= (uint64_t)scan_bits((scan_bytes)(curly == SCAN_ALL('{'))) << i * 16;
+        ret->close |= (uint64_t)scan_bits((scan_bytes)(curly == SCAN_ALL('}'))) << i * 16;
+    }
+}
+
+/* Which bytes a backslash before them shields; *carry: one shields the next block's first byte. */
+static inline uint64_t scan_shielded(uint64_t backslash, uint64_t *carry)
+{
+    uint64_t shielded = *carry;
+    backslash &= ~shielded;
+    *carry = 0;
+    while (backslash) {
+        uint64_t bit = backslash & -backslash, next = bit << 1;
+        *carry = next == 0;
+        shielded |= next;
+        backslash &= ~(bit | next);
+    }
+    return shielded;
+}
+
+/* Bit i of the result: whether an odd number of bits is set up to and with bit i. */
+static inline uint64_t scan_parity(uint64_t bits)
+{
+    for (int shift = 1; shift < 64; shift *= 2)
+        bits ^= bits << shift;
+    return bits;
+}
+
 /* The index behind the object or array whose bracket is at `at`, brackets counted without regard to
  * their kind; SIZE_MAX where it is not closed. */
-static inline size_t scan_nested_end(const char *p, size_t at, size_t n)
-{
-    size_t depth = 0;
-    while (at < n) {
-        if (p[at] == '"') {
-            at = scan_string_end(p, at, n);
-        } else {
-            depth += (p[at] | 0x20) == '{' ? 1 : (size_t)-1;
-            at++;
-            if (depth == 0)
-                return at;
-        }
-        at += scan_bracket(p + at, n - at);
-    }
-    return SIZE_MAX;
-}
+size_t scan_nested_end(const char *p, size_t at, size_t n);
 
 #endif

@@ -103,23 +103,26 @@ static int64_t split_ns(int64_t ns, int64_t *ret_frac)
 
 /* ---- parsing ---- */
 
-/* Eight bytes against a pattern in which '0' stands for any digit and all else for itself. Digits
- * come back as 0..9. A byte over 9 shows in its top bit once 0x76 is added; a carry can only come
- * from such a byte. */
-static inline bool match8(const char *p, const char pattern[8], uint8_t digit[8])
+/* Eight bytes: what they are with '0' for any digit, and where the digits are. */
+struct pattern {
+    char text[9], digits[9];
+};
+static const struct pattern dashed_date = {"0000-00-", "\xff\xff\xff\xff\0\xff\xff"};
+static const struct pattern slashed_date = {"0000/00/", "\xff\xff\xff\xff\0\xff\xff"};
+static const struct pattern clock_time = {"00:00:00", "\xff\xff\0\xff\xff\0\xff\xff"};
+
+/* Digits come back as 0..9. A byte over 9 shows in its top bit once 0x76 is added; a carry can only
+ * come from such a byte. */
+static inline bool match8(const char *p, const struct pattern *pattern, uint8_t digit[8])
 {
-    uint64_t text, want, digits = 0;
+    uint64_t text, want, digits;
     memcpy(&text, p, 8);
-    memcpy(&want, pattern, 8);
-    for (int i = 0; i < 8; i++) { /* constants: folded by the compiler */
-        uint64_t byte = 0;
-        memset((char *)&byte + i, 0xff, 1);
-        digits |= pattern[i] == '0' ? byte : 0;
-    }
+    memcpy(&want, pattern->text, 8);
+    memcpy(&digits, pattern->digits, 8);
     uint64_t diff = text ^ want;
     memcpy(digit, &diff, 8);
     uint64_t over = ((diff + 0x7676767676767676ULL) | diff) & 0x8080808080808080ULL;
-    return over == 0 && (diff & ~digits) == 0;
+    return (over | (diff & ~digits)) == 0;
 }
 
 static inline bool is_digit(char c)
@@ -169,7 +172,7 @@ static bool take_name(struct cursor *k, const char *names, int *ret)
 static bool take_clock(struct cursor *k)
 {
     uint8_t d[8];
-    if (k->end - k->p < 8 || !match8(k->p, "00:00:00", d))
+    if (k->end - k->p < 8 || !match8(k->p, &clock_time, d))
         return false;
     k->c.hour = d[0] * 10 + d[1];
     k->c.minute = d[3] * 10 + d[4];
@@ -261,7 +264,7 @@ static bool parse_iso(struct cursor *k, struct time_form *form, int64_t *ret_ns)
 {
     uint8_t d[8];
     bool slashed = k->p[4] == '/';
-    if (!(slashed ? match8(k->p, "0000/00/", d) : match8(k->p, "0000-00-", d)))
+    if (!(match8(k->p, slashed ? &slashed_date : &dashed_date, d)))
         return false;
     form->kind = slashed ? TIME_SLASHED : TIME_ISO;
     k->c.year = d[0] * 1000 + d[1] * 100 + d[2] * 10 + d[3];

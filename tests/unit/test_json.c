@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "record/json.h"
+#include "record/scan.h"
 
 #include <dirent.h>
 #include <jansson.h>
@@ -783,6 +784,51 @@ static void test_put_string_blocks(void **state)
             }
 }
 
+/* The end of a nested value by one byte after the other. */
+static size_t naive_end(const char *p, size_t at, size_t n)
+{
+    size_t depth = 0;
+    for (bool in_string = false, shielded = false; at < n; at++) {
+        if (p[at] == '"' && !shielded)
+            in_string = !in_string;
+        else if (!in_string && strchr("{[", p[at]))
+            depth++;
+        else if (!in_string && strchr("}]", p[at]) && --depth == 0)
+            return at + 1;
+        shielded = p[at] == '\\' && !shielded;
+    }
+    return SIZE_MAX;
+}
+
+static void test_nested_end(void **state)
+{
+    static const char bytes[] = "{}[]{}[]\"\\xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    char text[700];
+    unsigned closed = 0;
+    random_seed(21);
+    for (int i = 0; i < 50000; i++) {
+        size_t n = 1 + pick(sizeof(text)), kinds = 2 + pick(sizeof(bytes) - 3);
+        for (size_t k = 0; k < n; k++)
+            text[k] = bytes[pick(kinds)];
+        size_t at = pick(n);
+        text[at] = '{';
+        size_t want = naive_end(text, at, n);
+        if (scan_nested_end(text, at, n) != want)
+            fail_msg("%.*s from %zu: %zu, wanted %zu", (int)n, text, at,
+                     scan_nested_end(text, at, n), want);
+        closed += want != SIZE_MAX;
+    }
+    assert_true(closed > 10000 && closed < 45000);
+    assert_int_equal(scan_special("", 0), 0);
+    assert_int_equal(scan_high("aaaaaaaaaaaaaaaaaaaa\xc3", 21), 20);
+    for (size_t n = 0; n < 40; n++) {
+        memset(text, 'a', n);
+        text[n] = '"';
+        assert_int_equal(scan_in_string(text, n + 1), n);
+        assert_int_equal(scan_in_string(text, n), n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -794,6 +840,7 @@ int main(void)
         cmocka_unit_test(test_conformance),   cmocka_unit_test(test_random_round_trip),
         cmocka_unit_test(test_random_damage), cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_parts),         cmocka_unit_test(test_put_string_blocks),
+        cmocka_unit_test(test_nested_end),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
