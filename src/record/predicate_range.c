@@ -114,6 +114,14 @@ static bool instant_holds(const struct predicate *p, int64_t ns)
     return time_bound_holds(&p->low, ns, true) && time_bound_holds(&p->high, ns, false);
 }
 
+void predicate_match_times(const struct predicate *p, const int64_t *ns, uint32_t n, uint64_t *bits)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (instant_holds(p, ns[i]))
+            bitmap_set(bits, i);
+    }
+}
+
 static void match_epochs(const struct predicate *p, const struct values *v, uint64_t *bits)
 {
     for (uint32_t i = 0; i < v->n; i++) {
