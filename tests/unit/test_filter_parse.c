@@ -63,7 +63,7 @@ static void test_golden(void **state)
     while (rest.n) {
         assert_true(str_starts(rest, STR("> ")));
         size_t end = str_find(rest, STR("\n\n"));
-        struct str block = str_of(rest.p, end == SIZE_MAX ? rest.n : end);
+        struct str block = str_of(rest.p, end == SIZE_MAX ? rest.n - 1 : end);
         size_t line = str_find_byte(block, '\n', 0);
         struct str query = str_of(block.p + 2, line - 2), want = str_from(block, line + 1);
         rest = str_from(rest, end == SIZE_MAX ? rest.n : end + 2);
