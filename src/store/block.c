@@ -406,8 +406,7 @@ static enum err put_filter(struct job *j, const struct values *v, struct dir_fie
     }
     size_t start = j->filters.n;
     TRY(block_filter_build(&distinct, enc == ENC_HEX || enc == ENC_PREFIX_INT,
-                           f->chunk.length / FILTER_SHARE, &j->tmp,
-                           &j->filters));
+                           f->chunk.length / FILTER_SHARE, &j->tmp, &j->filters));
     f->filter = place_from(&j->filters, start);
     f->filter_sum = (uint32_t)hash64(str_of(j->filters.p + start, f->filter.length));
     return OK;

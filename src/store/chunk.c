@@ -11,7 +11,8 @@
  *   bytes   the parts, back to back, to exactly the end of the chunk
  *
  * What the parts mean is the encoding's. They are decompressed one by one and kept by the chunk;
- * those of chunks in files also in the chunk cache, so that the next query finds them decompressed. */
+ * those of chunks in files also in the chunk cache, so that the next query finds them decompressed.
+ */
 #include "store/chunk.h"
 
 #include "core/hash.h"

@@ -15,7 +15,7 @@
  * FOOTER, parts one behind another, each
  *    u16 tag (bit 15: a reader that does not know the tag must refuse the file), u32 length, bytes
  *
- *   1 identity (must)   u64 segment id, u32 level, i64 written at (ns), u64 smallest and u64 largest
+ *   1 identity (must)   u64 segment id, u32 level, i64 written at (ns), u64 smallest, u64 largest
  *                       queue position
  *   2 sections (must)   u32 stored length, u32 raw length (different: one zstd frame) of: varint
  *                       count; sequences of integers (ints.c) over all sections: stream id,

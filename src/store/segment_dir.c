@@ -1,22 +1,29 @@
 /* The tail of a section: its directory, in columns.
  *
- * Bytes:
- *   0   u8[8] "WEIRTAIL"
- *   8   u64 XXH3-64 of everything behind it
- *   16  u64 stream id
- *   24  i64 retention day
- *   32  u32 stored length of the body, u32 raw length (equal: not compressed; else one zstd frame)
- *   40  body
- * Body: organization and stream as (varint length, bytes); varint numbers of columns, shapes,
- * tokens, blocks, block shapes, fields; then, each member a sequence of integers (ints.c) over all
- * items: columns:      path lengths, all path bytes; occurrence, lane shapes:       number of
- * tokens tokens:       0 close, 1 open, else column + 2; shape by shape blocks:       offset in the
- * file, length, rows, time min, time max, position min, position max, raw bytes; offset and length
- * in the block of the chunks of: times, shape numbers, origin, flags, rare values; number of
- * shapes, number of fields block shapes: numbers of the section's shapes, block by block fields:
- * column, values, chunk offset, chunk length, rare (0, 1), encoding, has range (0, 1), scale, min,
- * max, distinct, filter offset, filter length, filter sum; block by block The magic and the lengths
- * let `weir segment cat` find sections in a file without a footer. */
+ *    0   u8[8]  "WEIRTAIL"
+ *    8   u64    XXH3-64 of everything behind it
+ *   16   u64    stream id
+ *   24   i64    retention day
+ *   32   u32    stored length of the body; u32 raw length (different: one zstd frame)
+ *   40   body
+ *
+ * The body is the organization and the stream as (varint length, bytes); varint numbers of columns,
+ * shapes, tokens, blocks, block shapes, fields; then these arrays, each member as integers
+ * (ints.c) over all items:
+ *
+ *   columns        path lengths, then the bytes of all paths; occurrence; lane
+ *   shapes         number of tokens
+ *   tokens         0 close, 1 open, else column + 2; shape by shape
+ *   blocks         offset in the file, length, rows, time min, time max, position min, position
+ *                  max, raw bytes; offset in the block and length of: times, shapes, origin,
+ *                  flags, rare (length 0: absent); number of shapes, number of fields
+ *   block shapes   numbers of the section's shapes; block by block
+ *   fields         column (ascending in a block), values, chunk offset, chunk length, rare (0, 1),
+ *                  encoding, has range (0, 1), scale, min, max, distinct, filter offset, filter
+ *                  length, filter sum (low half of its hash64); block by block. The chunk of a rare
+ *                  column is placed in the decompressed part of the rare-values chunk
+ *
+ * Magic and lengths let `weir segment cat` find sections in a file without a footer. */
 #include "store/chunk.h"
 #include "store/segment_format.h"
 
