@@ -418,6 +418,10 @@ int cmd_server(int argc, char **argv)
         return status;
     /* Few arenas, so that freed memory is found again by any thread and given back. */
     mallopt(M_ARENA_MAX, 2);
+    /* Bodies and frames come and go by the hundred a second: their pages are kept, and given back
+     * when it is quiet (give_back_memory). */
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 128 << 20);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
