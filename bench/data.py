@@ -84,7 +84,8 @@ def write_app(path, records, weir):
     else:
         say(f"{maker} is absent: `weir produce` writes the set app instead; its figures compare only with "
             "others made the same way")
-        command = [str(weir), "produce", "--count", str(records), "--seed", "7"]
+        command = [str(weir), "produce", "--count", str(records), "--seed", "7", "--start",
+                   "2025-02-15T12:00:00Z"]
     say(f"writing {records:,} application records")
     with open(path, "wb") as out:
         subprocess.run(command, stdout=out, check=True)

@@ -1,8 +1,8 @@
 """The documents do what they say: commands marked as tested run, and answer what stands below them.
 
 In README.md and docs/*.md a block that opens with ```sh tested runs under bash against a server of the document's
-own, in a folder of its own, one block after the other; `localhost:5080` stands for that server and `weir` for the
-binary under test. A block ```text answer behind it is what the command prints, in which ... stands for anything.
+own, in a folder of its own, one block after the other; `localhost:5080` stands for that server, `weir` for the
+binary under test, and WEIR_URL and WEIR_DATA lead to the server and its folder. A block ```text answer behind it is what the command prints, in which ... stands for anything.
 Links between documents lead somewhere, configuration.md is what `weir config default` says, and openapi.yaml
 names the paths that the server has."""
 import os
@@ -55,7 +55,8 @@ def test_commands(document, make_server, tmp_path):
     server = make_server()
     folder = tmp_path / "work"
     folder.mkdir()
-    env = dict(os.environ, PATH=f"{WEIR.parent}:{os.environ['PATH']}", WEIR_URL=server.url)
+    env = dict(os.environ, PATH=f"{WEIR.parent}:{os.environ['PATH']}", WEIR_URL=server.url,
+               WEIR_DATA=str(server.data))
     for line, command, expected in steps_of(document.read_text()):
         script = command.replace("localhost:5080", f"127.0.0.1:{server.port}")
         r = subprocess.run(["bash", "-eu", "-o", "pipefail", "-c", script], cwd=folder, env=env,
