@@ -29,7 +29,7 @@ class Source:
 
 
 SOURCES = {
-    "app": Source("", time="timestamp", group="service,metadata.pod"),
+    "app": Source("", time="timestamp", group="service"),
     "k8s": Source("k8s_trainticket_fluentbit.ndjson", time="@timestamp", group="kubernetes.pod_name",
                   message="log"),
     "windows": Source("windows_events_fifth.ndjson", time="@timestamp", group="Hostname", message="Message"),

@@ -3,6 +3,7 @@ on connections that are kept."""
 import http.client
 import os
 import socket
+import struct
 import threading
 import time
 
@@ -81,7 +82,9 @@ class Sender:
         try:
             with open(self.path, "rb") as f, socket.create_connection(("127.0.0.1", self.port)) as sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.settimeout(600)
+                # A blocking socket, as sendfile wants it, that gives up all the same.
+                for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                    sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 600, 0))
                 while span := self.next():
                     self.one(f, sock, *span)
         except Exception as e:
