@@ -154,7 +154,6 @@ static void swap(struct cut *c)
     s->checkpoint = c->upto + 1;
     s->frozen = 0;
     s->cuts++;
-    s->compact_due = true;
     s->oldest_unpublished_mono_ns = s->delivered > c->upto ? clock_mono_ns() : 0;
     metric_set(s->m.memtable_bytes, (int64_t)store_memory(s));
     pthread_cond_broadcast(&s->changed);

@@ -175,10 +175,15 @@ static void keys_trim(struct landing *l, int64_t now)
     }
 }
 
+static size_t ring_bytes(const struct landing *l)
+{
+    return l->n_ring * sizeof(*l->ring) + l->n_table * sizeof(*l->table);
+}
+
 static void ring_grow(struct landing *l)
 {
     struct key_entry *old = l->ring;
-    size_t n_old = l->n_ring;
+    size_t n_old = l->n_ring, bytes_old = ring_bytes(l);
     l->n_ring = n_old ? n_old * 2 : 64;
     l->ring = NEW_ARRAY(struct key_entry, l->n_ring);
     for (uint64_t q = l->first; q < l->next; q++)
@@ -190,6 +195,7 @@ static void ring_grow(struct landing *l)
     for (uint64_t q = l->first; q < l->next; q++)
         if (entry_of(l, q)->state != KEY_GONE)
             l->table[table_find(l, entry_of(l, q)->key)] = q;
+    governor_force(OWNER_OTHER, ring_bytes(l) - bytes_old);
 }
 
 static struct key_entry *key_add(struct landing *l, struct hash128 key, struct hash128 payload,
@@ -484,6 +490,7 @@ void landing_free(struct landing *l)
     id_set_release(&l->pending);
     id_set_release(&l->current);
     id_set_release(&l->frozen);
+    governor_give(OWNER_OTHER, ring_bytes(l));
     mem_free(l->ring);
     mem_free(l->table);
     pthread_mutex_destroy(&l->lock);

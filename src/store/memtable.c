@@ -210,6 +210,7 @@ struct mem_stream *memtable_stream(struct store *s, struct str org, struct str n
     st->name = (struct str){mem_strdup(name), name.n};
     *slot = st;
     ARRAY_GROW(m->all, m->cap, m->n + 1);
+    st->number = m->n;
     m->all[m->n++] = st;
     return st;
 }
@@ -342,7 +343,8 @@ static enum err job_merge(struct job *j)
                       .block_rows = j->s->o.block_rows,
                       .block_bytes = j->s->o.block_bytes,
                       .zstd_level = j->seal ? SEAL_ZSTD_LEVEL : GATHER_ZSTD_LEVEL,
-                      .owner = OWNER_MEMTABLE};
+                      .owner = OWNER_MEMTABLE,
+                      .scratch_owner = OWNER_ENCODE};
     j->day = j->part[0]->day_min;
     if (!j->seal || job_has_one_day(j))
         return merge_run(&m);
@@ -402,18 +404,13 @@ static void job_sources(struct job *j)
 
 static void job_work(struct job *j)
 {
-    uint64_t raw = 0;
     int64_t begun = clock_mono_ns();
-    for (uint32_t i = 0; i < j->n; i++)
-        raw += j->part[i]->raw_bytes;
     job_sources(j);
-    governor_force(OWNER_ENCODE, raw * 2);
     j->err = job_merge(j);
     if (j->err == ERR_CORRUPT && job_quarantine(j)) {
         job_clear_out(j);
         j->err = job_merge(j);
     }
-    governor_give(OWNER_ENCODE, raw * 2);
     metric_observe_ns(j->s->m.seal_seconds, clock_mono_ns() - begun);
 }
 

@@ -37,6 +37,7 @@ void part_list_unref(struct part_list *l);
 struct mem_stream {
     struct str org, name;
     uint64_t hash;
+    size_t number;            /* in stream_map.all */
     _Atomic uint64_t id;      /* 0 until its first cut */
     struct part_list *parts;  /* store's lock, as all below; NULL when empty */
     uint64_t open_rows, open_bytes; /* of parts neither sealed nor busy */

@@ -29,7 +29,8 @@ struct merge {
     uint32_t block_rows;
     uint64_t block_bytes;
     int zstd_level;
-    enum owner owner; /* of the blocks made */
+    enum owner owner;         /* of the blocks made */
+    enum owner scratch_owner; /* of what the merge itself takes */
     bool one_day;     /* only rows whose retention day is `day` */
     int64_t day;
 };

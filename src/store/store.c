@@ -347,7 +347,6 @@ enum err store_open(const struct store_options *options, struct store **ret)
     s->manifest = manifest_empty();
     s->landing = landing_new(options->id_window_ns, STORE_KEYS_MAX);
     s->id_cache = id_cache_new();
-    s->compact_due = true;
     metrics_init(&s->m);
     unsigned encoders = options->encoders ? options->encoders : thread_cpus();
     s->encoders = pool_new("encode", encoders, ENCODERS_WAITING_MAX);
@@ -457,57 +456,52 @@ static void add_to_stream(struct stream_stats *t, uint64_t rows, uint64_t bytes,
     t->raw_bytes += raw;
 }
 
-static struct stream_stats *stats_of(struct stream_stats *list, struct mem_stream *const *st,
-                                     size_t n, const struct mem_stream *which)
-{
-    for (size_t i = 0; i < n; i++)
-        if (st[i] == which)
-            return &list[i];
-    return NULL;
-}
-
 static int stream_name_cmp(const void *a, const void *b)
 {
     return str_cmp(((const struct stream_stats *)a)->name, ((const struct stream_stats *)b)->name);
 }
 
+/* Those of the organisation that have rows, to the front. */
+static size_t keep_streams(struct stream_stats *list, size_t n, struct mem_stream *const *all,
+                           struct str org, struct arena *a)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!list[i].rows || !str_eq(all[i]->org, org))
+            continue;
+        list[kept] = list[i];
+        list[kept++].name = arena_str(a, all[i]->name);
+    }
+    return kept;
+}
+
 enum err store_streams(struct store *s, struct str org, struct arena *a, struct stream_stats **ret,
                        size_t *ret_n)
 {
-    size_t n = 0, with_rows = 0;
     pthread_mutex_lock(&s->lock);
     struct manifest *m = manifest_ref(s->manifest);
-    struct mem_stream **st = ARENA_ARRAY(a, struct mem_stream *, s->streams.n);
-    struct stream_stats *list = ARENA_ARRAY(a, struct stream_stats, s->streams.n);
-    for (size_t i = 0; i < s->streams.n; i++) {
-        if (!str_eq(s->streams.all[i]->org, org))
-            continue;
-        st[n] = s->streams.all[i];
-        list[n].name = st[n]->name;
-        const struct part_list *l = st[n]->parts;
+    size_t n = s->streams.n;
+    struct mem_stream **all = ARENA_ARRAY(a, struct mem_stream *, n + 1);
+    struct stream_stats *list = ARENA_ARRAY(a, struct stream_stats, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        all[i] = s->streams.all[i];
+        const struct part_list *l = all[i]->parts;
         for (uint32_t k = 0; l && k < l->n; k++) {
             const struct part *p = l->part[k];
-            add_to_stream(&list[n], p->rows, p->bytes, p->raw_bytes, p->time_min, p->time_max);
+            add_to_stream(&list[i], p->rows, p->bytes, p->raw_bytes, p->time_min, p->time_max);
         }
-        n++;
     }
     pthread_mutex_unlock(&s->lock);
     for (size_t i = 0; i < m->n; i++)
         for (uint32_t k = 0; k < m->segment[i]->n_sections; k++) {
             const struct manifest_section *e = &m->segment[i]->section[k];
-            struct stream_stats *t = stats_of(list, st, n, e->stream);
-            if (t)
-                add_to_stream(t, e->rows, e->bytes, e->raw_bytes, e->time_min, e->time_max);
+            if (e->stream && e->stream->number < n)
+                add_to_stream(&list[e->stream->number], e->rows, e->bytes, e->raw_bytes,
+                              e->time_min, e->time_max);
         }
     manifest_unref(m);
-    for (size_t i = 0; i < n; i++)
-        if (list[i].rows) {
-            list[with_rows] = list[i];
-            list[with_rows].name = arena_str(a, list[i].name);
-            with_rows++;
-        }
-    qsort(list, with_rows, sizeof(*list), stream_name_cmp);
+    *ret_n = keep_streams(list, n, all, org, a);
+    qsort(list, *ret_n, sizeof(*list), stream_name_cmp);
     *ret = list;
-    *ret_n = with_rows;
     return OK;
 }

@@ -50,7 +50,7 @@ struct store {
     uint64_t frame_bytes, sealed_bytes, memtable_rows; /* held in parts */
     uint64_t since_cut_bytes;
     int64_t oldest_unpublished_mono_ns; /* when the first frame behind the checkpoint came; 0: none */
-    bool closing, cut_failed, compact_due;
+    bool closing, cut_failed;
     char cut_error[200];
     uint64_t cuts, merges, expired_segments, expired_bytes, quarantined;
     bool disk_low;
