@@ -376,8 +376,15 @@ static enum err fold_groups(struct fold *f, const struct intern *level, const st
     struct buf key;
     buf_init(&key, SIZE_MAX);
     f->group = ARENA_ARRAY(f->scratch, struct group *, n_codes);
+    /* "Missing" has a code before anyone is known to miss: a group comes with its first row. */
+    bool *used = ARENA_ARRAY(f->scratch, bool, n_codes);
+    for (uint32_t i = 0; i < f->n; i++)
+        if (f->code[i] != UINT32_MAX)
+            used[f->code[i]] = true;
     enum err err = OK;
     for (uint32_t c = 0; c < n_codes && err == OK; c++) {
+        if (!used[c])
+            continue;
         buf_clear(&key);
         key_of(level, cells, f->t->pipe->n_by, c, &key);
         f->group[c] = group_of(f->t, buf_str(&key));
