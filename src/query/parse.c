@@ -171,14 +171,16 @@ static enum err agg_kind_of(struct parser *p, struct str name, size_t at, struct
         return OK;
     }
     const char *nearest = NULL;
+    unsigned distance = 3;
     for (size_t i = 0; i < sizeof(agg_names) / sizeof(*agg_names); i++) {
         if (str_ieq(name, str_c(agg_names[i].name))) {
             ret->kind = agg_names[i].kind;
             ret->quantile = 0.5;
             return OK;
         }
-        if (str_distance(name, str_c(agg_names[i].name), 2) <= 2)
-            nearest = agg_names[i].name;
+        unsigned d = str_distance(name, str_c(agg_names[i].name), 2);
+        nearest = d < distance ? agg_names[i].name : nearest;
+        distance = d < distance ? d : distance;
     }
     if (nearest)
         return fail(p, at, "there is no such function",
@@ -464,9 +466,12 @@ static enum err parse_pipe(struct parser *p, struct pipe *pipe, uint32_t *n)
     if (str_ieq(name, STR("top")))
         return parse_top(p, one, n);
     const char *nearest = NULL;
-    for (size_t i = 0; i < sizeof(pipe_names) / sizeof(*pipe_names); i++)
-        if (name.n && str_distance(name, str_c(pipe_names[i]), 2) <= 2)
-            nearest = pipe_names[i];
+    unsigned distance = 3;
+    for (size_t i = 0; i < sizeof(pipe_names) / sizeof(*pipe_names) && name.n; i++) {
+        unsigned d = str_distance(name, str_c(pipe_names[i]), 2);
+        nearest = d < distance ? pipe_names[i] : nearest;
+        distance = d < distance ? d : distance;
+    }
     if (nearest)
         return fail(p, at, "there is no such pipe",
                     arena_printf(p->arena, "did you mean '%s'?", nearest).p);
