@@ -262,11 +262,9 @@ static enum err leaf_quoted(struct parser *p, struct str field, const struct fil
 {
     struct str text;
     TRY(lex_quoted(&p->lex, &text));
-    struct lexer behind = p->lex;
-    behind.at++;
-    char next = lex_peek(&behind, 0);
-    if (lex_peek(&p->lex, 0) == '*' && text.n &&
-        (behind.at >= behind.text.n || strchr(" \t\r\n)|", next))) {
+    char next = lex_peek(&p->lex, 1);
+    bool ends = p->lex.at + 1 >= p->lex.text.n || (next && strchr(" \t\r\n)|", next));
+    if (text.n && lex_peek(&p->lex, 0) == '*' && ends) {
         p->lex.at++;
         text = arena_printf(p->lex.arena, "%.*s%c", STR_ARG(text), PATTERN_ANY);
     }

@@ -131,17 +131,13 @@ static bool hit_holds(const struct predicate *p, struct str value, size_t at)
            (!p->edge_right || edge_at(value, at + p->needle.text.n));
 }
 
-/* The next place of a code point that folds into ASCII, or SIZE_MAX. */
-static size_t next_rare_fold(struct str s, size_t from)
+/* The code points that fold into ASCII: I WITH DOT ABOVE and KELVIN SIGN. */
+static const char *const rare_folds[] = {"\xc4\xb0", "\xe2\x84\xaa"};
+
+static bool has_rare_fold(struct str s)
 {
-    for (size_t i = from; i + 1 < s.n; i++) {
-        if ((uint8_t)s.p[i] == 0xc4 && (uint8_t)s.p[i + 1] == 0xb0)
-            return i;
-        if ((uint8_t)s.p[i] == 0xe2 && i + 2 < s.n && (uint8_t)s.p[i + 1] == 0x84 &&
-            (uint8_t)s.p[i + 2] == 0xaa)
-            return i;
-    }
-    return SIZE_MAX;
+    return needle_wide(s) && (str_find(s, str_c(rare_folds[0])) != SIZE_MAX ||
+                              str_find(s, str_c(rare_folds[1])) != SIZE_MAX);
 }
 
 bool text_match(const struct predicate *p, struct str s, struct buf *scratch)
@@ -155,8 +151,7 @@ bool text_match(const struct predicate *p, struct str s, struct buf *scratch)
         if (hit_holds(p, s, at))
             return true;
     }
-    return p->needle_rare_fold && needle_wide(s) && next_rare_fold(s, 0) != SIZE_MAX &&
-           match_folded(p, s, scratch);
+    return p->needle_rare_fold && has_rare_fold(s) && match_folded(p, s, scratch);
 }
 
 struct column_text {
@@ -206,16 +201,19 @@ static void match_by_needle(const struct predicate *p, struct column_text *c, st
     }
 }
 
-static void match_rare_folds(const struct predicate *p, struct column_text *c, struct buf *scratch,
-                             uint64_t *bits)
+/* Values that hold one of those code points, whether the first search found them or not. */
+static void match_rare_folds(const struct predicate *p, struct column_text *c, struct str rare,
+                             struct buf *scratch, uint64_t *bits)
 {
+    struct needle needle;
+    needle_init(&needle, rare, false);
     c->row = 0;
-    size_t at = next_rare_fold(c->bytes, 0);
+    size_t at = needle_next(&needle, c->bytes, 0);
     while (at != SIZE_MAX) {
         struct str value = value_at(c, at);
         if (!bitmap_get(bits, c->row) && match_folded(p, value, scratch))
             bitmap_set(bits, c->row);
-        at = next_rare_fold(c->bytes, value_end(c));
+        at = needle_next(&needle, c->bytes, value_end(c));
     }
 }
 
@@ -228,8 +226,8 @@ void text_match_all(const struct predicate *p, const struct values *v, uint64_t 
     buf_init(&scratch, SIZE_MAX);
     if (p->has_needle) {
         match_by_needle(p, &c, &scratch, bits);
-        if (p->needle_rare_fold && needle_wide(c.bytes))
-            match_rare_folds(p, &c, &scratch, bits);
+        for (int i = 0; i < 2 && p->needle_rare_fold && needle_wide(c.bytes); i++)
+            match_rare_folds(p, &c, str_c(rare_folds[i]), &scratch, bits);
     } else if (p->ascii || needle_wide(c.bytes)) {
         for (uint32_t i = 0; i < v->n; i++) {
             struct str s = values_text(v, i);
