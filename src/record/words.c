@@ -57,15 +57,16 @@ static enum kind kind_of_wide(int32_t cp)
     }
 }
 
-const bool words_ascii[128] = {
-    ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1, ['7'] = 1,
-    ['8'] = 1, ['9'] = 1, ['_'] = 1, ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1,
-    ['F'] = 1, ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1,
-    ['N'] = 1, ['O'] = 1, ['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1,
-    ['V'] = 1, ['W'] = 1, ['X'] = 1, ['Y'] = 1, ['Z'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1,
-    ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1, ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1,
-    ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1, ['q'] = 1, ['r'] = 1, ['s'] = 1,
-    ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1, ['y'] = 1, ['z'] = 1,
+const uint8_t words_ascii[256] = {
+    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6',
+    ['7'] = '7', ['8'] = '8', ['9'] = '9', ['_'] = '_', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c',
+    ['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h', ['I'] = 'i', ['J'] = 'j',
+    ['K'] = 'k', ['L'] = 'l', ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q',
+    ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x',
+    ['Y'] = 'y', ['Z'] = 'z', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e',
+    ['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k', ['l'] = 'l',
+    ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r', ['s'] = 's',
+    ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z',
 };
 
 const char *words_version(void)
@@ -215,39 +216,39 @@ uint64_t words_hash(struct str word)
     return hash;
 }
 
-/* The usual word: ASCII, short, ended by ASCII. Returns one past its end, or `at` where it is not
- * that. */
-static size_t short_word(struct str s, size_t at, uint64_t *ret_hash)
+#define SHORT_WORD 64
+
+/* A word that may be long or hold anything; returns one past it. */
+static size_t hash_any_word(struct str s, size_t at, void (*fn)(void *ctx, uint64_t hash),
+                            void *ctx)
 {
-    char small[64];
-    size_t n = 0;
-    size_t most = s.n - at < sizeof(small) ? s.n - at : sizeof(small);
-    while (n < most && (uint8_t)s.p[at + n] < 128 && words_ascii[(uint8_t)s.p[at + n]]) {
-        char c = s.p[at + n];
-        small[n++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-    }
-    if (n == sizeof(small) || (at + n < s.n && (uint8_t)s.p[at + n] >= 128))
-        return at;
-    *ret_hash = hash64(str_of(small, n));
-    return at + n;
+    enum kind kind = kind_at(s, at);
+    if (kind == KIND_OTHER)
+        return at + words_char_bytes(s, at);
+    size_t end = word_end(s, at, kind);
+    fn(ctx, words_hash(str_of(s.p + at, end - at)));
+    return end;
 }
 
+/* Encoders call this for most bytes they store: the usual word, short and of ASCII, is folded on
+ * the way to its end; any other begins anew in hash_any_word. */
 void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx)
 {
+    const uint8_t *p = (const uint8_t *)s.p;
     size_t at = 0;
     while (at < s.n) {
-        enum kind kind = kind_at(s, at);
-        if (kind == KIND_OTHER) {
-            at += words_char_bytes(s, at);
+        char word[SHORT_WORD];
+        size_t n = 0, most = s.n - at < SHORT_WORD ? s.n - at : SHORT_WORD;
+        uint8_t low;
+        for (; n < most && (low = words_ascii[p[at + n]]) != 0; n++)
+            word[n] = (char)low;
+        bool whole = at + n == s.n || (n < most && p[at + n] < 128);
+        if (!whole) {
+            at = hash_any_word(s, at, fn, ctx);
             continue;
         }
-        uint64_t hash;
-        size_t end = (uint8_t)s.p[at] < 128 ? short_word(s, at, &hash) : at;
-        if (end == at) {
-            end = word_end(s, at, kind);
-            hash = words_hash(str_of(s.p + at, end - at));
-        }
-        fn(ctx, hash);
-        at = end;
+        if (n)
+            fn(ctx, hash64(str_of(word, n)));
+        at += n + 1; /* what ended it is no word character */
     }
 }

@@ -23,8 +23,8 @@ size_t words_char_bytes(struct str s, size_t at);
 void words_each(struct str s, void (*fn)(void *ctx, size_t from, size_t to), void *ctx);
 /* hash64 of a word's folded bytes. */
 uint64_t words_hash(struct str word);
-/* Word characters below 128. */
-extern const bool words_ascii[128];
+/* The lower case of the word characters below 128; 0 for all other bytes. */
+extern const uint8_t words_ascii[256];
 /* Calls fn for each word's hash (hash64 of its folded bytes), repeats included. */
 void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx);
 
