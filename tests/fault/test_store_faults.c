@@ -15,7 +15,7 @@
 
 #define BODIES 14
 #define BODY_RECORDS 21
-#define CRASHES 90 /* spread over the calls of a run */
+#define CRASHES 60 /* spread over the calls of a run */
 
 static struct kit k;
 
@@ -211,6 +211,15 @@ static void test_power_cuts(void **state)
     crash_everywhere(true);
 }
 
+/* The store's own threads cut and merge whenever they like. */
+static void test_power_cuts_in_the_background(void **state)
+{
+    k.o.background = true;
+    k.o.cut_queue_bytes = 40 << 10;
+    k.o.compact_files = 2;
+    crash_everywhere(true);
+}
+
 static void test_kills(void **state)
 {
     crash_everywhere(false);
@@ -378,6 +387,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_power_cuts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_power_cuts_in_the_background, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kills, setup, teardown),
         cmocka_unit_test_setup_teardown(test_end_on_a_bad_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_in_recovery, setup, teardown),
