@@ -23,6 +23,8 @@
 #include "store/store_impl.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define COMPACT_DONE_RAW (1ull << 30)
 #define COMPACT_INPUT_RAW (4ull << 30)

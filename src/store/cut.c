@@ -21,6 +21,8 @@
 #include "store/store_impl.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /* A sealed part with its stream, in the order of the file. */
 struct placed {

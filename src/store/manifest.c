@@ -18,6 +18,8 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define SEGMENT_SUFFIX ".seg"
 

@@ -27,6 +27,7 @@
 #include "store/store_impl.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #define SMALL_GROUP 32
 #define SMALL_ROWS 1024

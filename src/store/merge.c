@@ -20,6 +20,8 @@
 #include "core/mem.h"
 #include "record/batch.h"
 
+#include <stdlib.h>
+
 #define LATE_NS (7 * NS_PER_DAY)
 #define FUTURE_NS NS_PER_DAY
 

@@ -17,6 +17,8 @@
 #include "store/store_impl.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /* What must stay free on the disk for the queue, the catalog and the next cut. */
 #define DISK_FREE_MIN (64ull << 20)

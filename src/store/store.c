@@ -18,6 +18,7 @@
 #include "store/store_impl.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 #define ENCODERS_WAITING_MAX 4096
