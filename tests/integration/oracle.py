@@ -51,6 +51,15 @@ def is_word(c):
     return bool(WORD.match(c))
 
 
+def is_ideograph(c):
+    return "\u3400" <= c <= "\u9fff"
+
+
+def edge(a, b):
+    """Whether a word ends between two neighbours; an ideograph is a word of its own."""
+    return not (is_word(a) and is_word(b)) or is_ideograph(a) or is_ideograph(b)
+
+
 def occurs(hay, needle, left=True, right=True):
     hay, needle = hay.lower(), needle.lower()
     if not needle:
@@ -58,8 +67,8 @@ def occurs(hay, needle, left=True, right=True):
     at = hay.find(needle)
     while at >= 0:
         end = at + len(needle)
-        ok_left = not (left and is_word(needle[0])) or at == 0 or not is_word(hay[at - 1])
-        ok_right = not (right and is_word(needle[-1])) or end == len(hay) or not is_word(hay[end])
+        ok_left = not left or at == 0 or edge(hay[at - 1], needle[0])
+        ok_right = not right or end == len(hay) or edge(needle[-1], hay[end])
         if ok_left and ok_right:
             return True
         at = hay.find(needle, at + 1)
@@ -97,7 +106,9 @@ def match_wild(v, pattern):
 
 
 def match_range(v, op, bound):
-    if v is None or isinstance(v, (dict, bool, list)):
+    if isinstance(v, list):
+        return any(match_range(e, op, bound) for e in v if not isinstance(e, list))
+    if v is None or isinstance(v, (dict, bool)):
         return False
     number = as_number(bound)
     if is_number(v):

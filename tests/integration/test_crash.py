@@ -3,7 +3,7 @@
 A server is killed again and again while clients send, flushes and compactions run; each body is retried under
 its Idempotency-Key until it is acknowledged, so that at the end every record must be there once. Half of the
 rounds end at a random I/O step (losing what was not synced) instead of by a signal.
-SOAK_KILLS sets the number of kills (default 20)."""
+SOAK_KILLS sets the number of kills (default 100)."""
 import json
 import os
 import random
@@ -13,7 +13,7 @@ from collections import Counter
 
 import requests
 
-KILLS = int(os.environ.get("SOAK_KILLS", "20"))
+KILLS = int(os.environ.get("SOAK_KILLS", "100"))
 
 
 class Client(threading.Thread):
@@ -81,18 +81,18 @@ def run_rounds(make_server, kills, seed):
     for c in clients:
         c.start()
     for _ in range(kills):
-        end = time.monotonic() + rng.uniform(0.05, 0.6)
+        end = time.monotonic() + rng.uniform(0.05, 0.4)
         while time.monotonic() < end:
             if rng.random() < 0.3:
                 nudge(server, rng)
             time.sleep(0.03)
         if server.process.poll() is None:
             server.kill()
-        crash_at = rng.randint(1, 400) if rng.random() < 0.5 else 0
+        crash_at = rng.randint(1, 600) if rng.random() < 0.5 else 0
         if crash_at:
             server.env["WEIR_FAULT"] = f"crash@{crash_at}:seed={rng.randint(1, 10**6)}"
             server.start(ready=False)
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 1
             while server.process.poll() is None and time.monotonic() < deadline:
                 nudge(server, rng)
             if server.process.poll() is None:
