@@ -10,11 +10,13 @@ whose binaries VICTORIA_LOGS and CLP_S name, in turn, in the same run.
 Machines are noisy: compare ratios of one run, never seconds of two days. The result is also written as JSON."""
 import argparse
 import json
+import os
 import pathlib
 import platform
 import shutil
 import sys
 import tempfile
+import threading
 import time
 
 import data as sets
@@ -112,22 +114,53 @@ def idle(options, work):
     return rss
 
 
+class QueueKeeper(threading.Thread):
+    """Links each file of the queue aside as it appears, before it is trimmed."""
+
+    def __init__(self, queue, aside):
+        super().__init__(daemon=True)
+        self.queue, self.aside, self.over = queue, aside, threading.Event()
+        aside.mkdir()
+
+    def link_all(self):
+        for file in self.queue.glob("*.wal"):
+            if not (self.aside / file.name).exists():
+                os.link(file, self.aside / file.name)
+
+    def run(self):
+        while not self.over.wait(0.05):
+            self.link_all()
+
+    def put_back(self):
+        self.over.set()
+        self.join()
+        for file in self.aside.glob("*.wal"):
+            if not (self.queue / file.name).exists():
+                os.link(file, self.queue / file.name)
+        shutil.rmtree(self.aside)
+
+
 def replay(options, work, gigabytes):
-    """Fills a queue of which nothing is published, kills the server, times the restart under default settings."""
+    """Leaves a queue of which nothing is published, as if no cut had ever come through (all its files, no catalog,
+    no segments), kills the server, and times the restart."""
     data = sets.prepare("app", options.records, options.weir)
-    never = ["--set", "store.cut_queue_bytes=1TiB", "--set", "store.cut_bytes=16GiB", "--set",
-             "store.cut_interval=30d", "--set", "memory.budget=64GiB"]
-    server = Weir(options.weir, work / "replay", never)
+    server = Weir(options.weir, work / "replay")
     server.remove()
     server.start()
     spans, sent = sets.bodies(data.path, BODY_BYTES), 0
     queue = server.data / "queue"
-    while disk_bytes(queue)[0] < gigabytes * 1e9:
+    keeper = QueueKeeper(queue, work / "replay-queue")
+    keeper.start()
+    while disk_bytes(keeper.aside)[0] < gigabytes * 1e9:
         server.sender(data, options.connections).send(spans)
         sent += data.records
     server.kill()
+    keeper.put_back()
+    for path in server.data.iterdir():
+        if path.name.startswith("catalog.db"):
+            path.unlink()
+    shutil.rmtree(server.data / "segments", ignore_errors=True)
     size = disk_bytes(queue)[0]
-    server.args = []
     seconds = server.start()
     result = {"queue": size, "seconds": seconds, "hwm": server.memory("VmHWM"), "cpu": server.cpu(), "sent": sent}
     rows = server.client.call("POST", "/api/v1/logs/query?q=*%20%7C%20stats%20count()%20as%20n&stream=app&nocache=1")

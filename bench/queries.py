@@ -155,12 +155,18 @@ def top_of(name, counter, n):
     return check
 
 
+def comparable(time):
+    """RFC 3339 in UTC with all nine digits, whatever was left out."""
+    whole, _, fraction = time.rstrip("Z").partition(".")
+    return f"{whole}.{fraction:0<9}"
+
+
 def newest_first(n, newest):
     def check(rows):
-        times = [r["timestamp"] if "timestamp" in r else r["_time"] for r in rows]
+        times = [comparable(r["timestamp"] if "timestamp" in r else r["_time"]) for r in rows]
         if len(rows) != n:
             return f"{len(rows)} rows instead of {n}"
-        if newest and times[0][:23] != newest[:23]:
+        if newest and times[0] != comparable(newest):
             return f"the first is of {times[0]}, the newest of {newest}"
         return None if times == sorted(times, reverse=True) else "not in order"
     return check

@@ -118,7 +118,11 @@ class Server:
         raise NotImplementedError
 
     def ask(self, query):
-        """Runs a query (queries.Query) and returns its rows as a list, or its answer as an object."""
+        """The answer to a queries.Query, as bytes."""
+        raise NotImplementedError
+
+    def rows(self, query, body):
+        """What such an answer holds, as a list of objects."""
         raise NotImplementedError
 
 
@@ -146,8 +150,7 @@ class Weir(Server):
         return f"/api/v1/logs/{kind}?" + urllib.parse.urlencode(parameters)
 
     def ask(self, query):
-        body = self.client.call("GET", self.path_of(query))
-        return body
+        return self.client.call("GET", self.path_of(query))
 
     def rows(self, query, body):
         if query.newest:
