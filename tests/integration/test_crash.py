@@ -56,6 +56,7 @@ class Client(threading.Thread):
                 continue
             if r.status_code == 202:
                 self.acked = number
+                time.sleep(0.01)
             elif r.status_code not in (409, 503, 507, 500):
                 self.problems.append((r.status_code, r.text))
                 return
