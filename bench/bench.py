@@ -115,28 +115,38 @@ def idle(options, work):
 
 
 class QueueKeeper(threading.Thread):
-    """Links each file of the queue aside as it appears, before it is trimmed."""
+    """Copies each file of the queue aside when it is full, before it is trimmed (its blocks may be used again)."""
 
     def __init__(self, queue, aside):
         super().__init__(daemon=True)
         self.queue, self.aside, self.over = queue, aside, threading.Event()
+        self.failure = None
         aside.mkdir()
 
-    def link_all(self):
-        for file in self.queue.glob("*.wal"):
-            if not (self.aside / file.name).exists():
-                os.link(file, self.aside / file.name)
+    def copy_full(self):
+        for file in sorted(self.queue.glob("*.wal"))[:-1]:
+            copy = self.aside / file.name
+            if copy.exists():
+                continue
+            shutil.copyfile(file, copy)
+            if not file.exists():
+                raise RuntimeError(f"{file.name} was trimmed while it was copied")
 
     def run(self):
-        while not self.over.wait(0.05):
-            self.link_all()
+        try:
+            while not self.over.wait(0.02):
+                self.copy_full()
+        except Exception as e:
+            self.failure = e
 
     def put_back(self):
         self.over.set()
         self.join()
-        for file in self.aside.glob("*.wal"):
-            if not (self.queue / file.name).exists():
-                os.link(file, self.queue / file.name)
+        if self.failure:
+            raise self.failure
+        for copy in self.aside.glob("*.wal"):
+            if not (self.queue / copy.name).exists():
+                copy.rename(self.queue / copy.name)
         shutil.rmtree(self.aside)
 
 
@@ -189,17 +199,16 @@ def main():
     result = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": platform.machine(), "sets": {}}
     try:
         result["idle_rss"], result["libraries_rss"] = idle(options, work), linked_libraries_rss(options.weir)
-        for name in names:
-            if one := run_set(name, options, binaries, work, notes):
-                result["sets"][name] = one
         if gigabytes:
             result["replay"] = replay(options, work, gigabytes)
+        for name in names:
+            if one := run_set(name, options, binaries, work, notes):
+                result["sets"][name] = json.loads(json.dumps(one))
     finally:
         if not options.keep:
             shutil.rmtree(work, ignore_errors=True)
-    result = json.loads(json.dumps(result))
-    pathlib.Path(options.out).write_text(json.dumps(result, indent=1))
-    print(report.whole(result))
+        pathlib.Path(options.out).write_text(json.dumps(result, indent=1))
+        print(report.whole(result))
     if old:
         print(report.compare_table(old, result))
     print(f"\n{options.out}")
