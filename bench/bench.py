@@ -14,6 +14,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -115,22 +116,28 @@ def idle(options, work):
 
 
 class QueueKeeper(threading.Thread):
-    """Copies each file of the queue aside when it is full, before it is trimmed (its blocks may be used again)."""
+    """Copies each file of the queue aside when it is full, before it is trimmed (its blocks may be used again).
+    The server is held meanwhile."""
 
-    def __init__(self, queue, aside):
+    def __init__(self, server, aside):
         super().__init__(daemon=True)
-        self.queue, self.aside, self.over = queue, aside, threading.Event()
+        self.server, self.aside, self.over = server, aside, threading.Event()
+        self.queue = server.data / "queue"
         self.failure = None
         aside.mkdir()
 
+    def full(self):
+        return [f for f in sorted(self.queue.glob("*.wal"))[:-1] if not (self.aside / f.name).exists()]
+
     def copy_full(self):
-        for file in sorted(self.queue.glob("*.wal"))[:-1]:
-            copy = self.aside / file.name
-            if copy.exists():
-                continue
-            shutil.copyfile(file, copy)
-            if not file.exists():
-                raise RuntimeError(f"{file.name} was trimmed while it was copied")
+        if not self.full():
+            return
+        self.server.process.send_signal(signal.SIGSTOP)
+        try:
+            for file in self.full():
+                shutil.copyfile(file, self.aside / file.name)
+        finally:
+            self.server.process.send_signal(signal.SIGCONT)
 
     def run(self):
         try:
@@ -139,11 +146,13 @@ class QueueKeeper(threading.Thread):
         except Exception as e:
             self.failure = e
 
-    def put_back(self):
+    def stop(self):
         self.over.set()
         self.join()
         if self.failure:
             raise self.failure
+
+    def put_back(self):
         for copy in self.aside.glob("*.wal"):
             if not (self.queue / copy.name).exists():
                 copy.rename(self.queue / copy.name)
@@ -158,19 +167,19 @@ def replay(options, work, gigabytes):
     server.remove()
     server.start()
     spans, sent = sets.bodies(data.path, BODY_BYTES), 0
-    queue = server.data / "queue"
-    keeper = QueueKeeper(queue, work / "replay-queue")
+    keeper = QueueKeeper(server, work / "replay-queue")
     keeper.start()
     while disk_bytes(keeper.aside)[0] < gigabytes * 1e9:
         server.sender(data, options.connections).send(spans)
         sent += data.records
+    keeper.stop()
     server.kill()
     keeper.put_back()
     for path in server.data.iterdir():
         if path.name.startswith("catalog.db"):
             path.unlink()
     shutil.rmtree(server.data / "segments", ignore_errors=True)
-    size = disk_bytes(queue)[0]
+    size = disk_bytes(keeper.queue)[0]
     seconds = server.start()
     result = {"queue": size, "seconds": seconds, "hwm": server.memory("VmHWM"), "cpu": server.cpu(), "sent": sent}
     rows = server.client.call("POST", "/api/v1/logs/query?q=*%20%7C%20stats%20count()%20as%20n&stream=app&nocache=1")
