@@ -59,16 +59,19 @@ soak: build ## thousands of kills (SOAK_KILLS, default 2000)
 	@scripts/deps.sh test
 	@SOAK_KILLS="$${SOAK_KILLS:-2000}" "$$(scripts/python.sh)" -m pytest -q tests/integration/test_crash.py --timeout 86400
 
+ours = git ls-files 'src/*.[ch]' 'tests/*.[ch]'
+
 format: ## clang-format over what is ours
 	@scripts/deps.sh dev
-	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
+	@$(ours) | xargs clang-format -i
 
-lint: ## clang-tidy, include order, format
+lint: ## format, width, layers, clang-tidy
 	@scripts/deps.sh dev
+	@$(ours) | xargs clang-format --dry-run --Werror
+	@! $(ours) | LC_ALL=C.UTF-8 xargs grep -nP '^.{101}'
+	@python3 scripts/check_includes.py
 	@$(call configure,clang)
 	@git ls-files 'src/*.c' | xargs -P $(JOBS) -n 8 clang-tidy -quiet -p build/clang
-	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format --dry-run --Werror
-	@python3 scripts/check_includes.py
 
 coverage: ## line coverage of the unit suite
 	@scripts/deps.sh dev

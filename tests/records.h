@@ -40,8 +40,8 @@ static inline void records_put_value(struct buf *out, const struct values *v, ui
 
 struct records_maker {
     uint64_t seed;
-    unsigned keys;  /* how many of the pool are used */
-    unsigned width; /* members of an object, at most */
+    unsigned keys;   /* how many of the pool are used */
+    unsigned width;  /* members of an object, at most */
     bool plain_keys; /* and no nesting */
 };
 
@@ -53,10 +53,13 @@ static inline struct str records_key(struct records_maker *m)
                                        "",
                                        "\x1f",
                                        "\x1e",
-                                       "x\x1e" "S",
-                                       "\x1e" "N",
+                                       "x\x1e"
+                                       "S",
+                                       "\x1e"
+                                       "N",
                                        "msg",
-                                       "a\x1f" "b",
+                                       "a\x1f"
+                                       "b",
                                        "a key that is long",
                                        "N",
                                        "id",

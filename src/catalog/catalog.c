@@ -2,9 +2,12 @@
  *
  *   meta              name, value                 settings; `schema` holds the version
  *   counters          name, value                 `segment`, `stream`: the next number never given
- * out streams           id, org, name segments          id, level, bytes, created_ns, position_min,
- * position_max sections          segment_id, ordinal, stream_id, day, time_min, time_max,
- * record_count, raw_bytes, tail_offset, tail_length checkpoints       consumer, part, position
+ *                                                 out
+ *   streams           id, org, name
+ *   segments          id, level, bytes, created_ns, position_min, position_max
+ *   sections          segment_id, ordinal, stream_id, day, time_min, time_max, record_count,
+ *                     raw_bytes, tail_offset, tail_length
+ *   checkpoints       consumer, part, position
  *   idempotency_keys  key_hash, payload_hash, at_ns, records
  *
  * Numbers are 64-bit integers; unsigned ones are stored as the signed ones of the same bits (they

@@ -1,9 +1,11 @@
-/* The catalog: which segments exist, which streams, how far each consumer has come, which idempotency keys
- * were seen. The truth about the store: a segment that the catalog does not name is not there. SQL beneath;
- * 64-bit integers and binary-collated text only, no RETURNING, no upsert, compare-and-swap by affected rows,
- * so that the same statements run on SQLite, PostgreSQL and MySQL (sql.h is the driver's seam).
- * Queries never come here: they read the manifest in memory (store/manifest.h).
- * A call that fails has changed nothing, nor will it after a crash; but for ERR_TIMEOUT, which leaves that open.
+/* The catalog: which segments exist, which streams, how far each consumer has come, which
+ * idempotency keys were seen. The truth about the store: a segment that the catalog does not name
+ * is not there. SQL beneath; 64-bit integers and binary-collated text only, no RETURNING, no
+ * upsert, compare-and-swap by affected rows, so that the same statements run on SQLite, PostgreSQL
+ * and MySQL (sql.h is the driver's seam). Queries never come here: they read the manifest in memory
+ * (store/manifest.h).
+ * A call that fails has changed nothing, nor will it after a crash; but for ERR_TIMEOUT, which
+ * leaves that open.
  * Threads: any; calls are serialised inside. All calls block on disk. */
 #ifndef WEIR_CATALOG_CATALOG_H
 #define WEIR_CATALOG_CATALOG_H
@@ -16,16 +18,16 @@ struct catalog;
 /* One section of a segment: the rows of one stream (and, past level 0, one retention day). */
 struct catalog_section {
     uint64_t stream_id;
-    int64_t day;               /* retention day: days since 1970 */
+    int64_t day; /* retention day: days since 1970 */
     int64_t time_min, time_max;
     uint64_t rows;
-    uint64_t raw_bytes;        /* of the records as JSON text, for accounting */
-    uint64_t offset, length;   /* of the section's tail in the file */
+    uint64_t raw_bytes;      /* of the records as JSON text, for accounting */
+    uint64_t offset, length; /* of the section's tail in the file */
 };
 struct catalog_segment {
     uint64_t id;
     uint32_t level;
-    uint64_t bytes;            /* of the file */
+    uint64_t bytes; /* of the file */
     int64_t created_ns;
     uint64_t position_min, position_max; /* queue positions it holds */
     const struct catalog_section *section;
@@ -56,12 +58,14 @@ NODISCARD enum err catalog_load_keys(struct catalog *c, int64_t since_ns, struct
 NODISCARD enum err catalog_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,
                                       uint64_t *ret_position);
 /* Finds or makes the stream. */
-NODISCARD enum err catalog_stream(struct catalog *c, struct str org, struct str name, uint64_t *ret_id);
+NODISCARD enum err catalog_stream(struct catalog *c, struct str org, struct str name,
+                                  uint64_t *ret_id);
 /* A fresh segment id, never used before, also across crashes. */
 NODISCARD enum err catalog_new_segment_id(struct catalog *c, uint64_t *ret_id);
 
-/* One transaction: adds a segment (may be NULL: an empty cut), moves the checkpoint from `from` to `to` by
- * compare-and-swap (ERR_CONFLICT when somebody else moved it: nothing happened), stores keys. */
+/* One transaction: adds a segment (may be NULL: an empty cut), moves the checkpoint from `from` to
+ * `to` by compare-and-swap (ERR_CONFLICT when somebody else moved it: nothing happened), stores
+ * keys. */
 struct catalog_publish {
     const struct catalog_segment *segment;
     struct str consumer;
@@ -73,8 +77,8 @@ struct catalog_publish {
     size_t keys_max;               /* and the oldest beyond so many; 0: no bound */
 };
 NODISCARD enum err catalog_publish(struct catalog *c, const struct catalog_publish *p);
-/* One transaction: `remove` go, `add` come (compaction; retention with n_add 0). ERR_CONFLICT when one of
- * `remove` is not there. */
+/* One transaction: `remove` go, `add` come (compaction; retention with n_add 0). ERR_CONFLICT when
+ * one of `remove` is not there. */
 NODISCARD enum err catalog_replace(struct catalog *c, const uint64_t *remove, size_t n_remove,
                                    const struct catalog_segment *add, size_t n_add);
 NODISCARD enum err catalog_meta_get(struct catalog *c, struct str name, struct arena *a,

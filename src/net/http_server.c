@@ -2,14 +2,15 @@
  *
  * Life of a request, all on one of libmicrohttpd's threads unless said otherwise:
  *   1. headers are there: a request is made, its route found, credentials and declared length
- * judged; a request that is refused here is answered at once if the client waits for "100 Continue"
- * or sends no body, else after its body was read past (a client that is still sending would not
- * read the answer and see a reset connection instead), up to DRAIN_FACTOR times the largest body;
+ *      judged; a request that is refused here is answered at once if the client waits for "100
+ *      Continue" or sends no body, else after its body was read past (a client that is still
+ *      sending would not read the answer and see a reset connection instead), up to DRAIN_FACTOR
+ *      times the largest body;
  *   2. its body grows in one buffer, charged to the governor;
  *   3. it is whole: the connection is suspended and the route's pool runs the handler;
  *   4. the handler or whoever it told answers, on any thread: the connection is resumed;
  *   5. libmicrohttpd calls back, the response is queued and sent; a streamed one suspends when it
- * is dry;
+ *      is dry;
  *   6. libmicrohttpd is done with it (sent, failed, or closed): metrics, and its reference goes.
  *
  * Stopping: no new connections, 503 to new requests on the old ones, wait, then cancel what is left

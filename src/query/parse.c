@@ -1,8 +1,9 @@
 /* The parser of pipes. The filter in front and the conditions of `where` are filter_parse's; what
  * stands behind a '|' is read here, one function a pipe.
  *
- *   pipe   := "stats" agg ("," agg)* ["by" by ("," by)*] | "where" filter | "sort" ["by"] key (","
- * key)* | "limit" N ["offset" M] | "fields" name ("," name)* | "top" [N] ["by"] name ("," name)*
+ *   pipe   := "stats" agg ("," agg)* ["by" by ("," by)*] | "where" filter
+ *           | "sort" ["by"] key ("," key)* | "limit" N ["offset" M]
+ *           | "fields" name ("," name)* | "top" [N] ["by"] name ("," name)*
  *   agg    := name "(" [field] ")" ["as" name]
  *   by     := field | "bin" "(" [field ","] (duration | number) ")" ["as" name]
  *   key    := ["-" | "+"] field ["asc" | "desc"]

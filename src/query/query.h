@@ -1,7 +1,7 @@
 /* The query language: a filter, then pipes; planned, run over a snapshot in parallel, streamed out.
  *
- *   level:ERROR service:pay* | stats count(), p99(latency_ms) by service, bin(1m) | sort -count |
- * limit 10
+ *   level:ERROR service:pay* | stats count(), p99(latency_ms) by service, bin(1m) | sort -count
+ *     | limit 10
  *
  * Threads: a query is run by the thread that calls query_run; the scan is spread over the query
  * pool. */

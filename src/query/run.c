@@ -1,10 +1,13 @@
 /* Running a query.
  *
  * Conditions in front of anything else are one filter. What comes next decides how the scan is
- * read: nothing        rows stream out as blocks are done, in any order limit          the newest N
- * (a large N streams instead) sort [limit]   the best rows are kept, then fetched in order stats
- * blocks are folded into groups, a table a worker, merged Pipes behind that work on a table in
- * memory: a batch, read by the same filter and the same fold. */
+ * read:
+ *   nothing        rows stream out as blocks are done, in any order
+ *   limit          the newest N (a large N streams instead)
+ *   sort [limit]   the best rows are kept, then fetched in order
+ *   stats          blocks are folded into groups, a table a worker, merged
+ * Pipes behind that work on a table in memory: a batch, read by the same filter and the same
+ * fold. */
 #include "query/agg.h"
 #include "query/hits.h"
 

@@ -1,10 +1,12 @@
 /* The disk queue: a folder of write-ahead log files (wal.c has the bytes), one writer thread, group
  * commit.
  *
- *   DIR/<position of its first entry, 16 hex digits>.wal   the files, in order; the last is being
- * written DIR/new.tmp        a file that is being made DIR/lock           held by flock(2) while
- * the queue is open DIR/quarantine/    copies of damaged regions, <file>-<offset>.bin, and files
- * without a legible header
+ *   DIR/POSITION.wal   the files, in order, each named by the position of its first entry in 16
+ *                      hexadecimal digits; the last is being written
+ *   DIR/new.tmp        a file that is being made
+ *   DIR/lock           held by flock(2) while the queue is open
+ *   DIR/quarantine/    copies of damaged regions, FILE-OFFSET.bin, and files without a legible
+ *                      header
  *
  * GROUP COMMIT. queue_append hashes the payloads on its caller's thread and puts the body in line.
  * The writer takes all that waits, up to GROUP_BYTES, writes it with one call and syncs once; then
@@ -29,13 +31,14 @@
  * its bytes may well be in the file, or in the page cache on their way there. So a failed group is
  * taken back, durably, before anyone is told:
  *   - A write failed (a full disk, mostly): the file is cut back to its last good end and synced.
- * That needs no space, gives back what was taken, and the file goes on.
+ *     That needs no space, gives back what was taken, and the file goes on.
  *   - A sync failed, or the cut did: the kernel may have dropped what it could not write and call
- * it clean, so this file is not trusted any more (`poisoned`). A new file is begun, whose header
- * says that this one ends at its last good end. The same positions are given out again there.
+ *     it clean, so this file is not trusted any more (`poisoned`). A new file is begun, whose
+ *     header says that this one ends at its last good end. The same positions are given out again
+ *     there.
  *   - That fails too: nothing can be said about the group, so nothing is. The writer tries again,
- * with pauses, until it works or the queue is closed. Only then the bodies are answered with
- * ERR_TIMEOUT, the one error that leaves open whether they are there.
+ *     with pauses, until it works or the queue is closed. Only then the bodies are answered with
+ *     ERR_TIMEOUT, the one error that leaves open whether they are there.
  *
  * AT START the last file is synced before it is read: what the replay delivers must not be lost by
  * a power cut after somebody was told, on the strength of it, that it is there. Then wal_read goes

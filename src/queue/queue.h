@@ -1,15 +1,17 @@
-/* The queue: the spine between inputs and consumers. Durable before it says so. Embedded it is a write-ahead
- * log on disk (disk.c), in a cluster Kafka.
+/* The queue: the spine between inputs and consumers. Durable before it says so. Embedded it is a
+ * write-ahead log on disk (disk.c), in a cluster Kafka.
  *
- * A *body* is what one sender wants acknowledged as a whole: one or more frames. queue_append takes it; when
- * it is durable, the consumer is handed it, and when the consumer has taken it in, `done` is called: then the
- * sender may be answered. Positions number frames, from 1, without gaps, in order.
+ * A *body* is what one sender wants acknowledged as a whole: one or more frames. queue_append takes
+ * it; when it is durable, the consumer is handed it, and when the consumer has taken it in, `done`
+ * is called: then the sender may be answered. Positions number frames, from 1, without gaps, in
+ * order.
  *
  * Ownership: the queue takes over the references to the frames' blobs of a queue_body it accepted.
- * Threads: queue_append from any; the consumer and `done` are called from the queue's own thread, in order
- * (at replay the consumer from queue_start's caller). Neither may call queue_drain or queue_close.
- * Bounds: waiting bytes (OWNER_QUEUE); past them ERR_UNAVAILABLE. Crash: what was done is there, what was
- * not may be; never a part of a body. */
+ * Threads: queue_append from any; the consumer and `done` are called from the queue's own thread,
+ * in order (at replay the consumer from queue_start's caller). Neither may call queue_drain or
+ * queue_close.
+ * Bounds: waiting bytes (OWNER_QUEUE); past them ERR_UNAVAILABLE. Crash: what was done is there,
+ * what was not may be; never a part of a body. */
 #ifndef WEIR_QUEUE_QUEUE_H
 #define WEIR_QUEUE_QUEUE_H
 
@@ -20,18 +22,19 @@
 struct queue;
 
 struct queue_body {
-    struct blob **frame; /* n frames; queue's from acceptance; the array itself stays the caller's */
+    struct blob **frame; /* n; the queue's from acceptance on, the array stays the caller's */
     uint32_t n;
-    void *ctx;           /* handed through to the consumer (NULL at replay) and to done */
-    /* err OK: durable and consumed. Else the body is not there, and will not be; but for ERR_TIMEOUT, which
-     * leaves that open (closed while the disk refuses everything). May be NULL. */
+    void *ctx; /* handed through to the consumer (NULL at replay) and to done */
+    /* err OK: durable and consumed. Else the body is not there, and will not be; but for
+     * ERR_TIMEOUT, which leaves that open (closed while the disk refuses everything). May be NULL.
+     */
     void (*done)(void *ctx, enum err err, const char *reason, uint64_t first_position);
 };
 
 struct queue_consumer {
     void *ctx;
-    /* Takes in a whole body: frame i stands at first_position + i. It refs the blobs it keeps. Must not
-     * fail: memory is forced, admission was earlier. `body_ctx` is NULL at replay. */
+    /* Takes in a whole body: frame i stands at first_position + i. It refs the blobs it keeps. Must
+     * not fail: memory is forced, admission was earlier. `body_ctx` is NULL at replay. */
     void (*deliver)(void *ctx, struct blob *const *frame, uint32_t n, uint64_t first_position,
                     void *body_ctx);
     /* All bodies of one group commit have been delivered. May be NULL. */
@@ -47,19 +50,20 @@ struct queue_stats {
 };
 
 struct queue_options {
-    const char *dir;       /* disk: the folder */
-    uint64_t file_bytes;   /* rotate at */
-    bool sync;             /* false: tests only */
-    size_t waiting_max;    /* bytes */
-    uint64_t disk_max;     /* bytes of queue on disk past which appends answer ERR_UNAVAILABLE; 0 none */
+    const char *dir;     /* disk: the folder */
+    uint64_t file_bytes; /* rotate at */
+    bool sync;           /* false: tests only */
+    size_t waiting_max;  /* bytes */
+    uint64_t disk_max;   /* bytes on disk past which appends answer ERR_UNAVAILABLE; 0: none */
 };
 
 NODISCARD enum err queue_open_disk(const struct queue_options *options, struct queue **ret);
-/* Replays what lies at or behind `from` to the consumer, in constant memory, then serves appends. Called
- * once; blocks until the replay is over. `progress` (may be NULL) is called now and then with bytes done and
- * in all. A body that reaches to `from` is delivered whole. Quarantined entries are counted and logged,
- * never silently cut. */
-NODISCARD enum err queue_start(struct queue *q, uint64_t from, const struct queue_consumer *consumer,
+/* Replays what lies at or behind `from` to the consumer, in constant memory, then serves appends.
+ * Called once; blocks until the replay is over. `progress` (may be NULL) is called now and then
+ * with bytes done and in all. A body that reaches to `from` is delivered whole. Quarantined entries
+ * are counted and logged, never silently cut. */
+NODISCARD enum err queue_start(struct queue *q, uint64_t from,
+                               const struct queue_consumer *consumer,
                                void (*progress)(uint64_t done, uint64_t total));
 NODISCARD enum err queue_append(struct queue *q, const struct queue_body *body);
 /* Everything below `position` is published: files wholly below it go. */

@@ -43,14 +43,15 @@
  * THE READER goes from entry to entry. Where one is not valid it looks for the next valid header at
  * every multiple of 8, to the end.
  *   - Something valid is found behind it, or the file is known to reach further: bytes that were
- * written once are damaged. The region from the last whole body to the next beginning of one is
- * reported as damaged (the owner keeps a copy and says so), and reading goes on behind it:
- * neighbours live. A power cut before a sync can leave the same picture, as disks write in any
- * order; nobody was told that those entries are there, and they may be reported, or replayed, or
- * both in part.
+ *     written once are damaged. The region from the last whole body to the next beginning of one is
+ *     reported as damaged (the owner keeps a copy and says so), and reading goes on behind it:
+ *     neighbours live. A power cut before a sync can leave the same picture, as disks write in any
+ *     order; nobody was told that those entries are there, and they may be reported, or replayed,
+ *     or both in part.
  *   - Nothing valid is found in the last file: an unfinished write, a torn tail. It ends before it,
- * at the end of the last whole body; the positions there are given out anew, in a new file. Memory:
- * one window, and the frames of the body at hand. */
+ *     at the end of the last whole body; the positions there are given out anew, in a new file.
+ *
+ * Memory: one window, and the frames of the body at hand. */
 #include "queue/wal.h"
 
 #include "core/hash.h"

@@ -1,9 +1,9 @@
-/* A batch under construction: decoders append each value straight to its column. No allocation per record
- * or field in the steady state: buffers grow to the largest batch seen and are reused after batch_clear.
- * The builder guesses that a record looks like the one before it (same keys, same order, same lanes), so
- * the usual field costs one comparison of its key and one copy of its value.
- * Owner: the decoder's thread. Bounded by its caller, who hands it on when batch_full() says so between
- * records, and by the limits of record/type.h. */
+/* A batch under construction: decoders append each value straight to its column. No allocation per
+ * record or field in the steady state: buffers grow to the largest batch seen and are reused after
+ * batch_clear. The builder guesses that a record looks like the one before it (same keys, same
+ * order, same lanes), so the usual field costs one comparison of its key and one copy of its value.
+ * Owner: the decoder's thread. Bounded by its caller, who hands it on when batch_full() says so
+ * between records, and by the limits of record/type.h. */
 #ifndef WEIR_RECORD_BATCH_H
 #define WEIR_RECORD_BATCH_H
 
@@ -16,13 +16,14 @@ void batch_free(struct batch *b);
 void batch_clear(struct batch *b); /* no rows; keeps shapes, columns and memory for reuse */
 uint32_t batch_rows(const struct batch *b);
 size_t batch_bytes(const struct batch *b); /* about what frame_encode makes of it, never less */
-/* Whether a record of `next` bytes of JSON might lead past FRAME_BYTES_MAX. Never for an empty batch. */
+/* Whether a record of `next` bytes of JSON might lead past FRAME_BYTES_MAX. Never for an empty
+ * batch. */
 bool batch_full(const struct batch *b, size_t next);
 uint64_t batch_raw_bytes(const struct batch *b); /* of the `raw` given to batch_end */
 
 /* One record: begin, fields in source order, end. batch_cancel drops the record begun. */
 void batch_begin(struct batch *b);
-void batch_open(struct batch *b, struct str key);  /* a non-empty nested object */
+void batch_open(struct batch *b, struct str key); /* a non-empty nested object */
 void batch_close(struct batch *b);
 void batch_text(struct batch *b, struct str key, enum lane lane, struct str bytes); /* text lanes */
 void batch_int(struct batch *b, struct str key, int64_t v);
@@ -30,26 +31,30 @@ void batch_dec(struct batch *b, struct str key, int64_t mantissa, uint8_t scale)
 void batch_dbl(struct batch *b, struct str key, double v);
 void batch_bool(struct batch *b, struct str key, bool v);
 void batch_empty(struct batch *b, struct str key, enum lane lane); /* LANE_NULL, LANE_OBJ */
-/* Any JSON number by its text (already known to be valid): picks INT, DEC, DBL or NUM, losslessly. */
+/* Any JSON number by its text (already known to be valid): picks INT, DEC, DBL or NUM, losslessly.
+ */
 void batch_number(struct batch *b, struct str key, struct str text);
-/* Resolves _time: the first of the time names (record/timestamp.h) that the shape has and that parses,
- * else arrival_ns with ROW_TIME_ARRIVAL (and ROW_TIME_BAD). `raw` is the record's JSON text, used when it
- * breaks SHAPES_MAX or PATHS_MAX: the record is then kept as one LANE_JSON leaf. */
+/* Resolves _time: the first of the time names (record/timestamp.h) that the shape has and that
+ * parses, else arrival_ns with ROW_TIME_ARRIVAL (and ROW_TIME_BAD). `raw` is the record's JSON
+ * text, used when it breaks SHAPES_MAX or PATHS_MAX: the record is then kept as one LANE_JSON leaf.
+ */
 void batch_end(struct batch *b, int64_t arrival_ns, struct str raw);
 void batch_cancel(struct batch *b);
-/* The `log_id` or `_id` (first present, text lanes and INT's text) of the last ended record, or n == 0. */
+/* The `log_id` or `_id` (first present, text lanes and INT's text) of the last ended record, or n
+ * == 0. */
 struct str batch_last_id(const struct batch *b);
 /* Drops the last ended record (a duplicate); once, and before the next batch_begin. */
 void batch_pop(struct batch *b);
 
-/* A view of what is in it: valid until the next change of the batch. The origin of decoded records is
- * position 0 and the arrival given; appended rows keep theirs. */
+/* A view of what is in it: valid until the next change of the batch. The origin of decoded records
+ * is position 0 and the arrival given; appended rows keep theirs. */
 void batch_view(struct batch *b, struct arena *arena, struct rows *ret);
 
-/* Appends rows `row[0..n)` of `src` (any order; row NULL: the first n) to a batch with their times and flags as they are, used by
- * filters, seals and compaction. ERR_LIMIT when the union of shapes or paths would pass the limits: nothing
- * is appended then. */
-NODISCARD enum err batch_append_rows(struct batch *b, struct rows *src, const uint32_t *row, uint32_t n);
+/* Appends rows `row[0..n)` of `src` (any order; row NULL: the first n) to a batch with their times
+ * and flags as they are, used by filters, seals and compaction. ERR_LIMIT when the union of shapes
+ * or paths would pass the limits: nothing is appended then. */
+NODISCARD enum err batch_append_rows(struct batch *b, struct rows *src, const uint32_t *row,
+                                     uint32_t n);
 
 /* The names that hold a record's own time, in order of precedence (dotted), NULL-ended; and of the
  * aliases. Shared by decoders and the filter. */

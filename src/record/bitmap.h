@@ -1,4 +1,5 @@
-/* Bitmaps over rows or values: arrays of 64-bit words, bit i of word i/64. Bits past the end stay zero.
+/* Bitmaps over rows or values: arrays of 64-bit words, bit i of word i/64. Bits past the end stay
+ * zero.
  * Threads: pure functions. */
 #ifndef WEIR_RECORD_BITMAP_H
 #define WEIR_RECORD_BITMAP_H

@@ -8,24 +8,43 @@
  *        0      3  'W' 'R' 'F'
  *        3      1  version, 1
  *        4      4  flags: bit 0 the body is LZ4-compressed (one block); bit 1 rows have flags;
- * others 0 8      4  number of rows, 1 or more 12      4  bytes of the body as it stands here 16 4
- * bytes of the body when plain 20      4  part 24      4  parts 28      4  index of the first row
- * within the body received 32      8  arrival, ns 40      8  smallest time of a row 48      8
- * largest time of a row 56      8  bytes of the records as received 64     16  idempotency key,
- * hashed (low half, high half) 80     16  hash of the body received 96     24  producer, epoch,
- * sequence 120      2  bytes of the organization's name 122      2  bytes of the stream's name 124
- * organization, stream, body; nothing behind
+ *                  others 0
+ *        8      4  number of rows, 1 or more
+ *       12      4  bytes of the body as it stands here
+ *       16      4  bytes of the body when plain
+ *       20      4  part
+ *       24      4  parts
+ *       28      4  index of the first row within the body received
+ *       32      8  arrival, ns
+ *       40      8  smallest time of a row
+ *       48      8  largest time of a row
+ *       56      8  bytes of the records as received
+ *       64     16  idempotency key, hashed (low half, high half)
+ *       80     16  hash of the body received
+ *       96     24  producer, epoch, sequence
+ *      120      2  bytes of the organization's name
+ *      122      2  bytes of the stream's name
+ *      124         organization, stream, body; nothing behind
  *
  * Body:
  *   times       ints: `zigzag` base, 1 byte width (1, 2, 4, 8), then a value a row: base + unsigned
- * width bytes, modulo 2^64 columns     varint count; each: lstr path, varint occurrence, 1 byte
- * lane, varint number of values shapes      varint count; each: varint number of tokens, each a
- * varint: 0 open, 1 close, else column number + 2 shape of    a row each, 1 byte, or 2 where there
- * are more than 256 shapes; absent where there is one flags       1 byte a row (enum row_flag);
- * absent without bit 1 of the head's flags values      column by column: text lanes   ints of the
- * lengths (base not negative, widths 1, 2, 4), then the bytes of all values INT          ints DEC
- * 1 byte scale of all, or 255 and then a scale a value; ints of the mantissas DBL          8 bytes
- * a value, IEEE 754 BOOL         1 byte a value, 0 or 1 NULL, OBJ    nothing
+ *               width bytes, modulo 2^64
+ *   columns     varint count; each: lstr path, varint occurrence, 1 byte lane, varint number of
+ *               values
+ *   shapes      varint count; each: varint number of tokens, each a varint: 0 open, 1 close, else
+ *               column number + 2
+ *   shape of    a row each, 1 byte, or 2 where there are more than 256 shapes; absent where there
+ *               is one
+ *   flags       1 byte a row (enum row_flag); absent without bit 1 of the head's flags
+ *   values      column by column:
+ *                 text lanes   ints of the lengths (base not negative, widths 1, 2, 4), then the
+ *                              bytes of all values
+ *                 INT          ints
+ *                 DEC          1 byte scale of all, or 255 and then a scale a value; ints of the
+ *                              mantissas
+ *                 DBL          8 bytes a value, IEEE 754
+ *                 BOOL         1 byte a value, 0 or 1
+ *                 NULL, OBJ    nothing
  *
  * Every value but NULL and {} takes a byte at least, so what a frame opens to is bounded by its
  * plain size.

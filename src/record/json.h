@@ -1,7 +1,7 @@
 /* JSON in and out.
- * In: one record (a JSON object) at a time to a batch, over simdjson's first stage (a thin C++ shim). What
- * RFC 8259 refuses is refused with its byte and reason; bad UTF-8 and lone surrogates are accepted: values
- * are the original bytes (a lone surrogate becomes its three WTF-8 bytes).
+ * In: one record (a JSON object) at a time to a batch, over simdjson's first stage (a thin C++
+ * shim). What RFC 8259 refuses is refused with its byte and reason; bad UTF-8 and lone surrogates
+ * are accepted: values are the original bytes (a lone surrogate becomes its three WTF-8 bytes).
  * Out: a row in its original key order and nesting.
  * Threads: a json_reader is one thread's; the writers are pure. */
 #ifndef WEIR_RECORD_JSON_H
@@ -18,19 +18,22 @@ struct json_limits {
 
 struct json_reader *json_reader_new(const struct json_limits *limits);
 void json_reader_free(struct json_reader *r);
-/* Appends the record `text` to the batch as one row, or leaves the batch unchanged and answers ERR_INVALID
- * (err_text: reason and byte offset) or ERR_LIMIT. JSON_PADDING bytes behind text must be readable. */
+/* Appends the record `text` to the batch as one row, or leaves the batch unchanged and answers
+ * ERR_INVALID (err_text: reason and byte offset) or ERR_LIMIT. JSON_PADDING bytes behind text must
+ * be readable. */
 NODISCARD enum err json_read_record(struct json_reader *r, struct str text, int64_t arrival_ns,
                                     struct batch *b);
-/* Fields `service` and `host` for records that have none of the alias's names, appended at their end; an
- * empty value: none. The bytes are copied. */
+/* Fields `service` and `host` for records that have none of the alias's names, appended at their
+ * end; an empty value: none. The bytes are copied. */
 void json_reader_defaults(struct json_reader *r, struct str service, struct str host);
-/* Whether the text is one JSON value; ERR_INVALID or ERR_LIMIT with the reason. JSON_PADDING as above. */
+/* Whether the text is one JSON value; ERR_INVALID or ERR_LIMIT with the reason. JSON_PADDING as
+ * above. */
 NODISCARD enum err json_check(struct json_reader *r, struct str text);
-/* The body {"logs":[...]} or a bare array [...] or a single object: calls fn with the text of each record in
- * it (a slice of the body) and its position. Other members beside `logs` are checked and passed over. A
- * `logs` that is not an array and broken JSON around the records are ERR_INVALID with the byte; a broken
- * record is fn's business. What fn answers but OK ends it. JSON_PADDING as above. */
+/* The body {"logs":[...]} or a bare array [...] or a single object: calls fn with the text of each
+ * record in it (a slice of the body) and its position. Other members beside `logs` are checked and
+ * passed over. A `logs` that is not an array and broken JSON around the records are ERR_INVALID
+ * with the byte; a broken record is fn's business. What fn answers but OK ends it. JSON_PADDING as
+ * above. */
 NODISCARD enum err json_each_record(struct json_reader *r, struct str body,
                                     enum err (*fn)(void *ctx, uint32_t position, struct str record),
                                     void *ctx);
@@ -41,8 +44,8 @@ bool json_unquote(struct str quoted, struct arena *arena, struct str *ret);
 void json_put_string(struct buf *out, struct str s);
 void json_put_double(struct buf *out, double v); /* shortest that reads back, JSON-valid */
 void json_put_value(struct buf *out, const struct values *v, uint32_t i);
-/* Appends rows as JSON objects, one behind the other without separators; only the columns asked for are
- * read. Rows ascending, none twice. */
+/* Appends rows as JSON objects, one behind the other without separators; only the columns asked for
+ * are read. Rows ascending, none twice. */
 struct json_rows {
     struct rows *rows;
     const uint32_t *row;
@@ -52,9 +55,11 @@ struct json_rows {
     const struct str *fields;
     uint32_t n_fields;
 };
-NODISCARD enum err json_put_rows(const struct json_rows *what, struct buf *out, uint32_t *ret_end_of);
-/* ret_end_of: array of n, or NULL; ret_end_of[i] = out->n behind row i's object, so that callers can slice.
- * ERR_LIMIT when out's maximum is met or it passes 4 GiB; `out` then ends at some byte. */
+NODISCARD enum err json_put_rows(const struct json_rows *what, struct buf *out,
+                                 uint32_t *ret_end_of);
+/* ret_end_of: array of n, or NULL; ret_end_of[i] = out->n behind row i's object, so that callers
+ * can slice. ERR_LIMIT when out's maximum is met or it passes 4 GiB; `out` then ends at some byte.
+ */
 /* Shortest round-trip text of a double (std::to_chars), at most 32 bytes. */
 size_t json_double_text(double v, char *out);
 

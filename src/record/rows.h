@@ -1,9 +1,10 @@
-/* Rows: a read-only set of records in columns. Everything that looks at records looks at this: the filter,
- * the aggregator, JSON output, the encoder. Implemented by open batches, by frames and by encoded blocks
- * (whose columns decode on demand). A column holds the values of the rows that have it, in row order; the
- * shape of each row says which those are.
- * Ownership: rows and what they hand out live in the arena they were opened with, above bytes that their
- * opener keeps alive. Threads: one at a time. Everything handed out is valid until the arena's reset. */
+/* Rows: a read-only set of records in columns. Everything that looks at records looks at this: the
+ * filter, the aggregator, JSON output, the encoder. Implemented by open batches, by frames and by
+ * encoded blocks (whose columns decode on demand). A column holds the values of the rows that have
+ * it, in row order; the shape of each row says which those are.
+ * Ownership: rows and what they hand out live in the arena they were opened with, above bytes that
+ * their opener keeps alive. Threads: one at a time. Everything handed out is valid until the
+ * arena's reset. */
 #ifndef WEIR_RECORD_ROWS_H
 #define WEIR_RECORD_ROWS_H
 
@@ -18,7 +19,7 @@ struct column;
 struct values {
     uint32_t n;
     enum lane lane;
-    const uint32_t *off;  /* text lanes: n + 1 offsets into bytes */
+    const uint32_t *off; /* text lanes: n + 1 offsets into bytes */
     const char *bytes;
     const int64_t *i64;   /* INT, DEC (mantissa) */
     const uint8_t *scale; /* DEC */
@@ -32,8 +33,8 @@ static inline struct str values_text(const struct values *v, uint32_t i)
 }
 
 /* The values at `n` positions, in any order, as a dense result in the arena. */
-NODISCARD enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n, struct arena *a,
-                                 struct values *ret);
+NODISCARD enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n,
+                                 struct arena *a, struct values *ret);
 
 /* Positions are into the column's own values (0..n-1), not rows. */
 struct column_ops {
@@ -47,8 +48,9 @@ struct column_ops {
                       uint64_t *bits);
     /* False only where surely no value matches: from filters, dictionaries, min and max; cheap. */
     bool (*may_match)(const struct column *, const struct predicate *);
-    /* Dictionary codes: *ret_dict holds the distinct values, *ret_code n codes into it. ERR_UNSUPPORTED
-     * (without an error text) where the column is not held as a dictionary. May be NULL. */
+    /* Dictionary codes: *ret_dict holds the distinct values, *ret_code n codes into it.
+     * ERR_UNSUPPORTED (without an error text) where the column is not held as a dictionary. May be
+     * NULL. */
     enum err (*codes)(const struct column *, struct arena *, struct values *ret_dict,
                       const uint32_t **ret_code);
 };
@@ -57,18 +59,18 @@ struct column {
     struct str path;
     uint64_t name_hash; /* path_name_hash(path) */
     uint16_t occ;
-    uint8_t lane;       /* enum lane */
-    uint32_t n;         /* values = rows that have it; never 0 */
+    uint8_t lane; /* enum lane */
+    uint32_t n;   /* values = rows that have it; never 0 */
     const struct column_ops *ops;
-    const void *impl;   /* the ops' own */
+    const void *impl; /* the ops' own */
 };
 
 /* Where rows came from: runs of consecutive rows of one queue entry with consecutive indexes. */
 struct origin_run {
-    uint32_t row;       /* first row of the run */
-    uint32_t index;     /* of that row within its entry */
+    uint32_t row;   /* first row of the run */
+    uint32_t index; /* of that row within its entry */
     uint32_t partition;
-    uint64_t position;  /* of the entry in the queue */
+    uint64_t position; /* of the entry in the queue */
     int64_t arrival_ns;
 };
 
@@ -80,9 +82,9 @@ enum row_flag {
 };
 
 struct rows_ops {
-    enum err (*time)(struct rows *, const int64_t **ret);        /* n times, ns UTC */
-    enum err (*shape_of)(struct rows *, const uint16_t **ret);   /* n shape numbers; never called when
-                                                                    n_shapes == 1 */
+    enum err (*time)(struct rows *, const int64_t **ret); /* n times, ns UTC */
+    /* n shape numbers; never called when n_shapes == 1. */
+    enum err (*shape_of)(struct rows *, const uint16_t **ret);
     enum err (*origin)(struct rows *, const struct origin_run **ret, uint32_t *ret_n);
 };
 
@@ -90,14 +92,14 @@ struct rows {
     uint32_t n;
     uint32_t n_shapes;
     uint32_t n_columns;
-    const struct shape *shapes;     /* tokens number `columns` */
+    const struct shape *shapes; /* tokens number `columns` */
     const struct column *columns;
     const struct rows_ops *ops;
     void *impl;
     struct arena *arena;
-    struct str stream;              /* the stream's name */
-    int64_t time_min, time_max;     /* exact bounds */
-    const uint8_t *flags;           /* n times enum row_flag; NULL: none is set */
+    struct str stream;          /* the stream's name */
+    int64_t time_min, time_max; /* exact bounds */
+    const uint8_t *flags;       /* n times enum row_flag; NULL: none is set */
     /* Caches of rows.c; zero at first. */
     const int64_t *time_cache;
     const uint16_t *shape_cache;
@@ -107,8 +109,8 @@ struct rows {
 /* Which rows have a column: all of them, or those of a bitmap with a rank directory. */
 struct presence {
     bool all;
-    const uint64_t *bits;   /* rows->n bits */
-    const uint32_t *rank;   /* rank[w]: set bits before word w */
+    const uint64_t *bits; /* rows->n bits */
+    const uint32_t *rank; /* rank[w]: set bits before word w */
 };
 
 NODISCARD enum err rows_time(struct rows *r, const int64_t **ret);
@@ -138,7 +140,7 @@ NODISCARD enum err rows_origin(struct rows *r, uint32_t row, struct origin_run *
 /* Rows in memory: impl is a `const struct plain_rows *`. */
 struct plain_rows {
     const int64_t *time;
-    const uint16_t *shape_of;      /* may be NULL when there is one shape */
+    const uint16_t *shape_of; /* may be NULL when there is one shape */
     const struct origin_run *run;
     uint32_t n_runs;
 };

@@ -13,8 +13,7 @@ struct time_form {
     uint8_t
         sep; /* between date and time: 'T', 't' or ' ', 0: a date alone; syslog: of the day's pad */
     uint8_t frac; /* '.' or ',', 0: no fraction */
-    uint8_t
-        zone; /* 0 none (UTC assumed), 'Z', 'z', ':' as +hh:mm, '+' as +hhmm, 'H' as +hh, 's' as
+    uint8_t zone; /* 0 none (UTC assumed), 'Z', 'z', ':' as +hh:mm, '+' as +hhmm, 'H' as +hh, 's' as
                  " +hh:mm", 'S' as " +hhmm", 'U' as " UTC", 'G' as " GMT"; bit 0x80: not exact */
     int16_t offset_min; /* of the zone */
 };

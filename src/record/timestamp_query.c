@@ -4,7 +4,7 @@
  *   2025-02-15 2025-02 2025  covers the day, month, year
  *   1739620800, 1739620800123.5   epoch by magnitude, as in records
  *   now, now-1h, -15m, +1h30m, now/d, now-1M/M   relative to now: steps of number and unit, where
- * "/unit" cuts down to the unit's start and covers the unit
+ *                            "/unit" cuts down to the unit's start and covers the unit
  *
  * Units: ns us ms s m h (H) d w M y. Days, weeks (from Monday), months and years are of the UTC
  * calendar; adding months keeps the day within the month it arrives at. */

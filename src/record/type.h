@@ -1,14 +1,18 @@
 /* The vocabulary of records: lanes (types of leaves), paths, shapes.
  *
- * A record is a JSON object. Each leaf is one value of one *column*; a column is (path, occurrence, lane).
- * - path: the keys from the root to the leaf, joined by PATH_SEP; a key's own bytes PATH_SEP and PATH_ESC
- *   are written PATH_ESC 'S' and PATH_ESC 'E', an empty key PATH_ESC 'N'. `{"a.b":1}` and `{"a":{"b":1}}` differ here and are both
- *   shown and asked for as `a.b` (the *name*: the path with PATH_SEP as '.', escapes undone).
- * - occurrence: the smallest number that makes the column new within its record, 0 but for repeated keys.
+ * A record is a JSON object. Each leaf is one value of one *column*; a column is (path, occurrence,
+ * lane).
+ * - path: the keys from the root to the leaf, joined by PATH_SEP; a key's own bytes PATH_SEP and
+ *   PATH_ESC are written PATH_ESC 'S' and PATH_ESC 'E', an empty key PATH_ESC 'N'. `{"a.b":1}` and
+ *   `{"a":{"b":1}}` differ here and are both shown and asked for as `a.b` (the *name*: the path
+ *   with PATH_SEP as '.', escapes undone).
+ * - occurrence: the smallest number that makes the column new within its record, 0 but for repeated
+ *   keys.
  * - lane: below. Two lanes under one name are never a conflict.
- * The *shape* of a record is the sequence of its leaves (column numbers) with SHAPE_OPEN and SHAPE_CLOSE
- * around each non-empty nested object: key order and nesting come back exactly. The key of a SHAPE_OPEN is
- * the segment at that depth in the path of the next leaf behind it. The root's braces are not written.
+ * The *shape* of a record is the sequence of its leaves (column numbers) with SHAPE_OPEN and
+ * SHAPE_CLOSE around each non-empty nested object: key order and nesting come back exactly. The key
+ * of a SHAPE_OPEN is the segment at that depth in the path of the next leaf behind it. The root's
+ * braces are not written.
  * Threads: constants and pure functions. */
 #ifndef WEIR_RECORD_TYPE_H
 #define WEIR_RECORD_TYPE_H
@@ -26,8 +30,8 @@ enum lane {
     LANE_NULL = 6, /* no value: presence is all */
     LANE_OBJ = 7,  /* {}: no value */
     LANE_ARR = 8,  /* an array, as its JSON text */
-    LANE_JSON = 9, /* an object kept as JSON text: past the limits of shapes or paths; with an empty path
-                      the whole record */
+    LANE_JSON = 9, /* an object kept as JSON text: past the limits of shapes or paths;
+                      with an empty path the whole record */
     LANE_COUNT = 10
 };
 

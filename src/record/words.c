@@ -5,7 +5,7 @@
  * - A byte that starts no valid UTF-8 sequence is a code point of its own, is no word character and
  *   folds to itself, so every text has exactly one reading and folding never fails.
  * - Folding keeps the kind of a character (word, ideograph, other): edges of the folded text are
- * the edges of the text.
+ *   the edges of the text.
  * - Two code points outside ASCII fold into it: U+0130 to 'i' and U+212A to 'k'.
  *   Every other one folds to a code point outside ASCII. */
 #include "record/words.h"

@@ -1,8 +1,9 @@
 /* Landing once: which idempotency keys and client ids were accepted. See store.h for the contract.
  *
- * Ids that no published segment holds are in memory, as 128-bit hashes: those claimed and pending, and
- * those landed, in two generations: a cut freezes the current one and drops it when it has published. Ids
- * older than that are found in the segments. Keys are a table, persisted with each cut.
+ * Ids that no published segment holds are in memory, as 128-bit hashes: those claimed and pending,
+ * and those landed, in two generations: a cut freezes the current one and drops it when it has
+ * published. Ids older than that are found in the segments. Keys are a table, persisted with each
+ * cut.
  * Threads: any; one lock inside, never held during I/O. */
 #ifndef WEIR_STORE_LANDING_H
 #define WEIR_STORE_LANDING_H
@@ -22,8 +23,8 @@ void landing_note_key(struct landing *l, const struct frame_info *info, uint32_t
 /* The ids of a frame that is replayed. */
 NODISCARD enum err landing_note_ids(struct landing *l, struct str org, struct str stream,
                                     struct rows *rows);
-/* Between the deliveries before a cut and those behind it. Keys not yet in the catalog are copied to the
- * arena. */
+/* Between the deliveries before a cut and those behind it. Keys not yet in the catalog are copied
+ * to the arena. */
 void landing_freeze(struct landing *l, struct arena *a, struct catalog_key **ret, size_t *ret_n);
 /* The cut has been published, with the keys; or not. */
 void landing_thaw(struct landing *l, bool published);
@@ -36,8 +37,8 @@ enum claim_state { CLAIMED_NEW, CLAIMED_LANDED, CLAIMED_PENDING };
 enum claim_state landing_claim_id(struct landing *l, struct hash128 id);
 void landing_settle_id(struct landing *l, struct hash128 id, bool landed);
 struct hash128 landing_id_hash(struct str org, struct str stream, struct str id);
-/* The id of each row (n == 0: none), from its `log_id`, else its `_id`. In the arena; NULL when no row has
- * one. */
+/* The id of each row (n == 0: none), from its `log_id`, else its `_id`. In the arena; NULL when no
+ * row has one. */
 NODISCARD enum err landing_row_ids(struct rows *rows, struct arena *a, struct str **ret);
 
 /* A set of hashes: open addressing. */

@@ -1,6 +1,7 @@
-/* The manifest: which segments are searched, as one immutable refcounted array. Whoever changes the set
- * makes a new one and swaps the store's pointer under its lock; readers hold a reference for as long as
- * they read. A segment that left the set is removed from the disk when its last holder lets go.
+/* The manifest: which segments are searched, as one immutable refcounted array. Whoever changes the
+ * set makes a new one and swaps the store's pointer under its lock; readers hold a reference for as
+ * long as they read. A segment that left the set is removed from the disk when its last holder lets
+ * go.
  * Threads: a manifest is immutable; references from any. */
 #ifndef WEIR_STORE_MANIFEST_H
 #define WEIR_STORE_MANIFEST_H

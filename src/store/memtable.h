@@ -1,9 +1,9 @@
 /* The memtable: per stream a list of parts, each a frame as it was delivered or an encoded block.
  *
- * A list is append-only: a reader pins (list, n) with one reference and reads its first n parts without
- * a lock, while later parts are appended behind. Replacing parts (frames by the block made of them, or
- * flushed ones by nothing) makes a new list. Every change happens under the store's lock, so a snapshot
- * sees the frames or their block, never both nor neither. */
+ * A list is append-only: a reader pins (list, n) with one reference and reads its first n parts
+ * without a lock, while later parts are appended behind. Replacing parts (frames by the block made
+ * of them, or flushed ones by nothing) makes a new list. Every change happens under the store's
+ * lock, so a snapshot sees the frames or their block, never both nor neither. */
 #ifndef WEIR_STORE_MEMTABLE_H
 #define WEIR_STORE_MEMTABLE_H
 
@@ -14,8 +14,8 @@ struct store;
 
 struct part {
     _Atomic uint32_t refs;
-    bool busy;   /* in a job (store's lock) */
-    bool sealed; /* a block of one retention day, ready for a segment */
+    bool busy;          /* in a job (store's lock) */
+    bool sealed;        /* a block of one retention day, ready for a segment */
     struct blob *frame; /* one of these two */
     struct block *block;
     uint32_t rows;
@@ -37,11 +37,11 @@ void part_list_unref(struct part_list *l);
 struct mem_stream {
     struct str org, name;
     uint64_t hash;
-    size_t number;            /* in stream_map.all */
-    _Atomic uint64_t id;      /* 0 until its first cut */
-    struct part_list *parts;  /* store's lock, as all below; NULL when empty */
+    size_t number;                  /* in stream_map.all */
+    _Atomic uint64_t id;            /* 0 until its first cut */
+    struct part_list *parts;        /* store's lock, as all below; NULL when empty */
     uint64_t open_rows, open_bytes; /* of parts neither sealed nor busy */
-    uint32_t loose;           /* small parts among them since they were last looked through */
+    uint32_t loose;                 /* small parts among them since they were last looked through */
 };
 
 struct stream_map {
@@ -63,8 +63,8 @@ NODISCARD enum err memtable_seal_upto(struct store *s, uint64_t upto);
 /* Drops all parts at or below `upto`: they are in a segment now. */
 void memtable_drop_upto(struct store *s, uint64_t upto);
 
-/* A part of a frame; takes its own reference. ERR_CORRUPT when it is none; *ret_stream and *ret_org point
- * into the frame. */
+/* A part of a frame; takes its own reference. ERR_CORRUPT when it is none; *ret_stream and *ret_org
+ * point into the frame. */
 struct frame_info;
 NODISCARD enum err part_of_frame(struct blob *frame, uint64_t position, struct frame_info *ret_info,
                                  struct part **ret);

@@ -31,7 +31,7 @@ struct merge {
     int zstd_level;
     enum owner owner;         /* of the blocks made */
     enum owner scratch_owner; /* of what the merge itself takes */
-    bool one_day;     /* only rows whose retention day is `day` */
+    bool one_day;             /* only rows whose retention day is `day` */
     int64_t day;
 };
 
@@ -45,7 +45,8 @@ NODISCARD enum err merge_run(const struct merge *m);
 int64_t retention_day(int64_t time_ns, int64_t arrival_ns);
 /* True when no time of [time_min, time_max] is late or in the future for that arrival. */
 bool retention_timely(int64_t time_min, int64_t time_max, int64_t arrival_ns);
-/* Appends the distinct retention days of the rows to *day (n of them, room for cap, mem_alloc'd). */
+/* Appends the distinct retention days of the rows to *day (n of them, room for cap, mem_alloc'd).
+ */
 NODISCARD enum err retention_days(struct rows *r, int64_t **day, size_t *n, size_t *cap);
 int64_t day_of(int64_t time_ns);
 

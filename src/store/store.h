@@ -1,14 +1,16 @@
 /* The store: memtable, segments, manifest; cuts, compaction, retention.
  *
- * Records arrive as frames in queue order (store_deliver). Frames of a stream gather in its open block; a
- * full one (block_rows, block_bytes) is sealed: merged, sorted by (time, position, index), encoded. A *cut*
- * writes every sealed and open block delivered so far to one level-0 segment, a section per stream and day,
- * and publishes it with the checkpoint in one catalog transaction; then the queue may be trimmed. Queries
- * pin a snapshot: manifest and memtable of one instant; a record is never in both nor in neither.
+ * Records arrive as frames in queue order (store_deliver). Frames of a stream gather in its open
+ * block; a full one (block_rows, block_bytes) is sealed: merged, sorted by (time, position, index),
+ * encoded. A *cut* writes every sealed and open block delivered so far to one level-0 segment, a
+ * section per stream and day, and publishes it with the checkpoint in one catalog transaction; then
+ * the queue may be trimmed. Queries pin a snapshot: manifest and memtable of one instant; a record
+ * is never in both nor in neither.
  *
- * Threads: store_deliver from the queue's thread only; everything else from any. Own threads: encoders,
- * one for cuts, one at low priority for compaction and retention. Bounds: OWNER_MEMTABLE; above its high mark
- * store_admit answers ERR_UNAVAILABLE until a cut has freed it (replay cuts by itself and goes on). */
+ * Threads: store_deliver from the queue's thread only; everything else from any. Own threads:
+ * encoders, one for cuts, one at low priority for compaction and retention. Bounds: OWNER_MEMTABLE;
+ * above its high mark store_admit answers ERR_UNAVAILABLE until a cut has freed it (replay cuts by
+ * itself and goes on). */
 #ifndef WEIR_STORE_STORE_H
 #define WEIR_STORE_STORE_H
 
@@ -19,22 +21,22 @@
 struct store;
 
 struct store_options {
-    const char *dir;              /* segments in dir/segments */
+    const char *dir; /* segments in dir/segments */
     struct catalog *catalog;
     uint32_t block_rows;
     uint64_t block_bytes;
-    uint64_t cut_bytes;           /* encoded bytes in the memtable that start a cut */
-    uint64_t cut_queue_bytes;     /* frames delivered since the last cut that start one */
+    uint64_t cut_bytes;       /* encoded bytes in the memtable that start a cut */
+    uint64_t cut_queue_bytes; /* frames delivered since the last cut that start one */
     int64_t cut_interval_ns;
-    size_t memtable_max;          /* bytes; at 3/4 a cut starts, at all of it admission closes */
-    unsigned compact_files;       /* files of a level that start a merge: 8 */
+    size_t memtable_max;    /* bytes; at 3/4 a cut starts, at all of it admission closes */
+    unsigned compact_files; /* files of a level that start a merge: 8 */
     int compact_zstd_level;
-    int64_t retention_ns;         /* 0: keep */
-    uint64_t max_disk;            /* 0: no limit; segments, queue and catalog together */
-    unsigned encoders;            /* threads; 0: one a core */
-    int64_t id_window_ns;         /* client ids and idempotency keys land once within it */
+    int64_t retention_ns; /* 0: keep */
+    uint64_t max_disk;    /* 0: no limit; segments, queue and catalog together */
+    unsigned encoders;    /* threads; 0: one a core */
+    int64_t id_window_ns; /* client ids and idempotency keys land once within it */
     uint64_t ids_max;
-    bool background;              /* false: no background work by itself (tests drive it) */
+    bool background;                    /* false: no background work by itself (tests drive it) */
     uint64_t (*queue_bytes)(void *ctx); /* for max_disk; may be NULL */
     /* After a publish: everything below is in segments (trim the queue). May be NULL. */
     void (*published)(void *ctx, uint64_t position);
@@ -46,10 +48,11 @@ NODISCARD enum err store_open(const struct store_options *options, struct store 
 uint64_t store_checkpoint(struct store *s);
 /* As a queue_consumer's deliver. */
 void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint64_t first_position);
-/* Replay is over: the ids of later frames come by claims, and deliver need not look into frames for them
- * any more. The first claim says the same. */
+/* Replay is over: the ids of later frames come by claims, and deliver need not look into frames for
+ * them any more. The first claim says the same. */
 void store_replayed(struct store *s);
-/* Before a body is decoded. ERR_UNAVAILABLE with the reason when the memtable is full or the disk is. */
+/* Before a body is decoded. ERR_UNAVAILABLE with the reason when the memtable is full or the disk
+ * is. */
 NODISCARD enum err store_admit(struct store *s, size_t bytes);
 /* Cuts and publishes everything delivered before the call; returns when it is published. */
 NODISCARD enum err store_flush(struct store *s);
@@ -59,19 +62,20 @@ NODISCARD enum err store_compact(struct store *s, bool full);
 NODISCARD enum err store_expire(struct store *s, uint64_t *ret_freed);
 void store_close(struct store *s); /* stops the background; does not flush */
 
-/* Landing once. A key or id is claimed before its body is appended; the claim ends by settle, after the
- * body was delivered (or failed). Claims are only made when replay is over: until the first one, deliver
- * reads the ids out of the frames. */
+/* Landing once. A key or id is claimed before its body is appended; the claim ends by settle, after
+ * the body was delivered (or failed). Claims are only made when replay is over: until the first
+ * one, deliver reads the ids out of the frames. */
 enum claim { CLAIM_NEW, CLAIM_SEEN, CLAIM_PENDING, CLAIM_OTHER };
-/* Idempotency-Key. NEW: yours, settle it. SEEN: landed before, *ret_records was the answer. PENDING: another
- * request with it is under way. OTHER: seen with another payload. */
+/* Idempotency-Key. NEW: yours, settle it. SEEN: landed before, *ret_records was the answer.
+ * PENDING: another request with it is under way. OTHER: seen with another payload. */
 enum claim store_claim_key(struct store *s, struct hash128 key, struct hash128 payload,
                            uint64_t *ret_records);
 void store_settle_key(struct store *s, struct hash128 key, bool landed, uint64_t records);
 /* A record's id within its stream. NEW, SEEN or PENDING. */
 NODISCARD enum err store_claim_id(struct store *s, struct str org, struct str stream, struct str id,
                                   enum claim *ret);
-void store_settle_id(struct store *s, struct str org, struct str stream, struct str id, bool landed);
+void store_settle_id(struct store *s, struct str org, struct str stream, struct str id,
+                     bool landed);
 
 /* ---- reading ---- */
 
@@ -82,33 +86,34 @@ struct snapshot_want {
     struct str org;
     const struct str *stream; /* n_streams 0: all */
     uint32_t n_streams;
-    int64_t from, to;         /* [from, to) */
+    int64_t from, to; /* [from, to) */
 };
-/* One block: rows of one stream. Those of segments and sealed blocks are in total order; those of the open
- * part of the memtable are as they arrived, and a consumer that needs an order sorts them itself. */
+/* One block: rows of one stream. Those of segments and sealed blocks are in total order; those of
+ * the open part of the memtable are as they arrived, and a consumer that needs an order sorts them
+ * itself. */
 struct block_ref {
     int64_t time_min, time_max;
     uint32_t rows;
-    uint64_t bytes;           /* encoded */
+    uint64_t bytes; /* encoded */
     struct str stream;
-    uint64_t order;           /* unique within the snapshot */
+    uint64_t order; /* unique within the snapshot */
     const void *impl;
 };
 struct snapshot_stats {
-    uint64_t blocks_total;    /* before pruning by stream and time */
+    uint64_t blocks_total; /* before pruning by stream and time */
     uint64_t segments, sections;
-    uint64_t unreadable;      /* sections that are missing or damaged: the answer is partial */
+    uint64_t unreadable; /* sections that are missing or damaged: the answer is partial */
 };
 NODISCARD enum err snapshot_open(struct store *s, const struct snapshot_want *want,
                                  struct snapshot **ret);
 void snapshot_close(struct snapshot *s);
 const struct block_ref *snapshot_blocks(const struct snapshot *s, size_t *ret_n);
 void snapshot_stats(const struct snapshot *s, struct snapshot_stats *ret);
-/* Columns decode on demand into the arena, which must not outlive the snapshot. ERR_CORRUPT names file,
- * block and column. Threads: any, each with its own arena. *ret_bytes_read (may be NULL in arena lifetime)
- * counts bytes read from chunks as columns are read. */
-NODISCARD enum err block_open(const struct snapshot *s, const struct block_ref *b, struct arena *arena,
-                              struct rows *ret, uint64_t *bytes_read);
+/* Columns decode on demand into the arena, which must not outlive the snapshot. ERR_CORRUPT names
+ * file, block and column. Threads: any, each with its own arena. *ret_bytes_read (may be NULL in
+ * arena lifetime) counts bytes read from chunks as columns are read. */
+NODISCARD enum err block_open(const struct snapshot *s, const struct block_ref *b,
+                              struct arena *arena, struct rows *ret, uint64_t *bytes_read);
 
 struct store_stats {
     uint64_t segments, segment_bytes, segment_rows, segment_raw_bytes;
@@ -118,7 +123,7 @@ struct store_stats {
     int64_t oldest_ns, newest_ns;
     uint64_t unreadable_segments; /* named by the catalog, missing or damaged on disk */
     uint64_t quarantined_frames;
-    bool cut_failing;             /* the last cut failed; it is being tried again */
+    bool cut_failing; /* the last cut failed; it is being tried again */
 };
 void store_stats(struct store *s, struct store_stats *ret);
 struct stream_stats {

@@ -1,5 +1,5 @@
-/* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, lock, then the lock of
- * landing. Nothing does I/O under `lock`. */
+/* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, lock, then the
+ * lock of landing. Nothing does I/O under `lock`. */
 #ifndef WEIR_STORE_STORE_IMPL_H
 #define WEIR_STORE_STORE_IMPL_H
 
@@ -13,11 +13,12 @@
 #define STORE_CONSUMER STR("store")
 #define STORE_KEYS_MAX 1000000
 
-/* A change of the catalog whose outcome could not be read: nothing of it may be removed before that. */
+/* A change of the catalog whose outcome could not be read: nothing of it may be removed before
+ * that. */
 struct doubt {
     bool set;
-    uint64_t to;                       /* a cut's checkpoint */
-    struct manifest_segment *segment;  /* the cut's; NULL when empty */
+    uint64_t to;                      /* a cut's checkpoint */
+    struct manifest_segment *segment; /* the cut's; NULL when empty */
     uint64_t upto;
 };
 
@@ -49,7 +50,7 @@ struct store {
     unsigned jobs[2];
     uint64_t frame_bytes, sealed_bytes, memtable_rows; /* held in parts */
     uint64_t since_cut_bytes;
-    int64_t oldest_unpublished_mono_ns; /* when the first frame behind the checkpoint came; 0: none */
+    int64_t oldest_unpublished_mono_ns; /* first frame behind the checkpoint came; 0: none */
     bool closing, cut_failed;
     char cut_error[200];
     uint64_t cuts, merges, expired_segments, expired_bytes, quarantined;
@@ -83,8 +84,8 @@ NODISCARD enum err store_quarantine(struct store *s, struct str frame, uint64_t 
 NODISCARD enum err cut_run(struct store *s, uint64_t target);
 bool cut_due(struct store *s); /* with the lock */
 
-/* manifest.c: the entry of a segment in the catalog, its file opened. `row` may come from the catalog at
- * start, where a missing file is tolerated, or from a writer. */
+/* manifest.c: the entry of a segment in the catalog, its file opened. `row` may come from the
+ * catalog at start, where a missing file is tolerated, or from a writer. */
 NODISCARD enum err manifest_segment_open(struct store *s, const struct catalog_segment *row,
                                          bool tolerate, struct manifest_segment **ret);
 /* Removes the file of a segment that was never published; keeps the text of the last error. */
@@ -93,9 +94,9 @@ void manifest_drop_file(struct store *s, uint64_t id);
 NODISCARD enum err manifest_load(struct store *s);
 void store_swap_manifest(struct store *s, struct manifest *m); /* with the lock; takes m over */
 
-/* In catalog and manifest: `remove` go, `add` come (their rows beside them). Takes the references over; what
- * was removed goes from the disk with its last reader, what could not be added at once. With compact_lock,
- * as the next. */
+/* In catalog and manifest: `remove` go, `add` come (their rows beside them). Takes the references
+ * over; what was removed goes from the disk with its last reader, what could not be added at once.
+ * With compact_lock, as the next. */
 NODISCARD enum err manifest_replace(struct store *s, struct replacement *r,
                                     const struct catalog_segment *row);
 /* Finds out what became of a replacement whose outcome was unknown, and finishes or undoes it. */
@@ -108,13 +109,14 @@ bool compact_is_due(struct store *s);
 
 /* retention.c */
 NODISCARD enum err retention_run(struct store *s, uint64_t *ret_freed);
-/* Looks at the disk: sets disk_low and why. True when segments must go because of the disk budget. */
+/* Looks at the disk: sets disk_low and why. True when segments must go because of the disk budget.
+ */
 bool retention_watch_disk(struct store *s);
 
 /* lookup.c: client ids in segments. */
 struct id_cache *id_cache_new(void);
 void id_cache_free(struct id_cache *c);
-NODISCARD enum err id_lookup(struct store *s, struct mem_stream *st, struct str id, struct hash128 hash,
-                             bool *ret);
+NODISCARD enum err id_lookup(struct store *s, struct mem_stream *st, struct str id,
+                             struct hash128 hash, bool *ret);
 
 #endif

@@ -1,5 +1,5 @@
-/* Protocol bytes to batches. A decoder judges every record once: the good ones go to batches (one frame's
- * worth at a time), the bad ones are reported by position with the reason.
+/* Protocol bytes to batches. A decoder judges every record once: the good ones go to batches (one
+ * frame's worth at a time), the bad ones are reported by position with the reason.
  * Threads: a decoder is one thread's, reusable. */
 #ifndef WEIR_WIRE_DECODE_H
 #define WEIR_WIRE_DECODE_H
@@ -9,7 +9,7 @@
 enum wire_format {
     WIRE_JSON,   /* the seed's {"logs":[...]}, an array, or one object */
     WIRE_NDJSON, /* a record a line; empty lines are passed over */
-    WIRE_TEXT,   /* a line a record: {"message": line}; a trailing \r is dropped; empty lines are too */
+    WIRE_TEXT,   /* a line a record, {"message": line}; no trailing \r, no empty line */
 };
 
 struct wire_sink {
@@ -18,24 +18,27 @@ struct wire_sink {
     enum err (*batch)(void *ctx, struct batch *b);
     /* A record was refused: position among the body's records (from 0), its bytes, the reason. */
     void (*refused)(void *ctx, uint32_t position, struct str raw, const char *reason);
-    /* May be NULL. Called for every accepted record that has an id (batch_last_id) before it counts; false:
-     * it is a duplicate and is dropped. */
+    /* May be NULL. Called for every accepted record that has an id (batch_last_id) before it
+     * counts; false: it is a duplicate and is dropped. */
     bool (*accept_id)(void *ctx, struct str id);
 };
 
 struct wire_decoder;
 struct wire_decoder *wire_decoder_new(const struct json_limits *limits);
 void wire_decoder_free(struct wire_decoder *d);
-/* `body` must have JSON_PADDING readable bytes behind it. ERR_INVALID when the body as a whole cannot be
- * read (bad JSON around the records); then nothing more is handed to the sink. *ret_records: accepted. */
+/* `body` must have JSON_PADDING readable bytes behind it. ERR_INVALID when the body as a whole
+ * cannot be read (bad JSON around the records); then nothing more is handed to the sink.
+ * *ret_records: accepted. */
 NODISCARD enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str body,
-                               int64_t arrival_ns, const struct wire_sink *sink, uint32_t *ret_records);
-/* Extra fields (from headers: X-Service-Id, X-Host) that records lack: lowest precedence. Appended at the
- * record's end as `service`/`host` where its shape has none of the alias's names. Either may be empty. */
+                               int64_t arrival_ns, const struct wire_sink *sink,
+                               uint32_t *ret_records);
+/* Extra fields (from headers: X-Service-Id, X-Host) that records lack: lowest precedence. Appended
+ * at the record's end as `service`/`host` where its shape has none of the alias's names. Either may
+ * be empty. */
 void wire_decoder_defaults(struct wire_decoder *d, struct str service, struct str host);
-/* gzip, deflate, zstd, lz4 (frame), identity or empty: appends the plain bytes to `out`, whose max bounds
- * it. ERR_LIMIT (the text has that limit), ERR_INVALID for a broken, cut or overlong body, ERR_UNSUPPORTED
- * for other encodings; `out` then keeps what it had. zstd: windows up to 8 MiB. */
+/* gzip, deflate, zstd, lz4 (frame), identity or empty: appends the plain bytes to `out`, whose max
+ * bounds it. ERR_LIMIT (the text has that limit), ERR_INVALID for a broken, cut or overlong body,
+ * ERR_UNSUPPORTED for other encodings; `out` then keeps what it had. zstd: windows up to 8 MiB. */
 NODISCARD enum err wire_inflate(struct str encoding, struct str body, struct buf *out);
 
 #endif

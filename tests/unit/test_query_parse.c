@@ -23,8 +23,9 @@ static void refuse(const char *text, size_t column, const char *part)
 
 static void test_stats(void **state)
 {
-    struct query_tree t = parse("level:ERROR | stats count(), count(*) as all, p99.9(latency.ms), "
-                                "DISTINCT(user) as users by service, bin(1m) as minute, bin(size, 100)");
+    struct query_tree t =
+        parse("level:ERROR | stats count(), count(*) as all, p99.9(latency.ms), "
+              "DISTINCT(user) as users by service, bin(1m) as minute, bin(size, 100)");
     assert_int_equal(t.n_pipes, 1);
     const struct pipe *p = &t.pipe[0];
     assert_int_equal(p->n_aggs, 4);
@@ -44,7 +45,8 @@ static void test_stats(void **state)
 
 static void test_others(void **state)
 {
-    struct query_tree t = parse("* | where count > 5 | sort -a, b desc, +c | limit 10 offset 20 | fields a, b c");
+    struct query_tree t =
+        parse("* | where count > 5 | sort -a, b desc, +c | limit 10 offset 20 | fields a, b c");
     assert_int_equal(t.n_pipes, 4);
     assert_int_equal(t.pipe[0].kind, PIPE_WHERE);
     const struct pipe *sort = &t.pipe[1];
