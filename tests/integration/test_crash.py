@@ -29,7 +29,7 @@ class Client(threading.Thread):
     def body(self, number):
         rng = random.Random(f"{self.name_}-{number}")
         lines = []
-        for i in range(rng.choice([1, 3, 50, 400])):
+        for i in range(rng.choice([1, 3, 20, 90])):
             record = {"client": self.name_, "n": f"{number}.{i}", "text": "x" * rng.randint(0, 200)}
             if self.with_ids:
                 record["log_id"] = f"{self.name_}-{number}-{i}"
@@ -56,7 +56,7 @@ class Client(threading.Thread):
                 continue
             if r.status_code == 202:
                 self.acked = number
-                time.sleep(0.01)
+                time.sleep(0.03)
             elif r.status_code not in (409, 503, 507, 500):
                 self.problems.append((r.status_code, r.text))
                 return
@@ -66,7 +66,7 @@ class Client(threading.Thread):
 
 def nudge(server, rng):
     try:
-        requests.post(server.url + rng.choice(["/api/v1/admin/flush", "/api/v1/admin/flush", "/api/v1/admin/compact"]),
+        requests.post(server.url + rng.choice(["/api/v1/admin/flush"] * 4 + ["/api/v1/admin/compact"]),
                       timeout=20)
     except requests.RequestException:
         pass
