@@ -33,6 +33,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -191,12 +192,28 @@ static enum err lock_data(struct server *s, const char *data)
     return OK;
 }
 
-static uint64_t queue_bytes(void *ctx)
+static uint64_t catalog_bytes(const struct server *s)
+{
+    static const char *const suffix[] = {"", "-wal", "-shm"};
+    uint64_t sum = 0;
+    for (int i = 0; i < 3; i++) {
+        char path[4096];
+        struct stat st;
+        snprintf(path, sizeof(path), "%s/catalog.db%s", conf_string(s->conf, "server.data"),
+                 suffix[i]);
+        if (stat(path, &st) == 0)
+            sum += (uint64_t)st.st_size;
+    }
+    return sum;
+}
+
+/* What counts against store.max_disk beside the segments. */
+static uint64_t other_bytes(void *ctx)
 {
     struct server *s = ctx;
     struct queue_stats stats;
     queue_stats(s->queue, &stats);
-    return stats.bytes_on_disk;
+    return stats.bytes_on_disk + catalog_bytes(s);
 }
 
 static void published(void *ctx, uint64_t position)
@@ -204,6 +221,11 @@ static void published(void *ctx, uint64_t position)
     struct server *s = ctx;
     if (queue_trim(s->queue, position) != OK)
         log_warn("the queue cannot be trimmed", "error=\"%s\"", err_text());
+}
+
+static void reclaim(void *ctx)
+{
+    queue_reclaim(((struct server *)ctx)->queue);
 }
 
 static enum err open_queue(struct server *s, const char *data, size_t budget)
@@ -240,8 +262,10 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
         .id_window_ns = conf_duration_ns(c, "store.idempotency_window"),
         .ids_max = IDS_MAX,
         .background = true,
-        .queue_bytes = queue_bytes,
+        .queue_bytes = other_bytes,
         .published = published,
+        .reclaim = reclaim,
+        .reserve_bytes = conf_bytes(c, "store.reserve_bytes"),
         .ctx = s,
     };
     return store_open(&o, &s->store);
@@ -323,6 +347,7 @@ static void *replay(void *arg)
         kill(getpid(), SIGTERM);
         return NULL;
     }
+    store_replayed(s->store);
     struct queue_stats stats;
     queue_stats(s->queue, &stats);
     ingest_open(s->ingest);
@@ -340,6 +365,7 @@ static enum err start(struct server *s)
     TRY(check_auth(s));
     size_t budget = set_budget(s->conf);
     TRY(lock_data(s, data));
+    TRY(store_make_room(data));
     snprintf(path, sizeof(path), "%s/catalog.db", data);
     TRY(catalog_open_sqlite(path, &s->catalog));
     TRY(open_queue(s, data, budget));

@@ -30,8 +30,6 @@ const struct conf_setting conf_table[] = {
     {"memory.budget", CONF_BYTES, "0", 0, 64 * TIB,
      "Bytes for all buffers, blocks, queries and caches; 0: half of the memory at most."},
 
-    {"queue.url", CONF_STRING, "disk:", 0, 0,
-     "Where accepted records wait: disk: is a write-ahead log in the data folder."},
     {"queue.sync", CONF_BOOL, "true", 0, 0,
      "Acknowledge only what is synced to disk; false: a power cut may lose acknowledged records."},
     {"queue.file_bytes", CONF_BYTES, "64MiB", MIB, 64 * GIB,
@@ -39,12 +37,6 @@ const struct conf_setting conf_table[] = {
     {"queue.compression", CONF_STRING, "none", 0, 0,
      "Compression of queue entries; lz4 where the disk is slower than the processor.",
      .choices = "none|lz4"},
-
-    {"catalog.url", CONF_STRING, "sqlite:", 0, 0,
-     "Manifest, streams and checkpoints: sqlite: is a database in the data folder."},
-
-    {"objects.url", CONF_STRING, "file:", 0, 0,
-     "Where segments are kept: file: is the data folder."},
 
     {"store.cut_bytes", CONF_BYTES, "64MiB", 64 * KIB, 16 * GIB,
      "Encoded bytes in memory at which they are written to a segment."},
@@ -57,14 +49,14 @@ const struct conf_setting conf_table[] = {
     {"store.compact_level_files", CONF_INT, "8", 2, 1000,
      "Segments of a level at which they are merged."},
     {"store.compact_level", CONF_INT, "6", 1, 19, "zstd level of merged segments."},
-    {"store.compact_threads", CONF_INT, "1", 1, 256, "Merges at a time."},
     {"store.retention", CONF_DURATION, "0", 0, 200 * YEAR,
      "Age at which records are deleted, such as 30d; 0: never."},
     {"store.max_disk", CONF_BYTES, "0", 0, 0,
-     "Bytes of segments beyond which the oldest are deleted; 0: no limit."},
-    {"store.reserve_bytes", CONF_BYTES, "256MiB", 0, 0,
-     "Free space kept on the disk: below it, ingest is answered 503 and goes on when there is "
-     "more."},
+     "Bytes of segments, queue and catalog beyond which the oldest segments are deleted; 0: no "
+     "limit."},
+    {"store.reserve_bytes", CONF_BYTES, "64MiB", 0, TIB,
+     "File kept for a full disk, at most an eighth of it: given up so that what is in memory can "
+     "be written; 0: none."},
     {"store.idempotency_window", CONF_DURATION, "24h", MINUTE, 30 * NS_PER_DAY,
      "How long a repeated Idempotency-Key or record id is recognised."},
 

@@ -280,7 +280,7 @@ static void reply_error(struct http_request *r, unsigned status, const char *tex
     if (at >= 0)
         buf_printf(&out, ",\"at\":%lld", (long long)at);
     buf_put_c(&out, "}\n");
-    if (status == 429 || status == 503)
+    if (status == 429 || status == 503 || status == 507)
         http_reply_header(r, "Retry-After", "1");
     http_reply(r, status, "application/json", buf_str(&out));
     buf_release(&out);

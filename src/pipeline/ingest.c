@@ -343,6 +343,11 @@ static void finish(struct job *j, enum err err, const char *text)
 static void on_done(void *ctx, enum err err, const char *reason, uint64_t first_position)
 {
     struct job *j = ctx;
+    if (err == ERR_FULL) {
+        store_disk_full(j->g->o.store);
+        reason = "the disk is full: free some space, or set a lower store.max_disk or "
+                 "store.retention; send again later";
+    }
     finish(j, err, err == OK ? "" : reason ? reason : err_name(err));
 }
 

@@ -510,6 +510,11 @@ enum err queue_trim(struct queue *q, uint64_t position)
     return err;
 }
 
+void queue_reclaim(struct queue *q)
+{
+    (void)drop_spares(q);
+}
+
 /* ---- replay ---- */
 
 struct replay {

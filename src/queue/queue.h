@@ -68,6 +68,8 @@ NODISCARD enum err queue_start(struct queue *q, uint64_t from,
 NODISCARD enum err queue_append(struct queue *q, const struct queue_body *body);
 /* Everything below `position` is published: files wholly below it go. */
 NODISCARD enum err queue_trim(struct queue *q, uint64_t position);
+/* Gives back the space of files that are kept only to be written over. */
+void queue_reclaim(struct queue *q);
 /* Every append accepted before this call is done when it returns. */
 void queue_drain(struct queue *q);
 void queue_stats(struct queue *q, struct queue_stats *ret);

@@ -14,6 +14,8 @@
  * write again, whatever was open is decided and the checkpoint tells; until then the outcome is
  * kept as a doubt, the file stays, and the next cut begins by resolving it.
  *
+ * A cut that meets a full disk gives the reserve up (space.c) and tries once more.
+ *
  * One cut at a time (cut_lock). Deliveries, queries and jobs for what comes behind P go on. */
 #include "core/clock.h"
 #include "core/log.h"
@@ -51,7 +53,8 @@ bool cut_due(struct store *s)
 {
     if (!anything_behind(s))
         return false;
-    return s->sealed_bytes >= s->o.cut_bytes || s->since_cut_bytes >= s->o.cut_queue_bytes ||
+    return s->disk_low || s->disk_hit || s->sealed_bytes >= s->o.cut_bytes ||
+           s->since_cut_bytes >= s->o.cut_queue_bytes ||
            store_memory(s) >= s->o.memtable_max / 4 * 3 ||
            (s->o.ids_max && landing_ids(s->landing) >= s->o.ids_max) ||
            (s->oldest_unpublished_mono_ns &&
@@ -252,6 +255,7 @@ static bool freeze(struct cut *c)
         c->upto = s->frozen = s->delivered;
         c->from = s->checkpoint;
         s->since_cut_bytes = 0;
+        s->disk_hit = false;
         landing_freeze(s->landing, &c->arena, &c->key, &c->n_keys);
     }
     pthread_mutex_unlock(&s->lock);
@@ -320,6 +324,8 @@ enum err cut_run(struct store *s, uint64_t target)
     bool there = s->checkpoint > target && !s->doubt.set;
     pthread_mutex_unlock(&s->lock);
     enum err err = there ? OK : cut_locked(s);
+    if (err == ERR_FULL && space_give_up_reserve(s))
+        err = cut_locked(s);
     pthread_mutex_unlock(&s->cut_lock);
     return err;
 }

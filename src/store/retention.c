@@ -5,25 +5,20 @@
  * midnight waits for its younger part.
  *
  * By size: while segments and queue (whose callback may count the catalog in) are above max_disk,
- * whole segments go, those of the oldest day first. When nothing is left to go, or the disk itself
- * is nearly full, admission closes with the reason and what to do.
+ * whole segments go, those of the oldest day first. When nothing is left to go, admission closes
+ * with the reason and what to do (space.c).
  *
  * The catalog's transaction comes first, then the manifest, then the files, with their last reader:
  * a crash between leaves files that the next start removes. */
 #include "core/clock.h"
-#include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "store/store_impl.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-/* What must stay free on the disk for the queue, the catalog and the next cut. */
-#define DISK_FREE_MIN (64ull << 20)
-
-static uint64_t bytes_used(const struct store *s, const struct manifest *m)
+uint64_t retention_bytes_used(const struct store *s, const struct manifest *m)
 {
     uint64_t bytes = s->o.queue_bytes ? s->o.queue_bytes(s->o.ctx) : 0;
     for (size_t i = 0; i < m->n; i++)
@@ -50,7 +45,7 @@ static bool too_old(const struct store *s, const struct manifest_segment *e, int
 static void choose(struct store *s, const struct manifest *m, struct replacement *r)
 {
     int64_t now = clock_now_ns();
-    uint64_t used = bytes_used(s, m);
+    uint64_t used = retention_bytes_used(s, m);
     struct manifest_segment **by_day = NEW_ARRAY(struct manifest_segment *, m->n ? m->n : 1);
     memcpy(by_day, m->segment, m->n * sizeof(by_day[0]));
     qsort(by_day, m->n, sizeof(by_day[0]), oldest_day_cmp);
@@ -95,33 +90,4 @@ enum err retention_run(struct store *s, uint64_t *ret_freed)
     }
     *ret_freed = freed;
     return OK;
-}
-
-bool retention_watch_disk(struct store *s)
-{
-    uint64_t free_bytes = 0, total = 0;
-    char text[sizeof(s->disk_text)] = "";
-    struct manifest *m = store_manifest(s);
-    uint64_t used = bytes_used(s, m);
-    bool over = s->o.max_disk && used > s->o.max_disk, segments = m->n > 0;
-    manifest_unref(m);
-    if (io_disk_space(s->dir, &free_bytes, &total) == OK && free_bytes < DISK_FREE_MIN &&
-        free_bytes < total / 20)
-        snprintf(text, sizeof(text),
-                 "the disk is full (%" PRIu64 " of %" PRIu64
-                 " bytes free): free some space or set a "
-                 "lower storage.max_disk",
-                 free_bytes, total);
-    else if (over && !segments)
-        snprintf(text, sizeof(text),
-                 "storage.max_disk (%" PRIu64 " bytes) is used up by what is not in segments yet "
-                 "(%" PRIu64 " bytes): raise it",
-                 s->o.max_disk, used);
-    pthread_mutex_lock(&s->lock);
-    if (text[0] && !s->disk_low)
-        log_error("admission closed", "reason=%s", text);
-    s->disk_low = text[0] != 0;
-    memcpy(s->disk_text, text, sizeof(text));
-    pthread_mutex_unlock(&s->lock);
-    return over && segments;
 }

@@ -25,7 +25,7 @@
 #define TICK_NS NS_PER_S
 #define RETRY_MAX_NS (30 * NS_PER_S)
 #define EXPIRE_EVERY_NS (60 * NS_PER_S)
-#define WATCH_EVERY_NS (5 * NS_PER_S)
+#define WATCH_EVERY_NS NS_PER_S
 
 bool store_stopping(struct store *s)
 {
@@ -203,8 +203,10 @@ enum err store_expire(struct store *s, uint64_t *ret_freed)
 {
     pthread_mutex_lock(&s->compact_lock);
     enum err err = retention_run(s, ret_freed);
+    if (err == ERR_FULL && space_give_up_reserve(s))
+        err = retention_run(s, ret_freed);
     pthread_mutex_unlock(&s->compact_lock);
-    (void)retention_watch_disk(s);
+    (void)space_watch(s);
     return err;
 }
 
@@ -253,7 +255,7 @@ static void *background_main(void *arg)
     while (!store_stopping(s)) {
         int64_t now = clock_mono_ns();
         if (now >= watch_at) {
-            if (retention_watch_disk(s))
+            if (space_watch(s))
                 expire_at = now;
             watch_at = now + WATCH_EVERY_NS;
         }
@@ -296,6 +298,8 @@ static void metrics_init(struct store_metrics *m)
     m->segment_bytes = metric_gauge("weir_store_segment_bytes", NULL, "Bytes of the segments.");
     m->unreadable = metric_gauge("weir_store_unreadable_segments", NULL,
                                  "Segments of the catalog whose file is missing or damaged.");
+    m->disk_low = metric_gauge("weir_store_disk_low", NULL,
+                               "1 while ingest is closed because the disk is full.");
 }
 
 static enum err load(struct store *s)
@@ -344,6 +348,7 @@ enum err store_open(const struct store_options *options, struct store **ret)
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->cut_lock, NULL);
     pthread_mutex_init(&s->compact_lock, NULL);
+    pthread_mutex_init(&s->space_lock, NULL);
     cond_init(&s->changed);
     s->manifest = manifest_empty();
     s->landing = landing_new(options->id_window_ns, STORE_KEYS_MAX);
@@ -352,6 +357,8 @@ enum err store_open(const struct store_options *options, struct store **ret)
     unsigned encoders = options->encoders ? options->encoders : thread_cpus();
     s->encoders = pool_new("encode", encoders, ENCODERS_WAITING_MAX);
     enum err err = load(s);
+    if (err == OK && options->reserve_bytes)
+        (void)space_watch(s);
     if (err == OK && options->background)
         err = start_threads(s);
     if (err != OK) {
@@ -386,6 +393,7 @@ void store_close(struct store *s)
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->cut_lock);
     pthread_mutex_destroy(&s->compact_lock);
+    pthread_mutex_destroy(&s->space_lock);
     mem_free(s->segments_dir);
     mem_free(s->dir);
     mem_free(s);

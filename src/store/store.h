@@ -37,11 +37,17 @@ struct store_options {
     int64_t id_window_ns; /* client ids and idempotency keys land once within it */
     uint64_t ids_max;
     bool background;                    /* false: no background work by itself (tests drive it) */
-    uint64_t (*queue_bytes)(void *ctx); /* for max_disk; may be NULL */
+    uint64_t (*queue_bytes)(void *ctx); /* for max_disk: queue and catalog */
     /* After a publish: everything below is in segments (trim the queue). May be NULL. */
     void (*published)(void *ctx, uint64_t position);
+    /* The disk is full: give back what is only kept for speed. May be NULL. */
+    void (*reclaim)(void *ctx);
+    uint64_t reserve_bytes; /* of the file that is given up on a full disk; 0: none */
     void *ctx;
 };
+
+/* Before a folder's catalog and queue are opened: on a full disk they could not be. */
+NODISCARD enum err store_make_room(const char *dir);
 
 NODISCARD enum err store_open(const struct store_options *options, struct store **ret);
 /* Where replay starts: the position behind the last published. */
@@ -54,6 +60,8 @@ void store_replayed(struct store *s);
 /* Before a body is decoded. ERR_UNAVAILABLE with the reason when the memtable is full or the disk
  * is. */
 NODISCARD enum err store_admit(struct store *s, size_t bytes);
+/* The queue met a full disk: what is in memory is cut, so that its files go. */
+void store_disk_full(struct store *s);
 /* Cuts and publishes everything delivered before the call; returns when it is published. */
 NODISCARD enum err store_flush(struct store *s);
 /* Flushes, then merges until no level has two files that may be merged (`full`), or none is due. */

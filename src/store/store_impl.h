@@ -1,5 +1,5 @@
-/* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, lock, then the
- * lock of landing. Nothing does I/O under `lock`. */
+/* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, space_lock,
+ * lock, then the lock of landing. Nothing does I/O under `lock`. */
 #ifndef WEIR_STORE_STORE_IMPL_H
 #define WEIR_STORE_STORE_IMPL_H
 
@@ -30,7 +30,7 @@ struct replacement {
 
 struct store_metrics {
     struct metric *cuts, *cut_errors, *merges, *merge_errors, *expired_segments, *expired_bytes;
-    struct metric *quarantined, *memtable_bytes, *segments, *segment_bytes, *unreadable;
+    struct metric *quarantined, *memtable_bytes, *segments, *segment_bytes, *unreadable, *disk_low;
     struct metric *cut_seconds, *merge_seconds, *seal_seconds;
 };
 
@@ -54,12 +54,15 @@ struct store {
     bool closing, cut_failed;
     char cut_error[200];
     uint64_t cuts, merges, expired_segments, expired_bytes, quarantined;
-    bool disk_low;
-    char disk_text[160];
+    bool disk_low, disk_hit; /* closed for want of space; the queue met a full disk: cut */
+    char disk_text[240];
 
     pthread_mutex_t cut_lock, compact_lock; /* one cut, one merge or expiry at a time */
     struct doubt doubt;                     /* cut_lock */
     struct replacement replace_doubt;       /* compact_lock */
+
+    pthread_mutex_t space_lock;
+    bool reserved; /* space_lock: DIR/reserve is there */
 
     struct landing *landing;
     struct id_cache *id_cache;
@@ -109,9 +112,13 @@ bool compact_is_due(struct store *s);
 
 /* retention.c */
 NODISCARD enum err retention_run(struct store *s, uint64_t *ret_freed);
-/* Looks at the disk: sets disk_low and why. True when segments must go because of the disk budget.
- */
-bool retention_watch_disk(struct store *s);
+uint64_t retention_bytes_used(const struct store *s, const struct manifest *m);
+
+/* space.c: looks at the disk: sets disk_low and why, makes the reserve. True when segments must go
+ * because of the disk budget. */
+bool space_watch(struct store *s);
+/* A write met a full disk: true when there was a reserve, so that trying once more is worth it. */
+bool space_give_up_reserve(struct store *s);
 
 /* lookup.c: client ids in segments. */
 struct id_cache *id_cache_new(void);
