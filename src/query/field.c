@@ -41,7 +41,9 @@ static enum err piece_fill(struct reading *r, const struct column *col, const ui
     const uint32_t *code;
     if (col->ops->codes && piece->n > col->n / 64) {
         enum err err = col->ops->codes(col, r->arena, &piece->v, &code);
-        if (err == OK) {
+        if (err == OK && piece->n == col->n) {
+            piece->code = code;
+        } else if (err == OK) {
             uint32_t *mine = arena_alloc(r->arena, piece->n * sizeof(*mine));
             for (uint32_t i = 0; i < piece->n; i++)
                 mine[i] = code[pos[i]];

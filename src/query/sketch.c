@@ -5,14 +5,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { CENTROIDS = 400, FRESH = 4096 };
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+enum { CENTROIDS = 400, FRESH = 4096, SMALL_SORT = 48 };
 
 static void grow(struct quantile *q, uint32_t need)
 {
@@ -26,16 +21,69 @@ static void grow(struct quantile *q, uint32_t need)
     q->cap = cap;
 }
 
-struct centroid {
-    double mean, weight;
-};
-
 /* k1: clusters near the ends hold few values. */
 static double scale_limit(double q0)
 {
     double k = CENTROIDS / (2 * M_PI) * asin(2 * q0 - 1) + 1;
     double limit = CENTROIDS / 4.0;
     return k >= limit ? 1 : (sin(k * 2 * M_PI / CENTROIDS) + 1) / 2;
+}
+
+/* Doubles as integers of the same order, and back. */
+static uint64_t to_ordered(double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    return bits >> 63 ? ~bits : bits | 1ULL << 63;
+}
+
+static double from_ordered(uint64_t key)
+{
+    uint64_t bits = key >> 63 ? key & ~(1ULL << 63) : ~key;
+    double v;
+    memcpy(&v, &bits, sizeof(v));
+    return v;
+}
+
+/* Least significant byte first; a byte that all keys share costs one pass over a histogram only. */
+static void sort_values(double *value, uint32_t n)
+{
+    if (n < SMALL_SORT) {
+        for (uint32_t i = 1; i < n; i++) {
+            double v = value[i];
+            uint32_t k = i;
+            for (; k && value[k - 1] > v; k--)
+                value[k] = value[k - 1];
+            value[k] = v;
+        }
+        return;
+    }
+    uint64_t *key = mem_alloc(2 * n * sizeof(*key)), *other = key + n, *from = key;
+    uint32_t(*count)[256] = mem_zalloc(8 * sizeof(*count));
+    for (uint32_t i = 0; i < n; i++) {
+        key[i] = to_ordered(value[i]);
+        for (int b = 0; b < 8; b++)
+            count[b][key[i] >> 8 * b & 255]++;
+    }
+    for (int b = 0; b < 8; b++) {
+        if (count[b][from[0] >> 8 * b & 255] == n)
+            continue;
+        uint32_t at = 0;
+        for (int k = 0; k < 256; k++) {
+            uint32_t here = count[b][k];
+            count[b][k] = at;
+            at += here;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            other[count[b][from[i] >> 8 * b & 255]++] = from[i];
+        uint64_t *swap = from;
+        from = other;
+        other = swap;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        value[i] = from_ordered(from[i]);
+    mem_free(count);
+    mem_free(key);
 }
 
 /* From values to centroids of one value each. */
@@ -49,15 +97,58 @@ static void weigh(struct quantile *q)
         q->weight[i] = 1;
 }
 
+struct centroid {
+    double mean, weight;
+};
+
+static int by_mean(const void *a, const void *b)
+{
+    return ((const struct centroid *)a)->mean < ((const struct centroid *)b)->mean ? -1 : 1;
+}
+
+/* Orders the fresh centroids: single values, unless another digest was merged in. */
+static void sort_fresh(struct quantile *q)
+{
+    double *value = q->value + q->sorted, *weight = q->weight + q->sorted;
+    uint32_t n = q->n - q->sorted;
+    bool single = true;
+    for (uint32_t i = 0; i < n; i++)
+        single &= weight[i] == 1;
+    if (single) {
+        sort_values(value, n);
+        return;
+    }
+    struct centroid *c = mem_alloc(n * sizeof(*c));
+    for (uint32_t i = 0; i < n; i++)
+        c[i] = (struct centroid){value[i], weight[i]};
+    qsort(c, n, sizeof(*c), by_mean);
+    for (uint32_t i = 0; i < n; i++) {
+        value[i] = c[i].mean;
+        weight[i] = c[i].weight;
+    }
+    mem_free(c);
+}
+
+/* The merged ones and the fresh ones in one order. */
+static struct centroid *in_order(const struct quantile *q)
+{
+    struct centroid *c = mem_alloc(q->n * sizeof(*c));
+    uint32_t a = 0, b = q->sorted;
+    for (uint32_t i = 0; i < q->n; i++) {
+        bool first = b == q->n || (a < q->sorted && q->value[a] <= q->value[b]);
+        uint32_t from = first ? a++ : b++;
+        c[i] = (struct centroid){q->value[from], q->weight[from]};
+    }
+    return c;
+}
+
 static void compress(struct quantile *q)
 {
     weigh(q);
     if (q->n == q->sorted)
         return;
-    struct centroid *c = mem_alloc(q->n * sizeof(*c));
-    for (uint32_t i = 0; i < q->n; i++)
-        c[i] = (struct centroid){q->value[i], q->weight[i]};
-    qsort(c, q->n, sizeof(*c), by_value);
+    sort_fresh(q);
+    struct centroid *c = in_order(q);
     uint32_t out = 0;
     double before = 0, limit = q->total * scale_limit(0);
     struct centroid now = c[0];
@@ -115,7 +206,7 @@ void quantile_merge(struct quantile *into, const struct quantile *from)
 
 static double exact_get(struct quantile *q, double phi)
 {
-    qsort(q->value, q->n, sizeof(double), by_value);
+    sort_values(q->value, q->n);
     double rank = ceil(phi * q->n);
     uint32_t i = rank < 1 ? 0 : (uint32_t)rank - 1;
     return q->value[i < q->n ? i : q->n - 1];

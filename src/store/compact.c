@@ -5,7 +5,8 @@
  *   - compact_files segments of one day and level: to one of the next level;
  *   - segments of a day that is over and has no rows in level 0 any more: to one, unless what comes
  *     to the largest is small beside it (late records never rewrite much more than themselves).
- * A file that holds COMPACT_DONE_RAW of raw data is left alone. `full` takes any two.
+ * A file that holds COMPACT_DONE_RAW of raw data is left alone. `full` takes any fresh segment, were it
+ * the only one (it has not been encoded hard yet), and any two of a day.
  *
  * Writing: for each day, sections by stream; the blocks of a stream's sections are merged in total
  * order (merge.c: one decoded source block at a time) and encoded harder. A file ends at the first
@@ -69,7 +70,7 @@ static bool plan_fresh(struct store *s, const struct manifest *m, bool full, str
     for (size_t i = 0; i < m->n; i++)
         if (!m->segment[i]->level && mergeable(m->segment[i]))
             p->segment[p->n++] = m->segment[i];
-    if (p->n < (full ? 2 : s->o.compact_files))
+    if (p->n < (full ? 1 : s->o.compact_files))
         return false;
     plan_limit(s, p, full);
     return true;
