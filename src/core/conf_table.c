@@ -55,8 +55,8 @@ const struct conf_setting conf_table[] = {
      "Bytes of segments, queue and catalog beyond which the oldest segments are deleted; 0: no "
      "limit."},
     {"store.reserve_bytes", CONF_BYTES, "64MiB", 0, TIB,
-     "File kept for a full disk, at most an eighth of it: given up so that what is in memory can "
-     "be written; 0: none."},
+     "File made when the disk gets full, at most an eighth of it: given up so that what is in "
+     "memory can be written; 0: none."},
     {"store.idempotency_window", CONF_DURATION, "24h", MINUTE, 30 * NS_PER_DAY,
      "How long a repeated Idempotency-Key or record id is recognised."},
 

@@ -2,7 +2,9 @@
  *
  * DIR/reserve is a file of zeros that is there to be given up: when a cut or an expiry meets a full
  * disk, the file goes and they try once more. So what is in memory gets into a segment, its queue
- * files go, and there is more room than before. The reserve is made again as soon as it fits.
+ * files go, and there is more room than before. It is made when the disk gets fuller (less than
+ * RESERVE_WHEN times its size is free), again as soon as it fits, and removed when it is not needed
+ * any more: on a disk with room a data folder holds nothing but data.
  *
  * Admission is closed while less than the low mark is free or the reserve is missing; that the
  * reserve must fit first keeps it from flapping. While it is closed, the queue gives back what it
@@ -20,9 +22,11 @@
 #define LOW_MARK (64ull << 20)
 #define LOW_PART 20
 #define RESERVE_PART 8
+#define RESERVE_WHEN 16
 
 struct space {
-    uint64_t free_bytes, total, low, reserve; /* reserve: how large it is to be */
+    uint64_t free_bytes, total, low;
+    uint64_t reserve; /* how large it is to be; 0: not needed */
 };
 
 static char *reserve_path(const char *dir)
@@ -30,12 +34,15 @@ static char *reserve_path(const char *dir)
     return mem_printf("%s/reserve", dir);
 }
 
-static enum err look(const char *dir, uint64_t reserve_bytes, struct space *ret)
+static enum err look(const char *dir, uint64_t reserve_bytes, bool reserved, struct space *ret)
 {
     struct space t;
     TRY(io_disk_space(dir, &t.free_bytes, &t.total));
     t.low = t.total / LOW_PART < LOW_MARK ? t.total / LOW_PART : LOW_MARK;
     t.reserve = t.total / RESERVE_PART < reserve_bytes ? t.total / RESERVE_PART : reserve_bytes;
+    uint64_t room = t.free_bytes + (reserved ? t.reserve : 0);
+    if (room >= t.low + t.reserve * RESERVE_WHEN)
+        t.reserve = 0;
     *ret = t;
     return OK;
 }
@@ -44,7 +51,7 @@ enum err store_make_room(const char *dir)
 {
     struct space t;
     char *path = reserve_path(dir);
-    enum err err = look(dir, 0, &t);
+    enum err err = look(dir, 0, false, &t);
     if (err == OK && t.free_bytes < t.low && io_exists(path)) {
         log_warn("the disk is full, its reserve is given up", "free=%" PRIu64, t.free_bytes);
         err = io_unlink(path);
@@ -72,15 +79,21 @@ static void make_reserve(struct store *s, uint64_t bytes)
     mem_free(path);
 }
 
+static void remove_reserve(struct store *s)
+{
+    char *path = reserve_path(s->dir);
+    if (io_unlink(path) != OK)
+        log_error("the reserve cannot be removed", "error=%s", err_text());
+    s->reserved = false;
+    mem_free(path);
+}
+
 bool space_give_up_reserve(struct store *s)
 {
     pthread_mutex_lock(&s->space_lock);
     bool had = s->reserved;
-    char *path = reserve_path(s->dir);
-    if (had && io_unlink(path) != OK)
-        log_error("the reserve cannot be given up", "error=%s", err_text());
-    s->reserved = false;
-    mem_free(path);
+    if (had)
+        remove_reserve(s);
     pthread_mutex_unlock(&s->space_lock);
     if (had)
         log_warn("the disk is full, its reserve is given up", NULL);
@@ -92,15 +105,17 @@ bool space_give_up_reserve(struct store *s)
 /* Looks, and mends what can be mended. */
 static enum err look_and_mend(struct store *s, struct space *ret)
 {
-    TRY(look(s->dir, s->o.reserve_bytes, ret));
+    TRY(look(s->dir, s->o.reserve_bytes, s->reserved, ret));
+    if (s->reserved && !ret->reserve)
+        remove_reserve(s);
     uint64_t missing = s->reserved ? 0 : ret->reserve;
     if (ret->free_bytes < ret->low + missing && s->o.reclaim) {
         s->o.reclaim(s->o.ctx);
-        TRY(look(s->dir, s->o.reserve_bytes, ret));
+        TRY(look(s->dir, s->o.reserve_bytes, s->reserved, ret));
     }
     if (missing && ret->free_bytes >= ret->low + missing) {
         make_reserve(s, missing);
-        TRY(look(s->dir, s->o.reserve_bytes, ret));
+        TRY(look(s->dir, s->o.reserve_bytes, s->reserved, ret));
     }
     return OK;
 }
@@ -120,6 +135,15 @@ static void describe(struct store *s, char *text, size_t n)
                  "the disk is full (%" PRIu64 " of %" PRIu64 " MiB free, %" PRIu64
                  " are needed): free some space, or set a lower store.max_disk or store.retention",
                  t.free_bytes >> 20, t.total >> 20, (t.low + missing + (1 << 20) - 1) >> 20);
+}
+
+void space_init(struct store *s)
+{
+    char *path = reserve_path(s->dir);
+    s->reserved = io_exists(path);
+    mem_free(path);
+    if (s->o.reserve_bytes)
+        (void)space_watch(s);
 }
 
 bool space_watch(struct store *s)

@@ -357,8 +357,8 @@ enum err store_open(const struct store_options *options, struct store **ret)
     unsigned encoders = options->encoders ? options->encoders : thread_cpus();
     s->encoders = pool_new("encode", encoders, ENCODERS_WAITING_MAX);
     enum err err = load(s);
-    if (err == OK && options->reserve_bytes)
-        (void)space_watch(s);
+    if (err == OK)
+        space_init(s);
     if (err == OK && options->background)
         err = start_threads(s);
     if (err != OK) {

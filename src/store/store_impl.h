@@ -117,6 +117,7 @@ uint64_t retention_bytes_used(const struct store *s, const struct manifest *m);
 /* space.c: looks at the disk: sets disk_low and why, makes the reserve. True when segments must go
  * because of the disk budget. */
 bool space_watch(struct store *s);
+void space_init(struct store *s); /* at start: finds the reserve, looks */
 /* A write met a full disk: true when there was a reserve, so that trying once more is worth it. */
 bool space_give_up_reserve(struct store *s);
 
