@@ -55,11 +55,10 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (default 600)
 	@$(call compile,fuzz)
 	@scripts/fuzz.sh build/fuzz "$${FUZZ_SECONDS:-600}"
 
-soak: build ## thousands of kills (SOAK_KILLS, default 2000)
+soak: build ## a simulated month, full disk, damage, thousands of kills (SOAK_KILLS, default 2000)
 	@scripts/deps.sh test
-	@SOAK_KILLS="$${SOAK_KILLS:-2000}" "$$(scripts/python.sh)" -m pytest -q tests/integration/test_crash.py --timeout 86400
-
-ours = git ls-files 'src/*.[ch]' 'tests/*.[ch]'
+	@$(call compile,debug)
+	@scripts/soak.sh
 
 format: ## clang-format over what is ours
 	@scripts/deps.sh dev

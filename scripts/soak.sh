@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# make soak: what takes too long for every push. SOAK_KILLS: how many times the server is killed (2000).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() {
+    local start=$SECONDS
+    printf '\n== %s\n' "$1"
+    "${@:2}" || { printf '== %s FAILED after %d s\n' "$1" $((SECONDS - start)); exit 1; }
+    printf '== %s: %d s\n' "$1" $((SECONDS - start))
+}
+python=$(scripts/python.sh)
+step "a month of one record a second" env WEIR_SOAK=1 build/debug/test_month
+step "full disk" "$python" -m pytest -q tests/integration/test_disk_full.py
+step "${SOAK_KILLS:-2000} kills" env SOAK_KILLS="${SOAK_KILLS:-2000}" \
+    "$python" -m pytest -q tests/integration/test_crash.py --timeout 86400
+printf '\nsoaked for %d s\n' "$SECONDS"
