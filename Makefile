@@ -13,7 +13,7 @@ compile = $(call configure,$(1)) && cmake --build build/$(1) -j $(JOBS)
 
 build: ## build/release/weir
 	@scripts/deps.sh build
-	@$(call compile,release)
+	@$(call compile,release) --target weir
 
 run: build ## the server on its embedded defaults, demo records flowing in
 	@scripts/run-demo.sh build/release/weir "$(DATA)" "$(LISTEN)"

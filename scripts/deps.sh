@@ -3,10 +3,10 @@
 # the tests need), `deps.sh dev` (also fuzzing, formatting, linting). Does nothing where all is there.
 set -euo pipefail
 
-build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-openssl-dev libssl-dev
+build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-openssl-dev
   libsimdjson-dev libjansson-dev libzstd-dev liblz4-dev zlib1g-dev libpcre2-dev libutf8proc-dev
-  libsqlite3-dev libsodium-dev libyaml-dev libxxhash-dev"
-test="$build libcmocka-dev python3 python3-venv python3-pip zstd curl git"
+  libsqlite3-dev libyaml-dev libxxhash-dev curl"
+test="$build libcmocka-dev python3 python3-venv python3-pip zstd git"
 dev="$test clang clang-format clang-tidy lld libclang-rt-14-dev ripgrep linux-perf"
 
 case "${1:-build}" in

@@ -5,7 +5,8 @@ weir=$1 data=$2 listen=$3
 "$weir" server --data "$data" --listen "$listen" &
 server=$!
 producer=
-trap 'kill $producer $server 2>/dev/null || true; wait $server 2>/dev/null || true' EXIT INT TERM
+trap 'kill $producer $server 2>/dev/null || true; wait $server 2>/dev/null || true' EXIT
+trap 'exit 0' INT TERM
 for _ in $(seq 600); do
     curl -fsS "http://$listen/readyz" >/dev/null 2>&1 && break
     kill -0 "$server" 2>/dev/null || { wait "$server"; exit $?; }
