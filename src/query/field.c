@@ -6,6 +6,7 @@
 #include "record/batch.h"
 #include "record/bitmap.h"
 #include "record/json.h"
+#include "record/json_walk.h"
 #include "record/timestamp.h"
 
 #include <math.h>
@@ -227,6 +228,40 @@ struct scalar scalar_of(const struct values *v, uint32_t i)
         s.lane = SCALAR_NONE;
     }
     return s;
+}
+
+/* As scalar_of would give it, were it a column's: integers in their lane. */
+static struct scalar scalar_number(struct str text)
+{
+    uint32_t off[2] = {0, (uint32_t)text.n};
+    struct values v = {.n = 1, .lane = LANE_NUM, .off = off, .bytes = text.p};
+    struct scalar s = scalar_of(&v, 0);
+    if (str_to_i64(text, &s.i64) && !str_eq_c(text, "-0")) {
+        s.lane = LANE_INT;
+        s.text = (struct str){0};
+    }
+    return s;
+}
+
+bool scalar_element(struct json_walk *w, struct arena *a, struct scalar *ret)
+{
+    struct json_item item;
+    if (!json_walk_next(w, &item))
+        return false;
+    *ret = (struct scalar){.lane = SCALAR_NONE};
+    switch (item.lane) {
+    case LANE_BOOL:
+        *ret = (struct scalar){.lane = LANE_BOOL, .i64 = item.text.p[0] == 't'};
+        break;
+    case LANE_NUM:
+        *ret = scalar_number(item.text);
+        break;
+    case LANE_STR:
+        *ret = (struct scalar){.lane = LANE_STR, .text = json_walk_text(item.text, a)};
+        break;
+    default:;
+    }
+    return true;
 }
 
 int scalar_cmp(const struct scalar *a, const struct scalar *b)

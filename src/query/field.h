@@ -6,6 +6,8 @@
 
 #include "record/rows.h"
 
+struct json_walk;
+
 struct field_piece {
     struct values v;      /* one value an entry, or the dictionary of `code` */
     const uint32_t *code; /* NULL: entry i has value i */
@@ -32,6 +34,8 @@ struct scalar {
 };
 #define SCALAR_NONE 255
 struct scalar scalar_of(const struct values *v, uint32_t i);
+/* The next element of an array: containers and null are no value. False at its end. */
+bool scalar_element(struct json_walk *w, struct arena *a, struct scalar *ret);
 /* Numbers before texts, exactly between integers; no value last. <0, 0, >0. */
 int scalar_cmp(const struct scalar *a, const struct scalar *b);
 void scalar_json(struct buf *out, const struct scalar *s);

@@ -19,17 +19,6 @@ struct hits_worker {
     struct reservation res;
 };
 
-int row_order_cmp(const struct row_order *a, const struct row_order *b)
-{
-    if (a->time != b->time)
-        return a->time < b->time ? -1 : 1;
-    if (a->partition != b->partition)
-        return a->partition < b->partition ? -1 : 1;
-    if (a->position != b->position)
-        return a->position < b->position ? -1 : 1;
-    return (a->index > b->index) - (a->index < b->index);
-}
-
 size_t row_order_write(const struct row_order *o, char *out)
 {
     return (size_t)snprintf(out, 64, "%" PRIx64 ".%x.%" PRIx64 ".%x", (uint64_t)o->time,
@@ -84,26 +73,51 @@ void hits_release(struct hits *h)
     h->n_workers = 0;
 }
 
+enum err sort_keys_read(const struct sort_keys *k, struct rows *rows, const uint32_t *row,
+                        uint32_t n, struct arena *arena, struct scalar **ret)
+{
+    struct scalar *key = arena_alloc(arena, ((size_t)n * k->n + 1) * sizeof(*key));
+    for (size_t i = 0; i < (size_t)n * k->n; i++)
+        key[i] = (struct scalar){.lane = SCALAR_NONE};
+    for (uint32_t f = 0; f < k->n; f++) {
+        struct field_values values;
+        TRY(field_read(rows, k->key[f].field, row, n, arena, &values));
+        for (uint32_t p = 0; p < values.n; p++) {
+            const struct field_piece *piece = &values.piece[p];
+            for (uint32_t i = 0; i < piece->n; i++)
+                key[(size_t)(piece->sel ? piece->sel[i] : i) * k->n + f] =
+                    scalar_of(&piece->v, piece->code ? piece->code[i] : i);
+        }
+    }
+    *ret = key;
+    return OK;
+}
+
+int sort_keys_cmp(const struct sort_keys *k, const struct scalar *a, const struct scalar *b)
+{
+    for (uint32_t f = 0; f < k->n; f++) {
+        int c = scalar_cmp(&a[f], &b[f]);
+        bool none = a[f].lane == SCALAR_NONE || b[f].lane == SCALAR_NONE;
+        if (c)
+            return k->key[f].descending && !none ? -c : c;
+    }
+    return 0;
+}
+
 static int hit_cmp(const void *a, const void *b, void *ctx)
 {
     const struct hit *x = a, *y = b;
     const struct hits *h = ctx;
-    for (uint32_t k = 0; k < h->n_keys; k++) {
-        int c = scalar_cmp(&x->key[k], &y->key[k]);
-        /* Rows without a value come last either way. */
-        bool none = x->key[k].lane == SCALAR_NONE || y->key[k].lane == SCALAR_NONE;
-        if (c)
-            return h->key[k].descending && !none ? -c : c;
-    }
-    return row_order_cmp(&y->order, &x->order);
+    int c = sort_keys_cmp(&h->keys, x->key, y->key);
+    return c ? c : row_order_cmp(&y->order, &x->order);
 }
 
 static void copy_keys(const struct hits *h, struct hit *hit, struct arena *to)
 {
-    if (h->n_keys == 0)
+    if (h->keys.n == 0)
         return;
-    struct scalar *key = arena_alloc(to, h->n_keys * sizeof(*key));
-    for (uint32_t k = 0; k < h->n_keys; k++) {
+    struct scalar *key = arena_alloc(to, h->keys.n * sizeof(*key));
+    for (uint32_t k = 0; k < h->keys.n; k++) {
         key[k] = hit->key[k];
         if (key[k].text.n)
             key[k].text = arena_str(to, key[k].text);
@@ -117,7 +131,7 @@ static void cut(struct hits *h, struct hits_worker *w)
     if (w->n < h->keep || w->n == w->sorted)
         return;
     qsort_r(w->hit, w->n, sizeof(*w->hit), hit_cmp, h);
-    if (w->n > h->keep && h->n_keys) {
+    if (w->n > h->keep && h->keys.n) {
         for (size_t i = 0; i < h->keep; i++)
             copy_keys(h, &w->hit[i], &w->spare);
         arena_release(&w->arena);
@@ -126,7 +140,7 @@ static void cut(struct hits *h, struct hits_worker *w)
         w->spare = swap;
     }
     w->n = w->sorted = h->keep;
-    if (h->n_keys || w->n == 0)
+    if (h->keys.n || w->n == 0)
         return;
     int64_t oldest = w->hit[w->n - 1].order.time, floor = h->floor;
     while (floor < oldest && !atomic_compare_exchange_weak(&h->floor, &floor, oldest))
@@ -152,27 +166,6 @@ static enum err add(struct hits *h, struct hits_worker *w, const struct hit *hit
     return OK;
 }
 
-static enum err read_keys(struct hits *h, const struct scan_block *b, struct scalar **ret)
-{
-    struct scalar *key = arena_alloc(b->arena, (size_t)b->n * h->n_keys * sizeof(*key));
-    for (size_t i = 0; i < (size_t)b->n * h->n_keys; i++)
-        key[i] = (struct scalar){.lane = SCALAR_NONE};
-    for (uint32_t k = 0; k < h->n_keys; k++) {
-        struct field_values values;
-        TRY(field_read(b->rows, h->key[k].field, b->row, b->n, b->arena, &values));
-        for (uint32_t p = 0; p < values.n; p++) {
-            const struct field_piece *piece = &values.piece[p];
-            for (uint32_t i = 0; i < piece->n; i++) {
-                uint32_t sel = piece->sel ? piece->sel[i] : i;
-                key[(size_t)sel * h->n_keys + k] =
-                    scalar_of(&piece->v, piece->code ? piece->code[i] : i);
-            }
-        }
-    }
-    *ret = key;
-    return OK;
-}
-
 enum err hits_visit(struct hits *h, const struct scan_block *b)
 {
     struct hits_worker *w = &h->worker[b->worker];
@@ -181,20 +174,18 @@ enum err hits_visit(struct hits *h, const struct scan_block *b)
     if (h->keep == 0)
         return OK;
     TRY(rows_time(b->rows, &time));
-    if (h->n_keys)
-        TRY(read_keys(h, b, &key));
+    if (h->keys.n)
+        TRY(sort_keys_read(&h->keys, b->rows, b->row, b->n, b->arena, &key));
     for (uint32_t i = b->n; i-- > 0;) {
         uint32_t row = b->row[i];
-        if (h->n_keys == 0 && time[row] < h->floor)
+        if (h->keys.n == 0 && time[row] < h->floor)
             continue;
-        struct origin_run origin;
-        TRY(rows_origin(b->rows, row, &origin));
         struct hit hit = {
-            .order = {time[row], origin.position, origin.partition, origin.index},
-            .key = key ? &key[(size_t)i * h->n_keys] : NULL,
+            .key = key ? &key[(size_t)i * h->keys.n] : NULL,
             .number = b->number,
             .row = row,
         };
+        TRY(rows_order(b->rows, row, &hit.order));
         if (h->before && row_order_cmp(&hit.order, h->before) >= 0)
             continue;
         TRY(add(h, w, &hit));

@@ -10,26 +10,29 @@
 
 struct batch;
 
-/* A row's place in the total order. */
-struct row_order {
-    int64_t time;
-    uint64_t position;
-    uint32_t partition, index;
-};
-int row_order_cmp(const struct row_order *a, const struct row_order *b);
-/* As text, for cursors; at most 64 bytes. */
+/* An order as text, for cursors; at most 64 bytes. */
 size_t row_order_write(const struct row_order *o, char *out);
 bool row_order_read(struct str s, struct row_order *ret);
 
+/* What rows are sorted by; rows without a value come last either way. */
+struct sort_keys {
+    const struct sort_key *key;
+    uint32_t n;
+};
+/* The keys of selected rows, n * k->n of them, in the arena. */
+NODISCARD enum err sort_keys_read(const struct sort_keys *k, struct rows *rows, const uint32_t *row,
+                                  uint32_t n, struct arena *arena, struct scalar **ret);
+/* Of two rows' keys. */
+int sort_keys_cmp(const struct sort_keys *k, const struct scalar *a, const struct scalar *b);
+
 struct hit {
     struct row_order order;
-    const struct scalar *key; /* n_keys */
+    const struct scalar *key; /* keys.n */
     uint32_t number, row;     /* block of the scan, row in it */
 };
 
 struct hits {
-    const struct sort_key *key; /* n_keys 0: newest first */
-    uint32_t n_keys;
+    struct sort_keys keys; /* none: newest first */
     uint64_t keep;
     const struct row_order *before; /* newest first: only rows older than this; may be NULL */
     size_t memory_each;

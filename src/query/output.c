@@ -16,13 +16,16 @@ struct extra {
     uint32_t *at;
 };
 
+enum when { ALWAYS, SEARCH, ASKED }; /* and where it is asked for by name */
 static const struct {
     const char *name, *source;
-    bool search;
+    enum when when;
 } extras[] = {
-    {"_time", "_time", false},    {"_stream", "_stream", false}, {"_id", "_id", false},
-    {"log_id", "_id", true},      {"timestamp", "_time", true},  {"level", "level", true},
-    {"service", "service", true}, {"host", "host", true},        {"message", "message", true},
+    {"_time", "_time", ALWAYS},     {"_stream", "_stream", ALWAYS},
+    {"_id", "_id", ALWAYS},         {"log_id", "_id", SEARCH},
+    {"timestamp", "_time", SEARCH}, {"level", "level", SEARCH},
+    {"service", "service", SEARCH}, {"host", "host", SEARCH},
+    {"message", "message", SEARCH}, {"ingested_at", "ingested_at", ASKED},
 };
 enum { EXTRAS = sizeof(extras) / sizeof(*extras) };
 
@@ -32,7 +35,7 @@ static bool wanted(const struct row_style *style, uint32_t i)
     if (style->bare)
         return false;
     if (style->n_fields == 0)
-        return style->search || !extras[i].search;
+        return extras[i].when == ALWAYS || (style->search && extras[i].when == SEARCH);
     for (uint32_t f = 0; f < style->n_fields; f++)
         if (str_eq_c(style->field[f], extras[i].name))
             return true;

@@ -136,7 +136,7 @@ static enum err table_where(struct table *t, const struct pipe *pipe)
 }
 
 struct sorting {
-    const struct pipe *pipe;
+    struct sort_keys keys;
     const struct scalar *key;
 };
 
@@ -144,35 +144,17 @@ static int table_cmp(const void *a, const void *b, void *ctx)
 {
     const struct sorting *s = ctx;
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    for (uint32_t k = 0; k < s->pipe->n_keys; k++) {
-        const struct scalar *p = &s->key[(size_t)x * s->pipe->n_keys + k];
-        const struct scalar *q = &s->key[(size_t)y * s->pipe->n_keys + k];
-        int c = scalar_cmp(p, q);
-        bool none = p->lane == SCALAR_NONE || q->lane == SCALAR_NONE;
-        if (c)
-            return s->pipe->key[k].descending && !none ? -c : c;
-    }
-    return (x > y) - (x < y);
+    int c = sort_keys_cmp(&s->keys, &s->key[(size_t)x * s->keys.n], &s->key[(size_t)y * s->keys.n]);
+    return c ? c : (x > y) - (x < y);
 }
 
 static enum err table_sort(struct table *t, const struct pipe *pipe)
 {
     uint32_t *row = all_rows(t);
-    size_t n_keys = (size_t)t->rows.n * pipe->n_keys;
-    struct scalar *key = arena_alloc(&t->arena, (n_keys + 1) * sizeof(*key));
-    for (size_t i = 0; i < n_keys; i++)
-        key[i] = (struct scalar){.lane = SCALAR_NONE};
-    for (uint32_t k = 0; k < pipe->n_keys; k++) {
-        struct field_values values;
-        TRY(field_read(&t->rows, pipe->key[k].field, row, t->rows.n, &t->arena, &values));
-        for (uint32_t p = 0; p < values.n; p++) {
-            const struct field_piece *piece = &values.piece[p];
-            for (uint32_t i = 0; i < piece->n; i++)
-                key[(size_t)(piece->sel ? piece->sel[i] : i) * pipe->n_keys + k] =
-                    scalar_of(&piece->v, piece->code ? piece->code[i] : i);
-        }
-    }
-    struct sorting sorting = {pipe, key};
+    struct sorting sorting = {.keys = {pipe->key, pipe->n_keys}};
+    struct scalar *key;
+    TRY(sort_keys_read(&sorting.keys, &t->rows, row, t->rows.n, &t->arena, &key));
+    sorting.key = key;
     if (t->rows.n > 1)
         qsort_r(row, t->rows.n, sizeof(*row), table_cmp, &sorting);
     return table_pick(t, row, t->rows.n);
@@ -296,13 +278,15 @@ static enum err visit_hits(void *ctx, const struct scan_block *b)
 static bool skip_old(void *ctx, const struct block_ref *ref)
 {
     struct run *r = ctx;
-    return r->hits.n_keys == 0 && ref->time_max < r->hits.floor;
+    return r->hits.keys.n == 0 && ref->time_max < r->hits.floor;
 }
 
 static enum err run_hits(struct run *r, const struct pipe *sort, uint64_t limit, uint64_t offset)
 {
     enum err err;
-    r->hits = (struct hits){.key = sort ? sort->key : NULL, .n_keys = sort ? sort->n_keys : 0};
+    r->hits = (struct hits){0};
+    if (sort)
+        r->hits.keys = (struct sort_keys){sort->key, sort->n_keys};
     r->hits.keep = limit > UINT64_MAX / 4 ? UINT64_MAX / 4 : limit + offset;
     hits_init(&r->hits, scan_workers(&r->scan), r->engine->options.query_memory);
     r->scan.visit = visit_hits;

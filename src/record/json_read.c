@@ -219,9 +219,7 @@ static bool unescape_one(const char **p, const char *end, char **to)
     return true;
 }
 
-/* What a string's bytes between its quotes stand for, into `to` (never longer); *ret_bad: where
- * not. */
-static bool unescape(struct str s, char *to, size_t *ret_n, size_t *ret_bad)
+bool json_unescape(struct str s, char *to, size_t *ret_n, size_t *ret_bad)
 {
     char *start = to;
     const char *p = s.p, *end = s.p + s.n;
@@ -246,7 +244,7 @@ static __attribute__((noinline)) enum err unescape_into(const struct json_reader
     size_t bad;
     buf_clear(buf);
     char *to = buf_reserve(buf, s->n);
-    if (!unescape(*s, to, &buf->n, &bad))
+    if (!json_unescape(*s, to, &buf->n, &bad))
         return err_set(ERR_INVALID, "bad escape in a string at byte %zu of the record",
                        (size_t)(s->p - r->p) + bad);
     *s = buf_str(buf);
@@ -264,7 +262,7 @@ bool json_unquote(struct str quoted, struct arena *arena, struct str *ret)
         if ((unsigned char)inner.p[i] < 0x20)
             return false;
     char *to = arena_try_alloc(arena, inner.n + 1);
-    if (!to || !unescape(inner, to, &n, &bad))
+    if (!to || !json_unescape(inner, to, &n, &bad))
         return false;
     *ret = str_of(to, n);
     return true;

@@ -3,6 +3,8 @@
  * who wants it begins another walk there. Nothing recurses here; every step is bounds-checked. */
 #include "record/json_walk.h"
 
+#include "record/json.h"
+
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -140,83 +142,21 @@ bool json_walk_escaped(struct str inside)
     return inside.n && memchr(inside.p, '\\', inside.n);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Four hexadecimal digits at `at`, or -1. */
-static int32_t hex4(struct str s, size_t at)
-{
-    int32_t v = 0;
-    if (s.n < 4 || at > s.n - 4)
-        return -1;
-    for (size_t i = 0; i < 4; i++) {
-        int d = hex_digit(s.p[at + i]);
-        if (d < 0)
-            return -1;
-        v = v * 16 + d;
-    }
-    return v;
-}
-
-static void put_code_point(struct buf *out, uint32_t cp)
-{
-    if (cp < 0x80) {
-        buf_put_byte(out, (char)cp);
-        return;
-    }
-    if (cp < 0x800) {
-        buf_put_byte(out, (char)(0xc0 | cp >> 6));
-    } else {
-        if (cp < 0x10000) {
-            buf_put_byte(out, (char)(0xe0 | cp >> 12));
-        } else {
-            buf_put_byte(out, (char)(0xf0 | cp >> 18));
-            buf_put_byte(out, (char)(0x80 | (cp >> 12 & 0x3f)));
-        }
-        buf_put_byte(out, (char)(0x80 | (cp >> 6 & 0x3f)));
-    }
-    buf_put_byte(out, (char)(0x80 | (cp & 0x3f)));
-}
-
-/* \uXXXX at `at` (the 'u'); returns the bytes used behind the backslash. */
-static size_t unescape_unicode(struct str s, size_t at, struct buf *out)
-{
-    int32_t high = hex4(s, at + 1);
-    if (high < 0) {
-        buf_put_byte(out, 'u');
-        return 1;
-    }
-    if (high >= 0xd800 && high < 0xdc00 && s.n > at + 6 && s.p[at + 5] == '\\' &&
-        s.p[at + 6] == 'u') {
-        int32_t low = hex4(s, at + 7);
-        if (low >= 0xdc00 && low < 0xe000) {
-            put_code_point(out,
-                           0x10000 + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00));
-            return 11;
-        }
-    }
-    put_code_point(out, (uint32_t)high);
-    return 5;
-}
-
 void json_walk_unescape(struct str inside, struct buf *out)
 {
-    static const char from[] = "nrtbf", to[] = "\n\r\t\b\f";
-    for (size_t i = 0; i < inside.n; i++) {
-        if (inside.p[i] != '\\' || i + 1 == inside.n) {
-            buf_put_byte(out, inside.p[i]);
-            continue;
-        }
-        char c = inside.p[++i];
-        const char *known = memchr(from, c, sizeof(from) - 1);
-        if (c == 'u')
-            i += unescape_unicode(inside, i, out) - 1;
-        else
-            buf_put_byte(out, known ? to[known - from] : c);
-    }
+    size_t n, bad;
+    char *to = buf_reserve(out, inside.n);
+    if (to && json_unescape(inside, to, &n, &bad))
+        out->n += n;
+    else
+        buf_put_str(out, inside);
+}
+
+struct str json_walk_text(struct str inside, struct arena *a)
+{
+    if (!json_walk_escaped(inside))
+        return inside;
+    struct buf out = {.p = arena_alloc(a, inside.n), .cap = inside.n, .max = inside.n};
+    json_walk_unescape(inside, &out);
+    return buf_str(&out);
 }

@@ -4,6 +4,7 @@
 #ifndef WEIR_RECORD_JSON_WALK_H
 #define WEIR_RECORD_JSON_WALK_H
 
+#include "core/arena.h"
 #include "record/type.h"
 
 struct json_walk {
@@ -24,7 +25,9 @@ bool json_walk_begin(struct json_walk *w, struct str text);
 bool json_walk_next(struct json_walk *w, struct json_item *ret);
 /* Whether a string's inside holds an escape; without one it is its own value. */
 bool json_walk_escaped(struct str inside);
-/* Appends the value of a string's inside; a lone surrogate becomes its three bytes. */
+/* Appends the value of a string's inside: json_unescape, or the bytes where that finds none. */
 void json_walk_unescape(struct str inside, struct buf *out);
+/* The same: the inside itself where nothing is escaped, else made in the arena. */
+struct str json_walk_text(struct str inside, struct arena *a);
 
 #endif

@@ -200,6 +200,16 @@ enum err rows_origin(struct rows *r, uint32_t row, struct origin_run *ret)
     return OK;
 }
 
+enum err rows_order(struct rows *r, uint32_t row, struct row_order *ret)
+{
+    const int64_t *time;
+    struct origin_run origin;
+    TRY(rows_time(r, &time));
+    TRY(rows_origin(r, row, &origin));
+    *ret = (struct row_order){time[row], origin.position, origin.partition, origin.index};
+    return OK;
+}
+
 static enum err plain_time(struct rows *r, const int64_t **ret)
 {
     *ret = ((const struct plain_rows *)r->impl)->time;

@@ -74,6 +74,23 @@ struct origin_run {
     int64_t arrival_ns;
 };
 
+/* A row's place in the total order: by time, partition, position, index. */
+struct row_order {
+    int64_t time;
+    uint64_t position;
+    uint32_t partition, index;
+};
+static inline int row_order_cmp(const struct row_order *a, const struct row_order *b)
+{
+    if (a->time != b->time)
+        return a->time < b->time ? -1 : 1;
+    if (a->partition != b->partition)
+        return a->partition < b->partition ? -1 : 1;
+    if (a->position != b->position)
+        return a->position < b->position ? -1 : 1;
+    return (a->index > b->index) - (a->index < b->index);
+}
+
 /* Row flags, kept per row in `flags` where any is set. */
 enum row_flag {
     ROW_TIME_ARRIVAL = 1, /* no usable time of its own: _time is the arrival */
@@ -136,6 +153,7 @@ NODISCARD enum err rows_spread(struct rows *r, uint32_t col, const uint64_t *val
 uint32_t rows_find(const struct rows *r, struct str name, uint32_t from);
 /* Where a row came from. */
 NODISCARD enum err rows_origin(struct rows *r, uint32_t row, struct origin_run *ret);
+NODISCARD enum err rows_order(struct rows *r, uint32_t row, struct row_order *ret);
 
 /* Rows in memory: impl is a `const struct plain_rows *`. */
 struct plain_rows {

@@ -26,9 +26,7 @@
 #define FUTURE_NS NS_PER_DAY
 
 struct key {
-    int64_t time;
-    uint64_t position;
-    uint32_t partition, index;
+    struct row_order order;
     uint32_t source, row;
 };
 
@@ -239,13 +237,7 @@ static enum err append_keys(struct merging *g, const struct key *key, size_t n)
 static int key_cmp(const void *pa, const void *pb)
 {
     const struct key *a = pa, *b = pb;
-    if (a->time != b->time)
-        return a->time < b->time ? -1 : 1;
-    if (a->partition != b->partition)
-        return a->partition < b->partition ? -1 : 1;
-    if (a->position != b->position)
-        return a->position < b->position ? -1 : 1;
-    return a->index < b->index ? -1 : a->index > b->index;
+    return row_order_cmp(&a->order, &b->order);
 }
 
 struct entering {
@@ -263,9 +255,10 @@ static void run_keys(void *ctx, const struct origin_run *run, uint32_t end, cons
         if (e->m->one_day && retention_day(time[row], run->arrival_ns) != e->m->day)
             continue;
         struct key *k = &e->key[e->n];
-        *k = (struct key){time[row],      run->position,
-                          run->partition, run->index + (row - run->row),
-                          e->source,      row};
+        *k = (struct key){
+            .order = {time[row], run->position, run->partition, run->index + (row - run->row)},
+            .source = e->source,
+            .row = row};
         e->ordered = e->ordered && (!e->n || key_cmp(k - 1, k) < 0);
         e->n++;
     }
@@ -333,7 +326,7 @@ static enum err fill_window(struct merging *g)
     while (g->next < g->m->n && g->n - g->begin < most) {
         size_t have = g->n - g->begin;
         if (have >= g->m->block_rows) {
-            int64_t last = g->window[g->begin + block_keys(g) - 1].time;
+            int64_t last = g->window[g->begin + block_keys(g) - 1].order.time;
             if (g->m->source[g->next].time_min > last)
                 break;
         }

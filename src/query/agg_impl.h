@@ -1,0 +1,65 @@
+/* What the files of aggregation share: agg.c (groups, states, merging), agg_codes.c (which group a
+ * row belongs to), agg_result.c (reading out). Owner: as agg.h. */
+#ifndef WEIR_QUERY_AGG_IMPL_H
+#define WEIR_QUERY_AGG_IMPL_H
+
+#include "core/governor.h"
+#include "query/agg.h"
+#include "query/field.h"
+
+struct value_set {
+    struct scalar *item;
+    uint32_t *slot; /* item + 1 */
+    uint32_t n, cap, slots;
+};
+
+struct state {
+    uint64_t n; /* values seen */
+    int64_t sum;
+    double fsum;
+    bool real;          /* the sum left the integers */
+    struct scalar best; /* MIN, MAX, FIRST, LAST; text is in `text` */
+    char *text;
+    size_t text_cap;
+    struct row_order order;
+    void *sketch; /* quantile, distinct, value_set */
+};
+
+struct group {
+    uint64_t hash;
+    struct str key;
+    struct state state[];
+};
+
+struct agg_table {
+    const struct pipe *pipe;
+    struct arena arena;
+    struct reservation res;
+    struct group **group;
+    uint32_t *slot; /* group + 1 */
+    uint32_t n, cap, slots;
+    size_t sketch_bytes;
+};
+
+/* One pass over the selected rows of a block. */
+struct fold {
+    struct agg_table *t;
+    struct rows *rows;
+    const uint32_t *row;
+    uint32_t n;
+    struct arena *scratch;
+    uint32_t element;     /* of an array key: this pass's */
+    bool more;            /* some array has a further element */
+    const uint32_t *code; /* per selected row, UINT32_MAX: not in this pass */
+    struct group **group; /* by code */
+};
+
+/* The group of a key, made where it is new; NULL when the memory is used up. */
+struct group *agg_group(struct agg_table *t, struct str key);
+enum err agg_too_large(const struct agg_table *t);
+/* Gives every selected row the code of its group, and each code its group. */
+NODISCARD enum err agg_codes(struct fold *f);
+/* The next cell of a group's key. A time bin comes as an INT with `scale` 1. */
+struct scalar agg_cell(struct reader *r);
+
+#endif

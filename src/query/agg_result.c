@@ -1,0 +1,148 @@
+/* Reading a table of groups out: a record a group, in the order of the groups' keys. */
+#include "query/agg_impl.h"
+
+#include "query/sketch.h"
+#include "record/json.h"
+#include "record/timestamp.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static void put_scalar(struct batch *b, struct str name, const struct scalar *s)
+{
+    switch (s->lane) {
+    case LANE_INT:
+        batch_int(b, name, s->i64);
+        break;
+    case LANE_DEC:
+        batch_dec(b, name, s->i64, s->scale);
+        break;
+    case LANE_DBL:
+        batch_dbl(b, name, s->f64);
+        break;
+    case LANE_BOOL:
+        batch_bool(b, name, s->i64 != 0);
+        break;
+    case SCALAR_NONE:
+        batch_empty(b, name, LANE_NULL);
+        break;
+    default:
+        batch_text(b, name, s->lane, s->text);
+    }
+}
+
+static void put_double(struct batch *b, struct str name, double v)
+{
+    if (isfinite(v)) {
+        char text[40];
+        size_t n = json_double_text(v, text);
+        batch_number(b, name, str_of(text, n));
+    } else {
+        batch_empty(b, name, LANE_NULL);
+    }
+}
+
+static int scalar_order(const void *a, const void *b)
+{
+    return scalar_cmp(a, b);
+}
+
+static void put_values(struct batch *b, struct str name, const struct state *s)
+{
+    struct buf out;
+    buf_init(&out, SIZE_MAX);
+    buf_put_byte(&out, '[');
+    struct value_set *set = s->sketch;
+    if (set)
+        qsort(set->item, set->n, sizeof(*set->item), scalar_order);
+    for (uint32_t i = 0; set && i < set->n; i++) {
+        if (i)
+            buf_put_byte(&out, ',');
+        scalar_json(&out, &set->item[i]);
+    }
+    buf_put_byte(&out, ']');
+    batch_text(b, name, LANE_ARR, buf_str(&out));
+    buf_release(&out);
+}
+
+static void put_result(struct batch *b, const struct agg_spec *spec, const struct state *s)
+{
+    switch (spec->kind) {
+    case AGG_COUNT:
+        batch_int(b, spec->name, (int64_t)s->n);
+        break;
+    case AGG_SUM:
+        if (s->n && s->real)
+            put_double(b, spec->name, s->fsum);
+        else if (s->n)
+            batch_int(b, spec->name, s->sum);
+        else
+            batch_empty(b, spec->name, LANE_NULL);
+        break;
+    case AGG_AVG:
+        put_double(b, spec->name, s->n ? s->fsum / (double)s->n : NAN);
+        break;
+    case AGG_PERCENTILE:
+        put_double(b, spec->name, s->sketch ? quantile_get(s->sketch, spec->quantile) : NAN);
+        break;
+    case AGG_DISTINCT:
+        batch_int(b, spec->name, s->sketch ? (int64_t)distinct_count(s->sketch) : 0);
+        break;
+    case AGG_VALUES:
+        put_values(b, spec->name, s);
+        break;
+    default:
+        if (s->n)
+            put_scalar(b, spec->name, &s->best);
+        else
+            batch_empty(b, spec->name, LANE_NULL);
+    }
+}
+
+static void put_key(struct batch *b, const struct by_spec *by, const struct scalar *s)
+{
+    if (s->lane == LANE_INT && s->scale) {
+        char text[TIME_TEXT_MAX];
+        size_t n = time_rfc3339(s->i64, text);
+        batch_text(b, by->name, LANE_STR, str_of(text, n));
+    } else if (s->lane != SCALAR_NONE && lane_is_number(s->lane)) {
+        batch_number(b, by->name, s->text);
+    } else {
+        put_scalar(b, by->name, s);
+    }
+}
+
+static int group_order(const void *a, const void *b, void *ctx)
+{
+    const struct pipe *pipe = ctx;
+    struct reader x = reader_of((*(struct group *const *)a)->key);
+    struct reader y = reader_of((*(struct group *const *)b)->key);
+    for (uint32_t k = 0; k < pipe->n_by; k++) {
+        struct scalar s = agg_cell(&x), t = agg_cell(&y);
+        int c = scalar_cmp(&s, &t);
+        if (c)
+            return c;
+    }
+    return 0;
+}
+
+enum err agg_result(struct agg_table *t, struct batch *out)
+{
+    const struct pipe *pipe = t->pipe;
+    if (pipe->n_by == 0 && t->n == 0 && !agg_group(t, (struct str){0}))
+        return agg_too_large(t);
+    if (t->n > 1)
+        qsort_r(t->group, t->n, sizeof(*t->group), group_order, (void *)(uintptr_t)pipe);
+    for (uint32_t g = 0; g < t->n; g++) {
+        struct reader key = reader_of(t->group[g]->key);
+        batch_begin(out);
+        for (uint32_t k = 0; k < pipe->n_by; k++) {
+            struct scalar s = agg_cell(&key);
+            put_key(out, &pipe->by[k], &s);
+        }
+        for (uint32_t a = 0; a < pipe->n_aggs; a++)
+            put_result(out, &pipe->agg[a], &t->group[g]->state[a]);
+        batch_end(out, 0, (struct str){0});
+    }
+    return OK;
+}
