@@ -207,6 +207,7 @@ bool time_parse_query(struct str s, int64_t now_ns, int64_t *ret_ns, int64_t *re
     if (!time_parse(s, now_ns, &form, &ns))
         return false;
     *ret_ns = ns;
-    *ret_end = INT64_MAX - ns < form_unit(s, &form) ? INT64_MAX : ns + form_unit(s, &form);
+    if (__builtin_add_overflow(ns, form_unit(s, &form), ret_end))
+        *ret_end = INT64_MAX;
     return true;
 }

@@ -320,6 +320,8 @@ static void test_query(void **state)
     }
     int64_t from, to;
     const int64_t jan31 = S(1738324800LL); /* 2025-01-31T12:00:00Z */
+    assert_true(time_parse_query(STR("1883-02-15T12:00:00Z"), NEAR, &from, &to) &&
+                from < -2740000000000000000 && to == from + 1000000000);
     assert_true(time_parse_query(STR("+1M"), jan31, &from, &to) && from == jan31 + 28 * day);
 }
 
