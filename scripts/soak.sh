@@ -11,7 +11,8 @@ step() {
 }
 python=$(scripts/python.sh)
 step "a month of one record a second" env WEIR_SOAK=1 build/debug/test_month
-step "full disk" "$python" -m pytest -q tests/integration/test_disk_full.py
+step "full disk, damage" "$python" -m pytest -q tests/integration/test_disk_full.py \
+    tests/integration/test_damage.py
 step "${SOAK_KILLS:-2000} kills" env SOAK_KILLS="${SOAK_KILLS:-2000}" \
     "$python" -m pytest -q tests/integration/test_crash.py --timeout 86400
 printf '\nsoaked for %d s\n' "$SECONDS"

@@ -357,6 +357,19 @@ static void *replay(void *arg)
     return NULL;
 }
 
+/* The one file that everything else needs. */
+static enum err explain_catalog(enum err err)
+{
+    char was[400];
+    if (err != ERR_CORRUPT || !str_starts(str_c(err_text()), STR("catalog ")))
+        return err;
+    snprintf(was, sizeof(was), "%s", err_text());
+    return err_set(err,
+                   "%s\nPut it back from a backup, or move it away and start without it: segments "
+                   "are then set aside in lost/, where weir segment cat reads them",
+                   was);
+}
+
 static enum err start(struct server *s)
 {
     const char *data = conf_string(s->conf, "server.data");
@@ -367,9 +380,9 @@ static enum err start(struct server *s)
     TRY(lock_data(s, data));
     TRY(store_make_room(data));
     snprintf(path, sizeof(path), "%s/catalog.db", data);
-    TRY(catalog_open_sqlite(path, &s->catalog));
+    TRY(explain_catalog(catalog_open_sqlite(path, &s->catalog)));
     TRY(open_queue(s, data, budget));
-    TRY(open_store(s, data, budget));
+    TRY(explain_catalog(open_store(s, data, budget)));
     TRY(open_engine(s));
     open_ingest(s);
     TRY(start_http(s));

@@ -236,6 +236,8 @@ struct page {
     uint32_t *place; /* hit numbers ordered by block and row */
     struct scan *scan;
     struct arena *arena; /* reset after each block */
+    bool lossy;          /* the hits of a block that cannot be read are passed over */
+    uint32_t number;     /* of the block being read */
 };
 
 /* Calls fn for each block of the page with its rows; hit number of row i is place[i]. */
@@ -253,11 +255,15 @@ static enum err each_block(struct page *p, void *ctx,
             to++;
         arena_reset(p->arena);
         struct rows rows;
-        TRY(scan_reopen(p->scan, number, p->arena, &rows));
+        p->number = number;
+        enum err err = scan_reopen(p->scan, number, p->arena, &rows);
         uint32_t *row = arena_alloc(p->arena, (to - from) * sizeof(*row));
         for (uint32_t i = from; i < to; i++)
             row[i - from] = p->hit[p->place[i]].row;
-        TRY(fn(ctx, p, &rows, row, to - from, p->place + from));
+        if (err == OK)
+            err = fn(ctx, p, &rows, row, to - from, p->place + from);
+        if (err != OK && !(p->lossy && scan_unreadable(p->scan, err)))
+            return err;
     }
     return OK;
 }
@@ -290,7 +296,8 @@ static enum err write_page(struct page *p, const struct row_style *style,
     buf_init(&l.text, SIZE_MAX);
     enum err err = each_block(p, &l, write_block);
     for (uint32_t i = 0; i < p->n && err == OK; i++)
-        err = sink->write(sink->ctx, str_of(l.text.p + l.from[i], l.to[i] - l.from[i]));
+        if (l.to[i] > l.from[i])
+            err = sink->write(sink->ctx, str_of(l.text.p + l.from[i], l.to[i] - l.from[i]));
     buf_release(&l.text);
     mem_free(l.from);
     mem_free(l.to);
@@ -326,6 +333,7 @@ struct write_ctx {
 static enum err write_one_page(void *ctx, struct page *p)
 {
     struct write_ctx *w = ctx;
+    p->lossy = true;
     return write_page(p, w->style, w->sink);
 }
 
@@ -340,6 +348,7 @@ struct gather {
     struct batch *batch; /* rows in the order they were read */
     uint32_t *at;        /* hit -> row of the batch */
     uint64_t base;
+    uint32_t number; /* of the block that was read last */
 };
 
 static enum err gather_block(void *ctx, struct page *p, struct rows *rows, const uint32_t *row,
@@ -347,7 +356,6 @@ static enum err gather_block(void *ctx, struct page *p, struct rows *rows, const
 {
     struct gather *g = ctx;
     uint32_t first = batch_rows(g->batch);
-    (void)p;
     for (uint32_t i = 0; i < n; i++)
         g->at[g->base + place[i]] = first + i;
     return batch_append_rows(g->batch, rows, row, n);
@@ -356,17 +364,26 @@ static enum err gather_block(void *ctx, struct page *p, struct rows *rows, const
 static enum err gather_page(void *ctx, struct page *p)
 {
     struct gather *g = ctx;
-    TRY(each_block(p, g, gather_block));
+    enum err err = each_block(p, g, gather_block);
+    g->number = p->number;
     g->base += p->n;
-    return OK;
+    return err;
 }
 
-enum err hits_gather(struct hits *h, uint64_t from, uint64_t to, struct scan *s, struct batch **ret)
+/* Without the hits of one block, from `from` on; returns the new end. */
+static uint64_t drop_block(struct hits *h, uint64_t from, uint64_t to, uint32_t number)
 {
-    to = to < h->n ? to : h->n;
-    from = from < to ? from : to;
-    if (to - from > UINT32_MAX / 2)
-        return err_set(ERR_LIMIT, "more than 2 billion rows to sort");
+    struct hit *hit = h->worker[0].hit;
+    uint64_t kept = from;
+    for (uint64_t i = from; i < to; i++)
+        if (hit[i].number != number)
+            hit[kept++] = hit[i];
+    return kept;
+}
+
+static enum err gather_ordered(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
+                               uint32_t *ret_number, struct batch **ret)
+{
     struct gather g = {.batch = batch_new(), .at = NEW_ARRAY(uint32_t, to - from)};
     struct batch *ordered = batch_new();
     struct arena arena;
@@ -379,9 +396,26 @@ enum err hits_gather(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
     *ret = ordered;
     ordered = NULL;
 out:
+    *ret_number = g.number;
     arena_release(&arena);
     batch_free(ordered);
     batch_free(g.batch);
     mem_free(g.at);
+    return err;
+}
+
+enum err hits_gather(struct hits *h, uint64_t from, uint64_t to, struct scan *s, struct batch **ret)
+{
+    to = to < h->n ? to : h->n;
+    from = from < to ? from : to;
+    if (to - from > UINT32_MAX / 2)
+        return err_set(ERR_LIMIT, "more than 2 billion rows to sort");
+    uint32_t number = 0;
+    enum err err = gather_ordered(h, from, to, s, &number, ret);
+    /* A batch that met damage halfway is given up, and made again without that block. */
+    while (err != OK && scan_unreadable(s, err)) {
+        to = drop_block(h, from, to, number);
+        err = gather_ordered(h, from, to, s, &number, ret);
+    }
     return err;
 }

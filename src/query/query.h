@@ -36,6 +36,8 @@ struct query_request {
     bool explain;
     const _Atomic bool *canceled; /* may be NULL; looked at between blocks */
 };
+#define QUERY_WARNING_MAX 300
+
 /* Where rows go. A non-OK answer ends the query with it (the client left). Called from one thread
  * at a time, in order. Bytes are whole lines of JSON for query_run. */
 struct query_sink {
@@ -45,10 +47,13 @@ struct query_sink {
 struct query_meta {
     int64_t took_ns;
     uint64_t blocks_total, blocks_pruned, blocks_scanned, bytes_read, rows_matched, memory_peak;
-    bool complete;
+    uint64_t unreadable; /* blocks and sections left out because they are damaged or missing */
+    bool complete;       /* nothing was left out */
+    char warning[QUERY_WARNING_MAX]; /* what was the first, where */
 };
 
-/* /query: one JSON row a line. Parse errors come before anything is written. */
+/* /query: one JSON row a line. Parse errors come before anything is written. An answer that is not
+ * complete ends with the line of its meta, asked for or not. */
 NODISCARD enum err query_run(struct query_engine *e, const struct query_request *r,
                              const struct query_sink *sink, struct query_meta *ret);
 /* /search: newest first; appends the whole answer {"total_hits":..,"logs":[..],"took_ms":..,...}.

@@ -361,26 +361,41 @@ static enum err write_explain(struct run *r, const struct query_meta *meta)
         &out,
         "],\"blocks_total\":%" PRIu64 ",\"blocks_pruned\":%" PRIu64 ",\"blocks_scanned\":%" PRIu64
         ",\"bytes_read\":%" PRIu64 ",\"rows_matched\":%" PRIu64 ",\"threads\":%u"
-        ",\"memory_peak\":%" PRIu64 ",\"took_ms\":%.3f}}\n",
+        ",\"memory_peak\":%" PRIu64 ",\"took_ms\":%.3f",
         meta->blocks_total, meta->blocks_pruned, meta->blocks_scanned, meta->bytes_read,
         meta->rows_matched, r->engine->threads, meta->memory_peak, (double)meta->took_ns / 1e6);
+    query_put_complete(&out, meta);
+    buf_put_c(&out, "}}\n");
     enum err err = r->sink->write(r->sink->ctx, buf_str(&out));
     buf_release(&out);
     buf_release(&filter);
     return err;
 }
 
+void query_put_complete(struct buf *out, const struct query_meta *meta)
+{
+    buf_printf(out, ",\"complete\":%s", meta->complete ? "true" : "false");
+    if (meta->complete)
+        return;
+    buf_printf(out, ",\"unreadable\":%" PRIu64 ",\"warning\":", meta->unreadable);
+    json_put_string(out, str_c(meta->warning));
+}
+
 static enum err write_meta(const struct query_sink *sink, const struct query_meta *meta)
 {
-    char line[400];
-    int n = snprintf(
-        line, sizeof(line),
-        "{\"_meta\":{\"took_ms\":%.3f,\"blocks_total\":%" PRIu64 ",\"blocks_pruned\":%" PRIu64
-        ",\"blocks_scanned\":%" PRIu64 ",\"bytes_read\":%" PRIu64 ",\"rows_matched\":%" PRIu64
-        ",\"memory_peak\":%" PRIu64 ",\"complete\":%s}}\n",
-        (double)meta->took_ns / 1e6, meta->blocks_total, meta->blocks_pruned, meta->blocks_scanned,
-        meta->bytes_read, meta->rows_matched, meta->memory_peak, meta->complete ? "true" : "false");
-    return sink->write(sink->ctx, str_of(line, (size_t)n));
+    struct buf line;
+    buf_init(&line, 64 << 10);
+    buf_printf(&line,
+               "{\"_meta\":{\"took_ms\":%.3f,\"blocks_total\":%" PRIu64
+               ",\"blocks_pruned\":%" PRIu64 ",\"blocks_scanned\":%" PRIu64
+               ",\"bytes_read\":%" PRIu64 ",\"rows_matched\":%" PRIu64 ",\"memory_peak\":%" PRIu64,
+               (double)meta->took_ns / 1e6, meta->blocks_total, meta->blocks_pruned,
+               meta->blocks_scanned, meta->bytes_read, meta->rows_matched, meta->memory_peak);
+    query_put_complete(&line, meta);
+    buf_put_c(&line, "}}\n");
+    enum err err = sink->write(sink->ctx, buf_str(&line));
+    buf_release(&line);
+    return err;
 }
 
 static enum err discard(void *ctx, struct str bytes)
@@ -411,7 +426,7 @@ enum err query_run(struct query_engine *e, const struct query_request *q,
     r.sink = sink;
     if (q->explain)
         TRY_OUT(write_explain(&r, &meta));
-    else if (q->meta)
+    else if (q->meta || !meta.complete)
         TRY_OUT(write_meta(sink, &meta));
     *ret = meta;
 out:

@@ -4,9 +4,13 @@
 #include "query/scan.h"
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/mem.h"
+#include "core/metrics.h"
 #include "record/bitmap.h"
 
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -111,6 +115,12 @@ enum err scan_open(struct query_engine *e, const struct query_request *r,
     struct snapshot_stats stats;
     snapshot_stats(ret->snapshot, &stats);
     ret->blocks_total = stats.blocks_total;
+    ret->unreadable = stats.unreadable;
+    ret->warned = stats.unreadable > 0;
+    if (stats.unreadable)
+        snprintf(ret->warning, sizeof(ret->warning),
+                 "%" PRIu64 " sections of segments are missing or damaged, the log names them",
+                 stats.unreadable);
     ret->pruned = stats.blocks_total > ret->n_blocks ? stats.blocks_total - ret->n_blocks : 0;
     ret->memory_each = e->options.query_memory / e->threads;
     return OK;
@@ -137,6 +147,21 @@ static void fail(struct scan_run *run, enum err err)
     }
     pthread_mutex_unlock(&run->lock);
     run->scan->stop = true;
+}
+
+bool scan_unreadable(struct scan *s, enum err err)
+{
+    if (err != ERR_CORRUPT && err != ERR_IO && err != ERR_EOF)
+        return false;
+    s->unreadable++;
+    metric_add(metric_counter("weir_query_unreadable_blocks_total", NULL,
+                              "Damaged blocks that queries left out."),
+               1);
+    if (!atomic_exchange(&s->warned, true)) {
+        snprintf(s->warning, sizeof(s->warning), "%s", err_text());
+        log_error("block cannot be read, the answer is partial", "error=%s", err_text());
+    }
+    return true;
 }
 
 static enum err check_time(struct scan *s)
@@ -201,12 +226,15 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
     uint64_t bytes_read = 0;
     struct scan_block b = {
         .rows = &rows, .ref = ref, .number = number, .arena = arena, .worker = worker};
-    TRY(block_open(s->snapshot, ref, arena, &rows, &bytes_read));
-    enum err err = select_rows(s, &rows, arena, &b.row, &b.n);
-    if (err == OK && b.n) {
-        s->matched += b.n;
+    enum err err = block_open(s->snapshot, ref, arena, &rows, &bytes_read);
+    if (err == OK)
+        err = select_rows(s, &rows, arena, &b.row, &b.n);
+    if (err == OK && b.n)
         err = s->visit(s->ctx, &b);
-    }
+    if (err == OK)
+        s->matched += b.n;
+    else if (scan_unreadable(s, err))
+        err = OK;
     s->bytes_read += bytes_read;
     if (arena->used > s->memory_peak)
         s->memory_peak = arena->used;
@@ -316,6 +344,8 @@ void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *re
         .bytes_read = s->bytes_read,
         .rows_matched = s->matched,
         .memory_peak = s->memory_peak,
-        .complete = true,
+        .unreadable = s->unreadable,
+        .complete = !s->unreadable,
     };
+    memcpy(ret->warning, s->warning, sizeof(ret->warning));
 }

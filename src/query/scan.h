@@ -1,6 +1,7 @@
 /* The scan: a filter over the blocks of a snapshot, spread over the engine's pool. The calling
  * thread works too, so a query always moves on. Each worker has its own arena, reset after every
- * block. */
+ * block. What cannot be read is left out and said so; what was folded of a block before its damage
+ * was met stays in. */
 #ifndef WEIR_QUERY_SCAN_H
 #define WEIR_QUERY_SCAN_H
 
@@ -46,6 +47,9 @@ struct scan {
     _Atomic uint64_t pruned, scanned, bytes_read, matched;
     _Atomic uint64_t memory_peak;
     uint64_t blocks_total;
+    _Atomic uint64_t unreadable; /* blocks and sections that the answer lacks */
+    _Atomic bool warned;
+    char warning[QUERY_WARNING_MAX]; /* of the first; read when the workers are done */
 };
 
 /* Pins a snapshot and lists its blocks; `arena` holds the list. The request's stream, time and API
@@ -59,6 +63,11 @@ unsigned scan_workers(const struct scan *s);
  * `number`. */
 NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, struct arena *arena,
                                struct rows *ret);
+/* A block whose bytes are damaged or gone costs its own rows, not the answer: true when `err` is of
+ * that kind, which is then logged and counted, and makes the answer partial. */
+bool scan_unreadable(struct scan *s, enum err err);
+/* ,"complete":true, or false with how much is missing and why. */
+void query_put_complete(struct buf *out, const struct query_meta *meta);
 void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *ret);
 
 #endif

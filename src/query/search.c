@@ -23,8 +23,9 @@ struct search {
 static enum err visit(void *ctx, const struct scan_block *b)
 {
     struct search *s = ctx;
+    TRY(hits_visit(&s->hits, b));
     s->total += b->n;
-    return hits_visit(&s->hits, b);
+    return OK;
 }
 
 /* A block too old for the page is not read when only its rows' number is wanted and it is known. */
@@ -105,13 +106,20 @@ static enum err search_write(struct search *s, int64_t started, struct buf *out,
     scan_meta(&s->scan, started, ret);
     ret->rows_matched = s->total;
     buf_printf(out, ",\"took_ms\":%.3f", (double)ret->took_ns / 1e6);
-    if (q->meta || q->explain)
+    if (!ret->complete) {
+        buf_put_c(out, ",\"partial\":true,\"warning\":");
+        json_put_string(out, str_c(ret->warning));
+    }
+    if (q->meta || q->explain) {
         buf_printf(out,
                    ",\"meta\":{\"blocks_total\":%" PRIu64 ",\"blocks_pruned\":%" PRIu64
                    ",\"blocks_scanned\":%" PRIu64 ",\"bytes_read\":%" PRIu64
-                   ",\"memory_peak\":%" PRIu64 ",\"complete\":%s}",
+                   ",\"memory_peak\":%" PRIu64,
                    ret->blocks_total, ret->blocks_pruned, ret->blocks_scanned, ret->bytes_read,
-                   ret->memory_peak, ret->complete ? "true" : "false");
+                   ret->memory_peak);
+        query_put_complete(out, ret);
+        buf_put_byte(out, '}');
+    }
     buf_put_c(out, "}");
     return OK;
 }
@@ -206,7 +214,12 @@ static void histogram_write(const struct histogram *h, struct buf *out)
         buf_printf(out, "%s{\"time\":\"%.*s\",\"count\":%" PRIu64 "}", i ? "," : "", (int)n, text,
                    (uint64_t)h->count[i]);
     }
-    buf_put_c(out, "]}");
+    buf_put_byte(out, ']');
+    if (h->scan.unreadable) {
+        buf_put_c(out, ",\"partial\":true,\"warning\":");
+        json_put_string(out, str_c(h->scan.warning));
+    }
+    buf_put_byte(out, '}');
 }
 
 enum err query_histogram(struct query_engine *e, const struct query_request *q, uint32_t buckets,

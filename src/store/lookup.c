@@ -117,6 +117,18 @@ static enum err block_has(struct store *s, const struct place *p, const struct p
     return OK;
 }
 
+/* A block that cannot be read must not stop every record that might be in it. */
+static enum err pass_over_damage(struct manifest_segment *e, enum err err)
+{
+    if (err != ERR_CORRUPT && err != ERR_IO && err != ERR_EOF)
+        return err;
+    if (!e->damaged)
+        log_error("client ids cannot be looked up in a damaged segment, repeats may land twice",
+                  "error=%s", err_text());
+    e->damaged = true;
+    return OK;
+}
+
 static enum err segment_has(struct store *s, struct manifest_segment *e, struct mem_stream *st,
                             const struct predicate *equal, struct hash128 hash, bool *ret)
 {
@@ -129,7 +141,7 @@ static enum err segment_has(struct store *s, struct manifest_segment *e, struct 
         for (uint32_t b = 0; err == OK && !*ret && b < e->section[i].blocks; b++) {
             struct place p = {e, i, b, st};
             arena_reset(&a);
-            err = block_has(s, &p, equal, hash, &a, ret);
+            err = pass_over_damage(e, block_has(s, &p, equal, hash, &a, ret));
         }
     }
     arena_release(&a);

@@ -1,0 +1,274 @@
+"""What is broken on the disk costs what it holds and nothing else, and says so.
+
+A missing or damaged segment: the rest is served, and every answer that lacks something says that it is partial. A
+server that cannot start ends with one line that names what is in the way."""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+import requests
+
+BODIES, ROWS = 4, 1500 # sections large enough for a chunk a column
+
+
+def fill(server):
+    """Four segments of one stream, each with its own value of `part`."""
+    for part in range(BODIES):
+        rng = random.Random(part)
+        server.ingest("\n".join(json.dumps({"part": part, "i": i, "word": f"w{part}x{i}", "text": rng.randbytes(30).hex()})
+                                for i in range(ROWS)), stream="d")
+        server.flush()
+
+
+def segments(server):
+    return sorted((server.data / "segments").glob("*.seg"))
+
+
+def counts(server, **params):
+    rows = server.query("* | stats count() by part", stream="d", **params)
+    meta = [r["_meta"] for r in rows if "_meta" in r]
+    return {r["part"]: r["count"] for r in rows if "_meta" not in r}, meta[0] if meta else None
+
+
+def log_of(server):
+    return server.log.read_text(errors="replace")
+
+
+def stats(server):
+    return requests.get(server.url + "/api/v1/stats", timeout=20).json()
+
+
+def expect_partial(server, lost, seen_at_start):
+    """Everything but part `lost` is found, and each kind of answer says what it lacks."""
+    found, meta = counts(server)
+    assert found == {p: ROWS for p in range(BODIES) if p != lost}
+    assert meta["complete"] is False and meta["unreadable"] >= 1 and meta["warning"], meta
+    answer = server.search("text:*", stream="d", limit=10000)
+    assert {r["part"] for r in answer["logs"]} == set(found) and len(answer["logs"]) == ROWS * (BODIES - 1)
+    assert answer["partial"] is True and answer["warning"]
+    assert server.query("* | sort text | limit 20000 | stats count()", stream="d")[0]["count"] == ROWS * (BODIES - 1)
+    buckets = requests.get(server.url + "/api/v1/logs/histogram", params={"q": "text:*", "stream": "d"}, timeout=20).json()
+    assert buckets["partial"] is True and sum(b["count"] for b in buckets["buckets"]) == ROWS * (BODIES - 1)
+    assert "the answer is partial" in log_of(server) or "searches will be partial" in log_of(server)
+    assert (stats(server)["store"]["unreadable_segments"] == 1) == seen_at_start
+    # The server lives on: what comes is stored, merged and found.
+    server.ingest('{"part": 99, "i": 0, "text": "new"}', stream="d")
+    server.compact()
+    assert counts(server)[0] == {**found, 99: 1}
+
+
+def test_undamaged(server):
+    fill(server)
+    found, meta = counts(server)
+    assert found == {p: ROWS for p in range(BODIES)} and meta is None
+    assert counts(server, meta=1)[1]["complete"] is True
+    assert "partial" not in server.search("text:*", stream="d")
+
+
+def test_missing_segment(server):
+    fill(server)
+    server.stop()
+    segments(server)[1].unlink()
+    server.start()
+    assert "segment cannot be read" in log_of(server)
+    expect_partial(server, 1, True)
+
+
+@pytest.mark.parametrize("where", ["footer", "tail"])
+def test_truncated_segment(server, where):
+    fill(server)
+    server.stop()
+    path = segments(server)[2]
+    keep = path.stat().st_size - 10 if where == "footer" else 20
+    os.truncate(path, keep)
+    server.start()
+    expect_partial(server, 2, True)
+
+
+def test_flipped_byte_in_a_block(server, weir):
+    """The file opens; its block does not."""
+    fill(server)
+    server.stop()
+    path = segments(server)[0]
+    data = bytearray(path.read_bytes())
+    for at in range(64, len(data), 97): # the first byte whose damage costs the column `text`
+        data[at] ^= 0x40
+        path.write_bytes(data)
+        r = weir("segment", "verify", str(path), check=False)
+        if r.returncode and b"column text" in r.stdout + r.stderr:
+            break
+        data[at] ^= 0x40
+    else:
+        raise AssertionError("no byte of the file belongs to the column `text`")
+    server.start()
+    answer = server.search("text:*", stream="d", limit=10000)
+    assert answer["partial"] is True and path.name in answer["warning"] and "text" in answer["warning"], answer["warning"]
+    assert {r["part"] for r in answer["logs"]} == {1, 2, 3}
+    # A query that needs other columns only is not touched by it.
+    found, meta = counts(server)
+    assert found == {p: ROWS for p in range(BODIES)} and meta is None
+    streamed = server.query("*", stream="d")
+    assert streamed[-1]["_meta"]["complete"] is False
+    assert sum("part" in r for r in streamed) == ROWS * (BODIES - 1)
+    assert server.query("* | sort text | limit 20000 | stats count() as n", stream="d")[0] == {"n": ROWS * (BODIES - 1)}
+    explained = server.query("text:*", stream="d", explain=1)[0]["explain"]
+    assert explained["complete"] is False
+    assert 'weir_query_unreadable_blocks_total' in requests.get(server.url + "/metrics", timeout=20).text
+    # A merge leaves it alone and takes the others.
+    server.compact()
+    assert path.exists()
+    assert counts(server)[0] == {p: ROWS for p in range(BODIES)}
+
+
+def test_ids_beside_a_damaged_block(server):
+    """Records with ids are taken in although a segment that may hold them cannot be read."""
+    body = "\n".join(json.dumps({"log_id": f"id{i}", "i": i}) for i in range(200))
+    server.ingest(body)
+    server.flush()
+    server.stop()
+    path = segments(server)[0]
+    data = bytearray(path.read_bytes())
+    for at in range(40, len(data) // 2):
+        data[at] ^= 0xff
+    path.write_bytes(data)
+    server.start()
+    assert server.ingest(body)["accepted"] == 200
+
+
+def test_missing_queue(server):
+    """Without its queue a server starts; what was in segments is there, and positions go on."""
+    server.ingest("\n".join(json.dumps({"i": i}) for i in range(50)))
+    server.flush()
+    server.stop()
+    shutil.rmtree(server.data / "queue")
+    server.start()
+    server.ingest('{"i": 50}')
+    assert server.query("* | stats count() as n") == [{"n": 51}]
+    server.kill()
+    server.start()
+    assert server.query("* | stats count() as n") == [{"n": 51}]
+
+
+def test_lost_catalog(server):
+    fill(server)
+    server.stop()
+    for path in server.data.glob("catalog.db*"):
+        path.unlink()
+    server.start()
+    assert len(list((server.data / "lost").glob("*.seg"))) == BODIES
+    assert "unknown to the catalog" in log_of(server)
+
+
+def test_torn_end_of_the_queue(server):
+    server.ingest("\n".join(json.dumps({"i": i}) for i in range(50)))
+    server.ingest('{"i": 50}')
+    server.kill()
+    path = sorted((server.data / "queue").glob("*.wal"))[-1]
+    data = path.read_bytes().rstrip(b"\0")
+    path.write_bytes(data[:-3])
+    server.start()
+    assert server.query("* | stats count() as n") == [{"n": 50}]
+    server.ingest('{"i": 50}')
+    assert server.query("* | stats count() as n") == [{"n": 51}]
+
+
+def test_damage_within_the_queue(server):
+    for i in range(3):
+        server.ingest(json.dumps({"i": i, "text": f"{i}" * 500}))
+    server.kill()
+    path = sorted((server.data / "queue").glob("*.wal"))[-1]
+    data = bytearray(path.read_bytes())
+    at = data.index(b"1" * 400)
+    data[at] ^= 1
+    path.write_bytes(data)
+    server.start()
+    assert sorted(r["i"] for r in server.query("i:*")) == [0, 2]
+    assert stats(server)["queue"]["quarantined_entries"] == 1
+    assert list((server.data / "queue" / "quarantine").iterdir())
+
+
+# ---- a server that cannot start says why ----
+
+def start_fails(server, *words):
+    server.start(ready=False)
+    assert server.process.wait(30) == 1
+    said = log_of(server)
+    server.process = None
+    for word in words:
+        assert word in said, said
+    return said
+
+
+def test_garbled_catalog(server):
+    server.ingest('{"a": 1}')
+    server.flush()
+    server.stop()
+    whole = (server.data / "catalog.db").read_bytes()
+    (server.data / "catalog.db").write_bytes(b"not a database" * 1000)
+    start_fails(server, "catalog.db", "file is not a database", "backup")
+    (server.data / "catalog.db").write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    start_fails(server, "catalog.db", "malformed", "backup")
+    assert segments(server) # nothing was removed
+    (server.data / "catalog.db").write_bytes(whole)
+    server.start()
+    assert server.query("* | stats count() as n") == [{"n": 1}]
+
+
+def test_port_in_use(server, make_server):
+    other = make_server("other", start=False)
+    other.port = server.port
+    start_fails(other, f"127.0.0.1:{server.port}", "another program has this port")
+
+
+def test_folder_in_use(server, make_server):
+    other = make_server("other", start=False)
+    other.data = server.data
+    start_fails(other, "another weir server is running")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="only root mounts file systems")
+def test_read_only_folder(tmp_path, make_server):
+    path = tmp_path / "data"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(path)], check=True)
+    try:
+        server = make_server()
+        server.ingest('{"a": 1}')
+        server.stop()
+        subprocess.run(["mount", "-o", "remount,ro", str(path)], check=True)
+        start_fails(server, str(path), "Read-only file system")
+        # It comes back as soon as it may write.
+        subprocess.run(["mount", "-o", "remount,rw", str(path)], check=True)
+        server.start()
+        assert server.query("* | stats count() as n") == [{"n": 1}]
+        server.stop()
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def test_stop_during_replay(make_server):
+    """SIGTERM while the queue is read back: over at once, and nothing is lost."""
+    server = make_server(args=["--set", "log.level=debug"])
+    rng = random.Random(5)
+    body = "\n".join(json.dumps({"i": i, "text": rng.randbytes(200).hex()}) for i in range(20000))
+    for _ in range(10):
+        server.ingest(body)
+    server.kill()
+    server.start(ready=False)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(server.url + "/healthz", timeout=5).status_code == 200:
+                break
+        except requests.ConnectionError:
+            time.sleep(0.001)
+    server.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert server.process.wait(30) == 0 and time.monotonic() - began < 5
+    server.start()
+    assert server.query("* | stats count() as n") == [{"n": 200000}]
