@@ -71,9 +71,9 @@ struct http_request {
     struct reservation body_reserved;
     size_t body_dropped; /* bytes read and thrown away because the request is refused already */
     int64_t began_ns;
-    bool refused;    /* answered by an error before its body was there: the body is read past */
-    bool dispatched; /* the handler has it, or had */
-    int watched_fd;  /* -1: not watched */
+    bool refused; /* answered by an error before its body was there: the body is read past */
+    _Atomic bool dispatched; /* the handler has it, or had */
+    int watched_fd;          /* -1: not watched */
     uint32_t watched_generation;
     _Atomic bool canceled;
     atomic_uint refs;

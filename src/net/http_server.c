@@ -35,7 +35,8 @@ enum {
     BODY_PADDING = 64,
     DRAIN_FACTOR = 4,
     IDLE_SECONDS = 75,
-    CLOSE_MS = 200, /* for answers already made to be sent when the server closes */
+    UPLOADS_MS = 2000, /* for bodies on their way when the server stops */
+    CLOSE_MS = 200,    /* for answers already made to be sent when the server closes */
 };
 
 /* ---- 1: judging the head ---- */
@@ -413,11 +414,26 @@ static void cancel_all(struct http_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-static void wait_idle(struct http_server *s, int64_t deadline)
+static bool any_dispatched(const struct http_server *s)
+{
+    for (const struct http_request *r = s->live; r; r = r->next)
+        if (r->dispatched)
+            return true;
+    return false;
+}
+
+/* Until nothing is under way, or the deadline. Bodies still on their way are waited for until
+ * `uploads` only: a client that never ends its body must not hold the stop. */
+static void wait_idle(struct http_server *s, int64_t uploads, int64_t deadline)
 {
     pthread_mutex_lock(&s->lock);
-    while (s->n_live > 0 && cond_wait_until(&s->idle, &s->lock, deadline))
-        ;
+    while (s->n_live > 0) {
+        int64_t now = clock_mono_ns();
+        if (now >= deadline || (now >= uploads && !any_dispatched(s)))
+            break;
+        int64_t until = now < uploads && uploads < deadline ? uploads : deadline;
+        (void)cond_wait_until(&s->idle, &s->lock, until);
+    }
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -429,9 +445,11 @@ void http_server_stop(struct http_server *s, int64_t wait_ms)
     MHD_socket fd = MHD_quiesce_daemon(s->daemon);
     if (fd != MHD_INVALID_SOCKET)
         close(fd);
-    wait_idle(s, clock_mono_ns() + wait_ms * NS_PER_MS);
+    int64_t now = clock_mono_ns();
+    wait_idle(s, now + UPLOADS_MS * NS_PER_MS, now + wait_ms * NS_PER_MS);
     cancel_all(s);
-    wait_idle(s, clock_mono_ns() + CLOSE_MS * NS_PER_MS);
+    now = clock_mono_ns() + CLOSE_MS * NS_PER_MS;
+    wait_idle(s, now, now);
     MHD_stop_daemon(s->daemon);
     http_watch_stop(s);
     release(s);

@@ -242,6 +242,21 @@ def test_stop_is_graceful_and_fast(make_server):
     assert len(server.query("a:1")) == 1
 
 
+def test_half_a_body_does_not_hold_the_stop(make_server):
+    server = make_server()
+    clients = []
+    for _ in range(20):
+        c = socket.create_connection(("127.0.0.1", server.port))
+        c.sendall(b'POST /api/v1/logs/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{"a":')
+        clients.append(c)
+    server.ingest('{"b":1}')
+    started = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - started < 15
+    server.start()
+    assert [r["b"] for r in server.query("*")] == [1]
+
+
 def test_damaged_queue_is_quarantined(make_server):
     server = make_server()
     for i in range(50):
