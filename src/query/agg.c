@@ -300,13 +300,9 @@ static enum err fold_field(struct fold *f, uint32_t a)
 
 static void fold_count(struct fold *f, uint32_t a)
 {
-    if (f->t->pipe->n_by == 0) {
-        f->group[0]->state[a].n += f->n;
-        return;
-    }
-    for (uint32_t i = 0; i < f->n; i++)
-        if (f->code[i] != UINT32_MAX)
-            f->group[f->code[i]]->state[a].n++;
+    for (uint32_t c = 0; c < f->n_codes; c++)
+        if (f->count[c])
+            f->group[c]->state[a].n += f->count[c];
 }
 
 enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_t *row, uint32_t n,

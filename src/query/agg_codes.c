@@ -187,6 +187,21 @@ static uint32_t code_value(struct fold *f, const struct by_spec *by, struct inte
     return intern_text(in, buf_str(cell));
 }
 
+/* A dictionary of anything but arrays is coded whole, then each row is one look-up. */
+static void code_dictionary(struct fold *f, const struct by_spec *by, struct intern *in,
+                            const struct field_piece *piece, struct buf *cell, uint32_t *code)
+{
+    uint32_t *memo = arena_alloc(f->scratch, piece->v.n * sizeof(*memo));
+    for (uint32_t i = 0; i < piece->v.n; i++)
+        memo[i] = code_value(f, by, in, &piece->v, i, cell);
+    if (!piece->sel)
+        for (uint32_t i = 0; i < piece->n; i++)
+            code[i] = memo[piece->code[i]];
+    else
+        for (uint32_t i = 0; i < piece->n; i++)
+            code[piece->sel[i]] = memo[piece->code[i]];
+}
+
 static enum err code_field(struct fold *f, const struct by_spec *by, struct intern *in,
                            uint32_t *code)
 {
@@ -194,32 +209,23 @@ static enum err code_field(struct fold *f, const struct by_spec *by, struct inte
     TRY(field_read(f->rows, by->field, f->row, f->n, f->scratch, &values));
     struct buf cell;
     buf_init(&cell, SIZE_MAX);
+    bool all = values.n && !values.piece[0].sel && values.piece[0].n == f->n;
     uint32_t missing = UINT32_MAX;
-    if (f->element == 0) {
+    if (!all && f->element == 0) {
         cell_put(&cell, SCALAR_NONE, (struct str){0});
         missing = intern_text(in, buf_str(&cell));
     }
-    for (uint32_t i = 0; i < f->n; i++)
+    for (uint32_t i = 0; !all && i < f->n; i++)
         code[i] = missing;
     for (uint32_t p = 0; p < values.n; p++) {
         const struct field_piece *piece = &values.piece[p];
-        uint32_t *memo = NULL;
-        if (piece->code) {
-            memo = arena_alloc(f->scratch, piece->v.n * sizeof(*memo));
-            for (uint32_t i = 0; i < piece->v.n; i++)
-                memo[i] = UINT32_MAX - 1;
+        if (piece->code && piece->v.lane != LANE_ARR && piece->v.n <= piece->n) {
+            code_dictionary(f, by, in, piece, &cell, code);
+            continue;
         }
-        for (uint32_t i = 0; i < piece->n; i++) {
-            uint32_t sel = piece->sel ? piece->sel[i] : i;
-            if (!memo) {
-                code[sel] = code_value(f, by, in, &piece->v, i, &cell);
-                continue;
-            }
-            uint32_t *m = &memo[piece->code[i]];
-            if (*m == UINT32_MAX - 1)
-                *m = code_value(f, by, in, &piece->v, piece->code[i], &cell);
-            code[sel] = *m;
-        }
+        for (uint32_t i = 0; i < piece->n; i++)
+            code[piece->sel ? piece->sel[i] : i] =
+                code_value(f, by, in, &piece->v, piece->code ? piece->code[i] : i, &cell);
     }
     buf_release(&cell);
     return OK;
@@ -246,14 +252,16 @@ static enum err fold_groups(struct fold *f, const struct intern *level, const st
     struct buf key;
     buf_init(&key, SIZE_MAX);
     f->group = ARENA_ARRAY(f->scratch, struct group *, n_codes);
-    /* "Missing" has a code before anyone is known to miss: a group comes with its first row. */
-    bool *used = ARENA_ARRAY(f->scratch, bool, n_codes);
+    /* Some codes were given before any row was known to have them: a group comes with its first
+     * row. */
+    f->count = ARENA_ARRAY(f->scratch, uint32_t, n_codes);
+    f->n_codes = n_codes;
     for (uint32_t i = 0; i < f->n; i++)
         if (f->code[i] != UINT32_MAX)
-            used[f->code[i]] = true;
+            f->count[f->code[i]]++;
     enum err err = OK;
     for (uint32_t c = 0; c < n_codes && err == OK; c++) {
-        if (!used[c])
+        if (!f->count[c])
             continue;
         buf_clear(&key);
         key_of(level, cells, f->t->pipe->n_by, c, &key);
@@ -274,6 +282,9 @@ enum err agg_codes(struct fold *f)
         memset(code, 0, f->n * sizeof(*code));
         f->code = code;
         f->group = ARENA_ARRAY(f->scratch, struct group *, 1);
+        f->count = ARENA_ARRAY(f->scratch, uint32_t, 1);
+        f->count[0] = f->n;
+        f->n_codes = 1;
         f->group[0] = agg_group(f->t, (struct str){0});
         return f->group[0] ? OK : agg_too_large(f->t);
     }

@@ -51,7 +51,9 @@ struct fold {
     uint32_t element;     /* of an array key: this pass's */
     bool more;            /* some array has a further element */
     const uint32_t *code; /* per selected row, UINT32_MAX: not in this pass */
-    struct group **group; /* by code */
+    uint32_t n_codes;
+    struct group **group; /* by code; NULL where `count` is 0 */
+    uint32_t *count;      /* rows of this pass, by code */
 };
 
 /* The group of a key, made where it is new; NULL when the memory is used up. */

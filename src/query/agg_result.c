@@ -33,7 +33,9 @@ static void put_scalar(struct batch *b, struct str name, const struct scalar *s)
 
 static void put_double(struct batch *b, struct str name, double v)
 {
-    if (isfinite(v)) {
+    if (v == rint(v) && fabs(v) < 1e15) { /* 100000, not 1e+05 */
+        batch_int(b, name, (int64_t)v);
+    } else if (isfinite(v)) {
         char text[40];
         size_t n = json_double_text(v, text);
         batch_number(b, name, str_of(text, n));

@@ -346,6 +346,21 @@ static enum err run_pipes(struct run *r, const struct pipe *pipe)
 
 static const char *const pipe_text[] = {"stats", "where", "sort", "limit", "fields"};
 
+/* What would have helped, where most of what was read held nothing. */
+static void put_hint(struct buf *out, const struct scan *s)
+{
+    uint64_t read = s->scanned;
+    if (read < 8 || s->empty * 2 < read)
+        return;
+    bool bounded = s->from != INT64_MIN || s->to != INT64_MAX;
+    buf_printf(out,
+               ",\"hint\":\"%" PRIu64 " of the %" PRIu64 " blocks read held no matching row: %s\"",
+               (uint64_t)s->empty, read,
+               bounded ? "whole words and field:term are pruned by filters; wildcards, regular "
+                         "expressions and terms without a field read more"
+                       : "a time range (from, to) lets blocks be left out by their times");
+}
+
 static enum err write_explain(struct run *r, const struct query_meta *meta)
 {
     struct buf out, filter;
@@ -364,6 +379,12 @@ static enum err write_explain(struct run *r, const struct query_meta *meta)
         ",\"memory_peak\":%" PRIu64 ",\"took_ms\":%.3f",
         meta->blocks_total, meta->blocks_pruned, meta->blocks_scanned, meta->bytes_read,
         meta->rows_matched, r->engine->threads, meta->memory_peak, (double)meta->took_ns / 1e6);
+    buf_printf(&out,
+               ",\"pruned\":{\"stream_and_time\":%" PRIu64 ",\"filters\":%" PRIu64
+               ",\"early_stop\":%" PRIu64 "},\"blocks_without_match\":%" PRIu64,
+               r->scan.pruned_time, (uint64_t)r->scan.pruned_filter, (uint64_t)r->scan.pruned_early,
+               (uint64_t)r->scan.empty);
+    put_hint(&out, &r->scan);
     query_put_complete(&out, meta);
     buf_put_c(&out, "}}\n");
     enum err err = r->sink->write(r->sink->ctx, buf_str(&out));

@@ -121,7 +121,7 @@ enum err scan_open(struct query_engine *e, const struct query_request *r,
         snprintf(ret->warning, sizeof(ret->warning),
                  "%" PRIu64 " sections of segments are missing or damaged, the log names them",
                  stats.unreadable);
-    ret->pruned = stats.blocks_total > ret->n_blocks ? stats.blocks_total - ret->n_blocks : 0;
+    ret->pruned_time = stats.blocks_total > ret->n_blocks ? stats.blocks_total - ret->n_blocks : 0;
     ret->memory_each = e->options.query_memory / e->threads;
     return OK;
 }
@@ -194,7 +194,7 @@ static enum err select_rows(struct scan *s, struct rows *rows, struct arena *are
     *ret_n = 0;
     bool all = filter_is_all(s->filter);
     if (!all && !filter_may_match(s->filter, rows)) {
-        s->pruned++;
+        s->pruned_filter++;
         return OK;
     }
     s->scanned++;
@@ -205,6 +205,7 @@ static enum err select_rows(struct scan *s, struct rows *rows, struct arena *are
         TRY(filter_eval(s->filter, rows, arena, bits));
     TRY(mask_time(s, rows, bits));
     uint32_t n = bitmap_count(bits, rows->n);
+    s->empty += n == 0;
     if (n == 0)
         return OK;
     uint32_t *row = arena_alloc(arena, n * sizeof(*row));
@@ -219,7 +220,7 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
     const struct block_ref *ref = s->block[number];
     TRY(check_time(s));
     if (s->skip && s->skip(s->ctx, ref)) {
-        s->pruned++;
+        s->pruned_early++;
         return OK;
     }
     struct rows rows;
@@ -339,7 +340,7 @@ void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *re
     *ret = (struct query_meta){
         .took_ns = clock_mono_ns() - started_mono,
         .blocks_total = s->blocks_total,
-        .blocks_pruned = s->pruned,
+        .blocks_pruned = s->pruned_time + s->pruned_filter + s->pruned_early,
         .blocks_scanned = s->scanned,
         .bytes_read = s->bytes_read,
         .rows_matched = s->matched,

@@ -44,7 +44,12 @@ struct scan {
     void *ctx;
     /* Results. */
     _Atomic bool stop; /* a visitor may set it: enough */
-    _Atomic uint64_t pruned, scanned, bytes_read, matched;
+    /* Blocks not read: outside the streams and times asked for; ruled out by their filters, dictionaries
+     * and bounds; not needed any more (early stop, or counted by their header). */
+    uint64_t pruned_time;
+    _Atomic uint64_t pruned_filter, pruned_early;
+    _Atomic uint64_t scanned, empty; /* read; of these, without a matching row */
+    _Atomic uint64_t bytes_read, matched;
     _Atomic uint64_t memory_peak;
     uint64_t blocks_total;
     _Atomic uint64_t unreadable; /* blocks and sections that the answer lacks */
