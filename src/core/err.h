@@ -27,10 +27,17 @@ enum err {
     ERR_AGAIN = -16,
 };
 
-/* Records the detail and returns `code`. Never allocates. */
-#define err_set(code, ...) err_set_at(__FILE__, __LINE__, (code), __VA_ARGS__)
+/* Records the detail and returns `code`. Never allocates. Compilers and analysers see that what comes
+ * back is `code`, and so that a function that failed did fail. */
+#define err_set(code, ...)                                                                         \
+    ({                                                                                             \
+        const enum err err_code_ = (code);                                                         \
+        (void)err_set_at(__FILE__, __LINE__, err_code_, __VA_ARGS__);                              \
+        err_code_;                                                                                 \
+    })
 /* The same, with strerror(errno) appended; ENOSPC and EDQUOT become ERR_FULL. */
-#define err_set_errno(...) err_set_errno_at(__FILE__, __LINE__, __VA_ARGS__)
+#define err_set_errno(...)                                                                         \
+    (err_set_errno_at(__FILE__, __LINE__, __VA_ARGS__) == ERR_FULL ? ERR_FULL : ERR_IO)
 
 enum err err_set_at(const char *file, int line, enum err code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5), cold));

@@ -643,7 +643,8 @@ struct walk {
 static bool walk_leaf(struct walk *w, struct str path)
 {
     size_t end = w->end[w->named];
-    if (w->named && (path.n <= end || path.p[end] != PATH_SEP || memcmp(path.p, w->path.p, end)))
+    if (w->named &&
+        (path.n <= end || path.p[end] != PATH_SEP || memcmp(path.p, w->path.p, end) != 0))
         return false;
     while (w->named < w->depth) {
         size_t from = w->named ? end + 1 : 0;

@@ -208,8 +208,8 @@ static enum err prefix_int_match(const struct chunk *c, const struct predicate *
         return match_equal(c, &f, p->text, a, bits);
     bool allowed[256] = {0};
     bool ascii = true;
-    for (char d = '0'; d <= '9'; d++)
-        allowed[(uint8_t)d] = true;
+    for (int d = '0'; d <= '9'; d++)
+        allowed[d] = true;
     for (size_t i = 0; i < f.prefix.n; i++) {
         char b = f.prefix.p[i];
         ascii &= (uint8_t)b < 0x80;

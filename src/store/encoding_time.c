@@ -188,8 +188,8 @@ static void allow(const struct forms *f, bool allowed[256])
     for (uint32_t i = 0; i < f->n; i++)
         if (f->form[i].kind == TIME_APACHE || f->form[i].kind == TIME_RFC1123 ||
             f->form[i].kind == TIME_SYSLOG)
-            for (char l = 'a'; l <= 'z'; l++)
-                allowed[(uint8_t)l] = true;
+            for (int l = 'a'; l <= 'z'; l++)
+                allowed[l] = true;
 }
 
 static enum err time_match(const struct chunk *c, const struct predicate *p, struct arena *a,

@@ -101,6 +101,7 @@ static void run_days(void *ctx, const struct origin_run *run, uint32_t end, cons
         add_day(ctx, retention_day(time[row], run->arrival_ns));
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through `d` */
 enum err retention_days(struct rows *r, int64_t **day, size_t *n, size_t *cap)
 {
     struct days d = {day, n, cap};

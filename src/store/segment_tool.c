@@ -85,7 +85,7 @@ static void text_column(const struct dir_column *c, const struct summary *s, str
     buf_printf(out, "    %-32.*s %-8s %10llu values %12llu bytes %10llu filter ", STR_ARG(name),
                lane_name((enum lane)c->lane), (unsigned long long)s->values,
                (unsigned long long)s->bytes, (unsigned long long)s->filter);
-    for (uint8_t e = 0; e < ENC_COUNT; e++)
+    for (unsigned e = 0; e < ENC_COUNT; e++)
         if (s->encodings[e])
             buf_printf(out, " %s:%u", encoding_name(e), s->encodings[e]);
     if (s->rare)
@@ -149,7 +149,7 @@ static void json_column(const struct dir_column *c, const struct summary *s, str
     json_number(out, "bytes", (int64_t)s->bytes);
     json_number(out, "filter_bytes", (int64_t)s->filter);
     buf_put_c(out, "\"chunks\":{");
-    for (uint8_t e = 0; e < ENC_COUNT; e++)
+    for (unsigned e = 0; e < ENC_COUNT; e++)
         if (s->encodings[e])
             json_number(out, encoding_name(e), s->encodings[e]);
     if (s->rare)

@@ -114,9 +114,9 @@ struct snapshot_stats {
 };
 NODISCARD enum err snapshot_open(struct store *s, const struct snapshot_want *want,
                                  struct snapshot **ret);
-void snapshot_close(struct snapshot *s);
-const struct block_ref *snapshot_blocks(const struct snapshot *s, size_t *ret_n);
-void snapshot_stats(const struct snapshot *s, struct snapshot_stats *ret);
+void snapshot_close(struct snapshot *n);
+const struct block_ref *snapshot_blocks(const struct snapshot *n, size_t *ret_n);
+void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret);
 /* Columns decode on demand into the arena, which must not outlive the snapshot. ERR_CORRUPT names
  * file, block and column. Threads: any, each with its own arena. *ret_bytes_read (may be NULL in
  * arena lifetime) counts bytes read from chunks as columns are read. */
