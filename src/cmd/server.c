@@ -42,7 +42,7 @@
 #define QUEUE_MAX (64 * MIB)
 #define INGEST_MAX (96 * MIB)
 #define TRIM_ABOVE (64 * MIB)
-enum { IDS_MAX = 20000000, ENCODERS_MAX = 8, TRIM_SECONDS = 10 };
+enum { IDS_MAX = 20000000, ENCODERS_MAX = 8, TRIM_SECONDS = 2 };
 
 static const struct option_def option_defs[] = {
     {"data", 'd', "DIR", "Folder of everything that is stored (./weir-data)."},

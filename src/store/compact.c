@@ -232,7 +232,7 @@ static enum err open_block(void *ctx, uint32_t i, struct arena *a, struct rows *
 {
     struct merging *g = ctx;
     struct source_block *b = &g->block[i];
-    return segment_block_rows(b->segment->file, b->section, b->block, a, NULL, ret);
+    return segment_block_rows_uncached(b->segment->file, b->section, b->block, a, ret);
 }
 
 static enum err add_block(void *ctx, struct block *b)

@@ -52,6 +52,9 @@ NODISCARD enum err segment_block(struct segment *s, uint32_t section, uint32_t b
                                  struct segment_block_info *ret);
 NODISCARD enum err segment_block_rows(struct segment *s, uint32_t section, uint32_t block,
                                       struct arena *arena, uint64_t *bytes_read, struct rows *ret);
+/* Leaves the cache to queries: for merges, which read everything once. */
+NODISCARD enum err segment_block_rows_uncached(struct segment *s, uint32_t section, uint32_t block,
+                                               struct arena *arena, struct rows *ret);
 /* Client ids (`log_id`, `_id`): false when surely none of the segment's records has it.
  * hash: hash64_seed(id's text, stream_id). */
 bool segment_may_hold_id(struct segment *s, uint64_t hash);

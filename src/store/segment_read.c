@@ -29,7 +29,7 @@ struct segment {
     struct arena arena; /* footer */
     size_t charged;
     struct seg_footer footer;
-    struct block_source source;
+    struct block_source source, uncached;
     pthread_mutex_t lock;
     _Atomic(struct loaded *) *loaded; /* per section */
     struct blob **ids;                /* per filter; under the lock */
@@ -91,6 +91,8 @@ enum err segment_open(const char *path, struct segment **ret)
     s->source.segment = s->footer.id;
     s->source.path = s->path;
     s->source.filters = str_eq_c(s->footer.words, words_version());
+    s->uncached = s->source;
+    s->uncached.segment = 0;
     s->loaded = NEW_ARRAY(_Atomic(struct loaded *), s->footer.n_sections);
     s->ids = NEW_ARRAY(struct blob *, s->footer.n_ids);
     *ret = s;
@@ -262,16 +264,29 @@ static void unref_segment(void *s)
     segment_unref(s);
 }
 
-enum err segment_block_rows(struct segment *s, uint32_t section, uint32_t block,
-                            struct arena *arena, uint64_t *bytes_read, struct rows *ret)
+static enum err rows_through(struct segment *s, uint32_t section, uint32_t block,
+                             const struct block_source *source, struct arena *arena,
+                             uint64_t *bytes_read, struct rows *ret)
 {
     const struct dir *d = NULL;
     TRY(segment_dir(s, section, &d));
     if (block >= d->n_blocks)
         return no_such(s, "block", block);
     arena_defer(arena, unref_segment, segment_ref(s));
-    return block_dir_rows(d, block, &s->source, s->footer.section[section].stream, arena,
-                          bytes_read, ret);
+    return block_dir_rows(d, block, source, s->footer.section[section].stream, arena, bytes_read,
+                          ret);
+}
+
+enum err segment_block_rows(struct segment *s, uint32_t section, uint32_t block,
+                            struct arena *arena, uint64_t *bytes_read, struct rows *ret)
+{
+    return rows_through(s, section, block, &s->source, arena, bytes_read, ret);
+}
+
+enum err segment_block_rows_uncached(struct segment *s, uint32_t section, uint32_t block,
+                                     struct arena *arena, struct rows *ret)
+{
+    return rows_through(s, section, block, &s->uncached, arena, NULL, ret);
 }
 
 /* ---- client ids ---- */

@@ -1,7 +1,8 @@
 /* The store: opening and closing, delivery and admission, its two threads, its numbers.
  *
  * "cut" publishes what has gathered when one of the triggers says so, and again with growing pauses
- * while that fails. "compact" merges segments, expires them and watches the disk, at low priority.
+ * while that fails. "compact" merges segments (not before the replay is over, which has the memory
+ * to itself), expires them and watches the disk, at low priority.
  * With options.background false neither runs: flush, compact and expire are then the caller's, and
  * a delivery that meets a full memtable cuts by itself.
  *
@@ -265,7 +266,7 @@ static void *background_main(void *arg)
             if (store_expire(s, &freed) != OK)
                 log_error("expiry failed", "error=%s", err_text());
         }
-        if (now >= merge_at && compact_is_due(s) && !merge_due(s))
+        if (now >= merge_at && landing_live(s->landing) && compact_is_due(s) && !merge_due(s))
             merge_at = clock_mono_ns() + RETRY_MAX_NS;
         pthread_mutex_lock(&s->lock);
         if (!s->closing)

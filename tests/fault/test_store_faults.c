@@ -83,7 +83,9 @@ static enum err open_all(void)
     snprintf(path, sizeof(path), "%s/queue", k.dir);
     o.dir = path;
     TRY(queue_open_disk(&o, &queue));
-    return queue_start(queue, store_checkpoint(k.store), &consumer, NULL);
+    TRY(queue_start(queue, store_checkpoint(k.store), &consumer, NULL));
+    store_replayed(k.store);
+    return OK;
 }
 
 static void close_all(void)

@@ -517,6 +517,7 @@ static void test_background(void **state)
     k.o.compact_files = 2;
     clock_set_ns(0);
     kit_open(&k);
+    store_replayed(k.store); /* merges wait for it */
     for (int i = 0; i < 40; i++) {
         kit_deliver(&k, 60);
         clock_sleep_ms(2);
