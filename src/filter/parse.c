@@ -233,7 +233,7 @@ static enum err leaf_range(struct parser *p, struct str field, const struct filt
 {
     struct lexer *l = &p->lex;
     struct filter *leaf = filter_leaf(l->arena, field);
-    struct predicate_bound low, high;
+    struct predicate_bound low = {0}, high = {0};
     size_t open = l->at, low_at, high_at;
     bool low_in = lex_peek(l, 0) == '[';
     l->at++;
@@ -456,7 +456,7 @@ static const struct filter *apply_mark(struct parser *p, struct operand o)
 static enum err parse_and(struct parser *p, struct operand *ret)
 {
     struct list list = {.arena = p->lex.arena};
-    struct operand one;
+    struct operand one = {0};
     for (;;) {
         TRY(parse_unary(p, &one));
         list_add(&list, apply_mark(p, one), MARK_NONE);
@@ -504,7 +504,7 @@ static enum err parse_or(struct parser *p, const struct filter **ret)
     struct list list = {.arena = p->lex.arena};
     bool explicit = false; /* the operator before the operand was written */
     for (;;) {
-        struct operand one;
+        struct operand one = {0};
         TRY(parse_and(p, &one));
         bool end = at_end(p), or = !end && at_or(p);
         /* Beside a written OR, and where space means AND, a mark is only a NOT. */

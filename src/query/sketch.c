@@ -277,7 +277,7 @@ static void to_registers(struct distinct *d)
 static bool set_put(uint64_t *table, uint32_t cap, uint64_t hash)
 {
     uint32_t i = (uint32_t)hash & (cap - 1);
-    while (table[i]) {
+    while (table[i]) { /* NOLINT(clang-analyzer-core.NullDereference): cap is not 0 */
         if (table[i] == hash)
             return false;
         i = (i + 1) & (cap - 1);

@@ -571,7 +571,7 @@ void batch_origin_add(struct batch *b, const struct origin_run *of)
         last->arrival_ns == of->arrival_ns && last->index + (row - last->row) == of->index)
         return;
     ARRAY_GROW(b->run, b->runs_cap, b->n_runs + 1);
-    b->run[b->n_runs] = *of;
+    b->run[b->n_runs] = *of; /* NOLINT(clang-analyzer-core.NullDereference): grown above */
     b->run[b->n_runs++].row = row;
 }
 

@@ -505,9 +505,9 @@ static enum err read_object(struct json_reader *r, struct str key, unsigned dept
 
 static inline enum err read_value(struct json_reader *r, struct str key, unsigned depth)
 {
-    struct str text;
-    bool is_int;
-    int64_t v;
+    struct str text = {0};
+    bool is_int = false;
+    int64_t v = 0;
     char c = peek(r);
     if (r->missing && c != '{')
         watch_leaf(r, key);

@@ -386,6 +386,7 @@ static uint64_t one_packed(const uint8_t *p, const uint8_t *end, uint32_t i, uns
     uint64_t v = load64(copy) >> s;
     if (s)
         v |= (uint64_t)copy[8] << (64 - s);
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): width is at most 64 */
     return width == 64 ? v : v & (((uint64_t)1 << width) - 1);
 }
 

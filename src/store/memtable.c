@@ -318,7 +318,8 @@ static enum err job_days(struct job *j, int64_t **ret, size_t *ret_n)
         mem_free(day);
         return err;
     }
-    qsort(day, n, sizeof(*day), day_cmp);
+    if (n)
+        qsort(day, n, sizeof(*day), day_cmp);
     *ret = day;
     *ret_n = n;
     return OK;
