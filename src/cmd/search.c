@@ -9,6 +9,7 @@
 #include "core/mem.h"
 #include "record/json.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 enum { ANSWER_BYTES_MAX = 1 << 30, TABLE_ROWS_MAX = 10000 };
@@ -82,6 +83,25 @@ static enum err take_record(void *ctx, uint32_t position, struct str record)
     return ferror(stdout) ? err_set(ERR_CANCELED, "cannot write to standard output") : OK;
 }
 
+/* An incomplete answer says so, whatever the output: {"complete":false,"warning":...} of /query's last
+ * line, "warning" of /search. */
+static void warn_partial(const json_t *about)
+{
+    const char *warning = json_string_value(json_object_get(about, "warning"));
+    if (warning)
+        fprintf(stderr, "weir search: the answer is not complete: %s\n", warning);
+}
+
+static bool take_meta(struct str line)
+{
+    if (!str_starts(line, STR("{\"_meta\":{")))
+        return false;
+    json_t *row = json_loadb(line.p, line.n, 0, NULL);
+    warn_partial(json_object_get(row, "_meta"));
+    json_decref(row);
+    return true;
+}
+
 /* Lines of /query. */
 static enum err take_bytes(void *ctx, struct str bytes)
 {
@@ -94,7 +114,7 @@ static enum err take_bytes(void *ctx, struct str bytes)
             TRY(buf_add(&s->rest, line.p, line.n));
             line = buf_str(&s->rest);
         }
-        if (line.n)
+        if (line.n && !take_meta(line))
             TRY(take_record(s, 0, line));
         buf_clear(&s->rest);
         bytes = str_from(bytes, end + 1);
@@ -111,6 +131,9 @@ static enum err take_answer(struct search *s, const struct buf *body)
     if (!end)
         return err_set(ERR_LIMIT, "the answer is too large");
     memset(end, 0, JSON_PADDING);
+    json_t *answer = json_loadb(body->p, body->n, 0, NULL);
+    warn_partial(answer);
+    json_decref(answer);
     return json_each_record(s->reader, buf_str(&s->padded), take_record, s);
 }
 

@@ -70,6 +70,16 @@ def test_undamaged(server):
     assert "partial" not in server.search("text:*", stream="d")
 
 
+def test_command_line_says_so(server, weir):
+    fill(server)
+    server.stop()
+    segments(server)[1].unlink()
+    server.start()
+    for query in ("text:*", "* | stats count()"):
+        r = weir("search", "--url", server.url, "--stream", "d", query)
+        assert b"not complete" in r.stderr and b"_meta" not in r.stdout, (r.stderr, r.stdout[-300:])
+
+
 def test_missing_segment(server):
     fill(server)
     server.stop()
