@@ -27,8 +27,8 @@ enum err {
     ERR_AGAIN = -16,
 };
 
-/* Records the detail and returns `code`. Never allocates. Compilers and analysers see that what comes
- * back is `code`, and so that a function that failed did fail. */
+/* Records the detail and returns `code`. Never allocates. Compilers and analysers see that what
+ * comes back is `code`, and so that a function that failed did fail. */
 #define err_set(code, ...)                                                                         \
     ({                                                                                             \
         const enum err err_code_ = (code);                                                         \

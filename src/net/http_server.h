@@ -63,8 +63,8 @@ const _Atomic bool *http_canceled(const struct http_request *r);
 
 /* Answers; each request exactly once. May be called from any thread. The body is copied. */
 void http_reply(struct http_request *r, unsigned status, const char *content_type, struct str body);
-/* {"error":"...","status":400} with the text escaped; adds Retry-After where status is 429, 503 or 507.
- */
+/* {"error":"...","status":400} with the text escaped; adds Retry-After where status is 429, 503 or
+ * 507. */
 void http_error(struct http_request *r, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* An enum err as status (INVALID 400, LIMIT 413 or 400 ..., UNAVAILABLE 503, TIMEOUT 504, NOMEM 503

@@ -1,9 +1,9 @@
 /* The groups of a block's rows, as small codes.
  *
  * (1) Each `by` gives every selected row a code: a value of a dictionary is looked at once, others
- * by interning; time bins by their number. (2) The codes of several `by`s are paired into one, level
- * by level, so that a row's group is one number; each distinct number is looked up in the table
- * once.
+ * by interning; time bins by their number. (2) The codes of several `by`s are paired into one,
+ * level by level, so that a row's group is one number; each distinct number is looked up in the
+ * table once.
  *
  * A group's key is the concatenation of its cells: u8 lane, varint length, text. A time bin is lane
  * LANE_TIME and the int64 of its start. */

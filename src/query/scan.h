@@ -44,8 +44,8 @@ struct scan {
     void *ctx;
     /* Results. */
     _Atomic bool stop; /* a visitor may set it: enough */
-    /* Blocks not read: outside the streams and times asked for; ruled out by their filters, dictionaries
-     * and bounds; not needed any more (early stop, or counted by their header). */
+    /* Blocks not read: outside the streams and times asked for; ruled out by their filters,
+     * dictionaries and bounds; not needed any more (early stop, or counted by their header). */
     uint64_t pruned_time;
     _Atomic uint64_t pruned_filter, pruned_early;
     _Atomic uint64_t scanned, empty; /* read; of these, without a matching row */

@@ -5,8 +5,8 @@
  *   - compact_files segments of one day and level: to one of the next level;
  *   - segments of a day that is over and has no rows in level 0 any more: to one, unless what comes
  *     to the largest is small beside it (late records never rewrite much more than themselves).
- * A file that holds COMPACT_DONE_RAW of raw data is left alone. `full` takes any fresh segment, were it
- * the only one (it has not been encoded hard yet), and any two of a day.
+ * A file that holds COMPACT_DONE_RAW of raw data is left alone. `full` takes any fresh segment,
+ * were it the only one (it has not been encoded hard yet), and any two of a day.
  *
  * Writing: for each day, sections by stream; the blocks of a stream's sections are merged in total
  * order (merge.c: one decoded source block at a time) and encoded harder. A file ends at the first
