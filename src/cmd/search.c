@@ -83,8 +83,8 @@ static enum err take_record(void *ctx, uint32_t position, struct str record)
     return ferror(stdout) ? err_set(ERR_CANCELED, "cannot write to standard output") : OK;
 }
 
-/* An incomplete answer says so, whatever the output: {"complete":false,"warning":...} of /query's last
- * line, "warning" of /search. */
+/* An incomplete answer says so, whatever the output: {"complete":false,"warning":...} of /query's
+ * last line, "warning" of /search. */
 static void warn_partial(const json_t *about)
 {
     const char *warning = json_string_value(json_object_get(about, "warning"));
