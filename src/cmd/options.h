@@ -54,10 +54,8 @@ int options_fail(const struct command *c, const char *fmt, ...)
 /* The nearest of NULL-ended names, or NULL: for "did you mean". */
 const char *options_nearest(struct str name, const char *const *names, size_t n);
 
-/* Colours and sizes: whether stdout is a terminal that takes colours (NO_COLOR is honoured), its
- * width. */
+/* Whether stdout is a terminal, and one that takes colours (NO_COLOR is honoured). */
 bool terminal_is_stdout(void);
 bool terminal_colours(void);
-unsigned terminal_width(void);
 
 #endif

@@ -59,11 +59,6 @@ void agg_free(struct agg_table *t)
     mem_free(t);
 }
 
-size_t agg_bytes(const struct agg_table *t)
-{
-    return t->res.bytes;
-}
-
 enum err agg_too_large(const struct agg_table *t)
 {
     return err_set(

@@ -18,6 +18,5 @@ NODISCARD enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_
 NODISCARD enum err agg_merge(struct agg_table *into, const struct agg_table *from);
 /* A record a group, ordered by the group's keys; without `by` always one. */
 NODISCARD enum err agg_result(struct agg_table *t, struct batch *out);
-size_t agg_bytes(const struct agg_table *t);
 
 #endif

@@ -38,7 +38,6 @@ struct agg_table {
     struct group **group;
     uint32_t *slot; /* group + 1 */
     uint32_t n, cap, slots;
-    size_t sketch_bytes;
 };
 
 /* One pass over the selected rows of a block. */

@@ -24,7 +24,6 @@ enum { STREAM_ROWS = 4096, LIMIT_NEWEST = 10000 };
 
 struct run {
     struct query_engine *engine;
-    const struct query_request *request;
     const struct query_sink *sink;
     struct query_tree tree;
     uint32_t next; /* the pipe to come */
@@ -431,10 +430,8 @@ enum err query_run(struct query_engine *e, const struct query_request *q,
 {
     static const struct query_sink nowhere = {NULL, discard};
     int64_t started = clock_mono_ns();
-    struct run r = {.engine = e,
-                    .request = q,
-                    .sink = q->explain ? &nowhere : sink,
-                    .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct run r = {
+        .engine = e, .sink = q->explain ? &nowhere : sink, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct query_meta meta;
     enum err err;
     arena_init(&r.arena, 0, NULL);

@@ -68,8 +68,6 @@ struct str block_chunk_bytes(const struct block *b);
  * `where`. */
 void block_dir_verify(const struct dir *d, uint32_t block, const struct block_source *from,
                       const char *where, struct buf *problems);
-/* Opens a column's chunk, or says why not. For tools. */
-NODISCARD enum err block_column_chunk(const struct column *c, struct chunk *ret);
 
 /* Whether tokens nest as the paths of their leaves say; for directories from outside. */
 bool shape_valid(const struct shape *s, const struct dir_column *column, uint32_t n_columns,

@@ -294,14 +294,6 @@ static const struct column_ops block_column_ops = {
     .codes = column_codes,
 };
 
-enum err block_column_chunk(const struct column *c, struct chunk *ret)
-{
-    const struct chunk *chunk = NULL;
-    TRY(chunk_of(c, &chunk));
-    *ret = *chunk; /* NOLINT(clang-analyzer-core.NullDereference): chunk_of set it */
-    return OK;
-}
-
 /* ---- rows operations ---- */
 
 static enum err load_ints(struct opened *o, struct dir_place p, const int64_t **ret)

@@ -274,18 +274,6 @@ enum err chunk_open_as(struct str bytes, enum chunk_trust trust, uint8_t encodin
     return OK;
 }
 
-enum err chunk_part_into(const struct chunk *c, uint32_t part, char *to)
-{
-    if (part >= c->n_parts)
-        return err_set(ERR_CORRUPT, "a chunk lacks part %u", part);
-    const struct chunk_part *p = &c->part[part];
-    if (!p->loaded)
-        return unzip_bytes(p->stored, to, p->raw_n);
-    if (p->raw.n)
-        memcpy(to, p->raw.p, p->raw.n);
-    return OK;
-}
-
 static void unref_blob(void *b)
 {
     blob_unref(b);

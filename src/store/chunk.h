@@ -39,8 +39,6 @@ bool chunk_sum_ok(struct str bytes);
 
 /* A part's bytes; ERR_CORRUPT where there is no such part or it does not decompress. */
 NODISCARD enum err chunk_part_bytes(const struct chunk *c, uint32_t part, struct str *ret);
-/* The same to a place of `raw_n` bytes, without keeping it. */
-NODISCARD enum err chunk_part_into(const struct chunk *c, uint32_t part, char *to);
 
 /* A part of integers: packed, or planes with zstd, whichever is smaller. */
 NODISCARD enum err part_of_ints(const int64_t *v, uint32_t n, const struct encode_options *o,

@@ -140,12 +140,6 @@ void chunk_cache_set_max(size_t bytes)
         shard_trim(&shards[i], bytes / SHARDS);
 }
 
-void chunk_cache_clear(void)
-{
-    for (int i = 0; i < SHARDS; i++)
-        shard_trim(&shards[i], 0);
-}
-
 void chunk_cache_drop(uint64_t segment)
 {
     for (int i = 0; i < SHARDS; i++) {

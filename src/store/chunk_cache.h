@@ -18,7 +18,6 @@ void chunk_cache_put(const struct chunk_key *key, struct blob *b);
 /* Default 64 MiB; 0 keeps nothing. */
 void chunk_cache_set_max(size_t bytes);
 void chunk_cache_drop(uint64_t segment); /* all of a segment: its file is gone */
-void chunk_cache_clear(void);
 struct chunk_cache_stats {
     uint64_t hits, misses, bytes, entries;
 };
