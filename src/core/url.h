@@ -1,0 +1,38 @@
+/* URLs as they are written for seams, inputs and outputs:
+ * scheme://user:password@host:port/path?a=b.
+ * Percent escapes are undone in every part; "+" stays itself. An IPv6 host has brackets in the
+ * text and without them here. Everything lives in the arena. Threads: pure functions. */
+#ifndef WEIR_CORE_URL_H
+#define WEIR_CORE_URL_H
+
+#include "core/arena.h"
+#include "core/buf.h"
+#include "core/err.h"
+
+enum { URL_PARAMS_MAX = 64 };
+
+struct url_param {
+    struct str name, value;
+};
+struct url {
+    struct str scheme; /* in lower case; never empty */
+    struct str user, password;
+    struct str host;
+    bool has_port;
+    uint16_t port;
+    struct str path; /* with its first '/', or empty */
+    struct url_param param[URL_PARAMS_MAX];
+    unsigned n_params;
+};
+
+/* ERR_INVALID says what is wrong; neither password nor parameter values stand in the text. */
+NODISCARD enum err url_parse(struct str text, struct arena *arena, struct url *ret);
+/* The last parameter of that name; p is NULL when there is none. */
+struct str url_get(const struct url *u, const char *name);
+/* ERR_INVALID names the first parameter that is not one of the NULL-ended `known`, and the nearest
+ * that is. */
+NODISCARD enum err url_check_params(const struct url *u, const char *const *known);
+/* scheme://host:port/path, for logs and answers: no user, no parameters. */
+void url_put_plain(const struct url *u, struct buf *out);
+
+#endif
