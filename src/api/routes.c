@@ -18,6 +18,7 @@ static struct http_route table[] = {
     {"GET", "/health", HTTP_FAST, true, api_healthz, NULL},
     {"GET", "/readyz", HTTP_FAST, true, api_readyz, NULL},
     {"GET", "/metrics", HTTP_FAST, false, api_metrics, NULL},
+    {"GET", "/api/openapi.json", HTTP_FAST, false, api_openapi, NULL},
     {"GET", "/", HTTP_FAST, false, api_page, NULL},
     {0},
 };

@@ -52,6 +52,7 @@ static bool read_timeout(struct http_request *r, int64_t *ret)
 /* False: answered. */
 static bool read_request(struct api *api, struct http_request *r, struct query_request *q)
 {
+    bool nocache = false;
     *q = (struct query_request){
         .org = API_ORG,
         .q = http_param(r, "q"),
@@ -72,7 +73,7 @@ static bool read_request(struct api *api, struct http_request *r, struct query_r
            api_param_u32(r, "limit", LIMIT_MAX, &q->limit) &&
            api_param_u32(r, "offset", OFFSET_MAX, &q->offset) &&
            api_param_bool(r, "total", &q->total) && api_param_bool(r, "meta", &q->meta) &&
-           api_param_bool(r, "explain", &q->explain);
+           api_param_bool(r, "explain", &q->explain) && api_param_bool(r, "nocache", &nocache);
 }
 
 /* ---- counting ---- */
@@ -129,10 +130,14 @@ void api_histogram(void *ctx, struct http_request *r)
     uint32_t buckets = BUCKETS_DEFAULT;
     if (!read_request(api, r, &q) || !api_param_u32(r, "buckets", BUCKETS_MAX, &buckets))
         return;
+    if (buckets == 0) {
+        http_error(r, 400, "buckets=0: a whole number from 1 to %d is wanted", BUCKETS_MAX);
+        return;
+    }
     int64_t began = clock_mono_ns();
     buf_init(&out, ANSWER_BYTES_MAX);
     metric_add(running(), 1);
-    enum err err = query_histogram(api->engine, &q, buckets ? buckets : BUCKETS_DEFAULT, &out);
+    enum err err = query_histogram(api->engine, &q, buckets, &out);
     end_query("histogram", err, began);
     reply_json(r, err, &out);
 }
