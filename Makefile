@@ -9,7 +9,7 @@ LISTEN ?= 127.0.0.1:5080
 configure = [ -f build/$(1)/build.ninja ] || cmake --preset $(1) >/dev/null
 compile = $(call configure,$(1)) && cmake --build build/$(1) -j $(JOBS)
 
-.PHONY: build run demo test unit integration asan tsan clang fault bench fuzz soak format lint coverage clean deps
+.PHONY: build run demo test unit integration asan tsan clang arm64 fault bench fuzz soak format lint coverage clean deps
 
 build: ## build/release/weir
 	@scripts/deps.sh build
@@ -43,6 +43,11 @@ tsan: ## the suite under ThreadSanitizer
 clang: ## clang builds it without a warning
 	@scripts/deps.sh dev
 	@$(call compile,clang)
+
+arm64: ## cross-built for arm64, the suite under qemu
+	@scripts/deps.sh arm64
+	@$(call compile,arm64)
+	@ctest --test-dir build/arm64 --output-on-failure -j $(JOBS) -LE lint
 
 test: ## everything, in order of what fails soonest
 	@scripts/test-all.sh

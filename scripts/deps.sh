@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing from Debian packages: `deps.sh build` (compile and run), `deps.sh test` (also what
-# the tests need), `deps.sh dev` (also fuzzing, formatting, linting). Does nothing where all is there.
+# the tests need), `deps.sh dev` (also fuzzing, formatting, linting), `deps.sh arm64` (compile for arm64 and run the
+# tests in an emulator). Does nothing where all is there.
 set -euo pipefail
 
 build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-openssl-dev
@@ -8,26 +9,47 @@ build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-open
   libsqlite3-dev libyaml-dev libxxhash-dev curl"
 test="$build libcmocka-dev python3 python3-venv python3-pip zstd git"
 dev="$test clang clang-format clang-tidy lld libclang-rt-14-dev ripgrep linux-perf"
+arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user mmdebstrap"
 
 case "${1:-build}" in
 build) want=$build ;;
 test) want=$test ;;
 dev) want=$dev ;;
-*) echo "usage: $0 build|test|dev" >&2; exit 2 ;;
+arm64) want=$arm64 ;;
+*) echo "usage: $0 build|test|dev|arm64" >&2; exit 2 ;;
 esac
 
-missing=()
-for package in $want; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-done
-[ ${#missing[@]} = 0 ] && exit 0
+install_missing() {
+    local missing=() as_root=() package
+    for package in $want; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || { echo "install these Debian packages as root: ${missing[*]}" >&2; exit 1; }
+        as_root=(sudo)
+    fi
+    echo "installing: ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
 
-as_root=()
-if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || { echo "install these Debian packages as root: ${missing[*]}" >&2; exit 1; }
-    as_root=(sudo)
-fi
-echo "installing: ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-"${as_root[@]}" apt-get update -qq
-"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# The same libraries of arm64, unpacked and not installed: some development packages cannot be there for two
+# machines at once (libsimdjson-dev). Only /lib and /usr: the emulator takes what the root has before the host's.
+unpack_arm64() {
+    local root=.cache/arm64-root libraries
+    libraries=$(printf '%s\n' $test | grep -e '-dev$' | paste -sd,)
+    [ "$(cat "$root/packages" 2>/dev/null)" = "$libraries" ] && return
+    echo "unpacking the libraries of arm64"
+    rm -rf "$root" "$root.part"
+    mkdir -p "$root.part"
+    mmdebstrap --quiet --architectures=arm64 --variant=extract --include="$libraries" \
+        "$(. /etc/os-release && echo "$VERSION_CODENAME")" - | tar -x -C "$root.part" ./lib ./usr
+    echo "$libraries" >"$root.part/packages"
+    mv "$root.part" "$root"
+}
+
+cd "$(dirname "$0")/.."
+install_missing
+[ "${1:-build}" != arm64 ] || unpack_arm64

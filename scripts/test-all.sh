@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
+MACHINE_TESTS='^test_(bitmap|ints|json|predicate|str|words)$'
 scripts/deps.sh dev
 
 step() {
@@ -24,6 +25,9 @@ step "release build (gcc)" compile release
 step "build (clang)" compile clang
 step "sanitizer build" compile asan
 step "unit, fault and corpus tests under ASan and UBSan" suite asan
+step "libraries of arm64" scripts/deps.sh arm64
+step "build (arm64)" compile arm64
+step "tests of what has code for the machine, on arm64" suite arm64 -R "$MACHINE_TESTS"
 step "python environment" scripts/python.sh
 step "integration tests" "$(scripts/python.sh)" -m pytest -q tests/integration
 step "thread sanitizer build" compile tsan
