@@ -37,6 +37,21 @@ bool range_mantissas(const struct predicate *p, unsigned scale, int64_t *ret_min
 
 /* regex.c */
 enum err regex_compile(struct arena *a, struct str pattern, void **ret);
+/* The same, with the byte of an error apart from its text. */
+enum err regex_compile_at(struct arena *a, struct str pattern, void **ret, size_t *ret_at);
+/* The groups that have a name, in the order of their numbers. */
+struct regex_group {
+    struct str name;
+    uint32_t number;
+};
+#define REGEX_GROUPS_MAX 250
+enum err regex_groups(const void *regex, struct arena *a, const struct regex_group **ret,
+                      uint32_t *ret_n);
+/* *ret_n: groups that may have taken part, 0 where nothing fits; of group i the begin and the end
+ * are pair[2 * i] and the next, SIZE_MAX where it did not. Valid until the thread's next. `text`
+ * is the pattern, for a message. */
+enum err regex_find(const void *regex, struct str text, struct str s, const size_t **ret_pair,
+                    uint32_t *ret_n);
 /* The longest text that every match must hold, or an empty one. */
 struct str regex_literal(struct arena *a, struct str pattern);
 enum err regex_match(const struct predicate *p, struct str s, bool *ret);

@@ -14,6 +14,8 @@
 
 #include <pcre2.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define MATCH_STEPS_MAX 1000000
 #define MATCH_HEAP_KIB_MAX 8192
@@ -22,6 +24,7 @@
 /* What a thread matches with. */
 struct regex_room {
     pcre2_match_data *data;
+    pcre2_match_data *groups; /* with room for those of a pattern; made when first needed */
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
 };
@@ -33,6 +36,7 @@ static void room_free(void *arg)
 {
     struct regex_room *room = arg;
     pcre2_match_data_free(room->data);
+    pcre2_match_data_free(room->groups);
     pcre2_match_context_free(room->context);
     pcre2_jit_stack_free(room->stack);
     mem_free(room);
@@ -66,21 +70,81 @@ static void code_free(void *arg)
     pcre2_code_free(arg);
 }
 
-enum err regex_compile(struct arena *a, struct str pattern, void **ret)
+enum err regex_compile_at(struct arena *a, struct str pattern, void **ret, size_t *ret_at)
 {
     int code;
-    PCRE2_SIZE at;
     pcre2_code *re = pcre2_compile((PCRE2_SPTR)(pattern.n ? pattern.p : ""), pattern.n,
-                                   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C,
-                                   &code, &at, NULL);
+                                   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
+                                       PCRE2_DUPNAMES,
+                                   &code, ret_at, NULL);
     if (!re) {
         PCRE2_UCHAR text[160];
         pcre2_get_error_message(code, text, sizeof(text));
-        return err_set(ERR_INVALID, "regular expression: %s at byte %zu", (const char *)text, at);
+        return err_set(ERR_INVALID, "regular expression: %s", (const char *)text);
     }
     (void)pcre2_jit_compile(re, PCRE2_JIT_COMPLETE); /* without it the interpreter matches */
     arena_defer(a, code_free, re);
     *ret = re;
+    return OK;
+}
+
+enum err regex_compile(struct arena *a, struct str pattern, void **ret)
+{
+    size_t at = 0;
+    if (regex_compile_at(a, pattern, ret, &at) == OK)
+        return OK;
+    char why[200];
+    snprintf(why, sizeof(why), "%s", err_text());
+    return err_set(ERR_INVALID, "%s at byte %zu", why, at);
+}
+
+static int group_cmp(const void *a, const void *b)
+{
+    const struct regex_group *x = a, *y = b;
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+enum err regex_groups(const void *regex, struct arena *a, const struct regex_group **ret,
+                      uint32_t *ret_n)
+{
+    uint32_t n = 0, size = 0, all = 0;
+    PCRE2_SPTR table = NULL;
+    (void)pcre2_pattern_info(regex, PCRE2_INFO_CAPTURECOUNT, &all);
+    (void)pcre2_pattern_info(regex, PCRE2_INFO_NAMECOUNT, &n);
+    (void)pcre2_pattern_info(regex, PCRE2_INFO_NAMEENTRYSIZE, &size);
+    (void)pcre2_pattern_info(regex, PCRE2_INFO_NAMETABLE, &table);
+    if (all > REGEX_GROUPS_MAX)
+        return err_set(ERR_INVALID, "regular expression: more than %d groups", REGEX_GROUPS_MAX);
+    struct regex_group *group = ARENA_ARRAY(a, struct regex_group, n + 1);
+    for (uint32_t i = 0; i < n; i++, table += size)
+        group[i] = (struct regex_group){arena_str(a, str_c((const char *)table + 2)),
+                                        (uint32_t)table[0] << 8 | table[1]};
+    if (n > 1)
+        qsort(group, n, sizeof(*group), group_cmp);
+    *ret = group;
+    *ret_n = n;
+    return OK;
+}
+
+static enum err too_many_steps(struct str text)
+{
+    return err_set(ERR_LIMIT, "regular expression /%.*s/ takes more than %d steps on a value",
+                   text.n > 200 ? 200 : (int)text.n, text.p, MATCH_STEPS_MAX);
+}
+
+enum err regex_find(const void *regex, struct str text, struct str s, const size_t **ret_pair,
+                    uint32_t *ret_n)
+{
+    struct regex_room *room = room_of_thread();
+    if (!room->groups)
+        room->groups = pcre2_match_data_create(REGEX_GROUPS_MAX + 1, NULL);
+    CHECK(room->groups);
+    int rc =
+        pcre2_match(regex, (PCRE2_SPTR)(s.n ? s.p : ""), s.n, 0, 0, room->groups, room->context);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
+        return too_many_steps(text);
+    *ret_n = rc > 0 ? (uint32_t)rc : 0;
+    *ret_pair = pcre2_get_ovector_pointer(room->groups);
     return OK;
 }
 
@@ -90,8 +154,7 @@ enum err regex_match(const struct predicate *p, struct str s, bool *ret)
     int rc =
         pcre2_match(p->regex, (PCRE2_SPTR)(s.n ? s.p : ""), s.n, 0, 0, room->data, room->context);
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
-        return err_set(ERR_LIMIT, "regular expression /%.*s/ takes more than %d steps on a value",
-                       STR_ARG(p->text), MATCH_STEPS_MAX);
+        return too_many_steps(p->text);
     *ret = rc >= 0;
     return OK;
 }
