@@ -224,6 +224,26 @@ static inline bool advance(struct batch *b, struct str key, unsigned kind)
     return advance_slow(b, key, kind);
 }
 
+bool batch_has_name(const struct batch *b, const uint64_t *name_hash, unsigned n)
+{
+    const struct shapes *s = &b->shapes;
+    for (uint32_t i = b->at; i != SHAPES_ROOT; i = s->step[i].parent) {
+        if (s->step[i].kind >= LANE_COUNT)
+            continue;
+        uint64_t hash = s->column[s->step[i].column].name_hash;
+        for (unsigned k = 0; k < n; k++)
+            if (name_hash[k] == hash)
+                return true;
+    }
+    return false;
+}
+
+void batch_time(struct batch *b, int64_t time_ns)
+{
+    b->time_given = true;
+    b->given_time = time_ns;
+}
+
 static inline struct batch_column *column_at(struct batch *b)
 {
     return &b->column[b->shapes.step[b->at].column];
@@ -232,7 +252,7 @@ static inline struct batch_column *column_at(struct batch *b)
 void batch_begin(struct batch *b)
 {
     b->at = SHAPES_ROOT;
-    b->over = b->ended = false;
+    b->over = b->ended = b->time_given = false;
     b->mark = shapes_mark(&b->shapes);
 }
 
@@ -508,6 +528,8 @@ static int64_t resolve_time(const struct batch *b, const struct shapes_shape *sh
 {
     int64_t t;
     *ret_flags = 0;
+    if (b->time_given)
+        return b->given_time;
     for (uint32_t i = 0; i < shape->n_time; i++)
         if (column_time(&b->column[shape->time_column[i]], arrival_ns, &t))
             return t;
@@ -575,16 +597,9 @@ void batch_origin_add(struct batch *b, const struct origin_run *of)
     b->run[b->n_runs++].row = row;
 }
 
-void batch_end(struct batch *b, int64_t arrival_ns, struct str raw)
+static void add_row(struct batch *b, uint32_t shape, int64_t time, uint8_t flags,
+                    int64_t arrival_ns)
 {
-    CHECK(!b->ended && (b->over || b->shapes.step[b->at].node == 0));
-    uint32_t shape = shapes_at(&b->shapes, b->at);
-    uint8_t flags;
-    int64_t time = resolve_time(b, &b->shapes.shape[shape], arrival_ns, &flags);
-    b->whole_id = (struct str){0};
-    if (__builtin_expect(b->over || !b->shapes.shape[shape].rows, 0) &&
-        (b->over || !batch_use_shape(b, shape)))
-        shape = become_whole(b, shape, raw);
     b->shapes.shape[shape].rows++;
     batch_rows_room(b, 1);
     b->time[b->n] = time;
@@ -594,9 +609,38 @@ void batch_end(struct batch *b, int64_t arrival_ns, struct str raw)
     b->n++;
     batch_origin_add(b, &(struct origin_run){.index = b->n - 1, .arrival_ns = arrival_ns});
     b->bytes += COST_ROW;
+}
+
+/* raw: the record's JSON text; where its pointer is NULL there is none, and what is too wide is
+ * left under way. */
+static inline bool end(struct batch *b, int64_t arrival_ns, struct str raw)
+{
+    CHECK(!b->ended && (b->over || b->shapes.step[b->at].node == 0));
+    uint32_t shape = shapes_at(&b->shapes, b->at);
+    bool wide = __builtin_expect(b->over || !b->shapes.shape[shape].rows, 0) &&
+                (b->over || !batch_use_shape(b, shape));
+    if (wide && !raw.p)
+        return false;
+    uint8_t flags;
+    int64_t time = resolve_time(b, &b->shapes.shape[shape], arrival_ns, &flags);
+    b->whole_id = (struct str){0};
+    if (wide)
+        shape = become_whole(b, shape, raw);
+    add_row(b, shape, time, flags, arrival_ns);
     b->last_raw = raw.n;
     b->raw_bytes += raw.n;
     b->ended = true;
+    return true;
+}
+
+void batch_end(struct batch *b, int64_t arrival_ns, struct str raw)
+{
+    CHECK(end(b, arrival_ns, raw.p ? raw : STR("")));
+}
+
+bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n)
+{
+    return end(b, arrival_ns, str_of(NULL, raw_n));
 }
 
 void batch_cancel(struct batch *b)

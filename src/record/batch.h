@@ -39,6 +39,13 @@ void batch_number(struct batch *b, struct str key, struct str text);
  * text, used when it breaks SHAPES_MAX or PATHS_MAX: the record is then kept as one LANE_JSON leaf.
  */
 void batch_end(struct batch *b, int64_t arrival_ns, struct str raw);
+/* As batch_end for a record whose source is not JSON, `raw_n` bytes long. False where the record
+ * breaks SHAPES_MAX or PATHS_MAX: it is still under way then, to be cancelled. */
+NODISCARD bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n);
+/* Between begin and end: whether the record has a leaf whose dotted name has one of the hashes. */
+bool batch_has_name(const struct batch *b, const uint64_t *name_hash, unsigned n);
+/* Between begin and end: the record's time, where its envelope says it; fields are not asked. */
+void batch_time(struct batch *b, int64_t time_ns);
 void batch_cancel(struct batch *b);
 /* The `log_id` or `_id` (first present, text lanes and INT's text) of the last ended record, or n
  * == 0. */

@@ -48,6 +48,8 @@ struct batch {
     uint32_t at; /* its last step */
     bool over;   /* it passed a bound of the dictionary */
     bool ended;
+    bool time_given;
+    int64_t given_time;
     size_t last_raw;
     struct shapes_mark mark;
     struct str whole_id; /* of a record kept as JSON text */

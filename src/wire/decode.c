@@ -1,29 +1,28 @@
-/* Bodies to batches: lines of JSON, lines of text, and JSON that holds an array of records.
+/* Decoding a body: what all formats share, and the formats of records that stand behind each other
+ * as JSON or as lines.
  *
- * All three cut the body into records and give each to one place, which makes room, has it judged,
- * asks about its id and counts it. A batch goes to the sink before the record that might lead past
- * a frame's size, so that only a single large record makes a larger one.
- *
- * Lines of text have a batch of their own: they have one shape (and those with defaults), so the
- * limits of a batch are never met and no JSON text of theirs is needed, while a batch that lines of
- * JSON have filled with shapes might ask for it. */
-#include "wire/decode.h"
+ * Batches are handed on when the next record might lead past a frame's size, and at the end; a
+ * single large record makes a larger one. */
+#include "wire/decode_impl.h"
 
+#include "core/hash.h"
 #include "core/mem.h"
 
-enum { DEFAULTS_COST = 64 }; /* keys, quotes and offsets of appended fields */
-
-struct wire_decoder {
-    struct json_limits limits;
-    struct json_reader *reader;
-    struct batch *json, *text; /* text: made when first needed */
-    struct buf service, host;
-    /* The body being decoded. */
-    const struct wire_sink *sink;
-    struct batch *batch;
-    int64_t arrival_ns;
-    uint32_t position, accepted;
+enum {
+    DEFAULTS_COST = 64, /* keys, quotes and offsets of appended fields */
+    SCRATCH_KEPT_MAX = 1 << 20,
 };
+
+static void default_init(struct wire_default *f, struct str key)
+{
+    const char *const *name = alias_names(key);
+    f->key = key;
+    buf_init(&f->value, SIZE_MAX);
+    for (; name && name[f->n_names]; f->n_names++) {
+        CHECK(f->n_names < WIRE_ALIAS_NAMES_MAX);
+        f->name_hash[f->n_names] = hash64(str_c(name[f->n_names]));
+    }
+}
 
 struct wire_decoder *wire_decoder_new(const struct json_limits *limits)
 {
@@ -31,8 +30,12 @@ struct wire_decoder *wire_decoder_new(const struct json_limits *limits)
     d->limits = *limits;
     d->reader = json_reader_new(limits);
     d->json = batch_new();
-    buf_init(&d->service, SIZE_MAX);
-    buf_init(&d->host, SIZE_MAX);
+    default_init(&d->defaults[0], STR("service"));
+    default_init(&d->defaults[1], STR("host"));
+    buf_init(&d->as_json, SIZE_MAX);
+    buf_init(&d->inflated, SIZE_MAX);
+    buf_init(&d->text, SIZE_MAX);
+    arena_init(&d->arena, 0, NULL);
     return d;
 }
 
@@ -42,22 +45,27 @@ void wire_decoder_free(struct wire_decoder *d)
         return;
     json_reader_free(d->reader);
     batch_free(d->json);
-    batch_free(d->text);
-    buf_release(&d->service);
-    buf_release(&d->host);
+    batch_free(d->plain);
+    for (unsigned i = 0; i < 2; i++)
+        buf_release(&d->defaults[i].value);
+    buf_release(&d->as_json);
+    buf_release(&d->inflated);
+    buf_release(&d->text);
+    arena_release(&d->arena);
     mem_free(d);
 }
 
 void wire_decoder_defaults(struct wire_decoder *d, struct str service, struct str host)
 {
-    buf_clear(&d->service);
-    buf_clear(&d->host);
-    buf_put_str(&d->service, service);
-    buf_put_str(&d->host, host);
+    struct str value[] = {service, host};
+    for (unsigned i = 0; i < 2; i++) {
+        buf_clear(&d->defaults[i].value);
+        buf_put_str(&d->defaults[i].value, value[i]);
+    }
     json_reader_defaults(d->reader, service, host);
 }
 
-static enum err flush(struct wire_decoder *d)
+enum err wire_flush(struct wire_decoder *d)
 {
     if (batch_rows(d->batch) == 0)
         return OK;
@@ -66,49 +74,70 @@ static enum err flush(struct wire_decoder *d)
     return OK;
 }
 
-static enum err read_text(struct wire_decoder *d, struct str line)
-{
-    struct batch *b = d->batch;
-    if (line.n > d->limits.record_bytes)
-        return err_set(ERR_LIMIT, "the line has %zu bytes, the limit is %zu", line.n,
-                       d->limits.record_bytes);
-    batch_begin(b);
-    batch_text(b, STR("message"), LANE_STR, line);
-    if (d->service.n)
-        batch_text(b, STR("service"), LANE_STR, buf_str(&d->service));
-    if (d->host.n)
-        batch_text(b, STR("host"), LANE_STR, buf_str(&d->host));
-    batch_end(b, d->arrival_ns, line);
-    return OK;
-}
-
-/* One record of the body: into the batch, or refused. */
-static inline enum err add_record(struct wire_decoder *d, bool is_text, struct str record)
+void wire_admit(struct wire_decoder *d)
 {
     const struct wire_sink *sink = d->sink;
-    uint32_t position = d->position++;
-    if (batch_full(d->batch, record.n + d->service.n + d->host.n + DEFAULTS_COST))
-        TRY(flush(d));
-    enum err err = is_text ? read_text(d, record)
-                           : json_read_record(d->reader, record, d->arrival_ns, d->batch);
-    if (err == ERR_INVALID || err == ERR_LIMIT) {
-        sink->refused(sink->ctx, position, record, err_text());
-        return OK;
-    }
-    TRY(err);
     struct str id;
     if (sink->accept_id && (id = batch_last_id(d->batch)).n && !sink->accept_id(sink->ctx, id))
         batch_pop(d->batch);
     else
         d->accepted++;
+}
+
+enum err wire_padded(struct wire_decoder *d, struct str s, struct str *ret)
+{
+    char *to = arena_try_alloc(&d->arena, s.n + JSON_PADDING);
+    if (!to)
+        return err_set(ERR_NOMEM, "no memory to decode a body");
+    if (s.n)
+        memcpy(to, s.p, s.n);
+    memset(to + s.n, 0, JSON_PADDING);
+    *ret = str_of(to, s.n);
     return OK;
+}
+
+/* ---- JSON and lines ---- */
+
+enum err wire_add_json(struct wire_decoder *d, struct str record)
+{
+    const struct wire_sink *sink = d->sink;
+    uint32_t position = d->position++;
+    size_t extra = d->defaults[0].value.n + d->defaults[1].value.n + DEFAULTS_COST;
+    if (batch_full(d->batch, record.n + extra))
+        TRY(wire_flush(d));
+    enum err err = json_read_record(d->reader, record, d->arrival_ns, d->batch);
+    if (err == ERR_INVALID || err == ERR_LIMIT) {
+        sink->refused(sink->ctx, position, record, err_text());
+        return OK;
+    }
+    TRY(err);
+    wire_admit(d);
+    return OK;
+}
+
+static enum err put_line(void *ctx, struct put *p)
+{
+    put_text(p, STR("message"), *(struct str *)ctx);
+    return OK;
+}
+
+static enum err add_text(struct wire_decoder *d, struct str line)
+{
+    if (line.n > d->limits.record_bytes) {
+        (void)err_set(ERR_LIMIT, "the line has %zu bytes, the limit is %zu", line.n,
+                      d->limits.record_bytes);
+        wire_refuse(d, line);
+        return OK;
+    }
+    struct wire_record r = {.put = put_line, .ctx = &line, .raw = line, .cost = line.n};
+    return wire_add(d, &r);
 }
 
 static enum err add_json(void *ctx, uint32_t position, struct str record)
 {
     struct wire_decoder *d = ctx;
     CHECK(position == d->position);
-    return add_record(d, false, record);
+    return wire_add_json(d, record);
 }
 
 static struct str without_end(struct str line, bool is_text)
@@ -122,7 +151,7 @@ static struct str without_end(struct str line, bool is_text)
     return line;
 }
 
-static enum err each_line(struct wire_decoder *d, bool is_text, struct str body)
+static enum err each_line(struct wire_decoder *d, struct str body, bool is_text)
 {
     if (str_starts(body, STR("\xef\xbb\xbf")))
         body = str_from(body, 3); /* a byte order mark */
@@ -132,27 +161,64 @@ static enum err each_line(struct wire_decoder *d, bool is_text, struct str body)
         struct str line = without_end(str_of(body.p, n), is_text);
         body = str_from(body, newline ? n + 1 : n);
         if (line.n)
-            TRY(add_record(d, is_text, line));
+            TRY(is_text ? add_text(d, line) : wire_add_json(d, line));
     }
     return OK;
+}
+
+static enum err decode_json(struct wire_decoder *d, struct str body)
+{
+    return json_each_record(d->reader, body, add_json, d);
+}
+
+static enum err decode_ndjson(struct wire_decoder *d, struct str body)
+{
+    return each_line(d, body, false);
+}
+
+static enum err decode_text(struct wire_decoder *d, struct str body)
+{
+    return each_line(d, body, true);
+}
+
+/* ---- bodies ---- */
+
+static const struct {
+    enum err (*decode)(struct wire_decoder *d, struct str body);
+    bool json; /* its records are JSON texts */
+} formats[WIRE_FORMAT_COUNT] = {
+    [WIRE_JSON] = {decode_json, true},
+    [WIRE_NDJSON] = {decode_ndjson, true},
+    [WIRE_TEXT] = {decode_text, false},
+    [WIRE_SYSLOG] = {wire_decode_syslog, false},
+    [WIRE_SYSLOG_COUNTED] = {wire_decode_syslog_counted, false},
+};
+
+static void scratch_trim(struct buf *b)
+{
+    if (b->cap > SCRATCH_KEPT_MAX)
+        buf_release(b);
 }
 
 enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str body,
                      int64_t arrival_ns, const struct wire_sink *sink, uint32_t *ret_records)
 {
-    bool is_text = format == WIRE_TEXT;
-    if (is_text && !d->text)
-        d->text = batch_new();
-    d->batch = is_text ? d->text : d->json;
+    bool json = formats[format].json;
+    if (!json && !d->plain)
+        d->plain = batch_new();
+    d->batch = json ? d->json : d->plain;
     d->sink = sink;
     d->arrival_ns = arrival_ns;
     d->position = d->accepted = 0;
     batch_clear(d->batch);
-    if (format == WIRE_JSON)
-        TRY(json_each_record(d->reader, body, add_json, d));
-    else
-        TRY(each_line(d, is_text, body));
-    TRY(flush(d));
+    enum err err = formats[format].decode(d, body);
+    if (err == OK)
+        err = wire_flush(d);
+    arena_reset(&d->arena);
+    scratch_trim(&d->as_json);
+    scratch_trim(&d->inflated);
+    scratch_trim(&d->text);
+    TRY(err);
     *ret_records = d->accepted;
     return OK;
 }

@@ -1,0 +1,48 @@
+/* What the decoders of src/wire share of a wire_decoder; for nobody else. */
+#ifndef WEIR_WIRE_DECODE_IMPL_H
+#define WEIR_WIRE_DECODE_IMPL_H
+
+#include "wire/record.h"
+
+enum { WIRE_ALIAS_NAMES_MAX = 32 };
+
+/* A field that records get which have none of an alias's names. */
+struct wire_default {
+    struct str key;
+    struct buf value; /* empty: none */
+    uint64_t name_hash[WIRE_ALIAS_NAMES_MAX];
+    unsigned n_names;
+};
+
+struct wire_decoder {
+    struct json_limits limits;
+    struct json_reader *reader;
+    /* Lines of JSON have a batch of their own: its records have JSON text, which they are kept as
+     * when they are too wide; records of other kinds have none, and must not meet its limits. */
+    struct batch *json, *plain; /* plain: made when first needed */
+    struct wire_default defaults[2];
+    struct buf as_json;  /* a record that is too wide */
+    struct buf inflated; /* of what is compressed inside a body */
+    struct buf text;     /* any decoder's scratch */
+    struct arena arena;  /* any decoder's, reset after each body */
+    /* The body being decoded. */
+    const struct wire_sink *sink;
+    struct batch *batch;
+    int64_t arrival_ns;
+    uint32_t position, accepted;
+};
+
+/* Hands the batch on where it has rows. */
+NODISCARD enum err wire_flush(struct wire_decoder *d);
+/* The record just ended counts, or is dropped as a duplicate by its id. */
+void wire_admit(struct wire_decoder *d);
+/* One JSON object as the next record. JSON_PADDING readable bytes behind it. */
+NODISCARD enum err wire_add_json(struct wire_decoder *d, struct str record);
+/* A copy of bytes in the decoder's arena, JSON_PADDING readable bytes behind it. */
+NODISCARD enum err wire_padded(struct wire_decoder *d, struct str s, struct str *ret);
+
+/* The decoders, one a format: each reads a whole body. */
+enum err wire_decode_syslog(struct wire_decoder *d, struct str body);
+enum err wire_decode_syslog_counted(struct wire_decoder *d, struct str body);
+
+#endif
