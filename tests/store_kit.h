@@ -124,6 +124,7 @@ struct kit_frame {
     uint32_t stride;    /* between the numbers */
     int64_t arrival_ns; /* 0: that of the last record's time */
     struct hash128 key, payload;
+    uint64_t producer, epoch, sequence;
 };
 
 static inline void kit_pad(struct batch *b, uint64_t n, uint32_t bytes)
@@ -166,6 +167,9 @@ static inline struct blob *kit_frame(const struct kit *k, const struct kit_frame
                               .parts = 1,
                               .key = f->key,
                               .payload = f->payload,
+                              .producer = f->producer,
+                              .epoch = f->epoch,
+                              .sequence = f->sequence,
                               .arrival_ns = f->arrival_ns};
     if (!info.arrival_ns)
         info.arrival_ns = kit_time(k, f->first + (uint64_t)(f->count - 1) * stride);

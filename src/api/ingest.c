@@ -3,8 +3,10 @@
  * Content-Type decides the format: application/json (the body {"logs":[...]}, an array or one
  * object), application/x-ndjson and its kin (a record a line), text/... (a line a record). Without
  * one, or with those that tools send when they were told nothing (octet-stream, form-urlencoded),
- * the bytes decide (ingest_sniff). Any other type is answered 415. Content-Encoding: gzip, deflate,
- * zstd, lz4. X-Service-Id and X-Host give records a service and a host that they lack.
+ * the bytes decide (ingest_sniff). application/vnd.weir.frames is what agents send (wire/frames.h):
+ * every frame names its stream, and each sequence number lands once. Any other type is answered
+ * 415. Content-Encoding: gzip, deflate, zstd, lz4. X-Service-Id and X-Host give records a service
+ * and a host that they lack.
  *
  * 202 when what was accepted is durable and searchable:
  *   {"accepted":2,"rejected":1,"duplicates":0,"errors":[{"position":1,"reason":"..."}]}
@@ -14,6 +16,7 @@
 #include "api/internal.h"
 
 #include "record/json.h"
+#include "wire/frames.h"
 
 static bool is_one_of(struct str s, const char *const *names)
 {
@@ -21,6 +24,17 @@ static bool is_one_of(struct str s, const char *const *names)
         if (str_ieq(s, str_c(*names)))
             return true;
     return false;
+}
+
+static struct str media_type(struct http_request *r)
+{
+    struct str type = http_header(r, "Content-Type");
+    return str_trim(str_of(type.p, str_find_byte(type, ';', 0)));
+}
+
+static bool is_frames(struct http_request *r)
+{
+    return str_ieq(media_type(r), STR(FRAMES_TYPE));
 }
 
 /* False: answered. */
@@ -33,8 +47,7 @@ static bool read_format(struct http_request *r, struct ingest_body *body)
                                          "application/json-lines",  NULL};
     static const char *const any[] = {"", "application/octet-stream",
                                       "application/x-www-form-urlencoded", "*/*", NULL};
-    struct str type = http_header(r, "Content-Type");
-    type = str_trim(str_of(type.p, str_find_byte(type, ';', 0)));
+    struct str type = media_type(r);
     body->sniff = is_one_of(type, any);
     if (is_one_of(type, json))
         body->format = WIRE_JSON;
@@ -120,6 +133,8 @@ void api_ingest(void *ctx, struct http_request *r)
         http_error_of(r, err, err_text());
         return;
     }
-    if (read_format(r, &body))
+    if (is_frames(r))
+        ingest_frames(api->ingest, &body);
+    else if (read_format(r, &body))
         ingest_body(api->ingest, &body);
 }

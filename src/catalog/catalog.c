@@ -9,6 +9,7 @@
  *                     raw_bytes, tail_offset, tail_length
  *   checkpoints       consumer, part, position
  *   idempotency_keys  key_hash, payload_hash, at_ns, records
+ *   producers         producer, epoch, part, at_ns, landed
  *
  * Numbers are 64-bit integers; unsigned ones are stored as the signed ones of the same bits (they
  * stay below 2^63 in practice, and nothing orders by those that might not). 128-bit hashes are 32
@@ -51,6 +52,11 @@ struct catalog {
     uint64_t next_segment, segment_limit; /* ids at hand */
 };
 
+#define PRODUCERS_TABLE                                                                            \
+    "CREATE TABLE producers (producer BIGINT NOT NULL, epoch BIGINT NOT NULL,"                     \
+    " part BIGINT NOT NULL, at_ns BIGINT NOT NULL, landed TEXT NOT NULL,"                          \
+    " PRIMARY KEY (producer, epoch, part))"
+
 static const char *const schema[] = {
     "CREATE TABLE meta (name VARCHAR(255) NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE counters (name VARCHAR(255) NOT NULL PRIMARY KEY, value BIGINT NOT NULL)",
@@ -69,6 +75,7 @@ static const char *const schema[] = {
     "CREATE TABLE idempotency_keys (key_hash VARCHAR(32) NOT NULL PRIMARY KEY,"
     " payload_hash VARCHAR(32) NOT NULL, at_ns BIGINT NOT NULL, records BIGINT NOT NULL)",
     "CREATE INDEX idempotency_keys_at ON idempotency_keys (at_ns, key_hash)",
+    PRODUCERS_TABLE,
     "INSERT INTO counters (name, value) VALUES ('segment', 1)",
     "INSERT INTO counters (name, value) VALUES ('stream', 1)",
     "INSERT INTO counters (name, value) VALUES ('fence', 1)",
@@ -299,6 +306,14 @@ static enum err check_version(struct catalog *c)
     return err;
 }
 
+/* Tables that a catalog made by an older program lacks. */
+static enum err add_tables(struct catalog *c)
+{
+    bool there = false;
+    TRY(c->db->driver->has_table(c->db, "producers", &there));
+    return there ? OK : c->db->driver->exec(c->db, PRODUCERS_TABLE);
+}
+
 static enum err prepare_schema(struct catalog *c)
 {
     TRY(tx_begin(c));
@@ -306,6 +321,8 @@ static enum err prepare_schema(struct catalog *c)
     enum err err = c->db->driver->has_table(c->db, "meta", &there);
     if (err == OK)
         err = there ? check_version(c) : create_schema(c);
+    if (err == OK && there)
+        err = add_tables(c);
     return tx_end(c, err);
 }
 
@@ -472,6 +489,32 @@ enum err catalog_load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
 {
     TRY(tx_begin(c));
     return tx_end(c, load_keys(c, since_ns, a, ret, ret_n));
+}
+
+static enum err load_producers(struct catalog *c, int64_t since_ns, struct arena *a,
+                               struct catalog_producer **ret, size_t *ret_n)
+{
+    size_t n = 0, i = 0;
+    TRY(count_rows(c, "SELECT COUNT(*) FROM producers", &n));
+    struct catalog_producer *producer = ARENA_ARRAY(a, struct catalog_producer, n + 1);
+    struct call call = call_new(c, "SELECT producer, epoch, at_ns, landed FROM producers"
+                                   " WHERE at_ns >= ? AND part = 0 ORDER BY at_ns");
+    arg_i64(&call, since_ns);
+    for (; i < n && call_row(&call); i++)
+        producer[i] =
+            (struct catalog_producer){col_u64(&call, 0), col_u64(&call, 1), col_i64(&call, 2),
+                                      arena_str(a, col_text(&call, 3))};
+    TRY(call_end(&call));
+    *ret = producer;
+    *ret_n = i;
+    return OK;
+}
+
+enum err catalog_load_producers(struct catalog *c, int64_t since_ns, struct arena *a,
+                                struct catalog_producer **ret, size_t *ret_n)
+{
+    TRY(tx_begin(c));
+    return tx_end(c, load_producers(c, since_ns, a, ret, ret_n));
 }
 
 static enum err read_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,
@@ -750,12 +793,40 @@ static enum err update_keys(struct catalog *c, const struct catalog_publish *p)
     return p->n_keys && p->keys_max ? cut_keys(c, p->keys_max) : OK;
 }
 
+static enum err update_producers(struct catalog *c, const struct catalog_publish *p)
+{
+    struct call old = call_new(c, "DELETE FROM producers WHERE at_ns < ?");
+    arg_i64(&old, p->producers_expire_before_ns);
+    TRY(call_once(&old, NULL));
+    struct call del = call_new(c, "DELETE FROM producers"
+                                  " WHERE producer = ? AND epoch = ? AND part = ?");
+    struct call in = call_new(c, "INSERT INTO producers (producer, epoch, part, at_ns, landed)"
+                                 " VALUES (?, ?, ?, ?, ?)");
+    for (size_t i = 0; i < p->n_producers && del.err == OK && in.err == OK; i++) {
+        const struct catalog_producer *row = &p->producer[i];
+        arg_u64(&del, row->producer);
+        arg_u64(&del, row->epoch);
+        arg_i64(&del, p->partition);
+        del.err = call_run(&del);
+        arg_u64(&in, row->producer);
+        arg_u64(&in, row->epoch);
+        arg_i64(&in, p->partition);
+        arg_i64(&in, row->at_ns);
+        arg_text(&in, row->window);
+        if (del.err == OK)
+            in.err = call_run(&in);
+    }
+    enum err err = call_end(&del), err_in = call_end(&in);
+    return err != OK ? err : err_in;
+}
+
 static enum err publish(struct catalog *c, const struct catalog_publish *p)
 {
     TRY(move_checkpoint(c, p));
     if (p->segment)
         TRY(add_segment(c, p->segment));
-    return update_keys(c, p);
+    TRY(update_keys(c, p));
+    return update_producers(c, p);
 }
 
 enum err catalog_publish(struct catalog *c, const struct catalog_publish *p)

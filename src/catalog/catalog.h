@@ -43,6 +43,13 @@ struct catalog_key { /* an idempotency key */
     uint64_t records; /* what was answered then */
 };
 
+/* What landed of an agent's sequence (store/producer.h). */
+struct catalog_producer {
+    uint64_t producer, epoch;
+    int64_t at_ns;     /* when it was heard of last */
+    struct str window; /* text of the store's making */
+};
+
 /* sqlite: file path. Creates the schema; refuses a newer one. */
 NODISCARD enum err catalog_open_sqlite(const char *path, struct catalog **ret);
 void catalog_close(struct catalog *c);
@@ -54,6 +61,8 @@ NODISCARD enum err catalog_load_streams(struct catalog *c, struct arena *a,
                                         struct catalog_stream **ret, size_t *ret_n);
 NODISCARD enum err catalog_load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
                                      struct catalog_key **ret, size_t *ret_n);
+NODISCARD enum err catalog_load_producers(struct catalog *c, int64_t since_ns, struct arena *a,
+                                          struct catalog_producer **ret, size_t *ret_n);
 /* 0 when the consumer has none. */
 NODISCARD enum err catalog_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,
                                       uint64_t *ret_position);
@@ -65,7 +74,7 @@ NODISCARD enum err catalog_new_segment_id(struct catalog *c, uint64_t *ret_id);
 
 /* One transaction: adds a segment (may be NULL: an empty cut), moves the checkpoint from `from` to
  * `to` by compare-and-swap (ERR_CONFLICT when somebody else moved it: nothing happened), stores
- * keys. */
+ * keys and producers. */
 struct catalog_publish {
     const struct catalog_segment *segment;
     struct str consumer;
@@ -75,6 +84,9 @@ struct catalog_publish {
     size_t n_keys;
     int64_t keys_expire_before_ns; /* older keys are deleted */
     size_t keys_max;               /* and the oldest beyond so many; 0: no bound */
+    const struct catalog_producer *producer;
+    size_t n_producers;
+    int64_t producers_expire_before_ns;
 };
 NODISCARD enum err catalog_publish(struct catalog *c, const struct catalog_publish *p);
 /* One transaction: `remove` go, `add` come (compaction; retention with n_add 0). ERR_CONFLICT when

@@ -16,62 +16,18 @@
  * Numbering: all frames of a body, dead letters too, count as its parts in the order they were
  * made, and first_index runs over them. Only frames of accepted records carry the key: what they
  * sum up to is what a retry is answered. */
-#include "pipeline/ingest.h"
+#include "pipeline/ingest_impl.h"
 
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/metrics.h"
-#include "record/frame.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 enum {
     SCRATCH_KEPT_MAX = 8 << 20, /* larger buffers are freed after their body */
     INFLATE_GUESS = 4,          /* how many times larger a body gets: reserved before it is known */
     STREAM_NAME_MAX = 200,
-};
-#define DEAD_LETTERS STR("_dead_letters")
-
-struct worker {
-    struct worker *next;
-    struct wire_decoder *decoder;
-    struct batch *dead;
-    struct buf frame, plain;
-};
-
-struct ingest {
-    struct ingest_options o;
-    atomic_bool open;
-    pthread_mutex_t lock;
-    struct worker *idle;
-    struct metric *records, *bytes, *rejected, *duplicates, *bodies, *failed, *seconds;
-};
-
-/* One body under way. */
-struct job {
-    struct ingest *g;
-    struct worker *w;
-    struct arena arena;
-    struct str org, stream, key_text;
-    int64_t arrival_ns, began_ns;
-    struct hash128 key, payload;
-    bool keyed; /* the key is claimed by us */
-    struct blob **frame;
-    uint32_t n_frames, frames_cap, rows;
-    struct ingest_result result;
-    struct ingest_refusal *refusal;
-    struct str *id; /* claimed by us */
-    uint32_t n_ids, ids_cap;
-    uint32_t *id_slot; /* open addressing: number + 1 */
-    uint32_t id_slots;
-    enum err failed; /* by a callback of the decoder, and why */
-    struct str failed_text;
-    struct reservation inflated;
-    void *ctx;
-    void (*done)(void *ctx, const struct ingest_result *result);
 };
 
 struct ingest *ingest_new(const struct ingest_options *o)
@@ -96,6 +52,7 @@ static void worker_free(struct worker *w)
 {
     wire_decoder_free(w->decoder);
     batch_free(w->dead);
+    json_reader_free(w->checker);
     buf_release(&w->frame);
     buf_release(&w->plain);
     mem_free(w);
@@ -154,7 +111,7 @@ static void worker_give(struct ingest *g, struct worker *w)
     pthread_mutex_unlock(&g->lock);
 }
 
-static void fail(struct job *j, enum err err)
+void job_fail(struct job *j, enum err err)
 {
     if (err == OK || j->failed != OK)
         return;
@@ -193,15 +150,14 @@ static void id_add(struct job *j, struct str id)
     j->id_slot[at] = j->n_ids;
 }
 
-static bool accept_id(void *ctx, struct str id)
+bool job_accept_id(struct job *j, struct str id)
 {
-    struct job *j = ctx;
     if (j->failed != OK)
         return false;
     uint32_t at = id_find(j, id);
     enum claim claim = CLAIM_SEEN;
     if (at == UINT32_MAX || !j->id_slot[at])
-        fail(j, store_claim_id(j->g->o.store, j->org, j->stream, id, &claim));
+        job_fail(j, store_claim_id(j->g->o.store, j->org, j->stream, id, &claim));
     if (j->failed != OK)
         return false;
     if (claim == CLAIM_NEW) {
@@ -209,15 +165,27 @@ static bool accept_id(void *ctx, struct str id)
         return true;
     }
     if (claim == CLAIM_PENDING)
-        fail(j, err_set(ERR_CONFLICT, "another request with the record \"%.*s\" is under way",
-                        id.n > 64 ? 64 : (int)id.n, id.p));
+        job_fail(j, err_set(ERR_CONFLICT, "another request with the record \"%.*s\" is under way",
+                            id.n > 64 ? 64 : (int)id.n, id.p));
     j->result.duplicates++;
     return false;
 }
 
+static bool accept_id(void *ctx, struct str id)
+{
+    return job_accept_id(ctx, id);
+}
+
 /* ---- frames ---- */
 
-static enum err add_frame(struct job *j, struct batch *b, struct str stream, bool accepted)
+void job_add_blob(struct job *j, struct blob *frame, uint32_t rows)
+{
+    ARRAY_GROW(j->frame, j->frames_cap, j->n_frames + 1);
+    j->frame[j->n_frames++] = frame;
+    j->rows += rows;
+}
+
+enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool accepted)
 {
     struct worker *w = j->w;
     struct frame_info info = {
@@ -235,9 +203,7 @@ static enum err add_frame(struct job *j, struct batch *b, struct str stream, boo
     }
     buf_clear(&w->frame);
     TRY(frame_encode(b, &info, &w->frame));
-    ARRAY_GROW(j->frame, j->frames_cap, j->n_frames + 1);
-    j->frame[j->n_frames++] = blob_copy(buf_str(&w->frame), OWNER_QUEUE);
-    j->rows += batch_rows(b);
+    job_add_blob(j, blob_copy(buf_str(&w->frame), OWNER_QUEUE), batch_rows(b));
     return OK;
 }
 
@@ -248,14 +214,14 @@ static enum err take_batch(void *ctx, struct batch *b)
     if (!batch_rows(b))
         return OK;
     j->result.accepted += batch_rows(b);
-    return add_frame(j, b, j->stream, true);
+    return job_add_frame(j, b, j->stream, true);
 }
 
 static enum err flush_dead(struct job *j)
 {
     if (!batch_rows(j->w->dead))
         return OK;
-    TRY(add_frame(j, j->w->dead, DEAD_LETTERS, false));
+    TRY(job_add_frame(j, j->w->dead, INGEST_DEAD_LETTERS, false));
     batch_clear(j->w->dead);
     return OK;
 }
@@ -285,7 +251,7 @@ static void take_refused(void *ctx, uint32_t position, struct str raw, const cha
         batch_int(b, STR("raw_bytes"), (int64_t)whole);
     batch_end(b, j->arrival_ns, raw);
     if (batch_bytes(b) >= FRAME_BYTES_MAX - (64 << 10))
-        fail(j, flush_dead(j));
+        job_fail(j, flush_dead(j));
 }
 
 /* ---- the end of a body ---- */
@@ -300,6 +266,7 @@ static void job_free(struct job *j)
     mem_free(j->frame);
     mem_free(j->id);
     mem_free(j->id_slot);
+    mem_free(j->sequence);
     arena_release(&j->arena);
     mem_free(j);
 }
@@ -325,6 +292,8 @@ static void finish(struct job *j, enum err err, const char *text)
     struct ingest_result *r = &j->result;
     struct store *store = j->g->o.store;
     bool landed = err == OK;
+    for (uint32_t i = 0; i < j->n_sequences; i++)
+        store_settle_sequence(store, &j->sequence[i]);
     for (uint32_t i = 0; i < j->n_ids; i++)
         store_settle_id(store, j->org, j->stream, j->id[i], landed);
     /* A body without an accepted record is free to come again under its key. */
@@ -409,7 +378,7 @@ static struct hash128 hash_key(struct job *j, struct str key)
     return h;
 }
 
-static enum err inflate(struct job *j, struct str encoding, struct str *bytes)
+enum err job_inflate(struct job *j, struct str encoding, struct str *bytes)
 {
     struct buf *out = &j->w->plain;
     size_t guess =
@@ -445,7 +414,7 @@ static enum err decode(struct job *j, const struct ingest_body *body, struct str
     return flush_dead(j);
 }
 
-static struct job *job_new(struct ingest *g, const struct ingest_body *body)
+struct job *job_new(struct ingest *g, const struct ingest_body *body)
 {
     struct job *j = NEW(struct job);
     j->g = g;
@@ -462,15 +431,26 @@ static struct job *job_new(struct ingest *g, const struct ingest_body *body)
     return j;
 }
 
+enum err ingest_admit(struct ingest *g, size_t bytes)
+{
+    if (!g->open)
+        return err_set(ERR_UNAVAILABLE, "the queue is being replayed after a restart");
+    return store_admit(g->o.store, bytes);
+}
+
+void job_end(struct job *j, enum err err)
+{
+    if (err != OK || !j->n_frames)
+        finish(j, err, err == OK ? "" : err_text());
+    else
+        append(j);
+}
+
 void ingest_body(struct ingest *g, const struct ingest_body *body)
 {
     struct job *j = job_new(g, body);
     struct str bytes = body->bytes;
-    enum err err = OK;
-    if (!g->open)
-        err = err_set(ERR_UNAVAILABLE, "the queue is being replayed after a restart");
-    if (err == OK)
-        err = store_admit(g->o.store, bytes.n);
+    enum err err = ingest_admit(g, bytes.n);
     if (err == OK && body->key.n) {
         j->key = hash_key(j, body->key);
         j->payload = hash128(bytes);
@@ -478,14 +458,11 @@ void ingest_body(struct ingest *g, const struct ingest_body *body)
             return;
     }
     if (err == OK && body->encoding.n)
-        err = inflate(j, body->encoding, &bytes);
+        err = job_inflate(j, body->encoding, &bytes);
     metric_add(g->bytes, (int64_t)bytes.n);
     if (err == OK)
         err = decode(j, body, bytes);
-    if (err != OK || !j->n_frames)
-        finish(j, err, err == OK ? "" : err_text());
-    else
-        append(j);
+    job_end(j, err);
 }
 
 /* ---- what callers ask ---- */

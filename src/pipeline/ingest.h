@@ -12,6 +12,8 @@
 #include "store/store.h"
 #include "wire/decode.h"
 
+#define INGEST_DEAD_LETTERS STR("_dead_letters")
+
 struct ingest;
 struct ingest_options {
     struct store *store;
@@ -55,6 +57,10 @@ struct ingest_body {
     void (*done)(void *ctx, const struct ingest_result *result);
 };
 void ingest_body(struct ingest *g, const struct ingest_body *body);
+
+/* The body of an agent (wire/frames.h): `bytes`, `encoding`, `org`, ctx and done are used. A unit
+ * lands once; what had landed before counts as duplicates. A body is refused as a whole. */
+void ingest_frames(struct ingest *g, const struct ingest_body *body);
 
 /* '[' begins JSON; '{' too, unless a line holds a whole object and another begins behind it:
  * NDJSON; all else is text. */

@@ -63,7 +63,11 @@
 
 enum {
     HEAD_BYTES = 124,
+    PART_AT = 20,
     PARTS_AT = 24,
+    FIRST_INDEX_AT = 28,
+    ARRIVAL_AT = 32,
+    KEY_AT = 64,
     VERSION = 1,
     FLAG_LZ4 = 1,
     FLAG_ROW_FLAGS = 2,
@@ -246,6 +250,16 @@ static void patch_u32(struct buf *out, size_t at, uint32_t v)
 void frame_set_parts(char *frame, uint32_t parts)
 {
     memcpy(frame + PARTS_AT, &parts, sizeof(parts));
+}
+
+void frame_restamp(char *frame, const struct frame_info *info)
+{
+    const uint64_t from_key[] = {info->key.lo,   info->key.hi, info->payload.lo, info->payload.hi,
+                                 info->producer, info->epoch,  info->sequence};
+    memcpy(frame + PART_AT, &info->part, sizeof(info->part));
+    memcpy(frame + FIRST_INDEX_AT, &info->first_index, sizeof(info->first_index));
+    memcpy(frame + ARRIVAL_AT, &info->arrival_ns, sizeof(info->arrival_ns));
+    memcpy(frame + KEY_AT, from_key, sizeof(from_key));
 }
 
 /* Compresses out->p[body..] in place, where that makes it smaller. */

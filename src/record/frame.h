@@ -33,6 +33,9 @@ NODISCARD enum err frame_encode(struct batch *b, const struct frame_info *info, 
 /* The number of parts is known only behind the last: writes it into a frame that nobody shares yet.
  */
 void frame_set_parts(char *frame, uint32_t parts);
+/* The same for what the receiver of an agent's frame decides: part, first_index, arrival_ns, key,
+ * payload, producer, epoch and sequence of `info`. The bytes are a frame (frame_peek said so). */
+void frame_restamp(char *frame, const struct frame_info *info);
 /* Opens a frame: everything is bounds-checked, and shapes, columns and counts agree with each
  * other, or ERR_CORRUPT. `bytes` must outlive the arena. `position` and `partition` become the
  * origin's. */

@@ -1,10 +1,11 @@
 /* The cut: everything delivered up to a position goes to one level-0 segment, in one catalog
  * transaction with the checkpoint.
  *
- *   1. freeze     under the lock: the position P, the client ids and keys delivered before it
+ *   1. freeze     under the lock: the position P; ids, keys and sequences delivered before it
  *   2. seal       what of P's parts is not a sealed block yet, whatever its size
  *   3. write      sections by (stream, retention day), blocks in order; synced, renamed, opened
- *   4. publish    catalog: segment, checkpoint from -> P + 1 by compare-and-swap, keys
+ *   4. publish    catalog: segment, checkpoint from -> P + 1 by compare-and-swap, keys,
+ *                 producers
  *   5. swap       under the lock: the segment enters the manifest, parts and frozen ids leave
  *   6. published  the queue may trim
  *
@@ -38,6 +39,8 @@ struct cut {
     uint64_t upto, from; /* P; the checkpoint before */
     struct catalog_key *key;
     size_t n_keys;
+    struct catalog_producer *producer;
+    size_t n_producers;
     struct placed *placed;
     size_t n, cap;
     struct manifest_segment *segment; /* written and opened; NULL when there are no rows */
@@ -156,6 +159,7 @@ static void swap(struct cut *c)
         store_swap_manifest(s, manifest_change(s->manifest, NULL, 0, &c->segment, 1));
     memtable_drop_upto(s, c->upto);
     landing_thaw(s->landing, true);
+    producers_thaw(s->producers, true);
     s->checkpoint = c->upto + 1;
     s->frozen = 0;
     s->cuts++;
@@ -202,7 +206,10 @@ static enum err publish(struct cut *c)
                                 .key = c->key,
                                 .n_keys = c->n_keys,
                                 .keys_expire_before_ns = now - s->o.id_window_ns,
-                                .keys_max = STORE_KEYS_MAX};
+                                .keys_max = STORE_KEYS_MAX,
+                                .producer = c->producer,
+                                .n_producers = c->n_producers,
+                                .producers_expire_before_ns = now - PRODUCER_KEPT_NS};
     enum err err = catalog_publish(s->o.catalog, &p);
     if (err == OK)
         return OK;
@@ -238,6 +245,7 @@ static enum err resolve_doubt(struct store *s)
         drop_unpublished(c.segment);
         pthread_mutex_lock(&s->lock);
         landing_thaw(s->landing, false);
+        producers_thaw(s->producers, false);
         pthread_mutex_unlock(&s->lock);
     }
     return OK;
@@ -257,6 +265,7 @@ static bool freeze(struct cut *c)
         s->since_cut_bytes = 0;
         s->disk_hit = false;
         landing_freeze(s->landing, &c->arena, &c->key, &c->n_keys);
+        producers_freeze(s->producers, &c->arena, &c->producer, &c->n_producers);
     }
     pthread_mutex_unlock(&s->lock);
     return any;
@@ -285,8 +294,10 @@ static void cut_failed(struct cut *c)
     s->frozen = 0;
     s->cut_failed = true;
     snprintf(s->cut_error, sizeof(s->cut_error), "%s", err_text());
-    if (!s->doubt.set)
+    if (!s->doubt.set) {
         landing_thaw(s->landing, false);
+        producers_thaw(s->producers, false);
+    }
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
 }

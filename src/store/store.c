@@ -123,6 +123,7 @@ static void insert(struct store *s, struct incoming *in)
 {
     struct mem_stream *st = memtable_stream(s, in->info.org, in->info.stream);
     landing_note_key(s->landing, &in->info, in->part->rows);
+    producers_note(s->producers, &in->info);
     s->since_cut_bytes += in->part->bytes;
     if (in->part->rows)
         memtable_append(s, st, in->part);
@@ -151,6 +152,16 @@ void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint6
         pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     mem_free(in);
+}
+
+enum claim store_claim_sequence(struct store *s, const struct store_sequence *n)
+{
+    return producers_claim(s->producers, n);
+}
+
+void store_settle_sequence(struct store *s, const struct store_sequence *n)
+{
+    producers_settle(s->producers, n);
 }
 
 void store_replayed(struct store *s)
@@ -307,6 +318,7 @@ static enum err load(struct store *s)
 {
     struct arena a;
     struct catalog_key *key;
+    struct catalog_producer *producer;
     size_t n;
     enum err err;
     arena_init(&a, 0, NULL);
@@ -316,6 +328,9 @@ static enum err load(struct store *s)
     TRY_OUT(manifest_load(s));
     TRY_OUT(catalog_load_keys(s->o.catalog, clock_now_ns() - s->o.id_window_ns, &a, &key, &n));
     landing_load_keys(s->landing, key, n);
+    TRY_OUT(
+        catalog_load_producers(s->o.catalog, clock_now_ns() - PRODUCER_KEPT_NS, &a, &producer, &n));
+    TRY_OUT(producers_load(s->producers, producer, n));
 out:
     arena_release(&a);
     return err;
@@ -353,6 +368,7 @@ enum err store_open(const struct store_options *options, struct store **ret)
     cond_init(&s->changed);
     s->manifest = manifest_empty();
     s->landing = landing_new(options->id_window_ns, STORE_KEYS_MAX);
+    s->producers = producers_new();
     s->id_cache = id_cache_new();
     metrics_init(&s->m);
     unsigned encoders = options->encoders ? options->encoders : thread_cpus();
@@ -389,6 +405,7 @@ void store_close(struct store *s)
     stream_map_release(&s->streams);
     manifest_unref(s->manifest);
     landing_free(s->landing);
+    producers_free(s->producers);
     id_cache_free(s->id_cache);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);

@@ -85,6 +85,15 @@ NODISCARD enum err store_claim_id(struct store *s, struct str org, struct str st
 void store_settle_id(struct store *s, struct str org, struct str stream, struct str id,
                      bool landed);
 
+/* One number of an agent's sequence (store/producer.h). NEW: yours, settle it after its delivery or
+ * failure. SEEN: landed before. PENDING: under way. OTHER: the number landed with another mark. */
+struct store_sequence {
+    uint64_t producer, epoch, sequence;
+    uint64_t mark;
+};
+enum claim store_claim_sequence(struct store *s, const struct store_sequence *n);
+void store_settle_sequence(struct store *s, const struct store_sequence *n);
+
 /* ---- reading ---- */
 
 struct snapshot;

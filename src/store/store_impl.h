@@ -1,5 +1,5 @@
 /* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, space_lock,
- * lock, then the lock of landing. Nothing does I/O under `lock`. */
+ * lock, then those of landing and producers. Nothing does I/O under `lock`. */
 #ifndef WEIR_STORE_STORE_IMPL_H
 #define WEIR_STORE_STORE_IMPL_H
 
@@ -8,6 +8,7 @@
 #include "store/landing.h"
 #include "store/manifest.h"
 #include "store/memtable.h"
+#include "store/producer.h"
 #include "store/store.h"
 
 #define STORE_CONSUMER STR("store")
@@ -65,6 +66,7 @@ struct store {
     bool reserved; /* space_lock: DIR/reserve is there */
 
     struct landing *landing;
+    struct producers *producers;
     struct id_cache *id_cache;
     struct pool *encoders;
     bool threads;

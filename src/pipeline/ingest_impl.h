@@ -1,0 +1,72 @@
+/* The inside of the way in, shared by its files: ingest.c (bodies of a protocol), ingest_frames.c
+ * (frames of an agent), ingest_batch.c (batches of an input in the same process). */
+#ifndef WEIR_PIPELINE_INGEST_IMPL_H
+#define WEIR_PIPELINE_INGEST_IMPL_H
+
+#include "core/metrics.h"
+#include "pipeline/ingest.h"
+#include "record/frame.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct worker {
+    struct worker *next;
+    struct wire_decoder *decoder;
+    struct batch *dead;
+    struct json_reader *checker; /* NULL until frames are checked */
+    struct buf frame, plain;
+};
+
+struct ingest {
+    struct ingest_options o;
+    atomic_bool open;
+    pthread_mutex_t lock;
+    struct worker *idle;
+    struct metric *records, *bytes, *rejected, *duplicates, *bodies, *failed, *seconds;
+};
+
+/* One body under way. */
+struct job {
+    struct ingest *g;
+    struct worker *w;
+    struct arena arena;
+    struct str org, stream, key_text;
+    int64_t arrival_ns, began_ns;
+    struct hash128 key, payload;
+    bool keyed;                      /* the key is claimed by us */
+    struct store_sequence *sequence; /* claimed by us */
+    uint32_t n_sequences, sequences_cap;
+    struct blob **frame;
+    uint32_t n_frames, frames_cap, rows;
+    struct ingest_result result;
+    struct ingest_refusal *refusal;
+    struct str *id; /* claimed by us */
+    uint32_t n_ids, ids_cap;
+    uint32_t *id_slot; /* open addressing: number + 1 */
+    uint32_t id_slots;
+    enum err failed; /* by a callback of the decoder, and why */
+    struct str failed_text;
+    struct reservation inflated;
+    void *ctx;
+    void (*done)(void *ctx, const struct ingest_result *result);
+};
+
+/* What a job is about: names and times; its worker is taken. */
+struct job *job_new(struct ingest *g, const struct ingest_body *body);
+/* The first failure stays. */
+void job_fail(struct job *j, enum err err);
+/* Claims a record's id: false when the record is a duplicate, or the job has failed. */
+bool job_accept_id(struct job *j, struct str id);
+/* Adds the rows as a frame. */
+NODISCARD enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool accepted);
+/* Takes a frame over. */
+void job_add_blob(struct job *j, struct blob *frame, uint32_t rows);
+/* Undoes the content coding, into the worker's buffer; *bytes then lie there. */
+NODISCARD enum err job_inflate(struct job *j, struct str encoding, struct str *bytes);
+/* Replay is over, and memtable and disk have room. */
+NODISCARD enum err ingest_admit(struct ingest *g, size_t bytes);
+/* Appends what has come together, or answers the error: the end of the job either way. */
+void job_end(struct job *j, enum err err);
+
+#endif
