@@ -86,6 +86,20 @@ struct str http_path(const struct http_request *r)
     return r->path;
 }
 
+struct str http_path_rest(const struct http_request *r, unsigned i)
+{
+    struct str rest = str_from(r->path, 1), part;
+    while (i-- > 0)
+        (void)str_split(&rest, '/', &part);
+    return rest;
+}
+
+struct str http_path_segment(const struct http_request *r, unsigned i)
+{
+    struct str rest = http_path_rest(r, i), part;
+    return str_split(&rest, '/', &part) ? part : (struct str){0};
+}
+
 struct str http_param(const struct http_request *r, const char *name)
 {
     for (const struct http_pair *p = r->params; p; p = p->next)

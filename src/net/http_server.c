@@ -41,13 +41,23 @@ enum {
 
 /* ---- 1: judging the head ---- */
 
+static bool is_pattern(const char *path)
+{
+    return strchr(path, '{') != NULL;
+}
+
 static bool path_matches(const char *pattern, struct str path)
 {
-    struct str p = str_c(pattern);
-    if (!str_ends(p, STR("/+")))
-        return str_eq(p, path);
-    p.n -= 1;
-    return path.n > p.n && str_starts(path, p);
+    struct str p = str_c(pattern), want, got;
+    while (str_split(&p, '/', &want)) {
+        if (!p.p && str_eq_c(want, "+"))
+            return path.n > 0;
+        if (!str_split(&path, '/', &got))
+            return false;
+        if (want.n && want.p[0] == '{' ? got.n == 0 : !str_eq(want, got))
+            return false;
+    }
+    return !path.p;
 }
 
 static bool method_matches(const struct http_route *route, struct str method)
@@ -66,7 +76,7 @@ static void refuse_unknown(struct http_request *r)
         if (path_matches(route->path, r->path) && n < 4)
             methods[n++] = route->method;
         unsigned d = str_distance(r->path, str_c(route->path), distance);
-        if (d < distance) {
+        if (d < distance && !is_pattern(route->path)) {
             distance = d;
             nearest = route->path;
         }

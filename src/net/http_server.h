@@ -21,7 +21,9 @@ enum http_pool {
 
 struct http_route {
     const char *method; /* "GET", "POST"; GET serves HEAD too */
-    const char *path;   /* exact, or ending in "/+" for any rest */
+    /* Exact, or ending in "/+" for any rest, or with segments such as "{index}", each of which any
+     * segment fits that is not empty. Of several that fit, the first in the table is taken. */
+    const char *path;
     enum http_pool pool;
     bool open; /* needs no credentials */
     void (*handle)(void *ctx, struct http_request *r);
@@ -49,6 +51,10 @@ void http_server_stop(struct http_server *s, int64_t wait_ms);
 /* All of a request is valid until it is answered. */
 struct str http_method(const struct http_request *r);
 struct str http_path(const struct http_request *r);
+/* The path's segment `i`, from 0; n == 0 when it has none. */
+struct str http_path_segment(const struct http_request *r, unsigned i);
+/* The path from segment `i` on, slashes included. */
+struct str http_path_rest(const struct http_request *r, unsigned i);
 /* Query parameters, percent-decoded ('+' is a space); n == 0 and p == NULL when absent. For POST
  * with application/x-www-form-urlencoded the body's are there too. */
 struct str http_param(const struct http_request *r, const char *name);

@@ -97,7 +97,22 @@ static void handle_point(void *ctx, struct http_request *r)
     http_error_at(r, 400, "here", 12);
 }
 
+/* The path's segments, one by one. */
+static void handle_box(void *ctx, struct http_request *r)
+{
+    struct str one = http_path_segment(r, 1), none = http_path_segment(r, 9);
+    assert_int_equal(none.n, 0);
+    http_reply(r, 200, NULL,
+               arena_printf(http_arena(r), "%s [%.*s] [%.*s]", (const char *)ctx, STR_ARG(one),
+                            STR_ARG(http_path_rest(r, 2))));
+}
+
 static const struct http_route routes[] = {
+    {"GET", "/box/red/lid", HTTP_FAST, true, handle_box, "red"},
+    {"GET", "/box/{name}/lid", HTTP_FAST, true, handle_box, "any"},
+    {"POST", "/box/{name}/lid", HTTP_FAST, true, handle_box, "any"},
+    {"GET", "/box/{name}/in/+", HTTP_FAST, true, handle_box, "in"},
+
     {"GET", "/echo", HTTP_FAST, true, handle_echo, NULL},
     {"POST", "/echo", HTTP_INGEST, true, handle_echo, NULL},
     {"POST", "/form", HTTP_FAST, true, handle_echo, NULL},
@@ -207,6 +222,17 @@ static void test_plain(void **state)
     expect(HEAD("POST /late") "Content-Length: 2\r\n\r\nhi", "202", "late");
     expect(HEAD("GET /files/a/b") "\r\n", "200 OK", "");
     expect(HEAD("GET /files/") AUTH, "404", "did you mean");
+}
+
+static void test_patterns(void **state)
+{
+    expect(HEAD("GET /box/red/lid") "\r\n", "200 OK", "red [red] [lid]");
+    expect(HEAD("GET /box/blue%20x/lid") "\r\n", "200 OK", "any [blue x] [lid]");
+    expect(HEAD("GET /box/blue/in/a%2Fb/c") "\r\n", "200 OK", "in [blue] [in/a/b/c]");
+    expect(HEAD("GET /box/blue/in/") AUTH, "404", "nothing is at");
+    expect(HEAD("GET /box//lid") AUTH, "404", "nothing is at /box//lid");
+    expect(HEAD("GET /box/blue/lid/") AUTH, "404", "did you mean /box/red/lid");
+    expect(HEAD("PUT /box/blue/lid") "Content-Length: 0\r\n" AUTH, "405", "Allow: GET, POST");
 }
 
 static void test_head_has_no_body(void **state)
@@ -473,6 +499,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_head_has_no_body),
         cmocka_unit_test(test_form),
         cmocka_unit_test(test_errors_are_json),
