@@ -47,7 +47,7 @@ bool batch_has_name(const struct batch *b, const uint64_t *name_hash, unsigned n
 /* Between begin and end: the record's time, where its envelope says it; fields are not asked. */
 void batch_time(struct batch *b, int64_t time_ns);
 void batch_cancel(struct batch *b);
-/* The `log_id` or `_id` (first present, text lanes and INT's text) of the last ended record, or n
+/* The `_id` or `log_id` (first present, text lanes and INT's text) of the last ended record, or n
  * == 0. */
 struct str batch_last_id(const struct batch *b);
 /* Drops the last ended record (a duplicate); once, and before the next batch_begin. */

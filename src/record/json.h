@@ -26,6 +26,9 @@ NODISCARD enum err json_read_record(struct json_reader *r, struct str text, int6
 /* Fields `service` and `host` for records that have none of the alias's names, appended at their
  * end; an empty value: none. The bytes are copied. */
 void json_reader_defaults(struct json_reader *r, struct str service, struct str host);
+/* The `_id` that the records read from here on get where they have none of their own; empty: none.
+ * The bytes are copied. */
+void json_reader_id(struct json_reader *r, struct str id);
 /* Whether the text is one JSON value; ERR_INVALID or ERR_LIMIT with the reason. JSON_PADDING as
  * above. */
 NODISCARD enum err json_check(struct json_reader *r, struct str text);

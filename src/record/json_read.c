@@ -25,9 +25,9 @@
 #include "record/json_simd.h"
 #include "record/scan.h"
 
-enum { ALIAS_NAMES_MAX = 32, DEFAULTS = 2, RECORD_BYTES_MAX = 1 << 30 };
+enum { ALIAS_NAMES_MAX = 32, DEFAULTS = 3, DEFAULT_ID = 2, RECORD_BYTES_MAX = 1 << 30 };
 
-/* A field that records without any of an alias's names get. */
+/* A field that records without it, or without any of an alias's names, get. */
 struct alias_default {
     struct str names[ALIAS_NAMES_MAX];
     unsigned n_names;
@@ -60,6 +60,8 @@ static struct alias_default default_of(const char *key)
         CHECK(d.n_names < ALIAS_NAMES_MAX);
         d.names[d.n_names] = str_c(name[d.n_names]);
     }
+    if (!name)
+        d.names[d.n_names++] = d.key;
     buf_init(&d.value, SIZE_MAX);
     return d;
 }
@@ -82,6 +84,7 @@ struct json_reader *json_reader_new(const struct json_limits *limits)
     buf_init(&r->name, SIZE_MAX);
     r->defaults[0] = default_of("service");
     r->defaults[1] = default_of("host");
+    r->defaults[DEFAULT_ID] = default_of("_id");
     return r;
 }
 
@@ -107,6 +110,12 @@ void json_reader_defaults(struct json_reader *r, struct str service, struct str 
     buf_clear(&r->defaults[1].value);
     buf_put_str(&r->defaults[0].value, service);
     buf_put_str(&r->defaults[1].value, host);
+}
+
+void json_reader_id(struct json_reader *r, struct str id)
+{
+    buf_clear(&r->defaults[DEFAULT_ID].value);
+    buf_put_str(&r->defaults[DEFAULT_ID].value, id);
 }
 
 /* ---- refusals ---- */

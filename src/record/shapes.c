@@ -24,7 +24,7 @@
 
 enum { TABLE_FIRST = 64 };
 
-static const char *const id_names[] = {"log_id", "_id", NULL};
+static const char *const id_names[] = {"_id", "log_id", NULL};
 
 static void table_make(struct shapes_table *t, uint32_t buckets)
 {

@@ -390,7 +390,7 @@ static enum err ids_of_column(struct rows *rows, uint32_t col, struct arena *a, 
 
 enum err landing_row_ids(struct rows *rows, struct arena *a, struct str **ret)
 {
-    static const struct str name[] = {{"log_id", 6}, {"_id", 3}};
+    static const struct str name[] = {{"_id", 3}, {"log_id", 6}};
     struct str *id = NULL;
     for (size_t i = 0; i < 2; i++)
         for (uint32_t col = rows_find(rows, name[i], 0); col != UINT32_MAX;

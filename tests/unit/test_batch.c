@@ -273,8 +273,8 @@ static void test_last_id(void **state)
 {
     struct batch *b = batch_new();
     batch_begin(b);
-    batch_text(b, STR("_id"), LANE_STR, STR("second"));
-    batch_text(b, STR("log_id"), LANE_STR, STR("first"));
+    batch_text(b, STR("log_id"), LANE_STR, STR("second"));
+    batch_text(b, STR("_id"), LANE_STR, STR("first"));
     batch_end(b, 1, STR("{}"));
     assert_str(batch_last_id(b), "first");
     batch_pop(b);

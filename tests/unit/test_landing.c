@@ -222,20 +222,20 @@ static void test_ids_max(void **state)
     assert_int_equal(claim_id("app", "id-3"), CLAIM_NEW); /* beyond the newest 5 ids */
 }
 
-/* `log_id` goes before `_id`, integers count by their text. */
+/* `_id` goes before `log_id`, integers count by their text. */
 static void test_which_id(void **state)
 {
     struct batch *b = batch_new();
     struct buf out;
     const struct {
-        const char *log_id, *other;
+        const char *id, *other;
     } rec[] = {{"both", "shadowed"}, {NULL, "alone"}, {"one", NULL}};
     for (size_t i = 0; i < 3; i++) {
         batch_begin(b);
         if (rec[i].other)
-            batch_text(b, STR("_id"), LANE_STR, str_c(rec[i].other));
-        if (rec[i].log_id)
-            batch_text(b, STR("log_id"), LANE_STR, str_c(rec[i].log_id));
+            batch_text(b, STR("log_id"), LANE_STR, str_c(rec[i].other));
+        if (rec[i].id)
+            batch_text(b, STR("_id"), LANE_STR, str_c(rec[i].id));
         batch_end(b, KIT_T0, STR("{}"));
     }
     batch_begin(b);
