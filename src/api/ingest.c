@@ -104,9 +104,9 @@ static void answer(void *ctx, const struct ingest_result *result)
     buf_release(&out);
 }
 
-static struct str plain_encoding(struct str encoding)
+struct str api_plain_encoding(struct http_request *r)
 {
-    encoding = str_trim(encoding);
+    struct str encoding = str_trim(http_header(r, "Content-Encoding"));
     return str_ieq(encoding, STR("identity")) ? STR("") : encoding;
 }
 
@@ -117,7 +117,7 @@ void api_ingest(void *ctx, struct http_request *r)
         .org = API_ORG,
         .stream = http_param(r, "stream"),
         .bytes = http_body(r),
-        .encoding = plain_encoding(http_header(r, "Content-Encoding")),
+        .encoding = api_plain_encoding(r),
         .service = http_header(r, "X-Service-Id"),
         .host = http_header(r, "X-Host"),
         .key = str_trim(http_header(r, "Idempotency-Key")),

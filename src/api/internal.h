@@ -29,6 +29,8 @@ void api_compact(void *ctx, struct http_request *r);
 /* Parameters. False: the request has been answered with 400. An absent one leaves *ret as it is. */
 bool api_param_u32(struct http_request *r, const char *name, uint32_t max, uint32_t *ret);
 bool api_param_bool(struct http_request *r, const char *name, bool *ret);
+/* Content-Encoding, empty where it is identity. */
+struct str api_plain_encoding(struct http_request *r);
 /* False, and answered 503: replay is not over. */
 bool api_is_ready(struct api *api, struct http_request *r);
 

@@ -1,8 +1,11 @@
 /* The table of routes, and what reading parameters means everywhere: an absent parameter is the
- * default, a parameter that cannot be read is an error that says what would be right. */
-#include "api/internal.h"
+ * default, a parameter that cannot be read is an error that says what would be right. Weir's own
+ * routes come first: the others' have patterns that their paths would fit. */
+#include "api/es.h"
 
-static struct http_route table[] = {
+enum { ROUTES_MAX = 256 };
+
+static const struct http_route weir_routes[] = {
     {"POST", "/api/v1/logs/ingest", HTTP_INGEST, false, api_ingest, NULL},
     {"GET", "/api/v1/logs/search", HTTP_QUERY, false, api_search, NULL},
     {"POST", "/api/v1/logs/search", HTTP_QUERY, false, api_search, NULL},
@@ -19,14 +22,20 @@ static struct http_route table[] = {
     {"GET", "/readyz", HTTP_FAST, true, api_readyz, NULL},
     {"GET", "/metrics", HTTP_FAST, false, api_metrics, NULL},
     {"GET", "/api/openapi.json", HTTP_FAST, false, api_openapi, NULL},
-    {"GET", "/", HTTP_FAST, false, api_page, NULL},
     {0},
 };
 
 const struct http_route *api_routes(struct api *api)
 {
-    for (struct http_route *r = table; r->method; r++)
-        r->ctx = api;
+    static const struct http_route *const families[] = {weir_routes, es_routes};
+    static struct http_route table[ROUTES_MAX];
+    size_t n = 0;
+    for (size_t f = 0; f < sizeof(families) / sizeof(*families); f++)
+        for (const struct http_route *r = families[f]; r->method; r++) {
+            CHECK(n + 1 < ROUTES_MAX);
+            table[n] = *r;
+            table[n++].ctx = api;
+        }
     return table;
 }
 

@@ -10,8 +10,9 @@
  * Claims. The key is claimed before decoding and settled last. A key that came before with another
  * payload is stored under a second key made of both, so that its own retries land once too. An id
  * is claimed when its record is decoded; PENDING means that this body has it already (a duplicate
- * within) or that another body under way has: then this body gives everything back and asks to be
- * sent again, because acknowledging it would promise what only the other body may keep.
+ * within) or that another body under way has: then this body gives everything back, waits and
+ * begins again, up to a second, because acknowledging it would promise what only the other body may
+ * keep.
  *
  * Numbering: all frames of a body, dead letters too, count as its parts in the order they were
  * made, and first_index runs over them. Only frames of accepted records carry the key: what they
@@ -28,6 +29,7 @@ enum {
     SCRATCH_KEPT_MAX = 8 << 20, /* larger buffers are freed after their body */
     INFLATE_GUESS = 4,          /* how many times larger a body gets: reserved before it is known */
     STREAM_NAME_MAX = 200,
+    PENDING_MS_MAX = 512, /* the last and longest wait for another body with the same id */
 };
 
 struct ingest *ingest_new(const struct ingest_options *o)
@@ -121,12 +123,13 @@ void job_fail(struct job *j, enum err err)
 
 /* ---- ids ---- */
 
-static uint32_t id_find(const struct job *j, struct str id)
+static uint32_t id_find(const struct job *j, struct str stream, struct str id)
 {
     if (!j->id_slots)
         return UINT32_MAX;
     uint32_t mask = j->id_slots - 1, at = (uint32_t)hash64(id) & mask;
-    while (j->id_slot[at] && !str_eq(j->id[j->id_slot[at] - 1], id))
+    while (j->id_slot[at] && (j->id[j->id_slot[at] - 1].stream.p != stream.p ||
+                              !str_eq(j->id[j->id_slot[at] - 1].id, id)))
         at = (at + 1) & mask;
     return at;
 }
@@ -137,7 +140,7 @@ static void id_grow(struct job *j)
     mem_free(j->id_slot);
     j->id_slot = NEW_ARRAY(uint32_t, j->id_slots);
     for (uint32_t i = 0; i < j->n_ids; i++)
-        j->id_slot[id_find(j, j->id[i])] = i + 1;
+        j->id_slot[id_find(j, j->id[i].stream, j->id[i].id)] = i + 1;
 }
 
 static void id_add(struct job *j, struct str id)
@@ -145,8 +148,8 @@ static void id_add(struct job *j, struct str id)
     if ((j->n_ids + 1) * 2 > j->id_slots)
         id_grow(j);
     ARRAY_GROW(j->id, j->ids_cap, j->n_ids + 1);
-    uint32_t at = id_find(j, id);
-    j->id[j->n_ids++] = arena_str(&j->arena, id);
+    uint32_t at = id_find(j, j->stream, id);
+    j->id[j->n_ids++] = (struct claimed){j->stream, arena_str(&j->arena, id)};
     j->id_slot[at] = j->n_ids;
 }
 
@@ -154,7 +157,7 @@ bool job_accept_id(struct job *j, struct str id)
 {
     if (j->failed != OK)
         return false;
-    uint32_t at = id_find(j, id);
+    uint32_t at = id_find(j, j->stream, id);
     enum claim claim = CLAIM_SEEN;
     if (at == UINT32_MAX || !j->id_slot[at])
         job_fail(j, store_claim_id(j->g->o.store, j->org, j->stream, id, &claim));
@@ -203,7 +206,19 @@ enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool a
     }
     buf_clear(&w->frame);
     TRY(frame_encode(b, &info, &w->frame));
+    if (accepted) {
+        ARRAY_GROW(j->place, j->places_cap, j->n_places + 1);
+        j->place[j->n_places++] = (struct ingest_place){
+            .position = j->n_frames, .first_index = j->rows, .rows = batch_rows(b)};
+    }
     job_add_blob(j, blob_copy(buf_str(&w->frame), OWNER_QUEUE), batch_rows(b));
+    return OK;
+}
+
+static enum err take_stream(void *ctx, struct str name)
+{
+    struct job *j = ctx;
+    j->stream = name;
     return OK;
 }
 
@@ -262,8 +277,10 @@ static void job_free(struct job *j)
         worker_give(j->g, j->w);
     for (uint32_t i = 0; i < j->n_frames; i++)
         blob_unref(j->frame[i]);
+    arena_release(&j->bulk_arena);
     reservation_release(&j->inflated);
     mem_free(j->frame);
+    mem_free(j->place);
     mem_free(j->id);
     mem_free(j->id_slot);
     mem_free(j->sequence);
@@ -286,6 +303,13 @@ static void count(struct job *j)
     metric_add(g->duplicates, (int64_t)r->duplicates);
 }
 
+static void settle_ids(struct job *j, bool landed)
+{
+    for (uint32_t i = 0; i < j->n_ids; i++)
+        store_settle_id(j->g->o.store, j->org, j->id[i].stream, j->id[i].id, landed);
+    j->n_ids = 0;
+}
+
 /* Settles the claims, answers, and frees the job. */
 static void finish(struct job *j, enum err err, const char *text)
 {
@@ -294,14 +318,16 @@ static void finish(struct job *j, enum err err, const char *text)
     bool landed = err == OK;
     for (uint32_t i = 0; i < j->n_sequences; i++)
         store_settle_sequence(store, &j->sequence[i]);
-    for (uint32_t i = 0; i < j->n_ids; i++)
-        store_settle_id(store, j->org, j->stream, j->id[i], landed);
+    settle_ids(j, landed);
     /* A body without an accepted record is free to come again under its key. */
     if (j->keyed)
         store_settle_key(store, j->key, landed && r->accepted > 0, r->accepted);
     r->err = err;
     r->text = text;
     r->refusal = j->refusal;
+    r->bulk = j->bulk.n ? &j->bulk : NULL;
+    r->place = j->place;
+    r->n_places = j->n_places;
     if (!landed)
         r->accepted = 0;
     count(j);
@@ -317,6 +343,8 @@ static void on_done(void *ctx, enum err err, const char *reason, uint64_t first_
         reason = "the disk is full: free some space, or set a lower store.max_disk or "
                  "store.retention; send again later";
     }
+    for (uint32_t i = 0; i < j->n_places; i++)
+        j->place[i].position += first_position;
     finish(j, err, err == OK ? "" : reason ? reason : err_name(err));
 }
 
@@ -401,17 +429,55 @@ enum err job_inflate(struct job *j, struct str encoding, struct str *bytes)
     return OK;
 }
 
-static enum err decode(struct job *j, const struct ingest_body *body, struct str bytes)
+static enum err decode_once(struct job *j, const struct ingest_body *body, struct str bytes)
 {
-    enum wire_format format = body->sniff ? ingest_sniff(bytes) : body->format;
-    wire_decoder_defaults(j->w->decoder, body->service, body->host);
-    struct wire_sink sink = {j, take_batch, take_refused, accept_id};
+    struct wire_sink sink = {j, take_batch, take_refused, accept_id, take_stream};
     uint32_t records = 0;
-    enum err err = wire_decode(j->w->decoder, format, bytes, j->arrival_ns, &sink, &records);
+    enum err err;
+    if (j->bulk.n)
+        err = wire_decode_bulk(j->w->decoder, &j->bulk, j->arrival_ns, &sink, &records);
+    else
+        err = wire_decode(j->w->decoder, body->sniff ? ingest_sniff(bytes) : body->format, bytes,
+                          j->arrival_ns, &sink, &records);
     if (j->failed != OK)
         return err_set(j->failed, "%s", j->failed_text.p);
     TRY(err);
     return flush_dead(j);
+}
+
+/* Gives back what was claimed and made, to begin again. */
+static void rewind_job(struct job *j)
+{
+    settle_ids(j, false);
+    mem_free(j->id_slot);
+    j->id_slot = NULL;
+    j->id_slots = 0;
+    while (j->n_frames)
+        blob_unref(j->frame[--j->n_frames]);
+    j->n_places = 0;
+    j->rows = 0;
+    j->failed = OK;
+    j->result = (struct ingest_result){.key_reused = j->result.key_reused};
+    batch_clear(j->w->dead);
+}
+
+/* Another body may have a record of the same id under way: whether it lands is known soon. All is
+ * given back before the wait, so that two bodies never wait for each other. */
+static enum err decode(struct job *j, const struct ingest_body *body, struct str bytes)
+{
+    bool bulk = body->format == WIRE_BULK || body->format == WIRE_DOC;
+    wire_decoder_defaults(j->w->decoder, body->service, body->host);
+    if (bulk)
+        TRY(job_read_bulk(j, body, bytes));
+    if (bulk && !j->bulk.n)
+        return OK;
+    enum err err = decode_once(j, body, bytes);
+    for (int ms = 1; err == ERR_CONFLICT && ms <= PENDING_MS_MAX; ms *= 2) {
+        rewind_job(j);
+        clock_sleep_ms(ms);
+        err = decode_once(j, body, bytes);
+    }
+    return err;
 }
 
 struct job *job_new(struct ingest *g, const struct ingest_body *body)
@@ -428,6 +494,7 @@ struct job *job_new(struct ingest *g, const struct ingest_body *body)
     j->ctx = body->ctx;
     j->done = body->done;
     reservation_init(&j->inflated, OWNER_INGEST, 0);
+    arena_init(&j->bulk_arena, 0, &j->inflated);
     return j;
 }
 

@@ -31,10 +31,17 @@ struct ingest_refusal {
     uint32_t position; /* among the body's records, from 0 */
     struct str reason;
 };
+/* Where the accepted records of a body came to stand: frame by frame, in the order in which they
+ * were accepted. */
+struct ingest_place {
+    uint64_t position;
+    uint32_t partition, first_index, rows;
+};
 struct ingest_result {
     /* OK: judged, and what was accepted is durable and searchable. ERR_INVALID, ERR_LIMIT: the body
-     * as a whole. ERR_CONFLICT: another request with the same key, or with a record of the same id,
-     * is under way. ERR_UNAVAILABLE, ERR_NOMEM, ...: nothing landed, try again. */
+     * as a whole. ERR_CONFLICT: another request with the same key is under way, or one with a
+     * record of the same id was, for all of a second. ERR_UNAVAILABLE, ERR_NOMEM, ...: nothing
+     * landed, try again. */
     enum err err;
     const char *text;
     uint64_t accepted, rejected, duplicates;
@@ -42,6 +49,9 @@ struct ingest_result {
     bool key_reused; /* the key came before with another body; this one was stored all the same */
     const struct ingest_refusal *refusal; /* the first of them */
     uint32_t n_refusals;
+    const struct bulk *bulk; /* WIRE_BULK and WIRE_DOC, where it could be read: the items */
+    const struct ingest_place *place;
+    uint32_t n_places;
 };
 #define INGEST_REFUSALS_MAX 100
 
@@ -49,8 +59,11 @@ struct ingest_body {
     struct str org, stream;
     struct str bytes;    /* JSON_PADDING readable bytes behind; needed until ingest_body returns */
     struct str encoding; /* content coding; n == 0: none */
-    enum wire_format format;
-    bool sniff;               /* the format is not known: look at the bytes (ingest_sniff) */
+    enum wire_format
+        format;      /* WIRE_BULK: `stream`, which may be empty, is that of actions without */
+    enum bulk_op op; /* WIRE_DOC: what is asked for, */
+    struct str id;   /* and the record's id; may be empty */
+    bool sniff;      /* the format is not known: look at the bytes (ingest_sniff) */
     struct str service, host; /* defaults of the lowest precedence */
     struct str key;           /* Idempotency-Key; n == 0: none */
     void *ctx;

@@ -1,5 +1,6 @@
 /* The inside of the way in, shared by its files: ingest.c (bodies of a protocol), ingest_frames.c
- * (frames of an agent), ingest_batch.c (batches of an input in the same process). */
+ * (frames of an agent), ingest_bulk.c (what a bulk is made of), ingest_batch.c (batches of an input
+ * in the same process). */
 #ifndef WEIR_PIPELINE_INGEST_IMPL_H
 #define WEIR_PIPELINE_INGEST_IMPL_H
 
@@ -26,6 +27,10 @@ struct ingest {
     struct metric *records, *bytes, *rejected, *duplicates, *bodies, *failed, *seconds;
 };
 
+struct claimed {
+    struct str stream, id; /* the stream's name is the same bytes for all of it */
+};
+
 /* One body under way. */
 struct job {
     struct ingest *g;
@@ -41,7 +46,11 @@ struct job {
     uint32_t n_frames, frames_cap, rows;
     struct ingest_result result;
     struct ingest_refusal *refusal;
-    struct str *id; /* claimed by us */
+    struct bulk bulk;
+    struct arena bulk_arena; /* its items */
+    struct ingest_place *place;
+    uint32_t n_places, places_cap;
+    struct claimed *id; /* claimed by us */
     uint32_t n_ids, ids_cap;
     uint32_t *id_slot; /* open addressing: number + 1 */
     uint32_t id_slots;
@@ -62,6 +71,8 @@ bool job_accept_id(struct job *j, struct str id);
 NODISCARD enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool accepted);
 /* Takes a frame over. */
 void job_add_blob(struct job *j, struct blob *frame, uint32_t rows);
+/* Reads the items of a bulk, or makes the one of a document; streams are judged. */
+NODISCARD enum err job_read_bulk(struct job *j, const struct ingest_body *body, struct str bytes);
 /* Undoes the content coding, into the worker's buffer; *bytes then lie there. */
 NODISCARD enum err job_inflate(struct job *j, struct str encoding, struct str *bytes);
 /* Replay is over, and memtable and disk have room. */

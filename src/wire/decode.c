@@ -96,15 +96,19 @@ enum err wire_padded(struct wire_decoder *d, struct str s, struct str *ret)
     return OK;
 }
 
+enum err wire_make_room(struct wire_decoder *d, size_t bytes)
+{
+    size_t extra = d->defaults[0].value.n + d->defaults[1].value.n + DEFAULTS_COST;
+    return batch_full(d->batch, bytes + extra) ? wire_flush(d) : OK;
+}
+
 /* ---- JSON and lines ---- */
 
 enum err wire_add_json(struct wire_decoder *d, struct str record)
 {
     const struct wire_sink *sink = d->sink;
     uint32_t position = d->position++;
-    size_t extra = d->defaults[0].value.n + d->defaults[1].value.n + DEFAULTS_COST;
-    if (batch_full(d->batch, record.n + extra))
-        TRY(wire_flush(d));
+    TRY(wire_make_room(d, record.n));
     enum err err = json_read_record(d->reader, record, d->arrival_ns, d->batch);
     if (err == ERR_INVALID || err == ERR_LIMIT) {
         sink->refused(sink->ctx, position, record, err_text());

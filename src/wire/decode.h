@@ -4,7 +4,7 @@
 #ifndef WEIR_WIRE_DECODE_H
 #define WEIR_WIRE_DECODE_H
 
-#include "record/json.h"
+#include "wire/bulk.h"
 
 enum wire_format {
     WIRE_JSON,           /* the seed's {"logs":[...]}, an array, or one object */
@@ -12,7 +12,9 @@ enum wire_format {
     WIRE_TEXT,           /* a line a record, {"message": line}; no trailing \r, no empty line */
     WIRE_SYSLOG,         /* as on a connection: wire/syslog.h */
     WIRE_SYSLOG_COUNTED, /* each message with its length before it: "LENGTH SP MESSAGE" */
-    WIRE_FORMAT_COUNT
+    WIRE_FORMAT_COUNT,
+    WIRE_BULK, /* wire/bulk.h: by wire_decode_bulk alone */
+    WIRE_DOC,  /* the whole body is one record of a bulk */
 };
 
 struct wire_sink {
@@ -24,6 +26,8 @@ struct wire_sink {
     /* May be NULL. Called for every accepted record that has an id (batch_last_id) before it
      * counts; false: it is a duplicate and is dropped. */
     bool (*accept_id)(void *ctx, struct str id);
+    /* Of a bulk: what follows is of this stream (bulk.stream). */
+    enum err (*stream)(void *ctx, struct str name);
 };
 
 struct wire_decoder;
@@ -35,6 +39,12 @@ void wire_decoder_free(struct wire_decoder *d);
 NODISCARD enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str body,
                                int64_t arrival_ns, const struct wire_sink *sink,
                                uint32_t *ret_records);
+/* Decodes the items whose action is possible, stream by stream, each with the `_id` of its action,
+ * and writes their outcomes; may be done again. Positions are those of the items. */
+NODISCARD enum err wire_decode_bulk(struct wire_decoder *d, struct bulk *bulk, int64_t arrival_ns,
+                                    const struct wire_sink *sink, uint32_t *ret_records);
+/* Of the decoder: for bulk_parse. */
+struct json_reader *wire_decoder_json(struct wire_decoder *d);
 /* Extra fields (from headers: X-Service-Id, X-Host) that records lack: lowest precedence. Appended
  * at the record's end as `service`/`host` where its shape has none of the alias's names. Either may
  * be empty. */

@@ -32,6 +32,9 @@ struct wire_decoder {
     uint32_t position, accepted;
 };
 
+/* Hands the batch on where a record of `bytes` JSON text, with what is added to it, might lead past
+ * a frame. */
+NODISCARD enum err wire_make_room(struct wire_decoder *d, size_t bytes);
 /* Hands the batch on where it has rows. */
 NODISCARD enum err wire_flush(struct wire_decoder *d);
 /* The record just ended counts, or is dropped as a duplicate by its id. */

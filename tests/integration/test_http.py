@@ -98,7 +98,7 @@ def test_operations(server):
         head = requests.head(server.url + path)
         assert head.status_code == 200 and not head.content
     server.ingest('{"a":1}')
-    page = requests.get(server.url + "/")
+    page = requests.get(server.url + "/", headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.status_code == 200 and "text/html" in page.headers["Content-Type"] and "Weir" in page.text
     text = requests.get(server.url + "/metrics").text
     assert re.search(r"^weir_ingest_records_total\S* 1$", text, re.M), text[:3000]
