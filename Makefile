@@ -8,8 +8,9 @@ LISTEN ?= 127.0.0.1:5080
 
 configure = [ -f build/$(1)/build.ninja ] || cmake --preset $(1) >/dev/null
 compile = $(call configure,$(1)) && cmake --build build/$(1) -j $(JOBS)
+ours = git ls-files 'src/*.[ch]' 'tests/*.[ch]'
 
-.PHONY: build run demo test unit integration asan tsan clang arm64 fault bench fuzz soak format lint coverage clean deps
+.PHONY: build run test unit integration asan tsan clang arm64 bench fuzz soak format lint coverage clean deps help
 
 build: ## build/release/weir
 	@scripts/deps.sh build
