@@ -77,20 +77,37 @@ static double read_ready(void *ctx)
     return api->ready;
 }
 
-static double read_queue_bytes(void *ctx)
+static struct queue_stats queue_numbers(void *ctx)
 {
-    struct api *api = ctx;
+    const struct api *api = ctx;
     struct queue_stats s;
     queue_stats(api->queue, &s);
-    return (double)s.bytes_on_disk;
+    return s;
+}
+
+static double read_queue_bytes(void *ctx)
+{
+    return (double)queue_numbers(ctx).bytes_on_disk;
 }
 
 static double read_queue_waiting(void *ctx)
 {
-    struct api *api = ctx;
-    struct queue_stats s;
-    queue_stats(api->queue, &s);
-    return (double)s.waiting_bytes;
+    return (double)queue_numbers(ctx).waiting_bytes;
+}
+
+static double read_queue_quarantined(void *ctx)
+{
+    return (double)queue_numbers(ctx).quarantined_entries;
+}
+
+static double read_queue_torn(void *ctx)
+{
+    return (double)queue_numbers(ctx).torn_bytes;
+}
+
+static double read_queue_unreadable(void *ctx)
+{
+    return (double)queue_numbers(ctx).unreadable_bytes;
 }
 
 void api_register_metrics(struct api *api)
@@ -106,6 +123,15 @@ void api_register_metrics(struct api *api)
     metric_gauge_fn("weir_queue_bytes", NULL, "Bytes of the queue on disk.", read_queue_bytes, api);
     metric_gauge_fn("weir_queue_waiting_bytes", NULL, "Bytes waiting to be synced.",
                     read_queue_waiting, api);
+    metric_gauge_fn("weir_queue_quarantined_entries", NULL,
+                    "Queue entries found damaged or missing at the start.", read_queue_quarantined,
+                    api);
+    metric_gauge_fn("weir_queue_torn_bytes", NULL,
+                    "Bytes of an unfinished write that the start cut off the queue.",
+                    read_queue_torn, api);
+    metric_gauge_fn("weir_queue_unreadable_bytes", NULL,
+                    "Bytes of the queue that the disk would not give at the start.",
+                    read_queue_unreadable, api);
     metric_gauge_fn("process_resident_memory_bytes", NULL, "Resident memory.", read_resident, NULL);
     metric_gauge_fn("process_start_time_seconds", NULL, "Start of the process, since 1970.",
                     read_started, api);
@@ -164,6 +190,7 @@ static void put_queue(struct api *api, struct buf *out)
     put_u64(out, "replayed_frames", s.replayed_frames);
     put_u64(out, "torn_bytes", s.torn_bytes);
     put_u64(out, "quarantined_entries", s.quarantined_entries);
+    put_u64(out, "unreadable_bytes", s.unreadable_bytes);
     buf_printf(out, ",\"poisoned\":%s}", s.poisoned ? "true" : "false");
 }
 

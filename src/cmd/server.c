@@ -330,6 +330,12 @@ static void deliver(void *ctx, struct blob *const *frame, uint32_t n, uint64_t f
     store_deliver(s->store, frame, n, first_position);
 }
 
+/* The queue's files went from under it: memory holds all that is in no segment. */
+static void queue_lost(void *ctx)
+{
+    store_cut_soon(((struct server *)ctx)->store);
+}
+
 static void on_progress(uint64_t done, uint64_t total)
 {
     server.api.replay_done = done;
@@ -339,7 +345,7 @@ static void on_progress(uint64_t done, uint64_t total)
 static void *replay(void *arg)
 {
     struct server *s = arg;
-    struct queue_consumer consumer = {.ctx = s, .deliver = deliver};
+    struct queue_consumer consumer = {.ctx = s, .deliver = deliver, .lost = queue_lost};
     int64_t began = clock_mono_ns();
     if (queue_start(s->queue, store_checkpoint(s->store), &consumer, on_progress) != OK) {
         log_error("the queue cannot be replayed", "error=\"%s\"", err_text());

@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+enum { PAGE_BYTES = 4096 };
+
 _Atomic bool fault_is_active;
 static struct fault_plan plan;
 static _Atomic uint64_t calls, hits;
@@ -29,6 +31,16 @@ void fault_set(const struct fault_plan *new_plan)
     fault_is_active = plan.kind != FAULT_NONE;
 }
 
+bool fault_spoils(uint64_t off, size_t n)
+{
+    uint64_t page = plan.at / PAGE_BYTES * PAGE_BYTES;
+    if (plan.kind != FAULT_UNREADABLE || off + n <= page ||
+        (off >= page + PAGE_BYTES && !plan.sticky))
+        return false;
+    hits++;
+    return true;
+}
+
 uint64_t fault_calls(void)
 {
     return calls;
@@ -41,8 +53,9 @@ uint64_t fault_hits(void)
 
 static bool parse_kind(struct str name, enum fault_kind *ret)
 {
-    static const char *const names[] = {"", "count", "crash", "enospc", "eio", "short", "fsync"};
-    for (int i = 1; i <= FAULT_FSYNC; i++) {
+    static const char *const names[] = {"",    "count", "crash", "enospc",
+                                        "eio", "short", "fsync", "unreadable"};
+    for (int i = 1; i <= FAULT_UNREADABLE; i++) {
         if (str_eq_c(name, names[i])) {
             *ret = (enum fault_kind)i;
             return true;
@@ -84,7 +97,7 @@ enum err fault_parse(const char *text, struct fault_plan *ret)
         good = parse_option(option, &p);
     if (!good)
         return err_set(ERR_INVALID,
-                       "fault plan \"%s\" is not crash|enospc|eio|short|fsync|count"
+                       "fault plan \"%s\" is not crash|enospc|eio|short|fsync|unreadable|count"
                        "[@N][:seed=N][:lose=0|1][:sticky=0|1][:reads=0|1]",
                        text);
     *ret = p;

@@ -20,7 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { FILE_MODE = 0640, FOLDER_MODE = 0750 };
+enum { FILE_MODE = 0640, FOLDER_MODE = 0750, PAGE_BYTES = 4096 };
 
 /* The path of a descriptor, for messages. */
 static const char *fd_path(int fd, char out[PATH_MAX])
@@ -105,6 +105,10 @@ enum err io_pread(int fd, void *p, size_t n, uint64_t off)
     enum err err = step_begin(FAULT_OP_READ, fd, NULL, NULL);
     step_end();
     TRY(err);
+    if (fault_active() && fault_spoils(off, n)) {
+        errno = EIO;
+        return fail_fd("read", fd);
+    }
     char *at = p;
     while (n) {
         ssize_t got = pread(fd, at, n, (off_t)off);
@@ -120,6 +124,30 @@ enum err io_pread(int fd, void *p, size_t n, uint64_t off)
         at += got;
         n -= (size_t)got;
         off += (uint64_t)got;
+    }
+    return OK;
+}
+
+enum err io_pread_around(int fd, void *p, size_t n, uint64_t off, uint64_t lost_max, uint64_t *lost,
+                         uint64_t *lost_end)
+{
+    enum err err = io_pread(fd, p, n, off);
+    if (err != ERR_IO)
+        return err;
+    for (uint64_t at = off, end = off + n, next; at < end; at = next) {
+        next = (at / PAGE_BYTES + 1) * PAGE_BYTES;
+        next = next < end ? next : end;
+        char *page = (char *)p + (at - off);
+        err = io_pread(fd, page, (size_t)(next - at), at);
+        if (err != OK && err != ERR_IO)
+            return err;
+        if (err == OK)
+            continue;
+        memset(page, 0, (size_t)(next - at));
+        *lost += next - at;
+        *lost_end = next;
+        if (*lost > lost_max)
+            return err;
     }
     return OK;
 }
@@ -366,6 +394,13 @@ out:
 bool io_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+bool io_is_at(int fd, const char *path)
+{
+    struct stat open_file, named;
+    return fstat(fd, &open_file) == 0 && stat(path, &named) == 0 &&
+           open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
 }
 
 /* Reads to the end, whatever the size says (files of /proc have none). A full buffer is grown only

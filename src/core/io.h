@@ -22,6 +22,11 @@ NODISCARD enum err io_open(const char *path, enum io_mode mode, int *ret_fd);
 void io_close(int fd); /* -1 is fine */
 /* Reads exactly n bytes at `off`; ERR_EOF when the file ends before. */
 NODISCARD enum err io_pread(int fd, void *p, size_t n, uint64_t off);
+/* The same where the device may be bad: a read that fails costs only the pages it concerns, which
+ * come as zeros. *lost is increased by their bytes, *lost_end set behind the last of them (both are
+ * left alone when there are none). ERR_IO when *lost comes to more than `lost_max`. */
+NODISCARD enum err io_pread_around(int fd, void *p, size_t n, uint64_t off, uint64_t lost_max,
+                                   uint64_t *lost, uint64_t *lost_end);
 NODISCARD enum err io_pwrite(int fd, const void *p, size_t n, uint64_t off);
 struct iovec;
 /* Writes all of the vector at `off`; modifies iov. On failure some of it may be in the file. */
@@ -36,6 +41,8 @@ NODISCARD enum err io_sync_dir(const char *path);
 /* With parents; existing is OK. Each new folder is durable: its parent is synced. */
 NODISCARD enum err io_mkdir(const char *path);
 bool io_exists(const char *path);
+/* Whether `path` still names the open file: it was not removed, moved or replaced. */
+bool io_is_at(int fd, const char *path);
 /* Whole files. *ret is initialised here; release it. A larger file than max is ERR_LIMIT. */
 NODISCARD enum err io_read_file(const char *path, size_t max, struct buf *ret);
 /* PATH.tmp, sync, rename, sync of the folder: after a crash the file is the old or the new one. One

@@ -339,10 +339,12 @@ static void on_done(void *ctx, enum err err, const char *reason, uint64_t first_
 {
     struct job *j = ctx;
     if (err == ERR_FULL) {
-        store_disk_full(j->g->o.store);
+        store_cut_soon(j->g->o.store);
         reason = "the disk is full: free some space, or set a lower store.max_disk or "
                  "store.retention; send again later";
     }
+    if (err == ERR_IO) /* it is not there, and the queue goes on in another file */
+        err = ERR_UNAVAILABLE;
     for (uint32_t i = 0; i < j->n_places; i++)
         j->place[i].position += first_position;
     finish(j, err, err == OK ? "" : reason ? reason : err_name(err));

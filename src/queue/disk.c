@@ -5,14 +5,16 @@
  *                      hexadecimal digits; the last is being written
  *   DIR/new.tmp        a file that is being made
  *   DIR/lock           held by flock(2) while the queue is open
- *   DIR/quarantine/    copies of damaged regions, FILE-OFFSET.bin, and files without a legible
- *                      header
+ *   DIR/quarantine/    copies of damaged regions, FILE-OFFSET.bin, and of torn tails,
+ *                      FILE-OFFSET.torn (the newest TORN_COPIES); files without a legible header;
+ *                      files that could not be read in places, once they are trimmed
  *
  * GROUP COMMIT. queue_append hashes the payloads on its caller's thread and puts the body in line.
  * The writer takes all that waits, up to GROUP_BYTES, writes it with one call and syncs once; then
  * every body is delivered, then the consumer hears `committed`, then every `done` is called. What
  * arrives meanwhile is the next group. Positions are given out by the writer, when it writes: a
- * body that fails leaves no gap.
+ * body that fails leaves no gap. Behind what was synced stands a mark (wal.c), so that a later
+ * reader can tell damage from a write that never was finished.
  *
  * A NEW FILE is made as new.tmp with nothing but its header, synced, renamed to its name, and the
  * folder is synced. Its header says where the file before it ends, so from then on nothing may be
@@ -40,12 +42,20 @@
  *     with pauses, until it works or the queue is closed. Only then the bodies are answered with
  *     ERR_TIMEOUT, the one error that leaves open whether they are there.
  *
+ * FILES THAT GO. Somebody may remove or move the folder under a running queue; a sync succeeds all
+ * the same. So after each sync, and once a second at rest, the last file is looked for under its
+ * name. When it is not there, the group is refused as after a failed sync, the folder is made anew
+ * with a new file, and the consumer hears `lost`: it alone holds now what was not trimmed.
+ *
  * AT START the last file is synced before it is read: what the replay delivers must not be lost by
  * a power cut after somebody was told, on the strength of it, that it is there. Then wal_read goes
  * through all files that reach to `from`. Damage is copied to quarantine/, counted and logged; the
  * originals stay until they are trimmed. An unfinished write at the end is cut by beginning a new
  * file at the first write. A file whose header is damaged twice is read with the salt that its
- * successor remembers; without one it is moved to quarantine/ as a whole.
+ * successor remembers; without one it is moved to quarantine/ as a whole. What the device does not
+ * give is damage like any other, but its file is kept when it is trimmed, as another reader may get
+ * more out of it. A last file whose header cannot be read, and a device that fails all over, fail
+ * the start: it is for the operator to give up what they hold.
  *
  * LOCKS. `lock` guards the line, the list of files and the numbers; it is never held across a disk
  * call or a callback. The open file belongs to the writer alone. `trim_lock` keeps trims from each
@@ -74,9 +84,15 @@ enum {
     REASON_MAX = 400,
     CLOSE_TRIES = 5,
     SPARE_BYTES_MAX = 1 << 30,
+    TORN_COPIES = 16,
 };
+#define CHECK_EVERY_NS NS_PER_S
 #define SPARE_PREFIX "spare-"
 #define FILE_SUFFIX ".wal"
+#define TORN_SUFFIX ".torn"
+#define SAVE_IT                                                                                    \
+    "the disk is failing: copy the data folder to another one (ddrescue keeps what can be read) "  \
+    "and start there"
 
 /* A body in line. The arrays are in the same piece of memory. */
 struct pending {
@@ -100,6 +116,7 @@ struct wal_file {
     struct wal_header header;
     uint64_t bytes; /* on disk */
     uint64_t end;   /* behind its last entry; known when it was replayed or written by us */
+    bool keep;      /* it could not be read in places: never removed */
 };
 
 struct spare {
@@ -255,9 +272,10 @@ static enum err read_file_header(const struct queue *q, struct wal_file *f)
     TRY_OUT(io_open(path, IO_READ, &fd));
     TRY_OUT(io_size(fd, &f->bytes));
     err = wal_header_read(fd, path, &f->header);
-    if (err == ERR_CORRUPT) {
+    if (err == ERR_CORRUPT || err == ERR_IO) {
         log_error("queue file's header is damaged", "file=%s reason=\"%s\"", path, err_text());
         f->header.salt = 0;
+        f->keep = err == ERR_IO;
         err = OK;
     } else if (err == OK && f->header.first_position != named) {
         err = err_set(ERR_CORRUPT, "%s: begins at position %" PRIu64 ", its name says %" PRIu64,
@@ -269,26 +287,32 @@ out:
     return err;
 }
 
-/* Out of the way, with all its bytes: a new file may come to have this one's name. */
-static enum err put_away(struct queue *q, size_t index)
+/* With all its bytes, under a name that no other gets. */
+static enum err move_to_quarantine(struct queue *q, const struct wal_file *f)
 {
-    uint64_t first = q->files[index].header.first_position;
+    uint64_t first = f->header.first_position;
     char *folder = mem_printf("%s/quarantine", q->dir), *path = file_path(q, first);
     char *to = mem_printf("%s/%016" PRIx64 FILE_SUFFIX "-%016" PRIx64, folder, first, random_u64());
     enum err err = OK;
     TRY_OUT(io_mkdir(folder));
     TRY_OUT(io_rename(path, to));
-    log_error("queue file put into quarantine", "file=%s bytes=%" PRIu64, to,
-              q->files[index].bytes);
-    count_quarantined(q, 1);
-    memmove(&q->files[index], &q->files[index + 1],
-            (q->n_files - index - 1) * sizeof(struct wal_file));
-    q->n_files--;
+    log_error("queue file put into quarantine", "file=%s bytes=%" PRIu64, to, f->bytes);
 out:
     mem_free(to);
     mem_free(path);
     mem_free(folder);
     return err;
+}
+
+/* Out of the way: a new file may come to have this one's name. */
+static enum err put_away(struct queue *q, size_t index)
+{
+    TRY(move_to_quarantine(q, &q->files[index]));
+    count_quarantined(q, 1);
+    memmove(&q->files[index], &q->files[index + 1],
+            (q->n_files - index - 1) * sizeof(struct wal_file));
+    q->n_files--;
+    return OK;
 }
 
 /* Gives files with an illegible header the salt that their successor knows. */
@@ -298,25 +322,43 @@ static enum err mend_headers(struct queue *q)
         struct wal_header *h = &q->files[i].header;
         if (h->salt == 0 && i + 1 < q->n_files)
             h->salt = q->files[i + 1].header.prev_salt;
+        if (h->salt == 0 && q->files[i].keep)
+            return err_set(ERR_IO,
+                           "the header of queue file %s/%016" PRIx64 FILE_SUFFIX
+                           " cannot be read, nothing was changed; " SAVE_IT
+                           ", or move the file away to start without what it holds",
+                           q->dir, h->first_position);
         if (h->salt == 0)
             TRY(put_away(q, i));
     }
     return OK;
 }
 
+/* Makes the folder, where it is not there (any more), and locks it. */
 static enum err lock_folder(struct queue *q)
 {
     char *path = mem_printf("%s/lock", q->dir);
-    enum err err = io_open(path, IO_WRITE, &q->lock_fd);
-    if (err == OK && flock(q->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    int fd = -1;
+    enum err err = OK;
+    if (q->lock_fd >= 0 && io_is_at(q->lock_fd, path))
+        goto out;
+    TRY_OUT(io_mkdir(q->dir));
+    TRY_OUT(io_open(path, IO_WRITE, &fd));
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         err = err_set(ERR_UNAVAILABLE, "queue folder %s is in use by another process", q->dir);
+        goto out;
+    }
+    io_close(q->lock_fd);
+    q->lock_fd = fd;
+    fd = -1;
+out:
+    io_close(fd);
     mem_free(path);
     return err;
 }
 
 static enum err open_folder(struct queue *q)
 {
-    TRY(io_mkdir(q->dir));
     TRY(lock_folder(q));
     TRY(io_list(q->dir, add_file, q));
     for (size_t i = 0; i < q->n_files; i++)
@@ -436,6 +478,7 @@ static enum err begin_file(struct queue *q)
     int fd = -1;
     uint64_t bytes = 0;
     enum err err = OK;
+    TRY_OUT(lock_folder(q));
     TRY_OUT(make_tmp(q, tmp, &h, &fd, &bytes));
     TRY_OUT(io_rename(tmp, path));
     if (q->options.sync)
@@ -477,6 +520,8 @@ static void push_front(struct queue *q, const struct wal_file *f)
 static enum err retire_file(struct queue *q, const struct wal_file *f)
 {
     uint64_t id = f->header.first_position;
+    if (f->keep)
+        return move_to_quarantine(q, f);
     char *path = file_path(q, id), *spare = spare_path(q, id);
     pthread_mutex_lock(&q->lock);
     bool keep =
@@ -551,11 +596,12 @@ static enum err copy_region(int from_fd, uint64_t from, uint64_t to, const char 
 {
     int fd = -1;
     char *chunk = mem_alloc(COPY_CHUNK);
+    uint64_t lost = 0, lost_end = 0;
     enum err err = OK;
     TRY_OUT(io_open(path, IO_WRITE, &fd));
     for (uint64_t at = from; at < to;) {
         size_t n = to - at < COPY_CHUNK ? (size_t)(to - at) : COPY_CHUNK;
-        TRY_OUT(io_pread(from_fd, chunk, n, at));
+        TRY_OUT(io_pread_around(from_fd, chunk, n, at, UINT64_MAX, &lost, &lost_end));
         TRY_OUT(io_pwrite(fd, chunk, n, at - from));
         at += n;
     }
@@ -566,25 +612,94 @@ out:
     return err;
 }
 
+/* Copies a region of the file being read to quarantine/FILE-OFFSET and the suffix; the path, to be
+ * freed. A copy that fails is logged: the original is still there. */
+static char *keep_copy(struct replay *r, uint64_t from, uint64_t to, const char *suffix)
+{
+    uint64_t first = r->files[r->at].header.first_position;
+    char *folder = mem_printf("%s/quarantine", r->q->dir);
+    char *path =
+        mem_printf("%s/%016" PRIx64 FILE_SUFFIX "-%" PRIx64 "%s", folder, first, from, suffix);
+    enum err err = io_mkdir(folder);
+    if (err == OK)
+        err = copy_region(r->fd, from, to, path);
+    if (err != OK)
+        log_error("cannot copy what is damaged", "copy=%s reason=\"%s\"", path, err_text());
+    mem_free(folder);
+    return path;
+}
+
 static void replay_damaged(void *ctx, uint64_t from, uint64_t to, uint64_t entries)
 {
     struct replay *r = ctx;
-    uint64_t first = r->files[r->at].header.first_position;
-    char *folder = mem_printf("%s/quarantine", r->q->dir);
-    char *path = mem_printf("%s/%016" PRIx64 FILE_SUFFIX "-%" PRIx64 ".bin", folder, first, from);
+    char *path = keep_copy(r, from, to, ".bin");
     count_quarantined(r->q, entries);
     log_error("queue is damaged",
               "file=%016" PRIx64 FILE_SUFFIX " from=%" PRIu64 " to=%" PRIu64 " entries=%" PRIu64
               " copy=%s",
-              first, from, to, entries, path);
-    enum err err = OK;
-    TRY_OUT(io_mkdir(folder));
-    TRY_OUT(copy_region(r->fd, from, to, path));
-out:
+              r->files[r->at].header.first_position, from, to, entries, path);
+    mem_free(path);
+}
+
+struct torn_copies {
+    const char *folder;
+    size_t n;
+};
+
+/* In the order of names, and so of positions; counts down to what stays. */
+static enum err count_torn_copy(void *ctx, const char *name)
+{
+    struct torn_copies *t = ctx;
+    t->n += str_ends(str_c(name), STR(TORN_SUFFIX));
+    return OK;
+}
+
+static enum err drop_torn_copy(void *ctx, const char *name)
+{
+    struct torn_copies *t = ctx;
+    if (!str_ends(str_c(name), STR(TORN_SUFFIX)) || t->n <= TORN_COPIES)
+        return OK;
+    char *path = mem_printf("%s/%s", t->folder, name);
+    enum err err = io_unlink(path);
+    mem_free(path);
+    t->n--;
+    return err;
+}
+
+/* An unfinished write was acknowledged to nobody. Should a power cut have taken the mark behind an
+ * entry that was, and its disk damaged the entry, then this copy is all there is. */
+static void keep_torn(struct replay *r, const struct wal_result *result)
+{
+    char *folder = mem_printf("%s/quarantine", r->q->dir);
+    char *path = keep_copy(r, result->end, result->end + result->torn_bytes, TORN_SUFFIX);
+    struct torn_copies copies = {.folder = folder};
+    enum err err = io_list(folder, count_torn_copy, &copies);
+    if (err == OK)
+        err = io_list(folder, drop_torn_copy, &copies);
     if (err != OK)
-        log_error("cannot copy what is damaged", "copy=%s reason=\"%s\"", path, err_text());
+        log_warn("old copies of torn tails stay", "reason=\"%s\"", err_text());
+    pthread_mutex_lock(&r->q->lock);
+    r->q->stats.torn_bytes += result->torn_bytes;
+    pthread_mutex_unlock(&r->q->lock);
+    log_warn("queue ends in an unfinished write, which is cut off",
+             "file=%016" PRIx64 FILE_SUFFIX " bytes=%" PRIu64 " copy=%s",
+             r->files[r->at].header.first_position, result->torn_bytes, path);
     mem_free(path);
     mem_free(folder);
+}
+
+static void note_unreadable(struct replay *r, uint64_t bytes)
+{
+    struct queue *q = r->q;
+    pthread_mutex_lock(&q->lock);
+    q->stats.unreadable_bytes += bytes;
+    for (size_t i = 0; i < q->n_files; i++)
+        if (q->files[i].header.first_position == r->files[r->at].header.first_position)
+            q->files[i].keep = true;
+    pthread_mutex_unlock(&q->lock);
+    log_error("queue file cannot be read in places, it is kept",
+              "file=%016" PRIx64 FILE_SUFFIX " bytes=%" PRIu64 " advice=\"%s\"",
+              r->files[r->at].header.first_position, bytes, SAVE_IT);
 }
 
 static void replay_progress(void *ctx, uint64_t offset)
@@ -629,6 +744,17 @@ static struct wal_span span_of(const struct replay *r)
     return span;
 }
 
+static enum err explain_unreadable(const struct replay *r)
+{
+    char was[REASON_MAX];
+    snprintf(was, sizeof(was), "%s", err_text());
+    return err_set(ERR_IO,
+                   "%s; nothing was changed; " SAVE_IT
+                   ", or move the queue file %016" PRIx64 FILE_SUFFIX
+                   " away to start without what it holds",
+                   was, r->files[r->at].header.first_position);
+}
+
 static enum err replay_file(struct replay *r, struct wal_result *ret)
 {
     struct wal_file *f = &r->files[r->at];
@@ -639,7 +765,7 @@ static enum err replay_file(struct replay *r, struct wal_result *ret)
         *ret = (struct wal_result){.next_position = r->expect};
         return OK;
     }
-    TRY(err);
+    TRY_OUT(err);
     static const struct wal_visitor calls = {
         .body = replay_body,
         .damaged = replay_damaged,
@@ -652,14 +778,13 @@ static enum err replay_file(struct replay *r, struct wal_result *ret)
     note_gap(r, f->header.first_position);
     struct wal_span span = span_of(r);
     TRY_OUT(wal_read(&span, &visitor, ret));
-    pthread_mutex_lock(&r->q->lock);
-    r->q->stats.torn_bytes += ret->torn_bytes;
-    pthread_mutex_unlock(&r->q->lock);
     if (ret->torn_bytes)
-        log_warn("queue ends in an unfinished write",
-                 "file=%016" PRIx64 FILE_SUFFIX " bytes=%" PRIu64, f->header.first_position,
-                 ret->torn_bytes);
+        keep_torn(r, ret);
+    if (ret->unreadable_bytes)
+        note_unreadable(r, ret->unreadable_bytes);
 out:
+    if (err == ERR_IO)
+        err = explain_unreadable(r);
     io_close(r->fd);
     r->fd = -1;
     return err;
@@ -735,17 +860,19 @@ static struct pending *group_pop(struct group *g)
     return p;
 }
 
-/* Waits for work; false when there is none and will be none. */
+/* Waits for work, for a second at most; false when there is none and will be none. */
 static bool take_group(struct queue *q, struct group *ret)
 {
     *ret = (struct group){0};
+    int64_t until = clock_mono_ns() + CHECK_EVERY_NS;
     pthread_mutex_lock(&q->lock);
-    while (!q->line.head && !q->closing)
-        pthread_cond_wait(&q->wake, &q->lock);
+    while (!q->line.head && !q->closing && cond_wait_until(&q->wake, &q->lock, until))
+        continue;
+    bool more = q->line.head || !q->closing;
     while (q->line.head && (!ret->head || ret->bytes + q->line.head->bytes <= GROUP_BYTES))
         group_push(ret, group_pop(&q->line));
     pthread_mutex_unlock(&q->lock);
-    return ret->head != NULL;
+    return more;
 }
 
 static void add_iov(struct queue *q, size_t *n, const void *p, size_t bytes)
@@ -793,6 +920,50 @@ static void allocate_ahead(struct queue *q, uint64_t need)
     q->allocated = io_allocate(q->fd, want) == OK ? want : need;
 }
 
+/* All before `end` is durable, and whoever reads it may know. Not synced: where it does not get to
+ * the disk, or fails, the file is what it was without it. */
+static void mark_end(struct queue *q)
+{
+    char mark[WAL_ENTRY_BYTES];
+    wal_entry_encode(&(struct wal_entry){.position = q->next}, q->salt, q->end, mark);
+    if (io_pwrite(q->fd, mark, sizeof(mark), q->end) != OK)
+        log_warn("cannot mark the end of the queue", "reason=\"%s\"", err_text());
+}
+
+/* Is the last file still where a restart would look for it? */
+static enum err check_place(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    uint64_t last = q->n_files ? q->files[q->n_files - 1].header.first_position : 0;
+    pthread_mutex_unlock(&q->lock);
+    char *path = file_path(q, last);
+    bool there = !last || (q->fd >= 0 ? io_is_at(q->fd, path) : io_exists(path));
+    enum err err = OK;
+    if (!there)
+        err = err_set(ERR_IO, "the queue's file %s was removed under the running server", path);
+    mem_free(path);
+    return err;
+}
+
+static void note_lost(struct queue *q)
+{
+    log_error("queue has lost its file", "reason=\"%s\"", err_text());
+    if (q->consumer.lost)
+        q->consumer.lost(q->consumer.ctx);
+}
+
+/* Once a second, with nothing to do. A new file is begun so that the next check finds one. */
+static void check_at_rest(struct queue *q)
+{
+    if (q->sealed && q->fd >= 0)
+        return; /* after a failed write: the next one begins a file */
+    if (check_place(q) == OK)
+        return;
+    note_lost(q);
+    if (begin_file(q) != OK)
+        log_error("cannot begin a new queue file", "reason=\"%s\"", err_text());
+}
+
 static enum err write_group(struct queue *q, const struct group *g)
 {
     if (q->gave_up)
@@ -814,9 +985,16 @@ static enum err write_group(struct queue *q, const struct group *g)
         pthread_mutex_unlock(&q->lock);
         return err;
     }
+    err = check_place(q);
+    if (err != OK) {
+        q->sealed = true;
+        note_lost(q);
+        return err;
+    }
     q->dirty = false;
     q->end += g->bytes;
     q->next += g->frames;
+    mark_end(q);
     return OK;
 }
 
@@ -827,6 +1005,8 @@ static enum err take_back(struct queue *q)
         q->allocated = q->end;
         if (io_truncate(q->fd, q->end) == OK && sync_file(q, q->fd) == OK) {
             q->dirty = false;
+            if (q->end > WAL_START)
+                mark_end(q);
             return OK;
         }
         q->sealed = true;
@@ -920,8 +1100,12 @@ static void *writer_main(void *arg)
 {
     struct queue *q = arg;
     struct group g;
-    while (take_group(q, &g))
-        run_group(q, &g);
+    while (take_group(q, &g)) {
+        if (g.head)
+            run_group(q, &g);
+        else
+            check_at_rest(q);
+    }
     return NULL;
 }
 
@@ -1055,7 +1239,7 @@ static void tidy(struct queue *q)
     if (q->end > WAL_START && q->stats.trimmed_to >= q->next)
         err = begin_file(q);
     else
-        err = io_truncate(q->fd, q->end);
+        err = io_truncate(q->fd, q->end + WAL_ENTRY_BYTES); /* the mark stays */
     if (err == OK)
         err = queue_trim(q, q->stats.trimmed_to);
     if (err != OK)

@@ -39,12 +39,15 @@ struct queue_consumer {
                     void *body_ctx);
     /* All bodies of one group commit have been delivered. May be NULL. */
     void (*committed)(void *ctx);
+    /* The queue's files were removed under it: what is not trimmed stands with the consumer alone,
+     * who does well to store it soon. Called by the queue's own thread. May be NULL. */
+    void (*lost)(void *ctx);
 };
 
 struct queue_stats {
     uint64_t bytes_on_disk, files, first_position, next_position, trimmed_to;
     uint64_t appended_bodies, appended_frames, appended_bytes, syncs;
-    uint64_t replayed_frames, torn_bytes, quarantined_entries;
+    uint64_t replayed_frames, torn_bytes, quarantined_entries, unreadable_bytes;
     uint64_t waiting_bytes;
     bool poisoned; /* a sync failed; a new file was begun */
 };

@@ -23,9 +23,14 @@
  *     40  .  payload, and zeros up to a multiple of 8
  *
  * A body's entries stand together in one file, parts and positions ascending by one. Behind the
- * last entry there are 40 zeros, or the file ends: whoever adds entries writes the zeros with them,
- * and over those that were there. What follows the zeros means nothing (preallocated space, or an
- * older life of the file).
+ * last entry there are 40 zeros, or a mark, or the file ends: whoever adds entries writes the zeros
+ * with them, and over what was there. What follows means nothing (preallocated space, or an older
+ * life of the file).
+ *
+ *   A MARK is the fixed part of an entry whose parts, part, length and hash of the payload are 0;
+ *   its position is that of the entry to come. It is written in the zeros' place when all before it
+ *   has been synced, and is not synced itself: what stands before a mark was whole once. The next
+ *   entry is written over it.
  *
  * WHEN AN ENTRY IS VALID. Its header's checksum holds. That checksum is bound to the file's salt
  * and to the offset: bytes of another file, bytes left over from what the blocks held before, a log
@@ -48,8 +53,13 @@
  *     neighbours live. A power cut before a sync can leave the same picture, as disks write in any
  *     order; nobody was told that those entries are there, and they may be reported, or replayed,
  *     or both in part.
- *   - Nothing valid is found in the last file: an unfinished write, a torn tail. It ends before it,
- *     at the end of the last whole body; the positions there are given out anew, in a new file.
+ *   - Nothing valid is found in the last file, nor a mark: an unfinished write, a torn tail. The
+ *     file ends before it, behind the last whole body; the positions there are given out anew, in
+ *     a new file. A mark tells an entry that was durable and is damaged now from one that was not:
+ *     only where a power cut took the mark is damage to the last body taken for a torn tail.
+ *   - The device fails to read: the pages it will not give are zeros, and so damage, in the last
+ *     file too unless a mark stands before them. When they are more than a few (UNREADABLE_MAX) it
+ *     is the device that is broken, and the reader fails.
  *
  * Memory: one window, and the frames of the body at hand. */
 #include "queue/wal.h"
@@ -58,7 +68,7 @@
 #include "core/io.h"
 #include "core/mem.h"
 
-enum { VERSION = 1, WINDOW = 256 << 10 };
+enum { VERSION = 1, WINDOW = 256 << 10, UNREADABLE_MAX = 1 << 20 };
 #define HEADER_MAGIC "WEIRWAL\n"
 #define ENTRY_MAGIC UINT32_C(0x314e4557) /* "WEN1" */
 
@@ -126,12 +136,19 @@ enum err wal_header_read(int fd, const char *path, struct wal_header *ret)
         err = io_pread(fd, p, sizeof(p), at);
         if (err == ERR_EOF)
             return err_set(ERR_CORRUPT, "%s: shorter than a header", path);
-        TRY(err);
-        err = header_decode(p, path, ret);
-        if (err != ERR_CORRUPT)
+        if (err == OK)
+            err = header_decode(p, path, ret);
+        if (err != ERR_CORRUPT && err != ERR_IO)
             return err;
     }
     return err;
+}
+
+static bool is_sound(const struct wal_entry *e)
+{
+    if (e->parts == 0)
+        return e->part == 0 && e->length == 0 && e->hash == 0;
+    return e->parts <= WAL_PARTS_MAX && e->part < e->parts && e->length <= WAL_PAYLOAD_MAX;
 }
 
 static uint64_t entry_checksum(const char *p, uint64_t salt, uint64_t offset)
@@ -143,8 +160,7 @@ void wal_entry_encode(const struct wal_entry *e, uint64_t salt, uint64_t offset,
                       char out[WAL_ENTRY_BYTES])
 {
     CHECK(offset % 8 == 0 && offset >= WAL_START);
-    CHECK(e->parts > 0 && e->parts <= WAL_PARTS_MAX && e->part < e->parts);
-    CHECK(e->length <= WAL_PAYLOAD_MAX);
+    CHECK(is_sound(e));
     put32(out, ENTRY_MAGIC);
     put32(out + 4, e->length);
     put64(out + 8, e->position);
@@ -166,7 +182,7 @@ bool wal_entry_decode(const char p[WAL_ENTRY_BYTES], uint64_t salt, uint64_t off
         .parts = get32(p + 20),
         .hash = get64(p + 24),
     };
-    if (e.parts == 0 || e.parts > WAL_PARTS_MAX || e.part >= e.parts || e.length > WAL_PAYLOAD_MAX)
+    if (!is_sound(&e))
         return false;
     *ret = e;
     return true;
@@ -185,13 +201,27 @@ struct walk {
     uint64_t last_end;  /* behind the last valid entry, and the position that would follow it */
     uint64_t last_next; /* (0: none since `clean`) */
     uint64_t begun; /* how far entries were begun: where the last legible fixed part says it ends */
-    bool hole;      /* something invalid was met since `clean` */
-    bool behind;    /* and something valid behind it */
-    struct blob **held; /* the parts so far of the body at hand */
+    uint64_t mark;  /* where the last mark stands; 0: none was met */
+    uint64_t unreadable, unreadable_end; /* bytes the device would not give; behind the last */
+    bool hole;                           /* something invalid was met since `clean` */
+    bool behind;                         /* and something valid behind it */
+    struct blob **held;                  /* the parts so far of the body at hand */
     size_t held_cap;
     uint32_t n_held, parts;
     uint64_t first; /* position of held[0] */
 };
+
+/* Bytes [off, off + n), with zeros in the place of those that the device does not give. */
+static enum err read_around(struct walk *w, void *p, size_t n, uint64_t off)
+{
+    uint64_t lost = 0, lost_end = 0;
+    TRY(io_pread_around(w->span->fd, p, n, off, UNREADABLE_MAX, &lost, &lost_end));
+    if (lost_end > w->unreadable_end) { /* and not read before */
+        w->unreadable += lost;
+        w->unreadable_end = lost_end;
+    }
+    return w->unreadable <= UNREADABLE_MAX ? OK : ERR_IO; /* the text is that of the last page */
+}
 
 /* Loads the window so that it begins at `off`; within the span's end. */
 static enum err window_load(struct walk *w, uint64_t off)
@@ -200,7 +230,7 @@ static enum err window_load(struct walk *w, uint64_t off)
     uint64_t left = w->span->end - off;
     size_t n = left < WINDOW ? (size_t)left : WINDOW;
     w->window_n = 0;
-    TRY(io_pread(w->span->fd, w->window, n, off));
+    TRY(read_around(w, w->window, n, off));
     w->window_at = off;
     w->window_n = n;
     return OK;
@@ -225,7 +255,7 @@ static void drop_held(struct walk *w)
     w->n_held = 0;
 }
 
-/* Is there an entry's valid fixed part at `off`, for a payload that the file can hold? */
+/* Is there a mark at `off`, or an entry's valid fixed part for a payload that the file can hold? */
 static enum err get_entry(struct walk *w, uint64_t off, struct wal_entry *ret, bool *ret_valid)
 {
     const char *p;
@@ -233,11 +263,11 @@ static enum err get_entry(struct walk *w, uint64_t off, struct wal_entry *ret, b
     TRY(window_get(w, off, WAL_ENTRY_BYTES, &p));
     if (!p || !wal_entry_decode(p, w->span->salt, off, ret))
         return OK;
-    if (off + wal_entry_size(ret->length) > w->begun)
+    if (ret->parts && off + wal_entry_size(ret->length) > w->begun)
         w->begun = off + wal_entry_size(ret->length);
     uint64_t least = w->last_next > w->expect ? w->last_next : w->expect;
     *ret_valid = wal_entry_size(ret->length) <= w->span->end - off && ret->position >= least &&
-                 ret->position < w->span->position_limit &&
+                 ret->position <= w->span->position_limit &&
                  ret->parts - ret->part <= w->span->position_limit - ret->position &&
                  ret->position > ret->part;
     return OK;
@@ -256,7 +286,7 @@ static enum err get_payload(struct walk *w, uint64_t off, const struct wal_entry
             n = e->length;
         memcpy(p, w->window + (from - w->window_at), n);
     }
-    enum err err = n < e->length ? io_pread(w->span->fd, p + n, e->length - n, from + n) : OK;
+    enum err err = n < e->length ? read_around(w, p + n, e->length - n, from + n) : OK;
     *ret = NULL;
     if (err == OK && hash64(str_of(p, e->length)) == e->hash)
         *ret = blob_take(p, e->length, OWNER_QUEUE);
@@ -316,6 +346,15 @@ static void take_part(struct walk *w, uint64_t off, const struct wal_entry *e, s
     settle(w, next_off, e->position + 1);
 }
 
+/* All before the mark was durable once. Where there is no whole body up to it, there is damage. */
+static void take_mark(struct walk *w, uint64_t off, uint64_t next)
+{
+    drop_held(w);
+    if (w->clean < off || next > w->expect)
+        report_damage(w, off, next);
+    w->mark = off;
+}
+
 /* The next offset at or behind `off` with a valid fixed part, or the end. */
 static enum err resynchronise(struct walk *w, uint64_t off, uint64_t *ret)
 {
@@ -344,9 +383,12 @@ static enum err walk_entries(struct walk *w)
         struct blob *payload = NULL;
         bool valid;
         TRY(get_entry(w, off, &e, &valid));
-        if (valid)
+        if (valid && e.parts)
             TRY(get_payload(w, off, &e, &payload));
-        if (payload) {
+        if (valid && !e.parts) {
+            take_mark(w, off, e.position);
+            off += WAL_ENTRY_BYTES;
+        } else if (payload) {
             take_part(w, off, &e, payload);
             off += wal_entry_size(e.length);
         } else {
@@ -362,8 +404,8 @@ static enum err walk_entries(struct walk *w)
     return OK;
 }
 
-/* An unfinished write behind `clean`: what its fixed parts tell of, else what stands in the zeros'
- * place. */
+/* An unfinished write behind `clean`: what its fixed parts tell of, else what stands in the place
+ * of the zeros or the mark. */
 static enum err count_torn(struct walk *w, uint64_t *ret)
 {
     static const char zeros[WAL_ENTRY_BYTES];
@@ -371,7 +413,7 @@ static enum err count_torn(struct walk *w, uint64_t *ret)
     size_t n = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
     const char *p;
     TRY(window_get(w, w->clean, n, &p));
-    if (begun < n && p && memcmp(p, zeros, n) != 0)
+    if (begun < n && w->mark != w->clean && p && memcmp(p, zeros, n) != 0)
         begun = n;
     *ret = begun < left ? begun : left;
     return OK;
@@ -388,9 +430,13 @@ static enum err walk_file(struct walk *w, struct wal_result *ret)
     } else if (w->behind && w->last_next) {
         report_damage(w, w->last_end, w->last_next);
     }
+    if (w->unreadable_end > w->clean && w->mark != w->clean) {
+        uint64_t begun = w->begun < w->span->end ? w->begun : w->span->end;
+        report_damage(w, begun > w->unreadable_end ? begun : w->unreadable_end, w->expect);
+    }
     if (w->span->last)
         TRY(count_torn(w, &torn));
-    *ret = (struct wal_result){w->clean, w->expect, torn};
+    *ret = (struct wal_result){w->clean, w->expect, torn, w->unreadable};
     return OK;
 }
 
@@ -398,7 +444,7 @@ enum err wal_read(const struct wal_span *span, const struct wal_visitor *v, stru
 {
     CHECK(span->salt != 0 && span->position_min > 0);
     if (span->end <= WAL_START) {
-        *ret = (struct wal_result){WAL_START, span->position_min, 0};
+        *ret = (struct wal_result){.end = WAL_START, .next_position = span->position_min};
         return OK;
     }
     struct walk w = {.span = span, .v = v, .window = mem_alloc(WINDOW)};

@@ -25,7 +25,7 @@ struct wal_header {
 };
 struct wal_entry {
     uint64_t position;
-    uint32_t part, parts; /* frame `part` of `parts` of its body */
+    uint32_t part, parts; /* frame `part` of `parts` of its body; parts 0: a mark, no frame */
     uint32_t length;
     uint64_t hash; /* of the payload */
 };
@@ -44,7 +44,8 @@ static inline uint64_t wal_entry_size(uint64_t length)
 void wal_header_encode(const struct wal_header *h, char out[WAL_START]);
 /* ERR_CORRUPT when neither copy is whole, ERR_UNSUPPORTED when the file is of a newer version. */
 NODISCARD enum err wal_header_read(int fd, const char *path, struct wal_header *ret);
-/* The fixed part of an entry that stands at `offset` of the file with this salt. */
+/* The fixed part of an entry, or a mark (nothing but a position), that stands at `offset` of the
+ * file with this salt. */
 void wal_entry_encode(const struct wal_entry *e, uint64_t salt, uint64_t offset,
                       char out[WAL_ENTRY_BYTES]);
 /* False when these are not the bytes that wal_entry_encode made for this file and offset. */
@@ -75,8 +76,9 @@ struct wal_result {
     uint64_t next_position; /* at least position_min */
     uint64_t torn_bytes; /* of an unfinished write behind `end`, as far as it can be told; 0 but in
                             the last file */
+    uint64_t unreadable_bytes; /* that the device would not give; taken as damaged */
 };
-/* Fails only when the file cannot be read. */
+/* Fails only when the file cannot be read at all, or in too many places (ERR_IO). */
 NODISCARD enum err wal_read(const struct wal_span *span, const struct wal_visitor *v,
                             struct wal_result *ret);
 

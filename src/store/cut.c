@@ -56,7 +56,7 @@ bool cut_due(struct store *s)
 {
     if (!anything_behind(s))
         return false;
-    return s->disk_low || s->disk_hit || s->sealed_bytes >= s->o.cut_bytes ||
+    return s->disk_low || s->cut_wanted || s->sealed_bytes >= s->o.cut_bytes ||
            s->since_cut_bytes >= s->o.cut_queue_bytes ||
            store_memory(s) >= s->o.memtable_max / 4 * 3 ||
            (s->o.ids_max && landing_ids(s->landing) >= s->o.ids_max) ||
@@ -263,7 +263,7 @@ static bool freeze(struct cut *c)
         c->upto = s->frozen = s->delivered;
         c->from = s->checkpoint;
         s->since_cut_bytes = 0;
-        s->disk_hit = false;
+        s->cut_wanted = false;
         landing_freeze(s->landing, &c->arena, &c->key, &c->n_keys);
         producers_freeze(s->producers, &c->arena, &c->producer, &c->n_producers);
     }

@@ -74,7 +74,8 @@ static void make_reserve(struct store *s, uint64_t bytes)
     s->reserved = err == OK;
     if (err != OK) {
         log_warn("the reserve cannot be made", "bytes=%" PRIu64 " error=%s", bytes, err_text());
-        err = io_unlink(path);
+        if (io_unlink(path) != OK)
+            log_warn("what there is of the reserve stays", "error=%s", err_text());
     }
     mem_free(path);
 }
@@ -123,7 +124,7 @@ static enum err look_and_mend(struct store *s, struct space *ret)
 /* Empty: there is room. */
 static void describe(struct store *s, char *text, size_t n)
 {
-    struct space t;
+    struct space t = {0};
     pthread_mutex_lock(&s->space_lock);
     enum err err = look_and_mend(s, &t);
     uint64_t missing = s->reserved ? 0 : t.reserve;
@@ -172,10 +173,10 @@ bool space_watch(struct store *s)
     return over && segments;
 }
 
-void store_disk_full(struct store *s)
+void store_cut_soon(struct store *s)
 {
     pthread_mutex_lock(&s->lock);
-    s->disk_hit = true;
+    s->cut_wanted = true;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
 }

@@ -60,8 +60,9 @@ void store_replayed(struct store *s);
 /* Before a body is decoded. ERR_UNAVAILABLE with the reason when the memtable is full or the disk
  * is. */
 NODISCARD enum err store_admit(struct store *s, size_t bytes);
-/* The queue met a full disk: what is in memory is cut, so that its files go. */
-void store_disk_full(struct store *s);
+/* What is in memory is cut as soon as can be: the queue met a full disk, and its files are to go,
+ * or they went by themselves. */
+void store_cut_soon(struct store *s);
 /* Cuts and publishes everything delivered before the call; returns when it is published. */
 NODISCARD enum err store_flush(struct store *s);
 /* Flushes, then merges until no level has two files that may be merged (`full`), or none is due. */

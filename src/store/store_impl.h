@@ -55,7 +55,7 @@ struct store {
     bool closing, cut_failed;
     char cut_error[200];
     uint64_t cuts, merges, expired_segments, expired_bytes, quarantined;
-    bool disk_low, disk_hit; /* closed for want of space; the queue met a full disk: cut */
+    bool disk_low, cut_wanted; /* closed for want of space; by store_cut_soon */
     char disk_text[240];
 
     pthread_mutex_t cut_lock, compact_lock; /* one cut, one merge or expiry at a time */

@@ -49,6 +49,8 @@ static void mend_entry(char *file, size_t size, size_t at)
     memcpy(&e.position, file + at + 8, 8);
     memcpy(&e.part, file + at + 16, 4);
     memcpy(&e.parts, file + at + 20, 4);
+    if (e.parts == 0) /* a mark */
+        wal_entry_encode(&(struct wal_entry){.position = e.position}, SALT, at, file + at);
     if (e.parts == 0 || e.parts > WAL_PARTS_MAX || e.part >= e.parts || e.length > WAL_PAYLOAD_MAX)
         return;
     size_t left = size - at - WAL_ENTRY_BYTES;

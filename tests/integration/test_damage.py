@@ -174,16 +174,93 @@ def test_lost_catalog(server):
     assert "unknown to the catalog" in log_of(server)
 
 
+MARK_BYTES = 40 # what stands behind an entry that was synced
+
+
+def last_queue_file(server):
+    return sorted((server.data / "queue").glob("*.wal"))[-1]
+
+
+def flip(path, what):
+    data = bytearray(path.read_bytes())
+    data[data.index(what)] ^= 1
+    path.write_bytes(data)
+
+
 def test_torn_end_of_the_queue(server):
     server.ingest("\n".join(json.dumps({"i": i}) for i in range(50)))
     server.ingest('{"i": 50}')
     server.kill()
-    path = sorted((server.data / "queue").glob("*.wal"))[-1]
+    path = last_queue_file(server)
     data = path.read_bytes().rstrip(b"\0")
-    path.write_bytes(data[:-3])
+    path.write_bytes(data[:-MARK_BYTES - 3])
     server.start()
     assert server.query("* | stats count() as n") == [{"n": 50}]
+    q = stats(server)["queue"]
+    assert q["torn_bytes"] > 0 and q["quarantined_entries"] == 0
+    assert f'weir_queue_torn_bytes {q["torn_bytes"]}' in requests.get(server.url + "/metrics", timeout=20).text
+    assert [p.suffix for p in (server.data / "queue" / "quarantine").iterdir()] == [".torn"]
+    assert "unfinished write" in log_of(server)
     server.ingest('{"i": 50}')
+    assert server.query("* | stats count() as n") == [{"n": 51}]
+
+
+def test_damage_to_the_last_body(server):
+    """It was acknowledged, so it is no torn tail: it is missing, counted and told."""
+    for i in range(3):
+        server.ingest(json.dumps({"i": i, "text": f"{i}" * 500}))
+    server.kill()
+    flip(last_queue_file(server), b"2" * 400)
+    server.start()
+    assert sorted(r["i"] for r in server.query("i:*")) == [0, 1]
+    q = stats(server)["queue"]
+    assert q["quarantined_entries"] == 1 and q["torn_bytes"] == 0
+    assert "weir_queue_quarantined_entries 1" in requests.get(server.url + "/metrics", timeout=20).text
+    copy, = (server.data / "queue" / "quarantine").iterdir()
+    assert b"2" * 300 in copy.read_bytes()
+
+
+def test_unreadable_page_of_the_queue(server):
+    """A disk that does not give a page costs the body it belongs to, and the file is kept."""
+    for i in range(3):
+        server.ingest(json.dumps({"i": i, "text": random.Random(i).randbytes(5000).hex()}))
+    server.kill()
+    server.env["WEIR_FAULT"] = "unreadable@20000"
+    server.start()
+    found = sorted(r["i"] for r in server.query("* | fields i"))
+    assert len(found) == 2 and found[0] == 0, found
+    assert stats(server)["queue"]["unreadable_bytes"] == 4096
+    assert "cannot be read in places" in log_of(server)
+    server.flush()
+    server.ingest('{"i": 3}')
+    server.stop()
+    assert any(p.suffix != ".bin" for p in (server.data / "queue" / "quarantine").iterdir())
+
+
+def test_queue_on_a_dead_disk(server):
+    server.ingest("\n".join(json.dumps({"i": i, "text": random.Random(i).randbytes(500).hex()}) for i in range(3000)))
+    server.kill()
+    server.env["WEIR_FAULT"] = "unreadable@8192:sticky=1"
+    start_fails(server, "Input/output error", "nothing was changed", "copy the data folder")
+    server.env.pop("WEIR_FAULT")
+    server.start()
+    assert server.query("* | stats count() as n") == [{"n": 3000}]
+
+
+def test_queue_removed_while_running(server):
+    """What was acknowledged is in memory still: it is stored at once, and the queue begins anew."""
+    server.ingest("\n".join(json.dumps({"i": i}) for i in range(50)))
+    shutil.rmtree(server.data / "queue")
+    r = requests.post(server.url + "/api/v1/logs/ingest", data='[{"i": 50}]', timeout=20)
+    if r.status_code != 202: # else it was noticed at rest just before
+        assert r.status_code == 503 and "removed" in r.text and "Retry-After" in r.headers, r.text
+        server.ingest('{"i": 50}')
+    assert "has lost its file" in log_of(server)
+    deadline = time.monotonic() + 20
+    while stats(server)["store"]["cuts"] == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    server.kill()
+    server.start()
     assert server.query("* | stats count() as n") == [{"n": 51}]
 
 
@@ -191,11 +268,7 @@ def test_damage_within_the_queue(server):
     for i in range(3):
         server.ingest(json.dumps({"i": i, "text": f"{i}" * 500}))
     server.kill()
-    path = sorted((server.data / "queue").glob("*.wal"))[-1]
-    data = bytearray(path.read_bytes())
-    at = data.index(b"1" * 400)
-    data[at] ^= 1
-    path.write_bytes(data)
+    flip(last_queue_file(server), b"1" * 400)
     server.start()
     assert sorted(r["i"] for r in server.query("i:*")) == [0, 2]
     assert stats(server)["queue"]["quarantined_entries"] == 1
