@@ -385,6 +385,88 @@ static void test_failed_syncs_and_short_writes(void **state)
     errors_everywhere(FAULT_SHORT, false, 12);
 }
 
+/* ---- a commit whose outcome nobody knows ---- */
+
+static enum err flush(void)
+{
+    return store_flush(k.store);
+}
+
+static enum err compact(void)
+{
+    return store_compact(k.store, true);
+}
+
+/* The disk is well again: what was open is decided, and all is as if nothing had been. */
+static void settle(enum err (*work)(void))
+{
+    assert_ok(work());
+    assert_int_equal(store_checkpoint(k.store), k.position);
+    assert_false(kit_stats(&k).cut_failing);
+    kit_check(&k);
+    assert_int_equal(kit_files(&k).n, kit_stats(&k).segments);
+}
+
+/* Every sync fails from the `at`th on, so that a failed commit cannot be taken back either. As long
+ * as its outcome is open each record is there once, from memory or from a segment. Then the disk
+ * recovers, or the process ends in doubt. Tells what the work answered. */
+static enum err doubt_once(enum err (*work)(void), uint64_t at, bool recovers)
+{
+    kit_open(&k);
+    send_some(30);
+    if (work == compact) {
+        assert_ok(flush());
+        send_some(30);
+        assert_ok(flush());
+    }
+    fault_set(&(struct fault_plan){.kind = FAULT_FSYNC, .at = at, .sticky = true});
+    enum err err = work();
+    if (err == ERR_TIMEOUT) {
+        assert_non_null(strstr(err_text(), "it is not known whether this was stored"));
+        kit_check(&k);
+        assert_int_not_equal(work(), OK);
+        send_some(30);
+        kit_check(&k);
+        if (recovers) {
+            fault_set(NULL);
+            settle(work);
+        }
+    }
+    kit_close(&k);
+    fault_set(NULL);
+    kit_open(&k);
+    replay();
+    kit_check(&k);
+    settle(work);
+    kit_close(&k);
+    fresh();
+    return err;
+}
+
+static void doubt_everywhere(enum err (*work)(void))
+{
+    unsigned doubts = 0;
+    enum err err = ERR_IO;
+    for (uint64_t at = 1; err != OK; at++) {
+        err = doubt_once(work, at, true);
+        assert_true(at < 500);
+        if (err == ERR_TIMEOUT)
+            assert_int_equal(doubt_once(work, at, false), ERR_TIMEOUT);
+        doubts += err == ERR_TIMEOUT;
+    }
+    assert_true(doubts > 0);
+}
+
+static void test_cut_in_doubt(void **state)
+{
+    doubt_everywhere(flush);
+}
+
+static void test_merge_in_doubt(void **state)
+{
+    doubt_everywhere(compact);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +478,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_io_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_syncs_and_short_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_in_doubt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_merge_in_doubt, setup, teardown),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
