@@ -220,7 +220,7 @@ static void published(void *ctx, uint64_t position)
 {
     struct server *s = ctx;
     if (queue_trim(s->queue, position) != OK)
-        log_warn("the queue cannot be trimmed", "error=\"%s\"", err_text());
+        log_warn("the queue cannot be trimmed", "error=%s", err_text());
 }
 
 static void reclaim(void *ctx)
@@ -348,7 +348,7 @@ static void *replay(void *arg)
     struct queue_consumer consumer = {.ctx = s, .deliver = deliver, .lost = queue_lost};
     int64_t began = clock_mono_ns();
     if (queue_start(s->queue, store_checkpoint(s->store), &consumer, on_progress) != OK) {
-        log_error("the queue cannot be replayed", "error=\"%s\"", err_text());
+        log_error("the queue cannot be replayed", "error=%s", err_text());
         s->replay_failed = true;
         kill(getpid(), SIGTERM);
         return NULL;

@@ -135,6 +135,15 @@ static void put_quoted(struct buf *out, struct str s)
     buf_put_byte(out, '"');
 }
 
+/* In text, what would not be seen as one value. */
+static bool wants_quotes(struct str s)
+{
+    bool plain = s.n > 0;
+    for (size_t i = 0; plain && i < s.n; i++)
+        plain = s.p[i] != ' ' && s.p[i] != '"' && s.p[i] != '=';
+    return !plain;
+}
+
 static void put_pair(struct buf *out, bool json, struct str key, struct str value, bool number)
 {
     if (!json) {
@@ -143,7 +152,10 @@ static void put_pair(struct buf *out, bool json, struct str key, struct str valu
             buf_put_str(out, key);
             buf_put_byte(out, '=');
         }
-        put_escaped(out, value, false);
+        if (key.n && wants_quotes(value))
+            put_quoted(out, value);
+        else
+            put_escaped(out, value, false);
         return;
     }
     buf_put_byte(out, ',');

@@ -229,7 +229,7 @@ static bool drop_spares(struct queue *q)
     for (; pop_spare(q, &s); any = true) {
         char *path = spare_path(q, s.id);
         if (io_unlink(path) != OK)
-            log_warn("cannot remove a spare file", "reason=\"%s\"", err_text());
+            log_warn("cannot remove a spare file", "reason=%s", err_text());
         mem_free(path);
     }
     return any;
@@ -273,7 +273,7 @@ static enum err read_file_header(const struct queue *q, struct wal_file *f)
     TRY_OUT(io_size(fd, &f->bytes));
     err = wal_header_read(fd, path, &f->header);
     if (err == ERR_CORRUPT || err == ERR_IO) {
-        log_error("queue file's header is damaged", "file=%s reason=\"%s\"", path, err_text());
+        log_error("queue file's header is damaged", "file=%s reason=%s", path, err_text());
         f->header.salt = 0;
         f->keep = err == ERR_IO;
         err = OK;
@@ -407,7 +407,7 @@ static uint64_t reuse_spare(struct queue *q, const char *tmp)
     if (err == OK && q->options.sync)
         err = io_sync_dir(q->dir);
     if (err != OK)
-        log_warn("cannot use a spare file", "file=%s reason=\"%s\"", path, err_text());
+        log_warn("cannot use a spare file", "file=%s reason=%s", path, err_text());
     mem_free(path);
     return err == OK ? s.bytes : 0;
 }
@@ -624,7 +624,7 @@ static char *keep_copy(struct replay *r, uint64_t from, uint64_t to, const char 
     if (err == OK)
         err = copy_region(r->fd, from, to, path);
     if (err != OK)
-        log_error("cannot copy what is damaged", "copy=%s reason=\"%s\"", path, err_text());
+        log_error("cannot copy what is damaged", "copy=%s reason=%s", path, err_text());
     mem_free(folder);
     return path;
 }
@@ -677,7 +677,7 @@ static void keep_torn(struct replay *r, const struct wal_result *result)
     if (err == OK)
         err = io_list(folder, drop_torn_copy, &copies);
     if (err != OK)
-        log_warn("old copies of torn tails stay", "reason=\"%s\"", err_text());
+        log_warn("old copies of torn tails stay", "reason=%s", err_text());
     pthread_mutex_lock(&r->q->lock);
     r->q->stats.torn_bytes += result->torn_bytes;
     pthread_mutex_unlock(&r->q->lock);
@@ -698,7 +698,7 @@ static void note_unreadable(struct replay *r, uint64_t bytes)
             q->files[i].keep = true;
     pthread_mutex_unlock(&q->lock);
     log_error("queue file cannot be read in places, it is kept",
-              "file=%016" PRIx64 FILE_SUFFIX " bytes=%" PRIu64 " advice=\"%s\"",
+              "file=%016" PRIx64 FILE_SUFFIX " bytes=%" PRIu64 " advice=%s",
               r->files[r->at].header.first_position, bytes, SAVE_IT);
 }
 
@@ -927,7 +927,7 @@ static void mark_end(struct queue *q)
     char mark[WAL_ENTRY_BYTES];
     wal_entry_encode(&(struct wal_entry){.position = q->next}, q->salt, q->end, mark);
     if (io_pwrite(q->fd, mark, sizeof(mark), q->end) != OK)
-        log_warn("cannot mark the end of the queue", "reason=\"%s\"", err_text());
+        log_warn("cannot mark the end of the queue", "reason=%s", err_text());
 }
 
 /* Is the last file still where a restart would look for it? */
@@ -947,7 +947,7 @@ static enum err check_place(struct queue *q)
 
 static void note_lost(struct queue *q)
 {
-    log_error("queue has lost its file", "reason=\"%s\"", err_text());
+    log_error("queue has lost its file", "reason=%s", err_text());
     if (q->consumer.lost)
         q->consumer.lost(q->consumer.ctx);
 }
@@ -961,7 +961,7 @@ static void check_at_rest(struct queue *q)
         return;
     note_lost(q);
     if (begin_file(q) != OK)
-        log_error("cannot begin a new queue file", "reason=\"%s\"", err_text());
+        log_error("cannot begin a new queue file", "reason=%s", err_text());
 }
 
 static enum err write_group(struct queue *q, const struct group *g)
@@ -1020,7 +1020,7 @@ static enum err take_back_at_last(struct queue *q)
     for (int tries = 1;; tries++) {
         if (take_back(q) == OK)
             return OK;
-        log_error("queue cannot take back a failed write", "reason=\"%s\"", err_text());
+        log_error("queue cannot take back a failed write", "reason=%s", err_text());
         pthread_mutex_lock(&q->lock);
         q->gave_up = q->closing && tries >= CLOSE_TRIES;
         pthread_mutex_unlock(&q->lock);
@@ -1083,7 +1083,7 @@ static void run_group(struct queue *q, struct group *g)
         err = write_group(q, g);
     if (err != OK) {
         snprintf(reason, sizeof(reason), "%s", err_text());
-        log_error("queue write failed", "bodies=%" PRIu64 " reason=\"%s\"", g->bodies, reason);
+        log_error("queue write failed", "bodies=%" PRIu64 " reason=%s", g->bodies, reason);
     }
     if (q->dirty && !q->gave_up && take_back_at_last(q) != OK) {
         err = ERR_TIMEOUT;
@@ -1243,7 +1243,7 @@ static void tidy(struct queue *q)
     if (err == OK)
         err = queue_trim(q, q->stats.trimmed_to);
     if (err != OK)
-        log_warn("the queue's files could not be tidied", "reason=\"%s\"", err_text());
+        log_warn("the queue's files could not be tidied", "reason=%s", err_text());
 }
 
 void queue_close(struct queue *q)

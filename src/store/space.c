@@ -162,7 +162,7 @@ bool space_watch(struct store *s)
                  s->o.max_disk >> 20, used >> 20);
     pthread_mutex_lock(&s->lock);
     if (text[0] && !s->disk_low)
-        log_error("ingest is closed", "reason=\"%s\"", text);
+        log_error("ingest is closed", "reason=%s", text);
     else if (!text[0] && s->disk_low)
         log_info("ingest is open again", NULL);
     s->disk_low = text[0] != 0;

@@ -55,10 +55,14 @@ static void test_text(void **state)
     capture_start();
     log_warn("disk is filling", "free %d of it, path=%s", 5, "/a\x1b[1m");
     log_error("stopped", NULL);
+    log_error("cut failed", "upto=%d error=%s copy=%s why=%s", 3, "cannot write \"x\": full", "a=b",
+              "");
     log_debug("hidden", NULL);
     const char *lines = capture_stop();
     assert_has(lines, "Z WARN  disk is filling free 5 of it, path=/a\\u001b[1m\n");
     assert_has(lines, "Z ERROR stopped\n");
+    assert_has(lines,
+               "failed upto=3 error=\"cannot write \\\"x\\\": full\" copy=\"a=b\" why=\"\"\n");
     assert_null(strstr(lines, "hidden"));
 }
 
