@@ -54,6 +54,23 @@ unsigned thread_cpus(void)
     return n > 0 ? (unsigned)n : 1;
 }
 
+void *thread_own(struct thread_own *o)
+{
+    if (!o->keyed) {
+        pthread_mutex_lock(&o->lock);
+        if (!o->keyed)
+            CHECK(pthread_key_create(&o->key, o->free) == 0);
+        o->keyed = true;
+        pthread_mutex_unlock(&o->lock);
+    }
+    void *mine = pthread_getspecific(o->key);
+    if (!mine) {
+        mine = o->make();
+        CHECK(pthread_setspecific(o->key, mine) == 0);
+    }
+    return mine;
+}
+
 void cond_init(pthread_cond_t *c)
 {
     pthread_condattr_t attr;

@@ -6,6 +6,7 @@
 #include "core/err.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,25 @@ unsigned thread_cpus(void); /* cores we may run on */
  * been made by cond_init. */
 void cond_init(pthread_cond_t *c);
 bool cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t deadline_mono_ns);
+
+/* What each thread has one of, made when it first asks and freed when it ends. One static a kind:
+ *
+ *     static struct thread_own contexts = THREAD_OWN(contexts_make, contexts_free);
+ *     struct zstd_contexts *mine = thread_own(&contexts);
+ *
+ * make must not fail; the other members are thread_own's. */
+struct thread_own {
+    void *(*make)(void);
+    void (*free)(void *);
+    pthread_mutex_t lock;
+    atomic_bool keyed;
+    pthread_key_t key;
+};
+#define THREAD_OWN(make_, free_)                                                                   \
+    {                                                                                              \
+        .make = (make_), .free = (free_), .lock = PTHREAD_MUTEX_INITIALIZER                        \
+    }
+void *thread_own(struct thread_own *o);
 
 /* A pool: submit never blocks; past `queue_max` waiting jobs it answers ERR_UNAVAILABLE
  * (back-pressure). */

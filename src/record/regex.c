@@ -9,11 +9,11 @@
  * time, a wrong one would lose matches. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/mem.h"
+#include "core/thread.h"
 #include "record/bitmap.h"
 #include "record/predicate_impl.h"
 
 #include <pcre2.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,9 +29,6 @@ struct regex_room {
     pcre2_jit_stack *stack;
 };
 
-static pthread_key_t room_key;
-static pthread_once_t room_once = PTHREAD_ONCE_INIT;
-
 static void room_free(void *arg)
 {
     struct regex_room *room = arg;
@@ -42,18 +39,9 @@ static void room_free(void *arg)
     mem_free(room);
 }
 
-static void room_key_make(void)
+static void *room_make(void)
 {
-    CHECK(pthread_key_create(&room_key, room_free) == 0);
-}
-
-static struct regex_room *room_of_thread(void)
-{
-    pthread_once(&room_once, room_key_make);
-    struct regex_room *room = pthread_getspecific(room_key);
-    if (room)
-        return room;
-    room = NEW(struct regex_room);
+    struct regex_room *room = NEW(struct regex_room);
     room->data = pcre2_match_data_create(1, NULL);
     room->context = pcre2_match_context_create(NULL);
     room->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK_BYTES_MAX, NULL);
@@ -61,8 +49,13 @@ static struct regex_room *room_of_thread(void)
     pcre2_set_match_limit(room->context, MATCH_STEPS_MAX);
     pcre2_set_heap_limit(room->context, MATCH_HEAP_KIB_MAX);
     pcre2_jit_stack_assign(room->context, NULL, room->stack);
-    CHECK(pthread_setspecific(room_key, room) == 0);
     return room;
+}
+
+static struct regex_room *room_of_thread(void)
+{
+    static struct thread_own rooms = THREAD_OWN(room_make, room_free);
+    return thread_own(&rooms);
 }
 
 static void code_free(void *arg)

@@ -533,12 +533,6 @@ enum err block_encode(struct rows *rows, const struct block_options *o, enum own
 
 /* ---- the block in memory ---- */
 
-struct block *block_ref_get(struct block *b)
-{
-    CHECK(atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed) > 0);
-    return b;
-}
-
 void block_unref(struct block *b)
 {
     if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) > 1)

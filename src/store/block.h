@@ -23,7 +23,6 @@ struct block_options {
  * once). Scratch is reset by the caller. The result's bytes are charged to `owner`. */
 NODISCARD enum err block_encode(struct rows *rows, const struct block_options *o, enum owner owner,
                                 struct arena *scratch, struct block **ret);
-struct block *block_ref_get(struct block *b);
 void block_unref(struct block *b);
 uint32_t block_rows(const struct block *b);
 int64_t block_time_min(const struct block *b);

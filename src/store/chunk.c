@@ -17,10 +17,10 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "core/thread.h"
 #include "store/chunk_cache.h"
 #include "store/encoding_ops.h"
 
-#include <pthread.h>
 #include <zstd.h>
 
 enum { VERSION = 1, SAMPLE_BYTES = 8192, SAMPLE_FROM = 32768, SAMPLE_VALUES = 4096 };
@@ -34,8 +34,6 @@ struct zstd_contexts {
     ZSTD_CCtx *c;
     ZSTD_DCtx *d;
 };
-static pthread_key_t contexts_key;
-static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
 
 static void contexts_free(void *p)
 {
@@ -45,23 +43,19 @@ static void contexts_free(void *p)
     mem_free(z);
 }
 
-static void contexts_make_key(void)
+static void *contexts_make(void)
 {
-    CHECK(pthread_key_create(&contexts_key, contexts_free) == 0);
-}
-
-static struct zstd_contexts *contexts(void)
-{
-    static _Thread_local struct zstd_contexts *mine;
-    if (mine)
-        return mine;
-    CHECK(pthread_once(&contexts_once, contexts_make_key) == 0);
     struct zstd_contexts *z = NEW(struct zstd_contexts);
     z->c = ZSTD_createCCtx();
     z->d = ZSTD_createDCtx();
     CHECK(z->c && z->d);
-    CHECK(pthread_setspecific(contexts_key, z) == 0);
-    return mine = z;
+    return z;
+}
+
+static struct zstd_contexts *contexts(void)
+{
+    static struct thread_own all = THREAD_OWN(contexts_make, contexts_free);
+    return thread_own(&all);
 }
 
 static bool saves(size_t from, size_t to)

@@ -104,9 +104,48 @@ static void test_pool_default_size(void **state)
     assert_dies(pool_new("none", 1, 0));
 }
 
+static _Atomic unsigned made, freed;
+
+static void *own_make(void)
+{
+    made++;
+    return NEW(unsigned);
+}
+
+static void own_free(void *p)
+{
+    freed++;
+    mem_free(p);
+}
+
+static struct thread_own counters = THREAD_OWN(own_make, own_free);
+
+static void *count_up(void *arg)
+{
+    for (int i = 0; i < 1000; i++)
+        ++*(unsigned *)thread_own(&counters);
+    return (void *)(uintptr_t) * (unsigned *)thread_own(&counters);
+}
+
+/* Each thread has its own, made once, and it goes with the thread. */
+static void test_own(void **state)
+{
+    pthread_t t[4];
+    for (int i = 0; i < 4; i++)
+        assert_ok(thread_start(&t[i], "own", count_up, NULL));
+    for (int i = 0; i < 4; i++) {
+        void *count;
+        pthread_join(t[i], &count);
+        assert_int_equal((uintptr_t)count, 1000);
+    }
+    assert_int_equal(made, 4);
+    assert_int_equal(freed, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_own),
         cmocka_unit_test(test_thread_name_and_signals),
         cmocka_unit_test(test_cond_deadline),
         cmocka_unit_test(test_pool_is_bounded_and_finishes),
