@@ -327,4 +327,19 @@ static inline struct kit_names kit_files(struct kit *k)
     return l;
 }
 
+/* The fixture, for tests that need no more than it. */
+static struct kit k;
+
+static inline int kit_setup(void **state)
+{
+    kit_begin(&k);
+    return 0;
+}
+
+static inline int kit_teardown(void **state)
+{
+    kit_end(&k);
+    return 0;
+}
+
 #endif

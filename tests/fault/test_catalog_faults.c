@@ -5,7 +5,7 @@
 #include "catalog/catalog.h"
 #include "core/io.h"
 #include "core/log.h"
-#include "fault/child.h"
+#include "fault/every_step.h"
 
 #include <inttypes.h>
 
@@ -181,16 +181,6 @@ static void crash_everywhere(bool lose, uint64_t seeds)
     }
 }
 
-static void test_kill_at_every_step(void **state)
-{
-    crash_everywhere(false, 1);
-}
-
-static void test_power_cut_at_every_step(void **state)
-{
-    crash_everywhere(true, 3);
-}
-
 static void fail_everywhere(enum fault_kind kind)
 {
     uint64_t calls = count_calls(), refused = 0, done = 0;
@@ -207,37 +197,12 @@ static void fail_everywhere(enum fault_kind kind)
     assert_true(refused > 5 && done > calls / 2);
 }
 
-static void test_eio_at_every_step(void **state)
-{
-    fail_everywhere(FAULT_EIO);
-}
-
-static void test_full_at_every_step(void **state)
-{
-    fail_everywhere(FAULT_ENOSPC);
-}
-
-static void test_short_at_every_step(void **state)
-{
-    fail_everywhere(FAULT_SHORT);
-}
-
-static void test_failed_sync_at_every_step(void **state)
-{
-    fail_everywhere(FAULT_FSYNC);
-}
-
 int main(void)
 {
     log_set_level(LOG_ERROR + 1);
     child_use_memory();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kill_at_every_step),
-        cmocka_unit_test(test_power_cut_at_every_step),
-        cmocka_unit_test(test_eio_at_every_step),
-        cmocka_unit_test(test_full_at_every_step),
-        cmocka_unit_test(test_short_at_every_step),
-        cmocka_unit_test(test_failed_sync_at_every_step),
+        EVERY_STEP_TESTS,
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,36 +1,11 @@
 /* The fault layer itself: every kind of plan strikes where it should, and a crash that loses what
  * was not synced loses nothing else. Crashes happen in children made by fork(). */
-#include "core/fault.h"
 #include "core/io.h"
 #include "core/mem.h"
-#include "test.h"
+#include "folder_kit.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
-
-static char dir[256];
-
-static int setup(void **state)
-{
-    snprintf(dir, sizeof(dir), "%s", test_dir());
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fault_set(NULL);
-    test_rmdir(dir);
-    return 0;
-}
-
-static const char *at(const char *name)
-{
-    static char paths[4][512];
-    static int next;
-    char *p = paths[next++ % 4];
-    snprintf(p, sizeof(paths[0]), "%s/%s", dir, name);
-    return p;
-}
 
 static void plan(enum fault_kind kind, uint64_t n)
 {

@@ -5,7 +5,7 @@
 #include "core/hash.h"
 #include "core/io.h"
 #include "core/log.h"
-#include "fault/child.h"
+#include "fault/every_step.h"
 #include "queue/queue.h"
 #include "queue/wal.h"
 
@@ -270,16 +270,6 @@ static void crash_everywhere(bool lose, uint64_t seeds)
     assert_true(kills > calls * seeds * 3 / 4); /* groups form a little differently each time */
 }
 
-static void test_kill_at_every_step(void **state)
-{
-    crash_everywhere(false, 1);
-}
-
-static void test_power_cut_at_every_step(void **state)
-{
-    crash_everywhere(true, 4);
-}
-
 /* A passing fault costs one group at most: everything after it works. */
 static void fail_everywhere(enum fault_kind kind)
 {
@@ -299,26 +289,6 @@ static void fail_everywhere(enum fault_kind kind)
         mem_free(said.items);
     }
     assert_true(failures > 5 && deaths > 5);
-}
-
-static void test_eio_at_every_step(void **state)
-{
-    fail_everywhere(FAULT_EIO);
-}
-
-static void test_full_at_every_step(void **state)
-{
-    fail_everywhere(FAULT_ENOSPC);
-}
-
-static void test_short_at_every_step(void **state)
-{
-    fail_everywhere(FAULT_SHORT);
-}
-
-static void test_failed_sync_at_every_step(void **state)
-{
-    fail_everywhere(FAULT_FSYNC);
 }
 
 /* From some call on nothing works any more: what was acknowledged before is there, and every body
@@ -413,12 +383,7 @@ int main(void)
     log_set_level(LOG_ERROR + 1);
     child_use_memory();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kill_at_every_step),
-        cmocka_unit_test(test_power_cut_at_every_step),
-        cmocka_unit_test(test_eio_at_every_step),
-        cmocka_unit_test(test_full_at_every_step),
-        cmocka_unit_test(test_short_at_every_step),
-        cmocka_unit_test(test_failed_sync_at_every_step),
+        EVERY_STEP_TESTS,
         cmocka_unit_test(test_disk_dies),
         cmocka_unit_test(test_full_disk_and_back),
     };

@@ -17,8 +17,6 @@
 #define BODY_RECORDS 21
 #define CRASHES 60 /* spread over the calls of a run */
 
-static struct kit k;
-
 /* What the child tells the parent, whatever happens to it. */
 struct told {
     _Atomic bool acked[BODIES];

@@ -19,6 +19,28 @@ def free_port():
         return s.getsockname()[1]
 
 
+class Disk:
+    """A small file system of its own, in memory. Who is not root needs sudo without a password; where neither may
+    mount, the test fails: WEIR_NO_MOUNT=1 leaves it out, and says so."""
+
+    def __init__(self, path, mib):
+        if os.environ.get("WEIR_NO_MOUNT"):
+            pytest.skip("WEIR_NO_MOUNT is set")
+        self.path = path
+        path.mkdir()
+        self.run("mount", "-t", "tmpfs", "-o", f"size={mib}m,uid={os.getuid()},gid={os.getgid()}", "tmpfs", str(path))
+
+    def run(self, *command):
+        r = subprocess.run([*([] if os.geteuid() == 0 else ["sudo", "-n"]), *command], capture_output=True, text=True)
+        assert r.returncode == 0, f"this test mounts file systems (see class Disk): {' '.join(command)}: {r.stderr}"
+
+    def remount(self, how):
+        self.run("mount", "-o", f"remount,{how}", str(self.path))
+
+    def remove(self):
+        self.run("umount", str(self.path))
+
+
 class Server:
     def __init__(self, data, args=(), env=None):
         self.data = pathlib.Path(data)

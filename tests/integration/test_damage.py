@@ -7,11 +7,12 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
 import requests
+
+from conftest import Disk
 
 BODIES, ROWS = 4, 1500 # sections large enough for a chunk a column
 
@@ -314,24 +315,21 @@ def test_folder_in_use(server, make_server):
     start_fails(other, "another weir server is running")
 
 
-@pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="only root mounts file systems")
 def test_read_only_folder(tmp_path, make_server):
-    path = tmp_path / "data"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(path)], check=True)
+    disk = Disk(tmp_path / "data", 96)
     try:
         server = make_server()
         server.ingest('{"a": 1}')
         server.stop()
-        subprocess.run(["mount", "-o", "remount,ro", str(path)], check=True)
-        start_fails(server, str(path), "Read-only file system")
+        disk.remount("ro")
+        start_fails(server, str(disk.path), "Read-only file system")
         # It comes back as soon as it may write.
-        subprocess.run(["mount", "-o", "remount,rw", str(path)], check=True)
+        disk.remount("rw")
         server.start()
         assert server.query("* | stats count() as n") == [{"n": 1}]
         server.stop()
     finally:
-        subprocess.run(["umount", str(path)], check=True)
+        disk.remove()
 
 
 def test_stop_during_replay(make_server):

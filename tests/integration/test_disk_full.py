@@ -1,4 +1,4 @@
-"""A disk that fills up under a running server, on a small file system of its own (root mounts it).
+"""A disk that fills up under a running server, on a small file system of its own.
 
 While it is full: ingest is refused with Retry-After and a text that says what to do, searches answer with everything
 that was acknowledged and nothing else, also after a kill and a restart. When there is space again, ingest opens by
@@ -6,15 +6,14 @@ itself. store.max_disk keeps a server on the same small disk going for ever."""
 import json
 import os
 import random
-import subprocess
 import threading
 import time
 
 import pytest
 import requests
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"),
-                                reason="only root mounts file systems")
+from conftest import Disk
+
 DISK_MIB = 96
 ARGS = ["--set", "queue.file_bytes=4MiB", "--set", "store.cut_bytes=2MiB", "--set", "store.cut_queue_bytes=8MiB",
         "--set", "store.reserve_bytes=8MiB"]
@@ -23,11 +22,9 @@ ARGS = ["--set", "queue.file_bytes=4MiB", "--set", "store.cut_bytes=2MiB", "--se
 @pytest.fixture
 def disk(tmp_path):
     """The data folder of the server to come, as a disk of its own."""
-    path = tmp_path / "data"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(path)], check=True)
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
+    disk = Disk(tmp_path / "data", DISK_MIB)
+    yield disk.path
+    disk.remove()
 
 
 class Sender:

@@ -1,19 +1,7 @@
+#include "block_kit.h"
 #include "core/governor.h"
-#include "rows_util.h"
-#include "store/block.h"
 
 static struct arena arena, other;
-
-static struct block *encode(struct rows *rows)
-{
-    struct arena scratch;
-    struct block *block;
-    struct block_options o = {.zstd_level = 1};
-    arena_init(&scratch, 0, NULL);
-    assert_ok(block_encode(rows, &o, OWNER_MEMTABLE, &scratch, &block));
-    arena_release(&scratch);
-    return block;
-}
 
 /* What goes in comes out, in total order, with its origin. */
 static void round_trip(uint32_t frames, uint32_t each, bool full)

@@ -5,20 +5,6 @@
 
 #include <fcntl.h>
 
-static struct kit k;
-
-static int setup(void **state)
-{
-    kit_begin(&k);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_end(&k);
-    return 0;
-}
-
 static void flush_of(uint32_t records)
 {
     kit_deliver(&k, records);
@@ -264,15 +250,15 @@ static void test_damaged_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_nothing_is_due, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_overlapping_sources, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ordered_sources, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_more_than_a_window, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_days_are_parted, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_month, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_streams, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limit_of_shapes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged_source, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_is_due, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_overlapping_sources, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_ordered_sources, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_more_than_a_window, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_days_are_parted, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_a_month, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_many_streams, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_limit_of_shapes, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_source, kit_setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,24 +1,10 @@
 /* The golden file holds queries, each with the tree or the error that must come of it; every tree's
  * text must parse to the same text again. WEIR_GOLDEN=update writes what is into the file. */
+#include "arena_kit.h"
 #include "core/mem.h"
 #include "filter/filter.h"
-#include "test.h"
 
 #define GOLDEN "tests/golden/filter/parse.txt"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    arena_init(&arena, 0, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_release(&arena);
-    return 0;
-}
 
 /* 2025-02-15T12:00:00Z */
 static const struct filter_options plain = {.now_ns = 1739620800000000000};

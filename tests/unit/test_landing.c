@@ -7,8 +7,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-static struct kit k;
-
 static int setup(void **state)
 {
     kit_begin(&k);

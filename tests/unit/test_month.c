@@ -11,8 +11,6 @@ enum {
     FILES_ROLLING_MAX = 8 + 2 * 8,
 };
 
-static struct kit k;
-
 static int setup(void **state)
 {
     kit_begin(&k);

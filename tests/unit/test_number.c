@@ -1,19 +1,5 @@
+#include "arena_kit.h"
 #include "record/predicate.h"
-#include "test.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    arena_init(&arena, 0, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_release(&arena);
-    return 0;
-}
 
 static struct number number(const char *text)
 {

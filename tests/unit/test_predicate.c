@@ -1,24 +1,10 @@
 /* Predicates by example, and PRED_TEXT against an oracle that folds everything and tries every
  * place. */
+#include "arena_kit.h"
 #include "core/mem.h"
 #include "record/bitmap.h"
 #include "record/predicate.h"
 #include "record/words.h"
-#include "test.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    arena_init(&arena, 0, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_release(&arena);
-    return 0;
-}
 
 /* '*' and '?' are wildcards, as the parser hands them over. */
 static struct predicate text_of(const char *pattern)

@@ -3,20 +3,6 @@
 
 #include "store/producer.h"
 
-static struct kit k;
-
-static int setup(void **state)
-{
-    kit_begin(&k);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_end(&k);
-    return 0;
-}
-
 static struct store_sequence number(uint64_t n)
 {
     return (struct store_sequence){7, 70, n, 1000 + n};
@@ -159,11 +145,11 @@ static void test_damaged_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_life, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_out_of_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_survives_publishing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_replay, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_forgotten_after_a_month, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_life, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_out_of_order, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_survives_publishing, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_replay, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_forgotten_after_a_month, kit_setup, kit_teardown),
         cmocka_unit_test(test_damaged_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,6 @@
 
 #include "store/merge.h"
 
-static struct kit k;
 static uint64_t queue_bytes;
 
 static uint64_t queue_size(void *ctx)

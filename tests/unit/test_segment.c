@@ -1,24 +1,13 @@
+#include "block_kit.h"
 #include "core/governor.h"
 #include "core/hash.h"
 #include "core/io.h"
 #include "core/mem.h"
-#include "rows_util.h"
 #include "store/chunk_cache.h"
 #include "store/segment.h"
 
 static struct arena arena, other;
 static char dir[300], path[400];
-
-static struct block *encode(struct rows *rows)
-{
-    struct arena scratch;
-    struct block *block;
-    struct block_options o = {.zstd_level = 1};
-    arena_init(&scratch, 0, NULL);
-    assert_ok(block_encode(rows, &o, OWNER_MEMTABLE, &scratch, &block));
-    arena_release(&scratch);
-    return block;
-}
 
 /* A block of fresh random rows, and their dump. */
 static struct block *some_block(uint32_t frames, uint32_t each, bool full, struct dumped **ret_want)

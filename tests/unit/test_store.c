@@ -8,20 +8,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-static struct kit k;
-
-static int setup(void **state)
-{
-    kit_begin(&k);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_end(&k);
-    return 0;
-}
-
 static void test_empty(void **state)
 {
     kit_open(&k);
@@ -532,25 +518,26 @@ static void test_background(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_one_record_through_its_life, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_flush_twice_publishes_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_full_blocks_are_sealed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_large_unordered_frames, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_small_frames_are_gathered, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retention_days, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_want, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_snapshot_is_stable, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_memtable_is_bounded, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_admission, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_replay_from_before_the_checkpoint, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_frame_is_put_aside, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_leftovers_are_removed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lost_catalog, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_missing_segment_is_partial, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_random_life, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_readers_during_everything, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_background, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_empty, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_one_record_through_its_life, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_flush_twice_publishes_once, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_full_blocks_are_sealed, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_large_unordered_frames, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_small_frames_are_gathered, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_retention_days, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_want, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_snapshot_is_stable, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_memtable_is_bounded, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_admission, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_replay_from_before_the_checkpoint, kit_setup,
+                                        kit_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_frame_is_put_aside, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_leftovers_are_removed, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_lost_catalog, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_missing_segment_is_partial, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_random_life, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_readers_during_everything, kit_setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_background, kit_setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,21 +1,7 @@
-#include "test.h"
+#include "arena_kit.h"
 
 #include "core/buf.h"
 #include "core/url.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    arena_init(&arena, 0, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_release(&arena);
-    return 0;
-}
 
 static void parse(const char *text, struct url *ret)
 {
