@@ -5,7 +5,7 @@
 #define WEIR_API_API_H
 
 #include "net/http_server.h"
-#include "pipeline/ingest.h"
+#include "pipeline/input.h"
 #include "query/query.h"
 
 #include <stdatomic.h>
@@ -15,6 +15,7 @@ struct api {
     struct queue *queue;
     struct ingest *ingest;
     struct query_engine *engine;
+    struct input_set *inputs;
     int64_t started_ns;
     atomic_bool ready;                          /* replay is over */
     _Atomic uint64_t replay_done, replay_total; /* bytes */

@@ -238,6 +238,8 @@ void api_stats(void *ctx, struct http_request *r)
     put_memory(&out);
     put_queue(api, &out);
     put_store(api, &out);
+    buf_put_c(&out, ",\"inputs\":");
+    input_set_write(api->inputs, &out);
     buf_put_c(&out, "}\n");
     http_reply(r, 200, JSON_TYPE, buf_str(&out));
     buf_release(&out);

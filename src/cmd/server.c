@@ -14,6 +14,7 @@
 #include "auth/auth.h"
 #include "catalog/catalog.h"
 #include "cmd/commands.h"
+#include "cmd/inputs.h"
 #include "cmd/options.h"
 #include "core/clock.h"
 #include "core/conf.h"
@@ -48,6 +49,8 @@ static const struct option_def option_defs[] = {
     {"data", 'd', "DIR", "Folder of everything that is stored (./weir-data)."},
     {"listen", 'l', "HOST:PORT", "Address of the HTTP server (127.0.0.1:5080)."},
     {"config", 'c', "FILE", "YAML configuration; see weir config default."},
+    {"input", 'i', "URL", "One more input, such as forward://127.0.0.1:24224; may be given often.",
+     .many = true},
     {"set", 's', "NAME=VALUE", "Any setting, such as store.retention=30d; may be given often.",
      .many = true},
     {0},
@@ -76,6 +79,7 @@ struct server {
     struct queue *queue;
     struct query_engine *engine;
     struct ingest *ingest;
+    struct input_set *inputs;
     struct http_server *http;
     struct api api;
     pthread_t replay;
@@ -109,6 +113,33 @@ static enum err load_conf(const struct options *o, struct conf *c)
         TRY(conf_set(c, "server.listen", str_c(value), "--listen"));
     for (unsigned i = 0; (value = options_value_at(o, "set", i)); i++)
         TRY(set_one(c, str_c(value)));
+    return OK;
+}
+
+static struct json_limits json_limits(const struct conf *c)
+{
+    return (struct json_limits){.record_bytes = conf_bytes(c, "limits.record_bytes"),
+                                .nesting = (unsigned)conf_int(c, "limits.nesting")};
+}
+
+static enum err add_inputs(struct server *s, const struct options *o)
+{
+    struct input_options in = {
+        .sink = ingest_sink(s->ingest),
+        .limits = json_limits(s->conf),
+        .body_max = conf_bytes(s->conf, "limits.body_bytes"),
+        .connections_max = (unsigned)conf_int(s->conf, "server.connections"),
+    };
+    const char *url;
+    s->inputs = input_set_new(cmd_input_types);
+    for (size_t i = 0; (url = conf_list_item(s->conf, "inputs", i)); i++) {
+        in.url = str_c(url);
+        TRY(input_set_add(s->inputs, &in));
+    }
+    for (unsigned i = 0; (url = options_value_at(o, "input", i)); i++) {
+        in.url = str_c(url);
+        TRY(input_set_add(s->inputs, &in));
+    }
     return OK;
 }
 
@@ -287,8 +318,7 @@ static void open_ingest(struct server *s)
     struct ingest_options o = {
         .store = s->store,
         .queue = s->queue,
-        .limits = {.record_bytes = conf_bytes(s->conf, "limits.record_bytes"),
-                   .nesting = (unsigned)conf_int(s->conf, "limits.nesting")},
+        .limits = json_limits(s->conf),
         .body_max = conf_bytes(s->conf, "limits.body_bytes"),
         .lz4 = !strcmp(conf_string(s->conf, "queue.compression"), "lz4"),
     };
@@ -303,6 +333,7 @@ static enum err start_http(struct server *s)
     s->api.queue = s->queue;
     s->api.ingest = s->ingest;
     s->api.engine = s->engine;
+    s->api.inputs = s->inputs;
     s->api.started_ns = clock_now_ns();
     api_register_metrics(&s->api);
     struct http_server_options o = {
@@ -357,6 +388,12 @@ static void *replay(void *arg)
     struct queue_stats stats;
     queue_stats(s->queue, &stats);
     ingest_open(s->ingest);
+    if (input_set_start(s->inputs) != OK) {
+        log_error("an input cannot be started", "error=\"%s\"", err_text());
+        s->replay_failed = true;
+        kill(getpid(), SIGTERM);
+        return NULL;
+    }
     s->api.ready = true;
     log_info("ready", "replayed_frames=%" PRIu64 " ms=%lld", stats.replayed_frames,
              (clock_mono_ns() - began) / NS_PER_MS);
@@ -376,7 +413,7 @@ static enum err explain_catalog(enum err err)
                    was);
 }
 
-static enum err start(struct server *s)
+static enum err start(struct server *s, const struct options *o)
 {
     const char *data = conf_string(s->conf, "server.data");
     char path[4096];
@@ -391,6 +428,7 @@ static enum err start(struct server *s)
     TRY(explain_catalog(open_store(s, data, budget)));
     TRY(open_engine(s));
     open_ingest(s);
+    TRY(add_inputs(s, o));
     TRY(start_http(s));
     TRY(thread_start(&s->replay, "replay", replay, s));
     s->replay_started = true;
@@ -409,9 +447,12 @@ static void stop(struct server *s)
     http_server_stop(s->http, wait_ms);
     if (s->replay_started) {
         pthread_join(s->replay, NULL);
+        input_set_stop(s->inputs, wait_ms);
         if (!s->replay_failed)
             queue_drain(s->queue);
     }
+    /* Every body that an input handed on has been answered. */
+    input_set_free(s->inputs);
     /* The store's threads trim the queue, so it goes first; the queue has nothing left to deliver.
      */
     query_engine_free(s->engine);
@@ -451,6 +492,11 @@ static void greet(const struct server *s)
 {
     printf("Weir %s keeps %s and listens on  http://%s/\n", WEIR_VERSION,
            conf_string(s->conf, "server.data"), http_server_address(s->http));
+    struct buf name;
+    buf_init(&name, 256);
+    for (unsigned i = 0; input_set_name(s->inputs, i, &name); i++, buf_clear(&name))
+        printf("and on  %.*s\n", STR_ARG(buf_str(&name)));
+    buf_release(&name);
     fflush(stdout);
 }
 
@@ -481,7 +527,7 @@ int cmd_server(int argc, char **argv)
         return 2;
     }
     set_log(s->conf);
-    err = start(s);
+    err = start(s, &o);
     if (err == OK) {
         greet(s);
         wait_for_signal();

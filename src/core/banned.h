@@ -18,6 +18,10 @@
 #undef strcat
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok atoi atol atoll atof
-#pragma GCC poison localtime gmtime ctime asctime tmpnam mktemp alloca rand srand system popen
+#pragma GCC poison localtime gmtime ctime asctime tmpnam mktemp alloca system popen
+
+/* OpenSSL's headers have parameters of this name, so it cannot be poisoned; calls are no C. */
+#define rand() (banned_use_random_u64_of_core_clock_h)
+#define srand(seed) (banned_use_random_seed_of_core_clock_h)
 
 #endif

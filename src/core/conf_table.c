@@ -11,6 +11,9 @@
 #define YEAR (366 * NS_PER_DAY)
 
 const struct conf_setting conf_table[] = {
+    {"inputs", CONF_LIST, NULL, 0, 0,
+     "Where records come in beside the HTTP API: URLs such as syslog+tcp://127.0.0.1:5514."},
+
     {"server.listen", CONF_STRING, "127.0.0.1:5080", 0, 0,
      "Address and port of the HTTP server; off loopback it needs auth.root_user and "
      "auth.root_password."},

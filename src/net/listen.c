@@ -38,11 +38,11 @@ static enum err split(const char *address, char host[256], char port[8])
     return OK;
 }
 
-static enum err look_up(const char *address, struct addrinfo **ret)
+static enum err look_up(const char *address, int type, struct addrinfo **ret)
 {
     char host[256], port[8];
     TRY(split(address, host, port));
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     if (host[0] == 0)
         hints.ai_family = AF_INET6;
     int failed = getaddrinfo(host[0] ? host : NULL, port, &hints, ret);
@@ -57,14 +57,17 @@ static enum err look_up(const char *address, struct addrinfo **ret)
 
 static enum err open_one(const struct addrinfo *a, const char *address, int *ret_fd)
 {
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int type = a->ai_socktype;
+    int fd = socket(a->ai_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set_errno("cannot make a socket for %s", address);
     int on = 1, off = 0;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (type == SOCK_STREAM)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (a->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, 1024) == 0) {
+    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
+        (type != SOCK_STREAM || listen(fd, 1024) == 0)) {
         *ret_fd = fd;
         return OK;
     }
@@ -76,15 +79,25 @@ static enum err open_one(const struct addrinfo *a, const char *address, int *ret
                  : ERR_IO;
 }
 
-enum err listen_open(const char *address, int *ret_fd)
+static enum err open_socket(const char *address, int type, int *ret_fd)
 {
     struct addrinfo *list;
-    TRY(look_up(address, &list));
+    TRY(look_up(address, type, &list));
     enum err err = ERR_INVALID;
     for (const struct addrinfo *a = list; a && err != OK; a = a->ai_next)
         err = open_one(a, address, ret_fd);
     freeaddrinfo(list);
     return err;
+}
+
+enum err listen_open(const char *address, int *ret_fd)
+{
+    return open_socket(address, SOCK_STREAM, ret_fd);
+}
+
+enum err listen_open_datagram(const char *address, int *ret_fd)
+{
+    return open_socket(address, SOCK_DGRAM, ret_fd);
 }
 
 void listen_name(int fd, char *out, size_t n)
@@ -122,7 +135,7 @@ static bool is_loopback(const struct sockaddr *s)
 enum err listen_is_loopback(const char *address, bool *ret)
 {
     struct addrinfo *list;
-    TRY(look_up(address, &list));
+    TRY(look_up(address, SOCK_STREAM, &list));
     bool all = true;
     for (const struct addrinfo *a = list; a; a = a->ai_next)
         all = all && is_loopback(a->ai_addr);

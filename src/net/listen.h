@@ -10,6 +10,8 @@
 
 /* A listening TCP socket, non-blocking, close-on-exec. ERR_UNAVAILABLE when the port is taken. */
 NODISCARD enum err listen_open(const char *address, int *ret_fd);
+/* A bound UDP socket, likewise. */
+NODISCARD enum err listen_open_datagram(const char *address, int *ret_fd);
 /* The address with its real port, as a URL writes it; for every interface the loopback one. */
 void listen_name(int fd, char *out, size_t n);
 /* Whether only this machine can reach it. */

@@ -1,6 +1,11 @@
 #include "pipeline/input.h"
 
-#include "core/buf.h"
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "record/json.h"
+
+#include <stdio.h>
 
 static void take(void *ctx, const struct ingest_body *body)
 {
@@ -90,4 +95,164 @@ void input_status(struct input *in, struct input_status *ret)
 {
     *ret = (struct input_status){0};
     in->type->status(in, ret);
+}
+
+/* ---- all of them ---- */
+
+struct member {
+    struct input *input;
+    char scheme[24];
+};
+struct input_set {
+    const struct input_type *const *types;
+    struct member member[INPUTS_MAX];
+    unsigned n;
+    bool started;
+};
+
+struct input_set *input_set_new(const struct input_type *const *types)
+{
+    struct input_set *s = NEW(struct input_set);
+    s->types = types;
+    return s;
+}
+
+/* The error, with the URL before it as far as it holds no secret. */
+static enum err explain(enum err err, struct str url)
+{
+    char was[400];
+    size_t end = str_find_byte(url, '?', 0);
+    snprintf(was, sizeof(was), "%s", err_text());
+    size_t at = end;
+    while (at > 0 && url.p[at - 1] != '@')
+        at--;
+    return err_set(err, "input %.*s: %s", STR_ARG(str_of(url.p + at, end - at)), was);
+}
+
+enum err input_set_add(struct input_set *s, const struct input_options *o)
+{
+    if (s->n == INPUTS_MAX)
+        return err_set(ERR_LIMIT, "there are more than %d inputs", INPUTS_MAX);
+    struct member *m = &s->member[s->n];
+    size_t colon = str_find_byte(o->url, ':', 0);
+    snprintf(m->scheme, sizeof(m->scheme), "%.*s", colon > 20 ? 20 : (int)colon, o->url.p);
+    enum err err = input_open(s->types, o, &m->input);
+    if (err != OK)
+        return explain(err, o->url);
+    s->n++;
+    return OK;
+}
+
+static double read_accepted(void *ctx)
+{
+    struct input_status st;
+    input_status(ctx, &st);
+    return (double)st.accepted;
+}
+
+static double read_waiting(void *ctx)
+{
+    struct input_status st;
+    input_status(ctx, &st);
+    return (double)st.waiting;
+}
+
+static double read_errors(void *ctx)
+{
+    struct input_status st;
+    input_status(ctx, &st);
+    return (double)st.errors;
+}
+
+static const struct {
+    const char *name, *help;
+    double (*read)(void *ctx);
+} gauges[] = {
+    {"weir_input_accepted", "Records that came in by an input.", read_accepted},
+    {"weir_input_waiting", "Bodies of an input that are not durable yet.", read_waiting},
+    {"weir_input_errors", "Senders cut off, records refused, datagrams dropped.", read_errors},
+};
+
+static void set_gauges(struct input_set *s, unsigned i, bool on)
+{
+    struct buf name, labels;
+    buf_init(&name, 256);
+    buf_init(&labels, 512);
+    (void)input_set_name(s, i, &name);
+    metric_label(&labels, "input", buf_str(&name));
+    buf_put_byte(&labels, 0);
+    for (unsigned k = 0; k < sizeof(gauges) / sizeof(gauges[0]); k++)
+        metric_gauge_fn(gauges[k].name, labels.p, gauges[k].help, on ? gauges[k].read : NULL,
+                        s->member[i].input);
+    buf_release(&name);
+    buf_release(&labels);
+}
+
+enum err input_set_start(struct input_set *s)
+{
+    s->started = true;
+    for (unsigned i = 0; i < s->n; i++) {
+        TRY(input_start(s->member[i].input));
+        set_gauges(s, i, true);
+    }
+    return OK;
+}
+
+void input_set_stop(struct input_set *s, int64_t wait_ms)
+{
+    int64_t deadline = clock_mono_ns() + wait_ms * NS_PER_MS;
+    for (unsigned i = 0; s->started && i < s->n; i++) {
+        int64_t left = (deadline - clock_mono_ns()) / NS_PER_MS;
+        set_gauges(s, i, false);
+        input_stop(s->member[i].input, left > 0 ? left : 0);
+    }
+}
+
+void input_set_free(struct input_set *s)
+{
+    if (!s)
+        return;
+    for (unsigned i = 0; i < s->n; i++)
+        input_close(s->member[i].input);
+    mem_free(s);
+}
+
+bool input_set_name(struct input_set *s, unsigned i, struct buf *out)
+{
+    struct input_status st;
+    if (i >= s->n)
+        return false;
+    input_status(s->member[i].input, &st);
+    buf_printf(out, "%s://%s", s->member[i].scheme, st.address);
+    return true;
+}
+
+static void write_one(struct input_set *s, unsigned i, struct buf *out)
+{
+    struct input_status st;
+    const struct member *m = &s->member[i];
+    input_status(m->input, &st);
+    buf_printf(out, "{\"type\":\"%s\",\"scheme\":", m->input->type->name);
+    json_put_string(out, str_c(m->scheme));
+    buf_put_c(out, ",\"address\":");
+    json_put_string(out, str_c(st.address));
+    buf_printf(out,
+               ",\"connections\":%llu,\"accepted\":%llu,\"refused\":%llu,\"duplicates\":%llu,"
+               "\"bytes\":%llu,\"waiting\":%llu,\"errors\":%llu,\"last_error\":",
+               (unsigned long long)st.connections, (unsigned long long)st.accepted,
+               (unsigned long long)st.refused, (unsigned long long)st.duplicates,
+               (unsigned long long)st.bytes, (unsigned long long)st.waiting,
+               (unsigned long long)st.errors);
+    json_put_string(out, str_c(st.last_error));
+    buf_put_byte(out, '}');
+}
+
+void input_set_write(struct input_set *s, struct buf *out)
+{
+    buf_put_byte(out, '[');
+    for (unsigned i = 0; i < s->n; i++) {
+        buf_put_c(out, i ? "," : "");
+        write_one(s, i, out);
+    }
+    buf_put_byte(out, ']');
 }

@@ -35,7 +35,6 @@ struct input_options {
     struct json_limits limits;
     size_t body_max;          /* of one message, also inflated */
     unsigned connections_max; /* of one listener */
-    int64_t idle_ns;          /* a connection without traffic for so long is closed */
 };
 
 struct input_status {
@@ -47,6 +46,7 @@ struct input_status {
     uint64_t errors;                        /* senders cut off for what they sent */
     char last_error[256];
 };
+#define INPUTS_MAX 64 /* of a process */
 
 struct input;
 struct input_type {
@@ -81,5 +81,18 @@ NODISCARD enum err input_start(struct input *in);
 void input_stop(struct input *in, int64_t wait_ms);
 void input_close(struct input *in); /* NULL is fine */
 void input_status(struct input *in, struct input_status *ret);
+
+/* All inputs of a process. Threads: one, but for input_set_write. */
+struct input_set;
+struct input_set *input_set_new(const struct input_type *const *types);
+/* Opens one more; the error begins with the URL, without its parameters. */
+NODISCARD enum err input_set_add(struct input_set *s, const struct input_options *o);
+NODISCARD enum err input_set_start(struct input_set *s);
+void input_set_stop(struct input_set *s, int64_t wait_ms);
+void input_set_free(struct input_set *s); /* NULL is fine */
+/* Appends a JSON array: of each what input_status says. */
+void input_set_write(struct input_set *s, struct buf *out);
+/* The URL of number i with its real address, or false. */
+bool input_set_name(struct input_set *s, unsigned i, struct buf *out);
 
 #endif

@@ -1,0 +1,11 @@
+/* The inputs that there are. src/cmd puts them in its table. */
+#ifndef WEIR_INPUT_INPUTS_H
+#define WEIR_INPUT_INPUTS_H
+
+#include "pipeline/input.h"
+
+/* syslog+tcp://, syslog+tls://; syslog+udp:// and syslog://. The formats: wire/syslog.h. */
+extern const struct input_type syslog_stream_input;
+extern const struct input_type syslog_datagram_input;
+
+#endif

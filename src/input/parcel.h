@@ -1,0 +1,68 @@
+/* Parcels: what an input has handed to its sink and not yet had back. A parcel keeps its bytes
+ * until it is done, so that a body which could not land now is handed over again later: after
+ * RETRY_MIN_MS, twice that, ... up to RETRY_MAX_MS, each a random part shorter.
+ *
+ * Threads: everything on the reactor's thread; a sink's answer from any other is brought there. */
+#ifndef WEIR_INPUT_PARCEL_H
+#define WEIR_INPUT_PARCEL_H
+
+#include "net/reactor.h"
+#include "pipeline/input.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct parcel;
+
+/* What the inputs with a reactor share: the target of their bodies and their counts. */
+struct parcel_desk {
+    struct reactor *reactor;
+    struct sink sink;
+    struct input_target target;
+    struct arena arena; /* of the target */
+    enum wire_format format;
+    const char *name;       /* of the input, for logs */
+    struct parcel *waiting; /* for their next try */
+    struct reactor_ticker ticker;
+    bool stopped; /* no more tries */
+    atomic_ullong accepted, refused, duplicates, bytes, out, errors;
+    pthread_mutex_t lock; /* of what follows */
+    char last_error[256];
+};
+
+struct parcel {
+    struct parcel_desk *desk;
+    struct parcel *next;  /* of its owner */
+    struct parcel *later; /* of desk->waiting */
+    struct reactor_note note;
+    void *owner;
+    /* On the reactor's thread: it has landed (OK), or cannot land whatever is done. text: why. The
+     * parcel is the owner's to free. */
+    void (*done)(struct parcel *p, enum err err, const char *text);
+    struct str bytes, key, host; /* JSON_PADDING behind bytes */
+    struct str ack;              /* the owner's */
+    bool landed;
+    uint64_t accepted; /* records, once landed */
+    /* The sink's answer. */
+    enum err err;
+    char text[200];
+    int64_t try_at_ns;
+    unsigned tries;
+};
+
+void parcel_desk_init(struct parcel_desk *d, struct reactor *r, const struct input_options *o);
+void parcel_desk_release(struct parcel_desk *d);
+/* Hands a copy of the bytes over. key, host and ack may be empty. Before it returns nothing is
+ * called. */
+struct parcel *parcel_send(struct parcel_desk *d, void *owner,
+                           void (*done)(struct parcel *p, enum err err, const char *text),
+                           struct str bytes, struct str key, struct str host, struct str ack);
+void parcel_free(struct parcel *p);
+/* What a sender was cut off for, or what could not land. */
+void parcel_desk_error(struct parcel_desk *d, const char *peer, const char *text);
+void parcel_desk_status(struct parcel_desk *d, struct input_status *ret);
+/* From the thread that stops: waits until none is out, at most so long. Those that wait for their
+ * next try are given up at the end. */
+void parcel_desk_drain(struct parcel_desk *d, int64_t wait_ms);
+
+#endif

@@ -1,0 +1,332 @@
+/* A connection (listener.h) has as its state a pointer to its *sender*, which outlives it until the
+ * last of its parcels is done. */
+#include "input/stream.h"
+
+#include "core/clock.h"
+#include "core/mem.h"
+
+#include <stdio.h>
+
+enum { BODIES_OUT = 64, BYTES_OUT = 8 << 20, PARAMS_MAX = 24 };
+
+struct stream_input {
+    struct input input;
+    const struct stream_protocol *protocol;
+    struct parcel_desk desk;
+    struct reactor *reactor;
+    struct listener *listener;
+    struct tls_server *tls;
+    void *ctx; /* the protocol's */
+    char thread[16];
+};
+
+struct sender {
+    struct stream_input *in;
+    struct conn *conn; /* NULL: closed */
+    struct parcel *first, **last;
+    unsigned n_out;
+    size_t bytes_out;
+    bool paused;
+    bool ended;
+    _Alignas(16) char state[];
+};
+
+static const char *const common_params[] = {"stream",  "service", "host", "tls_cert",
+                                            "tls_key", "tls_ca",  NULL};
+
+/* ---- senders ---- */
+
+static void sender_free(struct sender *s)
+{
+    const struct stream_protocol *p = s->in->protocol;
+    if (p->close)
+        p->close(s->in->ctx, s->state);
+    mem_free(s);
+}
+
+static void pop_parcel(struct sender *s)
+{
+    struct parcel *p = s->first;
+    s->first = p->next;
+    if (!s->first)
+        s->last = &s->first;
+    s->n_out--;
+    s->bytes_out -= p->bytes.n;
+    parcel_free(p);
+}
+
+/* Ends a connection that does not get what it sent acknowledged. */
+static void refuse(struct sender *s, const char *text)
+{
+    if (!s->conn)
+        return;
+    parcel_desk_error(&s->in->desk, conn_peer(s->conn), text);
+    conn_finish(s->conn);
+}
+
+static void acknowledge(struct sender *s)
+{
+    const struct stream_protocol *p = s->in->protocol;
+    while (s->first && s->first->landed) {
+        if (s->conn && p->landed && s->first->ack.n &&
+            p->landed(s->in->ctx, s->conn, s->state, s->first->ack) != OK)
+            refuse(s, err_text());
+        pop_parcel(s);
+    }
+}
+
+static bool is_full(const struct sender *s)
+{
+    return s->n_out >= BODIES_OUT || s->bytes_out >= BYTES_OUT;
+}
+
+static void parcel_done(struct parcel *p, enum err err, const char *text)
+{
+    struct sender *s = p->owner;
+    if (err != OK) {
+        /* It can never land; what came behind it may, but is not acknowledged before it. */
+        refuse(s, text);
+        p->landed = true;
+        p->ack = (struct str){0};
+    }
+    acknowledge(s);
+    if (!s->conn) {
+        if (!s->first)
+            sender_free(s);
+        return;
+    }
+    if (s->paused && !is_full(s)) {
+        s->paused = false;
+        conn_resume(s->conn);
+    }
+    if (s->conn && s->ended && !s->first)
+        conn_finish(s->conn);
+}
+
+/* ---- the listener's protocol ---- */
+
+static struct sender *sender_of(struct conn *c)
+{
+    return *(struct sender **)conn_state(c);
+}
+
+static enum err on_open(void *ctx, struct conn *c)
+{
+    struct stream_input *in = ctx;
+    struct sender *s = mem_zalloc(sizeof(*s) + in->protocol->state_size);
+    s->in = in;
+    s->conn = c;
+    s->last = &s->first;
+    *(struct sender **)conn_state(c) = s;
+    return in->protocol->open ? in->protocol->open(in->ctx, c, s->state) : OK;
+}
+
+static void send_body(struct sender *s, const struct stream_cut *cut)
+{
+    struct stream_input *in = s->in;
+    struct str host = in->protocol->host_is_peer ? str_c(conn_peer(s->conn)) : (struct str){0};
+    struct parcel *p = parcel_send(&in->desk, s, parcel_done, cut->body, cut->key, host, cut->ack);
+    *s->last = p;
+    s->last = &p->next;
+    s->n_out++;
+    s->bytes_out += cut->body.n;
+}
+
+/* What was sent before the fault is still acknowledged, then the connection ends. */
+static void give_up(struct sender *s, const char *text)
+{
+    parcel_desk_error(&s->in->desk, conn_peer(s->conn), text);
+    s->ended = true;
+    conn_pause(s->conn);
+    if (!s->first)
+        conn_finish(s->conn);
+}
+
+static enum err on_data(void *ctx, struct conn *c, struct str bytes, bool ended, size_t *ret_taken)
+{
+    struct stream_input *in = ctx;
+    struct sender *s = sender_of(c);
+    size_t at = 0;
+    enum err err = OK;
+    while (!is_full(s)) {
+        struct stream_cut cut = {0};
+        struct str rest = str_from(bytes, at);
+        if (!rest.n)
+            break;
+        err = in->protocol->cut(in->ctx, c, s->state, rest, ended, &cut);
+        if (err != OK || !cut.n)
+            break;
+        at += cut.n;
+        if (cut.body.n)
+            send_body(s, &cut);
+    }
+    *ret_taken = at;
+    if (err != OK) {
+        *ret_taken = bytes.n;
+        give_up(s, err_text());
+        return OK;
+    }
+    if (is_full(s) && !s->paused) {
+        s->paused = true;
+        conn_pause(c);
+    } else if (ended) {
+        s->ended = true;
+        if (!s->first)
+            conn_finish(c);
+    }
+    return OK;
+}
+
+static void on_close(void *ctx, struct conn *c, const char *reason)
+{
+    struct stream_input *in = ctx;
+    struct sender *s = sender_of(c);
+    if (reason)
+        parcel_desk_error(&in->desk, conn_peer(c), reason);
+    if (!s)
+        return; /* not even open */
+    s->conn = NULL;
+    if (!s->first)
+        sender_free(s);
+}
+
+static const struct listener_protocol listener_protocol = {
+    .state_size = sizeof(struct sender *),
+    .open = on_open,
+    .data = on_data,
+    .close = on_close,
+};
+
+/* ---- the input ---- */
+
+enum err input_address(const struct url *url, unsigned default_port, char *out, size_t n)
+{
+    bool v6 = str_find_byte(url->host, ':', 0) < url->host.n;
+    if (!url->has_port && !default_port)
+        return err_set(ERR_INVALID, "%.*s:// needs a port, such as %.*s://127.0.0.1:5514",
+                       STR_ARG(url->scheme), STR_ARG(url->scheme));
+    snprintf(out, n, "%s%.*s%s:%u", v6 ? "[" : "", url->host.n > 200 ? 200 : (int)url->host.n,
+             url->host.p, v6 ? "]" : "", url->has_port ? url->port : default_port);
+    return OK;
+}
+
+static enum err check_params(const struct stream_protocol *p, const struct url *url)
+{
+    const char *known[PARAMS_MAX];
+    unsigned n = 0;
+    for (unsigned i = 0; common_params[i]; i++)
+        known[n++] = common_params[i];
+    for (unsigned i = 0; p->params && p->params[i] && n < PARAMS_MAX - 1; i++)
+        known[n++] = p->params[i];
+    known[n] = NULL;
+    return url_check_params(url, known);
+}
+
+static enum err open_tls(struct stream_input *in, const struct url *url)
+{
+    struct tls_options o = {url_get(url, "tls_cert"), url_get(url, "tls_key"),
+                            url_get(url, "tls_ca")};
+    bool wanted = str_ends(url->scheme, STR("+tls"));
+    if (wanted && !o.cert.n)
+        return err_set(ERR_INVALID, "%.*s:// needs tls_cert=FILE", STR_ARG(url->scheme));
+    return o.cert.n ? tls_server_new(&o, &in->tls) : OK;
+}
+
+static enum err open_listener(struct stream_input *in, const struct input_options *o,
+                              const struct url *url)
+{
+    char address[256];
+    TRY(input_address(url, in->protocol->default_port, address, sizeof(address)));
+    struct listener_options lo = {
+        .address = address,
+        .protocol = &listener_protocol,
+        .ctx = in,
+        .tls = in->tls,
+        .message_max = o->body_max,
+        .connections_max = o->connections_max,
+    };
+    return listener_new(in->reactor, &lo, &in->listener);
+}
+
+enum err stream_input_open(const struct input_type *type, const struct stream_protocol *protocol,
+                           const struct input_options *o, const struct url *url, struct input **ret)
+{
+    enum err err = OK;
+    TRY(check_params(protocol, url));
+    struct stream_input *in = NEW(struct stream_input);
+    in->input.type = type;
+    in->protocol = protocol;
+    arena_init(&in->desk.arena, 0, NULL);
+    TRY_OUT(reactor_new(&in->reactor));
+    parcel_desk_init(&in->desk, in->reactor, o);
+    in->desk.format = protocol->format;
+    in->desk.name = protocol->name;
+    snprintf(in->thread, sizeof(in->thread), "in-%s", protocol->name);
+    TRY_OUT(input_read_target(url, protocol->name, &in->desk.arena, &in->desk.target));
+    if (protocol->configure)
+        TRY_OUT(protocol->configure(url, &in->desk.arena, &in->ctx));
+    TRY_OUT(open_tls(in, url));
+    TRY_OUT(open_listener(in, o, url));
+    *ret = &in->input;
+out:
+    if (err != OK)
+        stream_input_close(&in->input);
+    return err;
+}
+
+static void start(void *ctx)
+{
+    struct stream_input *in = ctx;
+    enum err err = listener_start(in->listener);
+    if (err != OK)
+        parcel_desk_error(&in->desk, "listener", err_text());
+}
+
+enum err stream_input_start(struct input *input)
+{
+    struct stream_input *in = (struct stream_input *)input;
+    TRY(reactor_run(in->reactor, in->thread));
+    reactor_call(in->reactor, start, in);
+    return OK;
+}
+
+static void stop(void *ctx)
+{
+    listener_stop(((struct stream_input *)ctx)->listener);
+}
+
+void stream_input_stop(struct input *input, int64_t wait_ms)
+{
+    struct stream_input *in = (struct stream_input *)input;
+    reactor_call(in->reactor, stop, in);
+    parcel_desk_drain(&in->desk, wait_ms);
+}
+
+static void close_listener(void *ctx)
+{
+    struct stream_input *in = ctx;
+    listener_free(in->listener);
+    in->listener = NULL;
+}
+
+void stream_input_close(struct input *input)
+{
+    struct stream_input *in = (struct stream_input *)input;
+    if (in->reactor)
+        reactor_call(in->reactor, close_listener, in);
+    reactor_free(in->reactor);
+    tls_server_free(in->tls);
+    if (in->ctx)
+        in->protocol->unconfigure(in->ctx);
+    parcel_desk_release(&in->desk);
+    arena_release(&in->desk.arena);
+    mem_free(in);
+}
+
+void stream_input_status(struct input *input, struct input_status *ret)
+{
+    struct stream_input *in = (struct stream_input *)input;
+    snprintf(ret->address, sizeof(ret->address), "%s", listener_address(in->listener));
+    ret->connections = listener_connections(in->listener);
+    parcel_desk_status(&in->desk, ret);
+}

@@ -1,0 +1,58 @@
+/* Inputs on a connection: a listener, a protocol that finds whole messages in what is received, and
+ * a sink. Each input of this kind (syslog, forward, gelf, beats) is one struct stream_protocol.
+ *
+ * A sender may have BODIES_OUT bodies or BYTES_OUT bytes out that are not durable yet; then it is
+ * not read until one is. Acknowledgements go out in the order of the messages. A connection that
+ * its sender has ended is closed when all it sent is durable.
+ * URL parameters of all of them: stream, service, host; tls_cert, tls_key, tls_ca (PEM files). */
+#ifndef WEIR_INPUT_STREAM_H
+#define WEIR_INPUT_STREAM_H
+
+#include "input/parcel.h"
+#include "net/listener.h"
+
+struct stream_input;
+
+/* What the protocol found at the beginning of what was received. */
+struct stream_cut {
+    size_t n; /* bytes done with; 0: more is needed */
+    /* The body to hand on, whole messages; n == 0: none (a handshake, a heartbeat). It may lie
+     * in what was received or in the connection's state. */
+    struct str body;
+    struct str key; /* Idempotency-Key; n == 0: none */
+    struct str ack; /* for `landed`; copied */
+};
+
+struct stream_protocol {
+    const char *name;
+    enum wire_format format;
+    size_t state_size;         /* of a connection, zeroed at first */
+    const char *const *params; /* beside those of all; ended by NULL; may be NULL */
+    unsigned default_port;
+    bool host_is_peer; /* records without a host get the sender's address */
+    /* Reads its own parameters; may be NULL. `ret` becomes its ctx. */
+    enum err (*configure)(const struct url *url, struct arena *arena, void **ret);
+    void (*unconfigure)(void *ctx);
+    enum err (*open)(void *ctx, struct conn *c, void *state); /* may be NULL */
+    /* Judges the bytes; an error cuts the sender off. `ended`: nothing more comes. */
+    enum err (*cut)(void *ctx, struct conn *c, void *state, struct str in, bool ended,
+                    struct stream_cut *ret);
+    /* A body is durable: says so to the sender. May be NULL. */
+    enum err (*landed)(void *ctx, struct conn *c, void *state, struct str ack);
+    void (*close)(void *ctx, void *state); /* may be NULL */
+};
+
+NODISCARD enum err stream_input_open(const struct input_type *type,
+                                     const struct stream_protocol *protocol,
+                                     const struct input_options *o, const struct url *url,
+                                     struct input **ret);
+/* The rest of an input_type's callbacks. */
+enum err stream_input_start(struct input *in);
+void stream_input_stop(struct input *in, int64_t wait_ms);
+void stream_input_close(struct input *in);
+void stream_input_status(struct input *in, struct input_status *ret);
+
+/* HOST:PORT of a URL; ERR_INVALID without a port and a default one. */
+NODISCARD enum err input_address(const struct url *url, unsigned default_port, char *out, size_t n);
+
+#endif

@@ -1,0 +1,153 @@
+#include "net/tls.h"
+
+#include "core/mem.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+
+struct tls_server {
+    SSL_CTX *ctx;
+};
+struct tls {
+    SSL *ssl;
+    enum tls_want want;
+};
+
+static const char *reason(void)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *text = code ? ERR_reason_error_string(code) : NULL;
+    return text ? text : "no reason is given";
+}
+
+static enum err bad_file(const char *what, const char *path)
+{
+    return err_set(ERR_INVALID, "TLS: %s %s cannot be used: %s", what, path, reason());
+}
+
+static enum err load(SSL_CTX *ctx, const char *cert, const char *key, const char *ca)
+{
+    ERR_clear_error();
+    if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+        return bad_file("certificate", cert);
+    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+        return bad_file("key", key);
+    if (!*ca)
+        return OK;
+    if (SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
+        return bad_file("CA", ca);
+    SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(ca));
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return OK;
+}
+
+enum err tls_server_new(const struct tls_options *o, struct tls_server **ret)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    if (!ctx)
+        return err_set(ERR_NOMEM, "TLS: %s", reason());
+    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    /* A client that hangs up without a goodbye has ended its stream: framing tells what is
+     * whole. */
+    SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"weir", 4);
+    char *cert = mem_strdup(o->cert), *key = mem_strdup(o->key.n ? o->key : o->cert),
+         *ca = mem_strdup(o->ca);
+    enum err err = load(ctx, cert, key, ca);
+    mem_free(cert);
+    mem_free(key);
+    mem_free(ca);
+    if (err != OK) {
+        SSL_CTX_free(ctx);
+        return err;
+    }
+    struct tls_server *s = NEW(struct tls_server);
+    s->ctx = ctx;
+    *ret = s;
+    return OK;
+}
+
+void tls_server_free(struct tls_server *s)
+{
+    if (!s)
+        return;
+    SSL_CTX_free(s->ctx);
+    mem_free(s);
+}
+
+enum err tls_open(struct tls_server *s, int fd, struct tls **ret)
+{
+    SSL *ssl = SSL_new(s->ctx);
+    if (!ssl || SSL_set_fd(ssl, fd) != 1) {
+        SSL_free(ssl);
+        return err_set(ERR_NOMEM, "TLS: %s", reason());
+    }
+    SSL_set_accept_state(ssl);
+    struct tls *t = NEW(struct tls);
+    t->ssl = ssl;
+    *ret = t;
+    return OK;
+}
+
+void tls_free(struct tls *t)
+{
+    if (!t)
+        return;
+    SSL_free(t->ssl);
+    mem_free(t);
+}
+
+static enum err judge(struct tls *t, int result, const char *what)
+{
+    int kind = SSL_get_error(t->ssl, result);
+    t->want = TLS_NOTHING;
+    if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) {
+        t->want = kind == SSL_ERROR_WANT_READ ? TLS_READ : TLS_WRITE;
+        return ERR_AGAIN;
+    }
+    if (kind == SSL_ERROR_ZERO_RETURN)
+        return ERR_EOF;
+    if (kind == SSL_ERROR_SYSCALL && !ERR_peek_error())
+        return err_set_errno("TLS %s", what);
+    return err_set(ERR_IO, "TLS %s: %s", what, reason());
+}
+
+enum err tls_handshake(struct tls *t)
+{
+    ERR_clear_error();
+    int result = SSL_do_handshake(t->ssl);
+    return result == 1 ? OK : judge(t, result, "handshake");
+}
+
+enum err tls_read(struct tls *t, char *p, size_t n, size_t *ret_n)
+{
+    ERR_clear_error();
+    int result = SSL_read_ex(t->ssl, p, n, ret_n);
+    return result == 1 ? OK : judge(t, result, "read");
+}
+
+enum err tls_write(struct tls *t, const char *p, size_t n, size_t *ret_n)
+{
+    ERR_clear_error();
+    int result = SSL_write_ex(t->ssl, p, n, ret_n);
+    return result == 1 ? OK : judge(t, result, "write");
+}
+
+enum tls_want tls_wants(const struct tls *t)
+{
+    return t->want;
+}
+
+bool tls_pending(const struct tls *t)
+{
+    return SSL_has_pending(t->ssl) == 1;
+}
+
+void tls_bye(struct tls *t)
+{
+    ERR_clear_error();
+    (void)SSL_shutdown(t->ssl);
+}
