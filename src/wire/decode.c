@@ -7,9 +7,11 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "record/text_line.h"
 
 enum {
     DEFAULTS_COST = 64, /* keys, quotes and offsets of appended fields */
+    LEVEL_COST = 32,    /* the same of a line's level */
     SCRATCH_KEPT_MAX = 1 << 20,
 };
 
@@ -119,21 +121,35 @@ enum err wire_add_json(struct wire_decoder *d, struct str record)
     return OK;
 }
 
+struct line {
+    struct str text;
+    struct text_line says;
+};
+
 static enum err put_line(void *ctx, struct put *p)
 {
-    put_text(p, STR("message"), *(struct str *)ctx);
+    const struct line *l = ctx;
+    put_text(p, STR("message"), l->text);
+    put_text_if(p, STR("level"), l->says.level);
     return OK;
 }
 
 static enum err add_text(struct wire_decoder *d, struct str line)
 {
+    struct line l = {.text = line};
     if (line.n > d->limits.record_bytes) {
         (void)err_set(ERR_LIMIT, "the line has %zu bytes, the limit is %zu", line.n,
                       d->limits.record_bytes);
         wire_refuse(d, line);
         return OK;
     }
-    struct wire_record r = {.put = put_line, .ctx = &line, .raw = line, .cost = line.n};
+    text_line_read(line, d->arrival_ns, &l.says);
+    struct wire_record r = {.put = put_line,
+                            .ctx = &l,
+                            .raw = line,
+                            .cost = line.n + LEVEL_COST,
+                            .has_time = l.says.has_time,
+                            .time_ns = l.says.time_ns};
     return wire_add(d, &r);
 }
 

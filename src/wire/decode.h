@@ -9,7 +9,7 @@
 enum wire_format {
     WIRE_JSON,           /* the seed's {"logs":[...]}, an array, or one object */
     WIRE_NDJSON,         /* a record a line; empty lines are passed over */
-    WIRE_TEXT,           /* a line a record, {"message": line}; no trailing \r, no empty line */
+    WIRE_TEXT,           /* a line a record (record/text_line.h); no trailing \r, no empty line */
     WIRE_SYSLOG,         /* as on a connection: wire/syslog.h */
     WIRE_SYSLOG_COUNTED, /* each message with its length before it: "LENGTH SP MESSAGE" */
     WIRE_FORMAT_COUNT,
