@@ -50,6 +50,23 @@ void filter_time_bounds(const struct filter *f, int64_t *from, int64_t *to);
 /* A canonical text of the tree, for explain and for tests. */
 void filter_write(const struct filter *f, struct buf *out);
 
+/* For searching source bytes before anything is decoded: the line of every matching record, be it
+ * text (record/text_line.h) or a JSON object that begins the line, holds one of these texts. One
+ * that begins with '\n' stands at the line's begin. False: nothing can be told, every line has to
+ * be looked at. */
+struct filter_needles {
+    struct needle needle[NEEDLES_MAX];
+    uint32_t n, n_ascii; /* the first n_ascii are all that bytes below 128 can hold */
+};
+bool filter_needles(const struct filter *f, struct filter_needles *ret);
+/* Whether, of a record that is a line of text, more than `message` may decide: its time, its level,
+ * the level's word alone. */
+bool filter_asks_beyond_text(const struct filter *f);
+/* Where in a text the terms, phrases and regexes that are not negated stand, for showing: in order
+ * by term, perhaps overlapping. */
+void filter_spans(const struct filter *f, struct str text, void *ctx,
+                  void (*fn)(void *ctx, size_t from, size_t to));
+
 /* _id as text: "<partition>-<position>-<index>" in lower-case hexadecimal without leading zeros. */
 #define FILTER_ID_MAX 48
 size_t filter_row_id(const struct origin_run *origin, char *out);

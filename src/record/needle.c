@@ -9,6 +9,8 @@
 
 #include "core/err.h"
 
+enum { WINDOW = 4096 };
+
 /* How common a byte is in logs, 0 to 9. Wrong guesses cost time only. */
 static unsigned commonness(uint8_t c)
 {
@@ -111,24 +113,94 @@ static size_t next16(const struct needle *s, const char *p, size_t from, size_t 
 #ifdef __x86_64__
 #include <immintrin.h>
 
-__attribute__((target("avx2"))) static size_t next32(const struct needle *s, const char *p,
-                                                     size_t from, size_t end)
+#define AVX2 __attribute__((target("avx2")))
+
+struct two_bytes {
+    __m256i byte[2], mask[2];
+    size_t at[2];
+};
+
+AVX2 static inline struct two_bytes two_bytes_of(const struct needle *s)
 {
-    __m256i b0 = _mm256_set1_epi8((char)s->byte[0]), b1 = _mm256_set1_epi8((char)s->byte[1]);
-    __m256i m0 = _mm256_set1_epi8((char)s->mask[0]), m1 = _mm256_set1_epi8((char)s->mask[1]);
-    size_t i = from;
-    for (; i < end && end - i >= 32; i += 32) {
-        __m256i v0 = _mm256_loadu_si256((const __m256i *)(p + i + s->at[0]));
-        __m256i v1 = _mm256_loadu_si256((const __m256i *)(p + i + s->at[1]));
-        __m256i hit = _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_or_si256(v0, m0), b0),
-                                       _mm256_cmpeq_epi8(_mm256_or_si256(v1, m1), b1));
-        for (uint32_t bits = (uint32_t)_mm256_movemask_epi8(hit); bits; bits &= bits - 1) {
-            size_t k = i + (size_t)__builtin_ctz(bits);
-            if (text_at(s, p + k))
-                return k;
+    struct two_bytes t;
+    for (int k = 0; k < 2; k++) {
+        t.byte[k] = _mm256_set1_epi8((char)s->byte[k]);
+        t.mask[k] = _mm256_set1_epi8((char)s->mask[k]);
+        t.at[k] = s->at[k];
+    }
+    return t;
+}
+
+/* Bytes of ones where both agree, for the 32 positions from p on. */
+AVX2 static inline __m256i hits32(const struct two_bytes *t, const char *p)
+{
+    __m256i v0 = _mm256_loadu_si256((const __m256i *)(p + t->at[0]));
+    __m256i v1 = _mm256_loadu_si256((const __m256i *)(p + t->at[1]));
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_or_si256(v0, t->mask[0]), t->byte[0]),
+                            _mm256_cmpeq_epi8(_mm256_or_si256(v1, t->mask[1]), t->byte[1]));
+}
+
+/* The first of the hits of 32 positions from `at` on where a whole text stands, or SIZE_MAX. */
+AVX2 static inline size_t first_of32(const struct needle *s, unsigned n, const char *p, size_t at,
+                                     __m256i hits)
+{
+    for (uint32_t bits = (uint32_t)_mm256_movemask_epi8(hits); bits; bits &= bits - 1) {
+        size_t i = at + (size_t)__builtin_ctz(bits);
+        for (unsigned k = 0; k < n; k++)
+            if (text_at(&s[k], p + i))
+                return i;
+    }
+    return SIZE_MAX;
+}
+
+AVX2 static size_t next32(const struct needle *s, const char *p, size_t from, size_t end)
+{
+    const struct two_bytes t = two_bytes_of(s);
+    size_t i = from, found;
+    for (; i < end && end - i >= 128; i += 128) {
+        __m256i hits[4];
+        for (int k = 0; k < 4; k++)
+            hits[k] = hits32(&t, p + i + (size_t)k * 32);
+        __m256i any =
+            _mm256_or_si256(_mm256_or_si256(hits[0], hits[1]), _mm256_or_si256(hits[2], hits[3]));
+        if (_mm256_testz_si256(any, any))
+            continue;
+        for (size_t k = 0; k < 4; k++) {
+            if ((found = first_of32(s, 1, p, i + k * 32, hits[k])) != SIZE_MAX)
+                return found;
         }
     }
+    for (; i < end && end - i >= 32; i += 32) {
+        if ((found = first_of32(s, 1, p, i, hits32(&t, p + i))) != SIZE_MAX)
+            return found;
+    }
     return next16(s, p, i, end);
+}
+
+/* Positions [from, end) are those where the longest text fits. *ret_at: where it stopped looking,
+ * when nothing is found. */
+AVX2 static size_t first32(const struct needle *s, unsigned n, const char *p, size_t from,
+                           size_t end, size_t *ret_at)
+{
+    struct two_bytes t[NEEDLES_MAX];
+    size_t i = from, found;
+    for (unsigned k = 0; k < n; k++)
+        t[k] = two_bytes_of(&s[k]);
+    for (; i < end && end - i >= 64; i += 64) {
+        __m256i low = hits32(&t[0], p + i), high = hits32(&t[0], p + i + 32);
+        for (unsigned k = 1; k < n; k++) {
+            low = _mm256_or_si256(low, hits32(&t[k], p + i));
+            high = _mm256_or_si256(high, hits32(&t[k], p + i + 32));
+        }
+        __m256i any = _mm256_or_si256(low, high);
+        if (_mm256_testz_si256(any, any))
+            continue;
+        if ((found = first_of32(s, n, p, i, low)) != SIZE_MAX ||
+            (found = first_of32(s, n, p, i + 32, high)) != SIZE_MAX)
+            return found;
+    }
+    *ret_at = i;
+    return SIZE_MAX;
 }
 
 static bool have_avx2(void)
@@ -153,6 +225,45 @@ size_t needle_next(const struct needle *s, struct str hay, size_t from)
         return next32(s, hay.p, from, hay.n - s->text.n + 1);
 #endif
     return next16(s, hay.p, from, hay.n - s->text.n + 1);
+}
+
+/* The first of any in [from, to). */
+static size_t first_between(const struct needle *s, unsigned n, struct str hay, size_t from,
+                            size_t to)
+{
+    size_t best = SIZE_MAX;
+    for (unsigned k = 0; k < n; k++) {
+        size_t limit = best < to ? best : to;
+        struct str part = str_of(hay.p, hay.n - limit < s[k].text.n ? hay.n : limit + s[k].text.n);
+        size_t at = needle_next(&s[k], part, from);
+        best = at < best ? at : best;
+    }
+    return best < to ? best : SIZE_MAX;
+}
+
+size_t needle_first(const struct needle *s, unsigned n, struct str hay, size_t from)
+{
+    CHECK(n > 0 && n <= NEEDLES_MAX);
+    if (n == 1)
+        return needle_next(s, hay, from);
+#ifdef __x86_64__
+    size_t longest = 0;
+    for (unsigned k = 0; k < n; k++)
+        longest = s[k].text.n > longest ? s[k].text.n : longest;
+    if (have_avx2() && longest <= hay.n && from <= hay.n - longest) {
+        size_t at = first32(s, n, hay.p, from, hay.n - longest + 1, &from);
+        if (at != SIZE_MAX)
+            return at;
+    }
+#endif
+    /* Window by window, so that no needle is looked for far behind the first of another. */
+    for (; from < hay.n; from += WINDOW) {
+        size_t to = hay.n - from < WINDOW ? hay.n : from + WINDOW;
+        size_t at = first_between(s, n, hay, from, to);
+        if (at != SIZE_MAX)
+            return at;
+    }
+    return SIZE_MAX;
 }
 
 bool needle_wide(struct str hay)

@@ -18,6 +18,9 @@ struct needle {
 void needle_init(struct needle *s, struct str text, bool fold);
 /* The first position >= from where the text stands, or SIZE_MAX. */
 size_t needle_next(const struct needle *s, struct str hay, size_t from);
+/* The first position >= from where any of n <= NEEDLES_MAX texts stands, or SIZE_MAX: one pass. */
+#define NEEDLES_MAX 16
+size_t needle_first(const struct needle *s, unsigned n, struct str hay, size_t from);
 /* Whether any byte is above 127. */
 bool needle_wide(struct str hay);
 

@@ -86,6 +86,10 @@ NODISCARD enum err predicate_match(const struct predicate *p, const struct value
  * regex passes its match limit. */
 NODISCARD enum err predicate_match_text(const struct predicate *p, enum lane lane, struct str s,
                                         bool *ret);
+/* The first place at or after `at` of a text where TEXT, EQUAL's text or REGEX stands, as bytes
+ * [*ret_from, *ret_to): for showing, not for deciding. */
+bool predicate_span(const struct predicate *p, struct str s, size_t at, size_t *ret_from,
+                    size_t *ret_to);
 /* Instants, against bounds that are times (a range with others matches none). */
 void predicate_match_times(const struct predicate *p, const int64_t *ns, uint32_t n,
                            uint64_t *bits);

@@ -18,6 +18,10 @@ bool text_match(const struct predicate *p, struct str s, struct buf *scratch);
 bool text_match_whole(const struct predicate *p, struct str s);
 void text_match_all(const struct predicate *p, const struct values *v, uint64_t *bits);
 
+/* Where the pattern stands in folded text, at `from` or behind it. */
+bool text_find(const struct predicate *p, struct str s, size_t from, size_t *ret_from,
+               size_t *ret_to);
+
 static inline bool predicate_is_wild(const struct predicate *p)
 {
     return p->n_parts > 1 || p->parts[0].any_before || p->parts[0].skip || p->tail_any ||
@@ -55,6 +59,8 @@ enum err regex_find(const void *regex, struct str text, struct str s, const size
 /* The longest text that every match must hold, or an empty one. */
 struct str regex_literal(struct arena *a, struct str pattern);
 enum err regex_match(const struct predicate *p, struct str s, bool *ret);
+bool regex_span(const struct predicate *p, struct str s, size_t at, size_t *ret_from,
+                size_t *ret_to);
 enum err regex_match_all(const struct predicate *p, const struct values *v, uint64_t *bits);
 
 #endif

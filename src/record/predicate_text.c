@@ -58,10 +58,10 @@ static bool tail_holds(const struct predicate *p, struct str s, size_t end, bool
     return whole || !p->edge_right || words_edge(s, end);
 }
 
-/* The pattern on folded text; `whole`: all of it, not only a part of it. */
-static bool match_parts(const struct predicate *p, struct str s, bool whole)
+/* The pattern on folded text from `at` on; `whole`: all of it, not only a part of it. */
+static bool find_parts(const struct predicate *p, struct str s, bool whole, size_t at,
+                       size_t *ret_from, size_t *ret_to)
 {
-    size_t at = 0;
     for (uint32_t first = 0, last; first < p->n_parts; first = last) {
         const struct predicate_part *part = &p->parts[first];
         for (last = first + 1; last < p->n_parts && !p->parts[last].any_before;)
@@ -82,9 +82,24 @@ static bool match_parts(const struct predicate *p, struct str s, bool whole)
         }
         if (start > s.n)
             return false;
+        if (first == 0)
+            *ret_from = start;
         at = end;
     }
+    *ret_to = at;
     return true;
+}
+
+static bool match_parts(const struct predicate *p, struct str s, bool whole)
+{
+    size_t from, to;
+    return find_parts(p, s, whole, 0, &from, &to);
+}
+
+bool text_find(const struct predicate *p, struct str s, size_t from, size_t *ret_from,
+               size_t *ret_to)
+{
+    return find_parts(p, s, false, from, ret_from, ret_to);
 }
 
 static bool match_folded(const struct predicate *p, struct str s, struct buf *scratch)

@@ -152,6 +152,20 @@ enum err regex_match(const struct predicate *p, struct str s, bool *ret)
     return OK;
 }
 
+bool regex_span(const struct predicate *p, struct str s, size_t at, size_t *ret_from,
+                size_t *ret_to)
+{
+    struct regex_room *room = room_of_thread();
+    int rc =
+        pcre2_match(p->regex, (PCRE2_SPTR)(s.n ? s.p : ""), s.n, at, 0, room->data, room->context);
+    if (rc < 0)
+        return false;
+    const PCRE2_SIZE *place = pcre2_get_ovector_pointer(room->data);
+    *ret_from = place[0] < place[1] ? place[0] : place[1]; /* \K may turn them around */
+    *ret_to = place[0] < place[1] ? place[1] : place[0];
+    return *ret_from >= at;
+}
+
 static enum err match_value(const struct predicate *p, const struct values *v, uint32_t i,
                             uint64_t *bits)
 {
