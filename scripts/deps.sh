@@ -6,9 +6,9 @@ set -euo pipefail
 
 build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-openssl-dev
   libsimdjson-dev libjansson-dev libzstd-dev liblz4-dev zlib1g-dev libpcre2-dev libutf8proc-dev
-  libsqlite3-dev libyaml-dev libxxhash-dev libssl-dev curl"
-test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls"
-dev="$test clang clang-format clang-tidy lld libclang-rt-14-dev ripgrep linux-perf"
+  libsqlite3-dev libyaml-dev libxxhash-dev libssl-dev libbz2-dev liblzma-dev curl"
+test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls ripgrep tmux"
+dev="$test clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"
 arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user mmdebstrap"
 
 case "${1:-build}" in

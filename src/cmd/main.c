@@ -12,6 +12,7 @@ static const struct {
     {"server", "Runs the server: takes logs in, stores them, answers searches", cmd_server},
     {"ingest", "Sends files or standard input to a server", cmd_ingest},
     {"search", "Finds records and prints them", cmd_search},
+    {"grep", "Finds lines in files, without a server, by the same language", cmd_grep},
     {"status", "Shows how a server is: memory, queue, store, streams", cmd_status},
     {"config", "Shows, explains and checks the configuration", cmd_config},
     {"produce", "Makes sample logs, to standard output or to a server", cmd_produce},

@@ -78,6 +78,11 @@ static int fail_unknown(const struct command *c, struct str name)
     return options_fail(c, "no option --%.*s; see weir %s --help", STR_ARG(name), c->name);
 }
 
+static int fail_letter(const struct command *c, char letter)
+{
+    return options_fail(c, "no option -%c; see weir %s --help", letter, c->name);
+}
+
 static int add(struct options *o, const struct option_def *d, const char *value)
 {
     if (o->n_given == OPTION_VALUES_MAX)
@@ -87,24 +92,10 @@ static int add(struct options *o, const struct option_def *d, const char *value)
     return -1;
 }
 
-/* One option at argv[*i]; steps over its value. */
-static int parse_one(struct options *o, int argc, char **argv, int *i)
+/* The option `d` with what stands behind it: NULL, or its value or other letters of the word. */
+static int take(struct options *o, const struct option_def *d, const char *value, int argc,
+                char **argv, int *i)
 {
-    struct str word = str_c(argv[*i]);
-    bool is_long = word.p[1] == '-';
-    struct str name = str_from(word, is_long ? 2 : 1);
-    const char *value = NULL;
-    size_t eq = str_find_byte(name, '=', 0);
-    if (is_long && eq < name.n) {
-        value = name.p + eq + 1;
-        name.n = eq;
-    }
-    char letter = is_long ? 0 : name.p[0];
-    const struct option_def *d = find(o->command, is_long ? name : STR(""), letter);
-    if (!d)
-        return fail_unknown(o->command, name);
-    if (!is_long && name.n > 1)
-        value = name.p + 1;
     if (d == &help_def) {
         print_help(o->command);
         return 0;
@@ -121,6 +112,39 @@ static int parse_one(struct options *o, int argc, char **argv, int *i)
     if (!d->many && options_has(o, d->name))
         return options_fail(o->command, "--%s is given twice", d->name);
     return add(o, d, value);
+}
+
+static int parse_long(struct options *o, int argc, char **argv, int *i)
+{
+    struct str name = str_from(str_c(argv[*i]), 2);
+    const char *value = NULL;
+    size_t eq = str_find_byte(name, '=', 0);
+    if (eq < name.n) {
+        value = name.p + eq + 1;
+        name.n = eq;
+    }
+    const struct option_def *d = find(o->command, name, 0);
+    return d ? take(o, d, value, argc, argv, i) : fail_unknown(o->command, name);
+}
+
+/* Letters: flags may stand together, the last may take a value: -in, -C3, -C 3. */
+static int parse_letters(struct options *o, int argc, char **argv, int *i)
+{
+    for (const char *at = argv[*i] + 1; *at; at++) {
+        const struct option_def *d = find(o->command, STR(""), *at);
+        if (!d)
+            return fail_letter(o->command, *at);
+        const char *value = d->value && at[1] ? at + 1 : NULL;
+        int status = take(o, d, value, argc, argv, i);
+        if (status >= 0 || d->value)
+            return status;
+    }
+    return -1;
+}
+
+static int parse_one(struct options *o, int argc, char **argv, int *i)
+{
+    return argv[*i][1] == '-' ? parse_long(o, argc, argv, i) : parse_letters(o, argc, argv, i);
 }
 
 int options_parse(struct options *o, const struct command *c, int argc, char **argv)

@@ -32,7 +32,7 @@ enum { EXTRAS = sizeof(extras) / sizeof(*extras) };
 /* Whether the style wants the member at all. Fields asked for by name include aliases. */
 static bool wanted(const struct row_style *style, uint32_t i)
 {
-    if (style->bare)
+    if (style->bare || (style->local && str_eq_c(str_c(extras[i].source), "_id")))
         return false;
     if (style->n_fields == 0)
         return extras[i].when == ALWAYS || (style->search && extras[i].when == SEARCH);

@@ -10,6 +10,7 @@ struct row_style {
     uint32_t n_fields;
     bool search; /* log_id, timestamp and the aliases too */
     bool bare;   /* a table of results: nothing is added */
+    bool local;  /* rows of files: there is no _id */
 };
 
 /* Appends a line a row (objects with '\n' behind); end[i] = out->n behind row i (end may be NULL).

@@ -8,6 +8,7 @@
  *   stats          blocks are folded into groups, a table a worker, merged
  * Pipes behind that work on a table in memory: a batch, read by the same filter and the same
  * fold. */
+#include "query/run.h"
 #include "query/agg.h"
 #include "query/hits.h"
 
@@ -228,6 +229,14 @@ out:
     batch_free(t.batch);
     arena_release(&t.arena);
     return err;
+}
+
+enum err query_run_table(const struct query_tree *tree, uint32_t next, struct row_style style,
+                         size_t memory, struct batch *b, const struct query_sink *sink)
+{
+    struct query_engine limits = {.options.query_memory = memory};
+    struct run r = {.engine = &limits, .sink = sink, .tree = *tree, .next = next, .style = style};
+    return run_table(&r, b);
 }
 
 /* ---- stats ---- */
