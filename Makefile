@@ -10,7 +10,7 @@ configure = [ -f build/$(1)/build.ninja ] || cmake --preset $(1) >/dev/null
 compile = $(call configure,$(1)) && cmake --build build/$(1) -j $(JOBS)
 ours = git ls-files 'src/*.[ch]' 'tests/*.[ch]'
 
-.PHONY: build run test unit integration asan tsan clang arm64 bench fuzz soak format lint coverage clean deps help
+.PHONY: build run ui test unit integration asan tsan clang arm64 bench fuzz soak format lint coverage clean deps help
 
 build: ## build/release/weir
 	@scripts/deps.sh build
@@ -18,6 +18,10 @@ build: ## build/release/weir
 
 run: build ## the server on its embedded defaults, demo records flowing in
 	@scripts/run-demo.sh build/release/weir "$(DATA)" "$(LISTEN)"
+
+ui: ## the search page: ui/dist/index.html, which is committed, from ui/src
+	@scripts/deps.sh ui
+	@scripts/ui.sh build
 
 deps: ## everything a developer needs
 	@scripts/deps.sh dev

@@ -1,27 +1,32 @@
 #!/usr/bin/env bash
 # Installs what is missing from Debian packages: `deps.sh build` (compile and run), `deps.sh test` (also what
-# the tests need), `deps.sh dev` (also fuzzing, formatting, linting), `deps.sh arm64` (compile for arm64 and run the
-# tests in an emulator). Does nothing where all is there.
+# the tests need), `deps.sh ui` (build the page), `deps.sh dev` (all of these; fuzzing, formatting, linting),
+# `deps.sh arm64` (compile for arm64 and run the tests in an emulator). Does nothing where all is there.
 set -euo pipefail
 
 build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-openssl-dev
   libsimdjson-dev libjansson-dev libzstd-dev liblz4-dev zlib1g-dev libpcre2-dev libutf8proc-dev
   libsqlite3-dev libyaml-dev libxxhash-dev libssl-dev libbz2-dev liblzma-dev curl"
-test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls ripgrep tmux"
-dev="$test clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"
+test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls ripgrep tmux
+  chromium fonts-dejavu-core"
+ui="nodejs npm"
+dev="$test $ui clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"
 arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user mmdebstrap"
 
 case "${1:-build}" in
 build) want=$build ;;
 test) want=$test ;;
+ui) want=$ui ;;
 dev) want=$dev ;;
 arm64) want=$arm64 ;;
-*) echo "usage: $0 build|test|dev|arm64" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|ui|dev|arm64" >&2; exit 2 ;;
 esac
 
 install_missing() {
     local missing=() as_root=() package
     for package in $want; do
+        # Node from elsewhere brings its own npm and does not go together with Debian's.
+        [[ $package =~ ^(nodejs|npm)$ ]] && command -v npm >/dev/null && continue
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} = 0 ] && return

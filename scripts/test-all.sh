@@ -28,6 +28,7 @@ step "unit, fault and corpus tests under ASan and UBSan" suite asan
 step "libraries of arm64" scripts/deps.sh arm64
 step "build (arm64)" compile arm64
 step "tests of what has code for the machine, on arm64" suite arm64 -R "$MACHINE_TESTS"
+step "page: types, tests, and that the committed one is built from its sources" scripts/ui.sh check
 step "python environment" scripts/python.sh
 step "integration tests" "$(scripts/python.sh)" -m pytest -q tests/integration
 step "thread sanitizer build" compile tsan

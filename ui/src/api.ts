@@ -1,0 +1,148 @@
+// What the page asks of the server. An answer that is an error is thrown as ApiError with the server's own text.
+import { Num, Obj, parseObject, show, type Value } from "./json";
+import { escapeField, split } from "./query";
+import { binText, iso } from "./time";
+
+export class ApiError extends Error {
+  constructor(message: string, readonly status: number) { super(message); }
+}
+
+export type Params = Record<string, string | number>;
+
+async function request(path: string, params: Params, signal?: AbortSignal): Promise<Response> {
+  const body = new URLSearchParams();
+  for (const [k, v] of Object.entries(params)) if (v !== "") body.set(k, String(v));
+  let r: Response;
+  try {
+    // A long query does not fit an address.
+    const long = body.toString().length > 4000;
+    r = await fetch(long ? path : `${path}?${body}`, long ? { method: "POST", body, signal } : { signal });
+  } catch (e) {
+    if (signal?.aborted) throw e;
+    throw new ApiError("The server cannot be reached. Is it running, and is the network up?", 0);
+  }
+  if (r.ok) return r;
+  const text = await r.text();
+  let message = text;
+  try { message = (JSON.parse(text) as { error?: string }).error ?? text; } catch { /* not JSON: as it is */ }
+  throw new ApiError(message || `The server answered ${r.status}.`, r.status);
+}
+
+const number = (v: Value | undefined) => v instanceof Num ? v.value : 0;
+const list = (v: Value | undefined) => Array.isArray(v) ? v.filter(x => x instanceof Obj) : [];
+const text = (v: Value | undefined) => typeof v === "string" ? v : "";
+
+export interface Page {
+  records: Obj[];
+  total: number | null;
+  cursor: string;
+  tookMs: number;
+  warning: string;
+  serverMs: number; // the server's clock when it answered, to the second; 0 where unknown
+}
+
+export async function search(params: Params, signal?: AbortSignal): Promise<Page> {
+  const r = await request("/api/v1/logs/search", params, signal);
+  const o = parseObject(await r.text()), total = o.get("total_hits");
+  return { records: list(o.get("logs")), total: total instanceof Num ? total.value : null, cursor: text(o.get("next_cursor")),
+           tookMs: number(o.get("took_ms")), warning: text(o.get("warning")),
+           serverMs: Date.parse(r.headers.get("Date") ?? "") || 0 };
+}
+
+export interface Rows { rows: Obj[]; cut: boolean; tookMs: number; warning: string }
+
+// Rows of a query, read as they come; after `most` of them the rest is left with the server.
+export async function query(params: Params, most: number, signal?: AbortSignal): Promise<Rows> {
+  const out: Rows = { rows: [], cut: false, tookMs: 0, warning: "" };
+  const take = (line: string) => {
+    if (!line) return;
+    const o = parseObject(line), meta = o.entries.length === 1 ? o.get("_meta") : undefined;
+    if (meta instanceof Obj) {
+      out.tookMs = number(meta.get("took_ms"));
+      out.warning = text(meta.get("warning"));
+    } else if (out.rows.length < most) out.rows.push(o);
+    else out.cut = true;
+  };
+  const r = await request("/api/v1/logs/query", { ...params, meta: 1 }, signal);
+  const reader = r.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      const lines = (rest + (value ?? "")).split("\n");
+      rest = done ? "" : lines.pop()!;
+      lines.forEach(take);
+      if (done) return out;
+      if (out.cut) { await reader.cancel(); return out; }
+    }
+  } catch (e) {
+    if (signal?.aborted || e instanceof SyntaxError) throw e;
+    throw new ApiError("The answer broke off: the server met an error behind the first rows, or the connection was lost.", 0);
+  }
+}
+
+export interface Bucket { at: number; count: number; byLevel: Map<string, number> }
+export interface Histogram { buckets: Bucket[]; widthMs: number }
+
+export async function histogram(params: Params, buckets: number, signal?: AbortSignal): Promise<Histogram> {
+  const r = await request("/api/v1/logs/histogram", { ...params, buckets }, signal);
+  const o = parseObject(await r.text());
+  return { widthMs: number(o.get("bucket_ms")), buckets: list(o.get("buckets")).map(b =>
+    ({ at: Date.parse(text(b.get("time"))), count: number(b.get("count")), byLevel: new Map() })) };
+}
+
+const pipe = (q: unknown, pipes: string) => `${split(String(q ?? ""))[0] || "*"} | ${pipes}`;
+
+// The same buckets told apart by level.
+export async function addLevels(h: Histogram, params: Params, signal?: AbortSignal): Promise<Histogram> {
+  const first = h.buckets[0];
+  if (!first) return h;
+  const { rows } = await query({ ...params, q: pipe(params.q, `stats count() by bin(${binText(h.widthMs)}), level`),
+    from: iso(first.at), to: params.to || iso(h.buckets.at(-1)!.at + h.widthMs) }, 50000, signal);
+  const buckets = new Map(h.buckets.map(b => [b.at, { ...b, byLevel: new Map<string, number>() }]));
+  for (const row of rows) {
+    const b = buckets.get(Date.parse(text(row.get("_time"))));
+    if (b) b.byLevel.set(show(row.get("level") ?? null).toLowerCase(), number(row.get("count")));
+  }
+  return { ...h, buckets: [...buckets.values()] };
+}
+
+export interface Top { value: Value; count: number }
+
+export async function topValues(params: Params, field: string, most: number, signal?: AbortSignal): Promise<Top[]> {
+  const { rows } = await query({ ...params, q: pipe(params.q, `top ${most} ${escapeField(field)}`) }, most, signal);
+  return rows.filter(r => r.entries.length > 1).map(r => ({ value: r.entries[0]![1], count: number(r.get("count")) }));
+}
+
+export interface Stream { name: string; rows: number }
+
+export async function streams(signal?: AbortSignal): Promise<Stream[]> {
+  const o = parseObject(await (await request("/api/v1/streams", {}, signal)).text());
+  return list(o.get("streams")).map(s => ({ name: text(s.get("name")), rows: number(s.get("rows")) }));
+}
+
+// The record of this _id.
+export async function record(id: string, stream: string, signal?: AbortSignal): Promise<Obj | null> {
+  const q = `_id:="${id.replace(/(["\\])/g, "\\$1")}"`;
+  return (await search({ q, stream, limit: 1, total: "false" }, signal)).records[0] ?? null;
+}
+
+export const exportUrl = (params: Params) => {
+  const p = new URLSearchParams();
+  for (const [k, v] of Object.entries(params)) if (v !== "") p.set(k, String(v));
+  return "/api/v1/logs/query?" + p;
+};
+
+export interface Around { before: Obj[]; record: Obj; after: Obj[] }
+
+// The n records before and after this one, oldest first, of its stream, with the same values for `same`.
+export async function context(id: string, before: number, after: number, same: string[], signal?: AbortSignal): Promise<Around> {
+  const it = await record(id, "", signal);
+  if (!it) throw new ApiError("This record is no longer there.", 404);
+  const time = text(it.get("_time")), stream = text(it.get("_stream"));
+  const q = same.map(name => `${name}:=${JSON.stringify(show(it.get(name)))}`).join(" ") || "*";
+  const [older, newer] = await Promise.all([
+    search({ q, stream, to: time, limit: before, total: "false" }, signal),
+    query({ q: `${q} | sort _time | limit ${after + 1}`, stream, from: time }, after + 1, signal)]);
+  return { before: older.records.reverse(), record: it, after: newer.rows.filter(r => show(r.get("_id")) !== id).slice(0, after) };
+}
