@@ -3,8 +3,7 @@
  * A block is folded in three steps. Each row is given the code of its group (agg_codes.c), each
  * code its group in the table, and then each function walks its field's values and updates the
  * state of each row's group. Equal keys are equal groups on every thread, and merging is a look-up
- * a group. Rows whose first key is an array count once per element: the block is folded again for
- * the second elements, the third, and so on. */
+ * a group. A row whose keys hold arrays is in a group for each of their scalars. */
 #include "query/agg_impl.h"
 
 #include "core/hash.h"
@@ -40,7 +39,7 @@ static void state_release(const struct agg_spec *spec, struct state *s)
         quantile_release(s->sketch);
     else if (spec->kind == AGG_DISTINCT)
         distinct_release(s->sketch);
-    else
+    else if (spec->kind == AGG_VALUES)
         set_release(s->sketch);
     mem_free(s->sketch);
 }
@@ -279,13 +278,13 @@ static enum err fold_field(struct fold *f, uint32_t a)
         const struct field_piece *piece = &values.piece[p];
         for (uint32_t i = 0; i < piece->n; i++) {
             uint32_t sel = piece->sel ? piece->sel[i] : i;
-            if (f->code[sel] == UINT32_MAX)
-                continue;
-            struct state *s = &f->group[f->code[sel]]->state[a];
+            struct scalar v = scalar_of(&piece->v, piece->code ? piece->code[i] : i);
+            uint32_t end = f->begin ? f->begin[sel + 1] : sel + 1;
             if (ordered)
                 TRY(rows_order(f->rows, f->row[sel], &order));
-            struct scalar v = scalar_of(&piece->v, piece->code ? piece->code[i] : i);
-            TRY(fold_value(f, spec, s, v, &order, &grown));
+            for (uint32_t k = f->begin ? f->begin[sel] : sel; k < end; k++)
+                if (f->code[k] != CODE_NONE)
+                    TRY(fold_value(f, spec, &f->group[f->code[k]]->state[a], v, &order, &grown));
         }
     }
     if (grown && reservation_grow(&f->t->res, grown) != OK)
@@ -300,27 +299,36 @@ static void fold_count(struct fold *f, uint32_t a)
             f->group[c]->state[a].n += f->count[c];
 }
 
+static bool counts_rows(const struct agg_spec *spec)
+{
+    return spec->kind == AGG_COUNT && spec->field.n == 0;
+}
+
+bool agg_counts_rows(const struct pipe *pipe)
+{
+    for (uint32_t a = 0; a < pipe->n_aggs; a++)
+        if (!counts_rows(&pipe->agg[a]))
+            return false;
+    return true;
+}
+
 enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_t *row, uint32_t n,
                  struct arena *scratch)
 {
     struct fold f = {.t = t, .rows = rows, .row = row, .n = n, .scratch = scratch};
-    do {
-        f.more = false;
-        TRY(agg_codes(&f));
-        for (uint32_t a = 0; a < t->pipe->n_aggs; a++) {
-            if (t->pipe->agg[a].kind == AGG_COUNT && t->pipe->agg[a].field.n == 0)
-                fold_count(&f, a);
-            else
-                TRY(fold_field(&f, a));
-        }
-        f.element++;
-    } while (f.more && f.element < 10000);
+    TRY(agg_codes(&f, agg_counts_rows(t->pipe)));
+    for (uint32_t a = 0; a < t->pipe->n_aggs; a++) {
+        if (counts_rows(&t->pipe->agg[a]))
+            fold_count(&f, a);
+        else
+            TRY(fold_field(&f, a));
+    }
     return t->arena.failed ? agg_too_large(t) : OK;
 }
 
 /* ---- merge ---- */
 
-static size_t merge_state(const struct agg_spec *spec, struct state *into, const struct state *from)
+size_t agg_merge_state(const struct agg_spec *spec, struct state *into, const struct state *from)
 {
     size_t grown = 0;
     switch (spec->kind) {
@@ -378,7 +386,7 @@ enum err agg_merge(struct agg_table *into, const struct agg_table *from)
             return agg_too_large(into);
         size_t grown = 0;
         for (uint32_t a = 0; a < into->pipe->n_aggs; a++)
-            grown += merge_state(&into->pipe->agg[a], &g->state[a], &from->group[i]->state[a]);
+            grown += agg_merge_state(&into->pipe->agg[a], &g->state[a], &from->group[i]->state[a]);
         if (grown && reservation_grow(&into->res, grown) != OK)
             return agg_too_large(into);
     }

@@ -16,6 +16,8 @@ void agg_free(struct agg_table *t);
 NODISCARD enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_t *row, uint32_t n,
                            struct arena *scratch);
 NODISCARD enum err agg_merge(struct agg_table *into, const struct agg_table *from);
+/* Whether all that is asked for is how many rows there are. */
+bool agg_counts_rows(const struct pipe *pipe);
 /* A record a group, ordered by the group's keys; without `by` always one. */
 NODISCARD enum err agg_result(struct agg_table *t, struct batch *out);
 

@@ -1,9 +1,12 @@
 /* The groups of a block's rows, as small codes.
  *
- * (1) Each `by` gives every selected row a code: a value of a dictionary is looked at once, others
- * by interning; time bins by their number. (2) The codes of several `by`s are paired into one,
- * level by level, so that a row's group is one number; each distinct number is looked up in the
- * table once.
+ * (1) Each `by` gives every selected row a code. A constant is one code for all, without a look at
+ * any row; a dictionary's values are looked at once each, small ranges of integers too, others are
+ * interned; times go by bins. A row that holds an array has a code for each of its scalars.
+ * (2) The codes of several `by`s are paired into one, level by level, so that a row's group is one
+ * number (several, where there are arrays: each scalar with each). (3) Each number that some row
+ * has is looked up in the table once. Where only counts are wanted, a dictionary's codes are
+ * counted as they stand.
  *
  * A group's key is the concatenation of its cells: u8 lane, varint length, text. A time bin is lane
  * LANE_TIME and the int64 of its start. */
@@ -62,6 +65,18 @@ struct scalar agg_cell(struct reader *r)
 }
 
 /* ---- codes ---- */
+
+/* Codes of a `by`. One of: `constant` for every row; memo[dict[i]]; code[i]; and with `begin`,
+ * code[begin[i]] up to code[begin[i + 1]]. */
+struct coding {
+    bool is_constant;
+    uint32_t constant;
+    const uint32_t *dict, *memo;
+    uint32_t n_dict;
+    uint32_t *code, *begin;
+};
+
+enum { RANGE_MAX = 1 << 18, PAIRS_DENSE = 1 << 18, LANES = 4, LANES_DICT_MAX = 8192 };
 
 /* Interns byte strings or pairs of codes, per block. */
 struct intern {
@@ -125,56 +140,54 @@ static int64_t floor_to(int64_t v, int64_t width)
     return (v % width < 0 ? q - 1 : q) * width;
 }
 
-static enum err code_time(struct fold *f, const struct by_spec *by, struct intern *in,
-                          uint32_t *code)
+static uint32_t intern_bin(struct intern *in, int64_t bin)
 {
+    char cell[16];
+    struct buf b = {.p = cell, .cap = sizeof(cell), .max = sizeof(cell)};
+    cell_put(&b, LANE_TIME, str_of((const char *)&bin, sizeof(bin)));
+    return intern_text(in, buf_str(&b));
+}
+
+static uint32_t *new_codes(struct fold *f)
+{
+    return arena_alloc(f->scratch, ((size_t)f->n + 1) * sizeof(uint32_t));
+}
+
+static enum err code_time(struct fold *f, const struct by_spec *by, struct intern *in,
+                          struct coding *ret)
+{
+    int64_t width = by->bin_ns, first = floor_to(f->rows->time_min, width);
+    if (first == floor_to(f->rows->time_max, width)) {
+        *ret = (struct coding){.is_constant = true, .constant = intern_bin(in, first)};
+        return OK;
+    }
     const int64_t *time;
     TRY(rows_time(f->rows, &time));
-    int64_t last = 0;
-    uint32_t last_code = UINT32_MAX;
+    *ret = (struct coding){.code = new_codes(f)};
+    int64_t bin = 0;
+    uint32_t code = UINT32_MAX;
     for (uint32_t i = 0; i < f->n; i++) {
-        int64_t bin = floor_to(time[f->row[i]], by->bin_ns);
-        if (last_code == UINT32_MAX || bin != last) {
-            char cell[16];
-            struct buf b = {.p = cell, .cap = sizeof(cell), .max = sizeof(cell)};
-            cell_put(&b, LANE_TIME, str_of((const char *)&bin, sizeof(bin)));
-            last_code = intern_text(in, buf_str(&b));
-            last = bin;
+        int64_t t = time[f->row[i]];
+        if (code == UINT32_MAX || (uint64_t)t - (uint64_t)bin >= (uint64_t)width) {
+            bin = floor_to(t, width);
+            code = intern_bin(in, bin);
         }
-        code[i] = last_code;
+        ret->code[i] = code;
     }
     return OK;
 }
 
-/* This pass's scalar of an array; false, and no value, when it has no such. */
-static bool pick_element(struct fold *f, struct str array, struct scalar *ret)
-{
-    struct json_walk w;
-    struct scalar s, picked = {.lane = SCALAR_NONE};
-    uint32_t k = 0;
-    bool is = json_walk_begin(&w, array);
-    while (is && k < f->element + 2 && scalar_element(&w, f->scratch, &s)) {
-        if (s.lane == SCALAR_NONE)
-            continue;
-        if (k == f->element)
-            picked = s;
-        k++;
-    }
-    f->more |= k == f->element + 2;
-    *ret = picked;
-    return k > f->element;
-}
+/* One `by` being coded. */
+struct by_coder {
+    struct fold *f;
+    const struct by_spec *by;
+    struct intern *in;
+    struct buf cell;
+};
 
-static uint32_t code_value(struct fold *f, const struct by_spec *by, struct intern *in,
-                           const struct values *v, uint32_t i, struct buf *cell)
+static uint32_t code_scalar(struct by_coder *c, struct scalar s)
 {
-    struct scalar s = scalar_of(v, i);
-    if (s.lane == LANE_ARR) {
-        if (!pick_element(f, s.text, &s) && f->element > 0)
-            return UINT32_MAX;
-    } else if (f->element > 0) {
-        return UINT32_MAX;
-    }
+    const struct by_spec *by = c->by;
     if (by->bin_width > 0 && s.lane != SCALAR_NONE) {
         double bin = s.numeric ? floor(s.f64 / by->bin_width) * by->bin_width : NAN;
         bool whole = bin == floor(bin) && fabs(bin) < 1e15;
@@ -182,52 +195,246 @@ static uint32_t code_value(struct fold *f, const struct by_spec *by, struct inte
             : whole    ? (struct scalar){.lane = LANE_INT, .i64 = (int64_t)bin}
                        : (struct scalar){.lane = LANE_DBL, .f64 = bin};
     }
-    buf_clear(cell);
-    cell_of(cell, &s);
-    return intern_text(in, buf_str(cell));
+    if (by->required && s.lane == SCALAR_NONE)
+        return CODE_NONE;
+    buf_clear(&c->cell);
+    cell_of(&c->cell, &s);
+    return intern_text(c->in, buf_str(&c->cell));
 }
 
-/* A dictionary of anything but arrays is coded whole, then each row is one look-up. */
-static void code_dictionary(struct fold *f, const struct by_spec *by, struct intern *in,
-                            const struct field_piece *piece, struct buf *cell, uint32_t *code)
+static uint32_t code_missing(struct by_coder *c)
 {
-    uint32_t *memo = arena_alloc(f->scratch, piece->v.n * sizeof(*memo));
-    for (uint32_t i = 0; i < piece->v.n; i++)
-        memo[i] = code_value(f, by, in, &piece->v, i, cell);
-    if (!piece->sel)
+    return code_scalar(c, (struct scalar){.lane = SCALAR_NONE});
+}
+
+static uint32_t code_value(struct by_coder *c, const struct values *v, uint32_t i)
+{
+    if (v->lane != LANE_STR || c->by->bin_width > 0)
+        return code_scalar(c, scalar_of(v, i));
+    buf_clear(&c->cell); /* whether it is a number does not matter */
+    cell_put(&c->cell, LANE_STR, values_text(v, i));
+    return intern_text(c->in, buf_str(&c->cell));
+}
+
+static void set_code(uint32_t *code, const struct field_piece *piece, uint32_t i, uint32_t to)
+{
+    code[piece->sel ? piece->sel[i] : i] = to;
+}
+
+static const uint32_t *memo_of(struct by_coder *c, const struct values *dict)
+{
+    uint32_t *memo = arena_alloc(c->f->scratch, ((size_t)dict->n + 1) * sizeof(*memo));
+    for (uint32_t i = 0; i < dict->n; i++)
+        memo[i] = code_value(c, dict, i);
+    return memo;
+}
+
+/* Integers of a small range: each is looked at once. */
+static bool code_range(struct by_coder *c, const struct field_piece *piece, uint32_t *code)
+{
+    const int64_t *v = piece->v.i64;
+    int64_t min = INT64_MAX, max = INT64_MIN;
+    for (uint32_t i = 0; i < piece->n; i++) {
+        min = v[i] < min ? v[i] : min;
+        max = v[i] > max ? v[i] : max;
+    }
+    uint64_t range = (uint64_t)max - (uint64_t)min;
+    if (range >= RANGE_MAX || range > (uint64_t)piece->n * 4 + 64)
+        return false;
+    uint32_t *memo = arena_alloc(c->f->scratch, (range + 1) * sizeof(*memo));
+    memset(memo, 0xff, (range + 1) * sizeof(*memo));
+    for (uint32_t i = 0; i < piece->n; i++) {
+        uint32_t *known = &memo[(uint64_t)v[i] - (uint64_t)min];
+        if (*known == UINT32_MAX)
+            *known = code_value(c, &piece->v, i);
+        set_code(code, piece, i, *known);
+    }
+    return true;
+}
+
+static void code_piece(struct by_coder *c, const struct field_piece *piece, uint32_t *code)
+{
+    if (piece->code && piece->v.n <= piece->n) {
+        const uint32_t *memo = memo_of(c, &piece->v);
         for (uint32_t i = 0; i < piece->n; i++)
-            code[i] = memo[piece->code[i]];
-    else
-        for (uint32_t i = 0; i < piece->n; i++)
-            code[piece->sel[i]] = memo[piece->code[i]];
+            set_code(code, piece, i, memo[piece->code[i]]);
+        return;
+    }
+    if (piece->v.lane == LANE_INT && !piece->code && piece->n && code_range(c, piece, code))
+        return;
+    for (uint32_t i = 0; i < piece->n; i++)
+        set_code(code, piece, i, code_value(c, &piece->v, piece->code ? piece->code[i] : i));
+}
+
+/* ---- arrays ---- */
+
+/* Appends the codes of an array's scalars; the code of no value where it has none. */
+static void code_array(struct by_coder *c, struct str array, struct buf *out)
+{
+    struct json_walk w;
+    struct scalar s;
+    size_t before = out->n;
+    bool is = json_walk_begin(&w, array);
+    while (is && scalar_element(&w, c->f->scratch, &s))
+        if (s.lane != SCALAR_NONE)
+            buf_put_u32(out, code_scalar(c, s));
+    if (out->n == before)
+        buf_put_u32(out, code_missing(c));
+}
+
+/* From one code a row to lists, where the pieces of arrays have them. */
+static void code_arrays(struct by_coder *c, const struct field_values *values, struct coding *ret)
+{
+    struct fold *f = c->f;
+    struct buf list;
+    uint32_t *at = new_codes(f), *n = new_codes(f), total = 0;
+    buf_init(&list, SIZE_MAX);
+    for (uint32_t i = 0; i < f->n; i++)
+        n[i] = UINT32_MAX;
+    for (uint32_t p = 0; p < values->n; p++) {
+        const struct field_piece *piece = &values->piece[p];
+        for (uint32_t i = 0; piece->v.lane == LANE_ARR && i < piece->n; i++) {
+            uint32_t sel = piece->sel ? piece->sel[i] : i;
+            at[sel] = (uint32_t)(list.n / 4);
+            code_array(c, values_text(&piece->v, piece->code ? piece->code[i] : i), &list);
+            n[sel] = (uint32_t)(list.n / 4) - at[sel];
+        }
+    }
+    for (uint32_t i = 0; i < f->n; i++)
+        total += n[i] == UINT32_MAX ? 1 : n[i];
+    uint32_t *code = arena_alloc(f->scratch, ((size_t)total + 1) * sizeof(*code));
+    ret->begin = new_codes(f);
+    total = 0;
+    for (uint32_t i = 0; i < f->n; i++) {
+        ret->begin[i] = total;
+        if (n[i] == UINT32_MAX)
+            code[total++] = ret->code[i];
+        else if (n[i])
+            memcpy(code + total, list.p + (size_t)at[i] * 4, (size_t)n[i] * 4);
+        total += n[i] == UINT32_MAX ? 0 : n[i];
+    }
+    ret->begin[f->n] = total;
+    ret->code = code;
+    buf_release(&list);
+}
+
+static bool has_arrays(const struct by_spec *by, const struct field_values *values)
+{
+    for (uint32_t p = 0; p < values->n && !by->whole; p++)
+        if (values->piece[p].v.lane == LANE_ARR)
+            return true;
+    return false;
 }
 
 static enum err code_field(struct fold *f, const struct by_spec *by, struct intern *in,
-                           uint32_t *code)
+                           struct coding *ret)
 {
+    struct by_coder c = {.f = f, .by = by, .in = in};
     struct field_values values;
     TRY(field_read(f->rows, by->field, f->row, f->n, f->scratch, &values));
-    struct buf cell;
-    buf_init(&cell, SIZE_MAX);
-    bool all = values.n && !values.piece[0].sel && values.piece[0].n == f->n;
-    uint32_t missing = UINT32_MAX;
-    if (!all && f->element == 0) {
-        cell_put(&cell, SCALAR_NONE, (struct str){0});
-        missing = intern_text(in, buf_str(&cell));
+    const struct field_piece *first = values.piece;
+    bool all = values.n && !first->sel && first->n == f->n, arrays = has_arrays(by, &values);
+    *ret = (struct coding){0};
+    buf_init(&c.cell, SIZE_MAX);
+    if (!values.n) {
+        *ret = (struct coding){.is_constant = true, .constant = code_missing(&c)};
+    } else if (all && first->code && !arrays && first->v.n == 1) {
+        *ret = (struct coding){.is_constant = true, .constant = code_value(&c, &first->v, 0)};
+    } else if (all && first->code && !arrays && first->v.n <= f->n) {
+        *ret = (struct coding){
+            .dict = first->code, .memo = memo_of(&c, &first->v), .n_dict = first->v.n};
+    } else {
+        ret->code = new_codes(f);
+        uint32_t missing = all ? 0 : code_missing(&c);
+        for (uint32_t i = 0; !all && i < f->n; i++)
+            ret->code[i] = missing;
+        for (uint32_t p = 0; p < values.n; p++)
+            if (by->whole || values.piece[p].v.lane != LANE_ARR)
+                code_piece(&c, &values.piece[p], ret->code);
+        if (arrays)
+            code_arrays(&c, &values, ret);
     }
-    for (uint32_t i = 0; !all && i < f->n; i++)
-        code[i] = missing;
-    for (uint32_t p = 0; p < values.n; p++) {
-        const struct field_piece *piece = &values.piece[p];
-        if (piece->code && piece->v.lane != LANE_ARR && piece->v.n <= piece->n) {
-            code_dictionary(f, by, in, piece, &cell, code);
-            continue;
-        }
-        for (uint32_t i = 0; i < piece->n; i++)
-            code[piece->sel ? piece->sel[i] : i] =
-                code_value(f, by, in, &piece->v, piece->code ? piece->code[i] : i, &cell);
+    buf_release(&c.cell);
+    return OK;
+}
+
+/* ---- several keys ---- */
+
+/* As code[i], or with begin. */
+static void spell_out(struct fold *f, struct coding *c)
+{
+    if (c->code)
+        return;
+    c->code = new_codes(f);
+    for (uint32_t i = 0; i < f->n; i++)
+        c->code[i] = c->is_constant ? c->constant : c->memo[c->dict[i]];
+    c->is_constant = false;
+    c->dict = NULL;
+}
+
+struct pairing {
+    struct intern *level;
+    uint32_t *dense; /* by a * n_b + b: 1 + code; NULL: by hash */
+    uint32_t n_b;
+};
+
+static uint32_t pair(struct pairing *p, uint32_t a, uint32_t b)
+{
+    if (a == CODE_NONE || b == CODE_NONE)
+        return CODE_NONE;
+    uint64_t both = (uint64_t)a << 32 | b;
+    if (!p->dense)
+        return intern_pair(p->level, both);
+    uint32_t *known = &p->dense[(size_t)a * p->n_b + b];
+    if (!*known)
+        *known = intern_pair(p->level, both) + 1;
+    return *known - 1;
+}
+
+static enum err pair_lists(struct fold *f, struct pairing *p, struct coding *a,
+                           const struct coding *b)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < f->n; i++)
+        total += (uint64_t)(a->begin ? a->begin[i + 1] - a->begin[i] : 1) *
+                 (b->begin ? b->begin[i + 1] - b->begin[i] : 1);
+    if (total > UINT32_MAX / 8)
+        return err_set(ERR_LIMIT, "arrays of too many elements to group by together");
+    uint32_t *code = arena_try_alloc(f->scratch, (total + 1) * sizeof(*code));
+    uint32_t *begin = new_codes(f), n = 0;
+    if (!code)
+        return agg_too_large(f->t);
+    for (uint32_t i = 0; i < f->n; i++) {
+        begin[i] = n;
+        uint32_t a_end = a->begin ? a->begin[i + 1] : i + 1,
+                 b_end = b->begin ? b->begin[i + 1] : i + 1;
+        for (uint32_t x = a->begin ? a->begin[i] : i; x < a_end; x++)
+            for (uint32_t y = b->begin ? b->begin[i] : i; y < b_end; y++)
+                code[n++] = pair(p, a->code[x], b->code[y]);
     }
-    buf_release(&cell);
+    begin[f->n] = n;
+    a->code = code;
+    a->begin = begin;
+    return OK;
+}
+
+/* The codes of `a` become those of both. */
+static enum err pair_codings(struct fold *f, struct intern *level, uint32_t n_a, uint32_t n_b,
+                             struct coding *a, struct coding *b)
+{
+    struct pairing p = {.level = level, .n_b = n_b};
+    if (a->is_constant && b->is_constant) {
+        a->constant = pair(&p, a->constant, b->constant);
+        return OK;
+    }
+    if ((uint64_t)n_a * n_b <= PAIRS_DENSE)
+        p.dense = ARENA_ARRAY(f->scratch, uint32_t, (size_t)n_a * n_b + 1);
+    spell_out(f, a);
+    spell_out(f, b);
+    if (a->begin || b->begin)
+        return pair_lists(f, &p, a, b);
+    for (uint32_t i = 0; i < f->n; i++)
+        a->code[i] = pair(&p, a->code[i], b->code[i]);
     return OK;
 }
 
@@ -246,64 +453,104 @@ static void key_of(const struct intern *level, const struct intern *cells, uint3
         buf_put_str(key, cells[k].item[part[k]]);
 }
 
+/* ---- counting ---- */
+
+/* Rows by dictionary code. Several tables, added up at the end: a run of one code would else wait
+ * for its own last increment each time. */
+static const uint32_t *count_dict(struct fold *f, const uint32_t *dict, uint32_t n_dict)
+{
+    uint32_t lanes = n_dict <= LANES_DICT_MAX ? LANES : 1, i = 0;
+    uint32_t *table = ARENA_ARRAY(f->scratch, uint32_t, (size_t)n_dict * lanes + 1);
+    if (lanes == LANES) {
+        uint32_t *a = table, *b = a + n_dict, *c = b + n_dict, *d = c + n_dict;
+        for (; i + LANES <= f->n; i += LANES) {
+            a[dict[i]]++;
+            b[dict[i + 1]]++;
+            c[dict[i + 2]]++;
+            d[dict[i + 3]]++;
+        }
+        for (uint32_t k = 0; k < n_dict; k++)
+            a[k] += b[k] + c[k] + d[k];
+    }
+    for (; i < f->n; i++)
+        table[dict[i]]++;
+    return table;
+}
+
+static void count_codes(struct fold *f, const struct coding *c)
+{
+    if (c->is_constant) {
+        if (c->constant != CODE_NONE)
+            f->count[c->constant] = f->n;
+    } else if (c->dict) {
+        const uint32_t *rows = count_dict(f, c->dict, c->n_dict);
+        for (uint32_t i = 0; i < c->n_dict; i++)
+            if (c->memo[i] != CODE_NONE)
+                f->count[c->memo[i]] += rows[i];
+    } else {
+        uint32_t n = c->begin ? c->begin[f->n] : f->n;
+        for (uint32_t i = 0; i < n; i++)
+            if (c->code[i] != CODE_NONE)
+                f->count[c->code[i]]++;
+    }
+}
+
+/* Some codes were given before any row was known to have them: a group comes with its first row. */
 static enum err fold_groups(struct fold *f, const struct intern *level, const struct intern *cells,
-                            uint32_t n_codes)
+                            uint32_t n_codes, const struct coding *c)
 {
     struct buf key;
     buf_init(&key, SIZE_MAX);
     f->group = ARENA_ARRAY(f->scratch, struct group *, n_codes);
-    /* Some codes were given before any row was known to have them: a group comes with its first
-     * row. */
     f->count = ARENA_ARRAY(f->scratch, uint32_t, n_codes);
     f->n_codes = n_codes;
-    for (uint32_t i = 0; i < f->n; i++)
-        if (f->code[i] != UINT32_MAX)
-            f->count[f->code[i]]++;
+    count_codes(f, c);
     enum err err = OK;
-    for (uint32_t c = 0; c < n_codes && err == OK; c++) {
-        if (!f->count[c])
+    for (uint32_t i = 0; i < n_codes && err == OK; i++) {
+        if (!f->count[i])
             continue;
         buf_clear(&key);
-        key_of(level, cells, f->t->pipe->n_by, c, &key);
-        f->group[c] = agg_group(f->t, buf_str(&key));
-        err = f->group[c] ? OK : agg_too_large(f->t);
+        key_of(level, cells, f->t->pipe->n_by, i, &key);
+        f->group[i] = agg_group(f->t, buf_str(&key));
+        err = f->group[i] ? OK : agg_too_large(f->t);
     }
     buf_release(&key);
     return err;
 }
 
-enum err agg_codes(struct fold *f)
+static enum err one_group(struct fold *f)
+{
+    f->group = ARENA_ARRAY(f->scratch, struct group *, 1);
+    f->count = ARENA_ARRAY(f->scratch, uint32_t, 1);
+    f->count[0] = f->n;
+    f->n_codes = 1;
+    f->group[0] = agg_group(f->t, (struct str){0});
+    return f->group[0] ? OK : agg_too_large(f->t);
+}
+
+enum err agg_codes(struct fold *f, bool only_counts)
 {
     const struct pipe *pipe = f->t->pipe;
     struct intern cells[BY_MAX], level[BY_MAX];
-    uint32_t *code = arena_alloc(f->scratch, f->n * sizeof(*code));
-    uint32_t *next = arena_alloc(f->scratch, f->n * sizeof(*next));
-    if (pipe->n_by == 0) {
-        memset(code, 0, f->n * sizeof(*code));
-        f->code = code;
-        f->group = ARENA_ARRAY(f->scratch, struct group *, 1);
-        f->count = ARENA_ARRAY(f->scratch, uint32_t, 1);
-        f->count[0] = f->n;
-        f->n_codes = 1;
-        f->group[0] = agg_group(f->t, (struct str){0});
-        return f->group[0] ? OK : agg_too_large(f->t);
-    }
-    uint32_t element = f->element;
+    struct coding all = {.is_constant = true}, one;
     for (uint32_t k = 0; k < pipe->n_by; k++) {
         const struct by_spec *by = &pipe->by[k];
+        struct coding *to = k ? &one : &all;
+        uint32_t n = k == 0 ? 0 : k == 1 ? cells[0].n : level[k - 1].n;
         cells[k] = level[k] = (struct intern){.arena = f->scratch};
-        uint32_t *mine = k == 0 ? code : next;
-        if (k > 0)
-            f->element = 0; /* only the first key's arrays are opened */
-        bool more = f->more;
-        TRY(by->bin_time ? code_time(f, by, &cells[k], mine) : code_field(f, by, &cells[k], mine));
-        f->more = k == 0 ? f->more : more;
-        for (uint32_t i = 0; k > 0 && i < f->n; i++)
-            if (code[i] != UINT32_MAX)
-                code[i] = intern_pair(&level[k], (uint64_t)code[i] << 32 | mine[i]);
+        TRY(by->bin_time ? code_time(f, by, &cells[k], to) : code_field(f, by, &cells[k], to));
+        if (k)
+            TRY(pair_codings(f, &level[k], n, cells[k].n, &all, &one));
     }
-    f->element = element;
-    f->code = code;
-    uint32_t n_codes = pipe->n_by == 1 ? cells[0].n : level[pipe->n_by - 1].n;
-    return fold_groups(f, level, cells, n_codes);
+    if (pipe->n_by == 0) {
+        TRY(one_group(f));
+    } else {
+        uint32_t n = pipe->n_by == 1 ? cells[0].n : level[pipe->n_by - 1].n;
+        TRY(fold_groups(f, level, cells, n, &all));
+    }
+    if (!only_counts)
+        spell_out(f, &all);
+    f->code = all.code;
+    f->begin = all.begin;
+    return OK;
 }

@@ -40,26 +40,36 @@ struct agg_table {
     uint32_t n, cap, slots;
 };
 
-/* One pass over the selected rows of a block. */
+#define CODE_NONE UINT32_MAX
+
+/* The selected rows of a block, and the groups they belong to. */
 struct fold {
     struct agg_table *t;
     struct rows *rows;
     const uint32_t *row;
     uint32_t n;
     struct arena *scratch;
-    uint32_t element;     /* of an array key: this pass's */
-    bool more;            /* some array has a further element */
-    const uint32_t *code; /* per selected row, UINT32_MAX: not in this pass */
+    /* Of selected row i: code[i], CODE_NONE for none; with `begin`, code[begin[i]] up to
+     * code[begin[i + 1]]. */
+    const uint32_t *code, *begin;
     uint32_t n_codes;
     struct group **group; /* by code; NULL where `count` is 0 */
-    uint32_t *count;      /* rows of this pass, by code */
+    uint32_t *count;      /* rows, by code */
 };
 
 /* The group of a key, made where it is new; NULL when the memory is used up. */
 struct group *agg_group(struct agg_table *t, struct str key);
 enum err agg_too_large(const struct agg_table *t);
-/* Gives every selected row the code of its group, and each code its group. */
-NODISCARD enum err agg_codes(struct fold *f);
+/* Gives every selected row the codes of its groups (not where counts are all that is wanted: code
+ * is then not set), and each code its group and count. */
+NODISCARD enum err agg_codes(struct fold *f, bool only_counts);
+/* Adds one state to another; returns the bytes that it grew by. */
+size_t agg_merge_state(const struct agg_spec *spec, struct state *into, const struct state *from);
+/* A state's result, as a member of the record that the batch has begun; and as a number, NaN where
+ * it is none. */
+void agg_put_result(struct batch *b, struct str name, const struct agg_spec *spec,
+                    const struct state *s);
+double agg_number(const struct agg_spec *spec, const struct state *s);
 /* The next cell of a group's key. A time bin comes as an INT with `scale` 1. */
 struct scalar agg_cell(struct reader *r);
 

@@ -67,37 +67,58 @@ static void put_values(struct batch *b, struct str name, const struct state *s)
     buf_release(&out);
 }
 
-static void put_result(struct batch *b, const struct agg_spec *spec, const struct state *s)
+double agg_number(const struct agg_spec *spec, const struct state *s)
 {
     switch (spec->kind) {
     case AGG_COUNT:
-        batch_int(b, spec->name, (int64_t)s->n);
+        return (double)s->n;
+    case AGG_SUM:
+        return s->fsum;
+    case AGG_AVG:
+        return s->n ? s->fsum / (double)s->n : NAN;
+    case AGG_PERCENTILE:
+        return s->sketch ? quantile_get(s->sketch, spec->quantile) : NAN;
+    case AGG_DISTINCT:
+        return s->sketch ? (double)distinct_count(s->sketch) : 0;
+    case AGG_VALUES:
+        return s->sketch ? ((const struct value_set *)s->sketch)->n : 0;
+    default:
+        return s->n && s->best.numeric ? s->best.f64 : NAN;
+    }
+}
+
+void agg_put_result(struct batch *b, struct str name, const struct agg_spec *spec,
+                    const struct state *s)
+{
+    switch (spec->kind) {
+    case AGG_COUNT:
+        batch_int(b, name, (int64_t)s->n);
         break;
     case AGG_SUM:
         if (s->n && s->real)
-            put_double(b, spec->name, s->fsum);
+            put_double(b, name, s->fsum);
         else if (s->n)
-            batch_int(b, spec->name, s->sum);
+            batch_int(b, name, s->sum);
         else
-            batch_empty(b, spec->name, LANE_NULL);
+            batch_empty(b, name, LANE_NULL);
         break;
     case AGG_AVG:
-        put_double(b, spec->name, s->n ? s->fsum / (double)s->n : NAN);
+        put_double(b, name, s->n ? s->fsum / (double)s->n : NAN);
         break;
     case AGG_PERCENTILE:
-        put_double(b, spec->name, s->sketch ? quantile_get(s->sketch, spec->quantile) : NAN);
+        put_double(b, name, s->sketch ? quantile_get(s->sketch, spec->quantile) : NAN);
         break;
     case AGG_DISTINCT:
-        batch_int(b, spec->name, s->sketch ? (int64_t)distinct_count(s->sketch) : 0);
+        batch_int(b, name, s->sketch ? (int64_t)distinct_count(s->sketch) : 0);
         break;
     case AGG_VALUES:
-        put_values(b, spec->name, s);
+        put_values(b, name, s);
         break;
     default:
         if (s->n)
-            put_scalar(b, spec->name, &s->best);
+            put_scalar(b, name, &s->best);
         else
-            batch_empty(b, spec->name, LANE_NULL);
+            batch_empty(b, name, LANE_NULL);
     }
 }
 
@@ -143,7 +164,7 @@ enum err agg_result(struct agg_table *t, struct batch *out)
             put_key(out, &pipe->by[k], &s);
         }
         for (uint32_t a = 0; a < pipe->n_aggs; a++)
-            put_result(out, &pipe->agg[a], &t->group[g]->state[a]);
+            agg_put_result(out, pipe->agg[a].name, &pipe->agg[a], &t->group[g]->state[a]);
         batch_end(out, 0, (struct str){0});
     }
     return OK;

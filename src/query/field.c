@@ -1,15 +1,18 @@
 /* Reading a field: the columns that may hold it are asked in order of precedence; each gives the
- * selected rows that no earlier one served. The usual field is one column that every row has. */
+ * selected rows that no earlier one served. The usual field is one column that every row has.
+ * Records and objects that are kept as JSON text are looked into last. */
 #include "query/field.h"
 
 #include "filter/filter.h"
-#include "record/batch.h"
 #include "record/bitmap.h"
+#include "record/derive.h"
 #include "record/json.h"
 #include "record/json_walk.h"
 #include "record/timestamp.h"
 
 #include <math.h>
+
+enum { INSIDE_MAX = 256 };
 
 struct reading {
     struct rows *rows;
@@ -89,6 +92,110 @@ static enum err read_column(struct reading *r, uint32_t c)
     return piece_fill(r, col, pos, piece);
 }
 
+/* ---- objects kept as JSON text ---- */
+
+/* The first leaf of a dotted name in an object's text that is a value; `name` may be written in
+ * several ways, as keys may hold dots. */
+static bool find_inside(struct str object, struct str name, struct arena *arena, unsigned depth,
+                        struct json_item *ret)
+{
+    struct json_walk w;
+    struct json_item item;
+    bool is = depth < INSIDE_MAX && json_walk_begin(&w, object);
+    while (is && json_walk_next(&w, &item)) {
+        struct str key = json_walk_text(item.key, arena);
+        bool whole = str_eq(key, name);
+        if (whole && !lane_is_empty(item.lane) && item.lane != LANE_JSON) {
+            *ret = item;
+            return true;
+        }
+        if (item.lane == LANE_JSON && name.n > key.n && name.p[key.n] == '.' &&
+            str_starts(name, key) &&
+            find_inside(item.text, str_from(name, key.n + 1), arena, depth + 1, ret))
+            return true;
+    }
+    return false;
+}
+
+static void free_batch(void *b)
+{
+    batch_free(b);
+}
+
+/* What is looked for below a column of the name `of`; false when nothing can be. */
+static bool name_below(struct str of, struct str name, struct str *ret)
+{
+    if (of.n == 0) {
+        *ret = name;
+        return true;
+    }
+    *ret = str_from(name, of.n + 1);
+    return name.n > of.n && name.p[of.n] == '.' && str_starts(name, of);
+}
+
+/* The values found go through a batch, so that they are what they would be as a column. */
+static enum err read_found(struct reading *r, struct batch *found, const uint32_t *sel)
+{
+    struct rows *rows = ARENA_NEW(r->arena, struct rows);
+    batch_view(found, r->arena, rows);
+    for (uint32_t c = 0; c < rows->n_columns; c++) {
+        const struct column *col = &rows->columns[c];
+        struct presence has;
+        TRY(rows_presence(rows, c, &has));
+        uint32_t *of = arena_alloc(r->arena, ((size_t)col->n + 1) * sizeof(*of)), m = 0;
+        for (uint32_t i = 0; i < rows->n; i++)
+            if (presence_has(&has, i))
+                of[m++] = sel[i];
+        struct field_piece *piece = piece_new(r);
+        *piece = (struct field_piece){.n = m, .sel = of};
+        TRY(col->ops->values(col, r->arena, &piece->v));
+    }
+    return OK;
+}
+
+static enum err read_inside(struct reading *r, uint32_t c, struct str name)
+{
+    const struct column *col = &r->rows->columns[c];
+    struct presence has;
+    struct values v;
+    TRY(rows_presence(r->rows, c, &has));
+    TRY(col->ops->values(col, r->arena, &v));
+    struct batch *found = batch_new();
+    uint32_t *sel = arena_alloc(r->arena, ((size_t)r->n + 1) * sizeof(*sel)), m = 0;
+    arena_defer(r->arena, free_batch, found);
+    for (uint32_t i = 0; i < r->n; i++) {
+        struct json_item item;
+        if (!presence_has(&has, r->row[i]) || bitmap_get(r->taken, i) ||
+            !find_inside(values_text(&v, presence_rank(&has, r->row[i])), name, r->arena, 0, &item))
+            continue;
+        batch_begin(found);
+        batch_put_json(found, STR("v"), &item, r->arena);
+        batch_end(found, 0, STR("{}"));
+        bitmap_set(r->taken, i);
+        sel[m++] = i;
+    }
+    r->n_taken += m;
+    return m ? read_found(r, found, sel) : OK;
+}
+
+static enum err read_texts(struct reading *r, struct str name)
+{
+    struct buf path;
+    enum err err = OK;
+    buf_init(&path, SIZE_MAX);
+    for (uint32_t c = 0; c < r->rows->n_columns && err == OK && r->n_taken < r->n; c++) {
+        struct str below;
+        if (r->rows->columns[c].lane != LANE_JSON)
+            continue;
+        buf_clear(&path);
+        path_name(r->rows->columns[c].path, &path);
+        if (name_below(buf_str(&path), name, &below))
+            err = read_inside(r, c, below);
+    }
+    buf_release(&path);
+    return err;
+}
+
 static enum err read_name(struct reading *r, struct str name)
 {
     for (uint32_t c = 0; r->n_taken < r->n; c++) {
@@ -97,7 +204,7 @@ static enum err read_name(struct reading *r, struct str name)
             break;
         TRY(read_column(r, c));
     }
-    return OK;
+    return r->n_taken < r->n ? read_texts(r, name) : OK;
 }
 
 /* A text made for each row that has no value yet. */

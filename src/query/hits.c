@@ -2,6 +2,7 @@
  * once a page, whatever the order), then written in the order asked for. */
 #include "query/hits.h"
 
+#include "core/governor.h"
 #include "core/mem.h"
 #include "record/batch.h"
 
@@ -109,7 +110,21 @@ static int hit_cmp(const void *a, const void *b, void *ctx)
     const struct hit *x = a, *y = b;
     const struct hits *h = ctx;
     int c = sort_keys_cmp(&h->keys, x->key, y->key);
-    return c ? c : row_order_cmp(&y->order, &x->order);
+    return c ? c : hit_order_cmp(x, y);
+}
+
+int hit_order_cmp(const struct hit *a, const struct hit *b)
+{
+    int c = row_order_cmp(&b->order, &a->order);
+    return c ? c : (a->part > b->part) - (a->part < b->part);
+}
+
+enum err hit_of(const struct scan_block *b, uint32_t i, struct hit *ret)
+{
+    *ret = (struct hit){.number = b->number,
+                        .row = b->source ? b->source[i] : b->row[i],
+                        .part = b->source ? b->part[i] : 0};
+    return rows_order(b->rows, b->row[i], &ret->order);
 }
 
 static void copy_keys(const struct hits *h, struct hit *hit, struct arena *to)
@@ -180,12 +195,9 @@ enum err hits_visit(struct hits *h, const struct scan_block *b)
         uint32_t row = b->row[i];
         if (h->keys.n == 0 && time[row] < h->floor)
             continue;
-        struct hit hit = {
-            .key = key ? &key[(size_t)i * h->keys.n] : NULL,
-            .number = b->number,
-            .row = row,
-        };
-        TRY(rows_order(b->rows, row, &hit.order));
+        struct hit hit;
+        TRY(hit_of(b, i, &hit));
+        hit.key = key ? &key[(size_t)i * h->keys.n] : NULL;
         if (h->before && row_order_cmp(&hit.order, h->before) >= 0)
             continue;
         TRY(add(h, w, &hit));
@@ -195,6 +207,11 @@ enum err hits_visit(struct hits *h, const struct scan_block *b)
                ? err_set(ERR_NOMEM,
                          "sorting needs more memory than a query may hold (query.memory)")
                : OK;
+}
+
+enum err hits_add(struct hits *h, const struct hit *hit)
+{
+    return add(h, &h->worker[0], hit);
 }
 
 enum err hits_finish(struct hits *h)
@@ -227,7 +244,9 @@ static int by_place(const void *a, const void *b, void *ctx)
     const struct hit *x = &hit[*(const uint32_t *)a], *y = &hit[*(const uint32_t *)b];
     if (x->number != y->number)
         return x->number < y->number ? -1 : 1;
-    return (x->row > y->row) - (x->row < y->row);
+    if (x->row != y->row)
+        return x->row < y->row ? -1 : 1;
+    return (x->part > y->part) - (x->part < y->part);
 }
 
 struct page {
@@ -240,10 +259,31 @@ struct page {
     uint32_t number;     /* of the block being read */
 };
 
+typedef enum err page_fn(void *ctx, struct page *p, struct rows *rows, const uint32_t *row,
+                         uint32_t n, const uint32_t *place);
+
+/* The hits at places [from, to), which are of one block. */
+static enum err read_page_block(struct page *p, uint32_t from, uint32_t to, void *ctx, page_fn *fn)
+{
+    uint32_t n = to - from;
+    uint32_t *row = arena_alloc(p->arena, n * sizeof(*row));
+    uint32_t *part = arena_alloc(p->arena, n * sizeof(*part));
+    uint32_t *at = arena_alloc(p->arena, n * sizeof(*at));
+    struct rows *rows = ARENA_NEW(p->arena, struct rows);
+    for (uint32_t i = 0; i < n; i++) {
+        row[i] = p->hit[p->place[from + i]].row;
+        part[i] = p->hit[p->place[from + i]].part;
+    }
+    TRY(scan_reopen(p->scan, p->number, row, part, n, p->arena, rows, at));
+    TRY(fn(ctx, p, rows, at, n, p->place + from));
+    return p->arena->failed
+               ? err_set(ERR_NOMEM, "the rows found need more memory than a query may hold "
+                                    "(query.memory)")
+               : OK;
+}
+
 /* Calls fn for each block of the page with its rows; hit number of row i is place[i]. */
-static enum err each_block(struct page *p, void *ctx,
-                           enum err (*fn)(void *ctx, struct page *p, struct rows *rows,
-                                          const uint32_t *row, uint32_t n, const uint32_t *place))
+static enum err each_block(struct page *p, void *ctx, page_fn *fn)
 {
     for (uint32_t i = 0; i < p->n; i++)
         p->place[i] = i;
@@ -254,14 +294,9 @@ static enum err each_block(struct page *p, void *ctx,
         for (to = from; to < p->n && p->hit[p->place[to]].number == number;)
             to++;
         arena_reset(p->arena);
-        struct rows rows;
         p->number = number;
-        enum err err = scan_reopen(p->scan, number, p->arena, &rows);
-        uint32_t *row = arena_alloc(p->arena, (to - from) * sizeof(*row));
-        for (uint32_t i = from; i < to; i++)
-            row[i - from] = p->hit[p->place[i]].row;
-        if (err == OK)
-            err = fn(ctx, p, &rows, row, to - from, p->place + from);
+        TRY(scan_check(p->scan));
+        enum err err = read_page_block(p, from, to, ctx, fn);
         if (err != OK && !(p->lossy && scan_unreadable(p->scan, err)))
             return err;
     }
@@ -307,8 +342,10 @@ static enum err write_page(struct page *p, const struct row_style *style,
 static enum err each_page(struct hits *h, uint64_t from, uint64_t to, struct scan *s, void *ctx,
                           enum err (*fn)(void *ctx, struct page *p))
 {
+    struct reservation res;
     struct arena arena;
-    arena_init(&arena, 0, NULL);
+    reservation_init(&res, OWNER_QUERY, h->memory_each * h->n_workers);
+    arena_init(&arena, 0, &res);
     uint32_t *place = NEW_ARRAY(uint32_t, PAGE);
     enum err err = OK;
     to = to < h->n ? to : h->n;
@@ -322,6 +359,7 @@ static enum err each_page(struct hits *h, uint64_t from, uint64_t to, struct sca
     }
     mem_free(place);
     arena_release(&arena);
+    reservation_release(&res);
     return err;
 }
 
@@ -349,6 +387,7 @@ struct gather {
     uint32_t *at;        /* hit -> row of the batch */
     uint64_t base;
     uint32_t number; /* of the block that was read last */
+    size_t memory;   /* of the batch */
 };
 
 static enum err gather_block(void *ctx, struct page *p, struct rows *rows, const uint32_t *row,
@@ -358,6 +397,11 @@ static enum err gather_block(void *ctx, struct page *p, struct rows *rows, const
     uint32_t first = batch_rows(g->batch);
     for (uint32_t i = 0; i < n; i++)
         g->at[g->base + place[i]] = first + i;
+    if (batch_bytes(g->batch) > g->memory)
+        return err_set(ERR_NOMEM,
+                       "the rows between two pipes need more memory than a query may hold "
+                       "(%zu MiB, query.memory): add a limit or narrow the filter",
+                       g->memory >> 20);
     return batch_append_rows(g->batch, rows, row, n);
 }
 
@@ -384,7 +428,9 @@ static uint64_t drop_block(struct hits *h, uint64_t from, uint64_t to, uint32_t 
 static enum err gather_ordered(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
                                uint32_t *ret_number, struct batch **ret)
 {
-    struct gather g = {.batch = batch_new(), .at = NEW_ARRAY(uint32_t, to - from)};
+    struct gather g = {.batch = batch_new(),
+                       .at = NEW_ARRAY(uint32_t, to - from),
+                       .memory = h->memory_each * h->n_workers};
     struct batch *ordered = batch_new();
     struct arena arena;
     arena_init(&arena, 0, NULL);

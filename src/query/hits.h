@@ -29,7 +29,12 @@ struct hit {
     struct row_order order;
     const struct scalar *key; /* keys.n */
     uint32_t number, row;     /* block of the scan, row in it */
+    uint32_t part;            /* of what the scan's steps made of that row */
 };
+/* Newest first; the parts of one row in their order. */
+int hit_order_cmp(const struct hit *a, const struct hit *b);
+/* Of selected row i: where it is. */
+NODISCARD enum err hit_of(const struct scan_block *b, uint32_t i, struct hit *ret);
 
 struct hits {
     struct sort_keys keys; /* none: newest first */
@@ -48,6 +53,8 @@ void hits_release(struct hits *h);
 /* As a scan's visit. */
 NODISCARD enum err hits_visit(struct hits *h, const struct scan_block *b);
 NODISCARD enum err hits_finish(struct hits *h);
+/* Adds a hit that was found by other means; before hits_finish, from one thread. */
+NODISCARD enum err hits_add(struct hits *h, const struct hit *hit);
 /* Writes hits [from, to) in order, one call of `write` a line. */
 NODISCARD enum err hits_write(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
                               const struct row_style *style, const struct query_sink *sink);

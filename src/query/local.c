@@ -3,7 +3,7 @@
 #include "query/local.h"
 
 #include "core/mem.h"
-#include "query/agg.h"
+#include "query/chart.h"
 #include "query/run.h"
 
 struct query_local {
@@ -49,7 +49,8 @@ enum err query_local_new(struct str text, int64_t now_ns, unsigned workers, size
 {
     struct query_local *l = NEW(struct query_local);
     arena_init(&l->arena, 0, NULL);
-    enum err err = query_parse(arena_str(&l->arena, text), now_ns, &l->arena, &l->tree, NULL);
+    struct filter_options o = {.now_ns = now_ns};
+    enum err err = query_parse(arena_str(&l->arena, text), &o, &l->arena, &l->tree, NULL);
     if (err != OK) {
         query_local_free(l);
         return err;
@@ -93,7 +94,9 @@ bool query_local_is_filter(const struct query_local *l)
 
 bool query_local_folds(const struct query_local *l)
 {
-    return !l->limited && front(l) && front(l)->kind == PIPE_STATS;
+    const struct pipe *pipe = front(l);
+    return !l->limited && pipe && pipe->kind == PIPE_STATS &&
+           (!pipe->chart || pipe->chart->span_ns);
 }
 
 enum err query_local_fold(struct query_local *l, unsigned worker, struct rows *rows,
@@ -161,7 +164,8 @@ enum err query_local_finish(struct query_local *l, const struct query_sink *sink
         for (unsigned i = 1; i < l->workers && err == OK; i++)
             err = agg_merge(l->table[0], l->table[i]);
         if (err == OK)
-            err = agg_result(l->table[0], b);
+            err = front(l)->chart ? chart_result(l->table[0], INT64_MIN, INT64_MAX, b)
+                                  : agg_result(l->table[0], b);
         if (err != OK) {
             batch_free(b);
             return err;

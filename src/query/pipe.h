@@ -1,9 +1,11 @@
-/* A query as parsed: a filter and its pipes. `top` is written out as stats, sort and limit, `where`
- * is a filter: what runs knows five pipes. Lives in the arena given to the parser; immutable. */
+/* A query as parsed: a filter and its pipes. `top`, `rare`, `values` and `timechart` are written
+ * out as stats, sort and limit, `where` is a filter: what runs knows eight pipes. Lives in the
+ * arena given to the parser; immutable. */
 #ifndef WEIR_QUERY_PIPE_H
 #define WEIR_QUERY_PIPE_H
 
 #include "filter/filter.h"
+#include "record/extract.h"
 
 enum agg_kind {
     AGG_COUNT,
@@ -15,7 +17,8 @@ enum agg_kind {
     AGG_DISTINCT,
     AGG_VALUES,
     AGG_FIRST,
-    AGG_LAST
+    AGG_LAST,
+    AGG_ROWS, /* of dedup: the rows themselves */
 };
 struct agg_spec {
     enum agg_kind kind;
@@ -29,25 +32,50 @@ struct by_spec {
     bool bin_time;
     int64_t bin_ns;
     double bin_width; /* > 0: numeric bins */
+    bool required;    /* rows without a value are left out, not gathered under null */
+    bool whole;       /* an array is one value; else each of its scalars is */
+};
+/* A timechart: groups by time, and by one field where it splits, laid out as a row a time with a
+ * column a series. The field's `by` stands before that of the time. */
+struct chart_spec {
+    int64_t span_ns; /* 0: chosen by the range, for about `bins` */
+    uint32_t bins;
+    uint32_t series; /* so many columns, the largest; 0: all */
+    bool split, other, null, fill;
 };
 struct sort_key {
     struct str field;
     bool descending;
 };
 
-enum pipe_kind { PIPE_STATS, PIPE_WHERE, PIPE_SORT, PIPE_LIMIT, PIPE_FIELDS };
+enum pipe_kind {
+    PIPE_STATS,
+    PIPE_WHERE,
+    PIPE_SORT,
+    PIPE_LIMIT,
+    PIPE_FIELDS,
+    PIPE_EXTRACT,
+    PIPE_UNNEST,
+    PIPE_DEDUP,
+    PIPE_KIND_COUNT
+};
+extern const char *const pipe_kind_names[];
 struct pipe {
     enum pipe_kind kind;
     const struct agg_spec *agg;
     uint32_t n_aggs;
     const struct by_spec *by;
-    uint32_t n_by;
+    uint32_t n_by;                  /* DEDUP: the key */
+    const struct chart_spec *chart; /* STATS: may be NULL */
     const struct filter *where;
     const struct sort_key *key;
     uint32_t n_keys;
-    uint64_t limit, offset;
+    uint64_t limit, offset; /* DEDUP: limit rows a key */
+    bool keep_empty;        /* DEDUP: rows without the whole key stay */
     const struct str *field;
     uint32_t n_fields;
+    const struct extractor *extractor;
+    struct str from, into; /* EXTRACT: read; UNNEST: the array, and what its elements are called */
 };
 
 struct query_tree {
@@ -58,10 +86,14 @@ struct query_tree {
 
 #define PIPES_MAX 64
 #define AGGS_MAX 64
+#define PIPE_EXPANDS_MAX 4 /* pipes that one in the text may stand for */
 #define BY_MAX 16
+#define CHART_SERIES_MAX 1000
+#define CHART_BUCKETS_MAX 100000
 
-/* ERR_INVALID as filter_parse: several lines with a caret. */
-NODISCARD enum err query_parse(struct str text, int64_t now_ns, struct arena *arena,
+/* How filters are read (in front and in `where`) is said by `o`; stop_at_pipe is implied.
+ * ERR_INVALID as filter_parse: several lines with a caret. */
+NODISCARD enum err query_parse(struct str text, const struct filter_options *o, struct arena *arena,
                                struct query_tree *ret, size_t *ret_at);
 
 #endif

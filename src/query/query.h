@@ -25,6 +25,8 @@ void query_engine_free(struct query_engine *e);
 struct query_request {
     struct str org;
     struct str q;                            /* filter, and pipes where allowed */
+    struct str default_field;                /* of terms without a field; n == 0: every field */
+    bool or_default;                         /* a space between terms means OR */
     struct str stream, service, level, host; /* n == 0: any; `stream` may be a comma list */
     int64_t from, to;                        /* INT64_MIN, INT64_MAX: open */
     int64_t now_ns;

@@ -1,18 +1,21 @@
 /* Running a query.
  *
- * Conditions in front of anything else are one filter. What comes next decides how the scan is
- * read:
+ * Conditions in front of anything else are one filter; the steps behind it (steps.h) run on what it
+ * selects, block by block. What comes next decides how the scan is read:
  *   nothing        rows stream out as blocks are done, in any order
  *   limit          the newest N (a large N streams instead)
  *   sort [limit]   the best rows are kept, then fetched in order
+ *   dedup          of each key the newest rows are kept, then fetched in order
  *   stats          blocks are folded into groups, a table a worker, merged
- * Pipes behind that work on a table in memory: a batch, read by the same filter and the same
- * fold. */
+ * Pipes behind that work on a table in memory: a batch, read by the same filter, the same steps
+ * and the same fold. */
 #include "query/run.h"
 #include "query/agg.h"
-#include "query/hits.h"
+#include "query/chart.h"
+#include "query/dedup.h"
 
 #include "core/clock.h"
+#include "core/governor.h"
 #include "core/mem.h"
 #include "record/bitmap.h"
 #include "record/json.h"
@@ -29,12 +32,14 @@ struct run {
     struct query_tree tree;
     uint32_t next; /* the pipe to come */
     struct row_style style;
+    const struct pipe *step[PIPES_MAX + PIPE_EXPANDS_MAX];
     struct scan scan;
     struct arena arena;   /* the plan */
     pthread_mutex_t lock; /* the sink */
     uint64_t rows_left;   /* streaming with a limit */
     struct buf *out;      /* a worker's lines */
     struct hits hits;
+    struct dedup *dedup;
     struct agg_table **table; /* a worker's groups */
 };
 
@@ -95,16 +100,40 @@ static enum err run_stream(struct run *r, uint64_t limit)
 /* What stands between two pipes: rows of results, or of records. */
 struct table {
     struct batch *batch;
+    struct reservation res;
+    size_t held;        /* of it, for the batch */
     struct arena arena; /* of its view */
     struct rows rows;
 };
 
-static void table_set(struct table *t, struct batch *b)
+static enum err table_large(const struct table *t)
+{
+    return err_set(ERR_NOMEM,
+                   "the rows between two pipes need more memory than a query may hold (%zu MiB, "
+                   "query.memory): add a limit or narrow the filter",
+                   t->res.max >> 20);
+}
+
+/* Takes the batch over. */
+static enum err table_set(struct table *t, struct batch *b)
 {
     batch_free(t->batch);
     arena_reset(&t->arena);
+    reservation_shrink(&t->res, t->held);
+    t->held = 0;
     t->batch = b;
     batch_view(b, &t->arena, &t->rows);
+    if (reservation_grow(&t->res, batch_bytes(b)) != OK)
+        return table_large(t);
+    t->held = batch_bytes(b);
+    return OK;
+}
+
+static void table_release(struct table *t)
+{
+    batch_free(t->batch);
+    arena_release(&t->arena);
+    reservation_release(&t->res);
 }
 
 static enum err table_pick(struct table *t, const uint32_t *row, uint32_t n)
@@ -112,9 +141,8 @@ static enum err table_pick(struct table *t, const uint32_t *row, uint32_t n)
     struct batch *b = batch_new();
     enum err err = n ? batch_append_rows(b, &t->rows, row, n) : OK;
     if (err == OK)
-        table_set(t, b);
-    else
-        batch_free(b);
+        return table_set(t, b);
+    batch_free(b);
     return err;
 }
 
@@ -126,12 +154,22 @@ static uint32_t *all_rows(struct table *t)
     return row;
 }
 
-static enum err table_where(struct table *t, const struct pipe *pipe)
+static enum err table_step(struct table *t, const struct pipe *pipe)
 {
-    uint64_t *bits = bitmap_new(&t->arena, t->rows.n);
-    TRY(filter_eval(pipe->where, &t->rows, &t->arena, bits));
-    uint32_t *row = arena_alloc(&t->arena, (t->rows.n + 1) * sizeof(*row));
-    uint32_t n = bitmap_list(bits, t->rows.n, row);
+    struct step_rows s = {.rows = &t->rows, .row = all_rows(t), .n = t->rows.n};
+    TRY(steps_run(&pipe, 1, &s, &t->arena));
+    struct batch *b = batch_new();
+    enum err err = s.n ? batch_append_rows(b, s.rows, s.row, s.n) : OK;
+    if (err == OK)
+        return table_set(t, b);
+    batch_free(b);
+    return err;
+}
+
+static enum err table_dedup(struct table *t, const struct pipe *pipe, size_t max)
+{
+    uint32_t n, *row = all_rows(t);
+    TRY(dedup_table(pipe, &t->rows, all_rows(t), t->rows.n, max, &t->arena, row, &n));
     return table_pick(t, row, n);
 }
 
@@ -160,15 +198,18 @@ static enum err table_sort(struct table *t, const struct pipe *pipe)
     return table_pick(t, row, t->rows.n);
 }
 
-static enum err table_stats(struct table *t, const struct pipe *pipe, size_t max)
+static enum err table_stats(struct table *t, const struct pipe *pipe, size_t max,
+                            struct arena *plan)
 {
+    if (t->rows.n)
+        pipe = chart_settle(pipe, t->rows.time_min, t->rows.time_max, plan);
     struct agg_table *agg = agg_new(pipe, max);
     struct batch *b = batch_new();
     enum err err = OK;
     if (t->rows.n)
         TRY_OUT(agg_add(agg, &t->rows, all_rows(t), t->rows.n, &t->arena));
-    TRY_OUT(agg_result(agg, b));
-    table_set(t, b);
+    TRY_OUT(pipe->chart ? chart_result(agg, INT64_MIN, INT64_MAX, b) : agg_result(agg, b));
+    err = table_set(t, b);
     b = NULL;
 out:
     batch_free(b);
@@ -184,24 +225,68 @@ static enum err table_limit(struct table *t, const struct pipe *pipe)
     return table_pick(t, row + from, n);
 }
 
+/* Only these fields come out; what later steps add comes out too. */
+static void choose_fields(struct run *r, const struct pipe *pipe)
+{
+    r->style.field = pipe->field;
+    r->style.n_fields = pipe->n_fields;
+}
+
+static void add_fields(struct run *r, const struct pipe *pipe)
+{
+    const struct grok_field *field = NULL;
+    uint32_t n = pipe->kind == PIPE_EXTRACT ? extractor_fields(pipe->extractor, &field)
+                                            : pipe->kind == PIPE_UNNEST;
+    if (!r->style.n_fields || !n)
+        return;
+    struct str *all = ARENA_ARRAY(&r->arena, struct str, r->style.n_fields + n);
+    memcpy(all, r->style.field, r->style.n_fields * sizeof(*all));
+    for (uint32_t i = 0; i < n; i++)
+        all[r->style.n_fields + i] = field ? field[i].name : pipe->into;
+    r->style.field = all;
+    r->style.n_fields += n;
+}
+
 static enum err table_pipe(struct run *r, struct table *t, const struct pipe *pipe)
 {
+    size_t max = r->engine->options.query_memory;
     switch (pipe->kind) {
     case PIPE_WHERE:
-        return table_where(t, pipe);
+    case PIPE_EXTRACT:
+    case PIPE_UNNEST:
+        add_fields(r, pipe);
+        return table_step(t, pipe);
     case PIPE_SORT:
         return table_sort(t, pipe);
     case PIPE_LIMIT:
         return table_limit(t, pipe);
+    case PIPE_DEDUP:
+        return table_dedup(t, pipe, max);
     case PIPE_FIELDS:
-        r->style.field = pipe->field;
-        r->style.n_fields = pipe->n_fields;
+        choose_fields(r, pipe);
         return OK;
     case PIPE_STATS:
         r->style = (struct row_style){.bare = true};
-        return table_stats(t, pipe, r->engine->options.query_memory);
+        return table_stats(t, pipe, max, &r->arena);
+    case PIPE_KIND_COUNT:
+        break;
     }
     BUG("pipe kind %d", pipe->kind);
+}
+
+static enum err run_pipes_left(struct run *r, struct table *t)
+{
+    for (; r->next < r->tree.n_pipes; r->next++) {
+        const struct pipe *pipe = &r->tree.pipe[r->next];
+        TRY(scan_check(&r->scan));
+        if (t->rows.n || pipe->kind == PIPE_STATS)
+            TRY(table_pipe(r, t, pipe));
+        else if (pipe->kind == PIPE_FIELDS)
+            choose_fields(r, pipe);
+        if (t->arena.failed)
+            return table_large(t);
+    }
+    return OK;
 }
 
 /* Takes over `b`: the pipes left, then out. */
@@ -210,24 +295,22 @@ static enum err run_table(struct run *r, struct batch *b)
     struct table t = {0};
     struct buf out;
     enum err err = OK;
-    arena_init(&t.arena, 0, NULL);
+    reservation_init(&t.res, OWNER_QUERY, r->engine->options.query_memory);
+    arena_init(&t.arena, 0, &t.res);
     buf_init(&out, SIZE_MAX);
-    table_set(&t, b);
-    for (; r->next < r->tree.n_pipes; r->next++)
-        TRY_OUT(t.rows.n || r->tree.pipe[r->next].kind == PIPE_STATS
-                    ? table_pipe(r, &t, &r->tree.pipe[r->next])
-                    : OK);
+    TRY_OUT(table_set(&t, b));
+    TRY_OUT(run_pipes_left(r, &t));
     uint32_t *row = all_rows(&t);
     for (uint32_t at = 0; at < t.rows.n; at += STREAM_ROWS) {
         uint32_t n = t.rows.n - at < STREAM_ROWS ? t.rows.n - at : STREAM_ROWS;
+        TRY_OUT(scan_check(&r->scan));
         TRY_OUT(output_rows(&t.rows, row + at, n, &r->style, &t.arena, &out, NULL));
         TRY_OUT(r->sink->write(r->sink->ctx, buf_str(&out)));
         buf_clear(&out);
     }
 out:
     buf_release(&out);
-    batch_free(t.batch);
-    arena_release(&t.arena);
+    table_release(&t);
     return err;
 }
 
@@ -236,7 +319,11 @@ enum err query_run_table(const struct query_tree *tree, uint32_t next, struct ro
 {
     struct query_engine limits = {.options.query_memory = memory};
     struct run r = {.engine = &limits, .sink = sink, .tree = *tree, .next = next, .style = style};
-    return run_table(&r, b);
+    r.scan.deadline_mono = INT64_MAX;
+    arena_init(&r.arena, 0, NULL);
+    enum err err = run_table(&r, b);
+    arena_release(&r.arena);
+    return err;
 }
 
 /* ---- stats ---- */
@@ -252,6 +339,9 @@ static enum err run_stats(struct run *r, const struct pipe *pipe)
     unsigned workers = scan_workers(&r->scan);
     enum err err;
     struct batch *b = batch_new();
+    int64_t from, to;
+    (void)scan_bounds(&r->scan, &from, &to);
+    pipe = chart_settle(pipe, from, to, &r->arena);
     r->table = NEW_ARRAY(struct agg_table *, workers);
     for (unsigned i = 0; i < workers; i++)
         r->table[i] = agg_new(pipe, r->engine->options.query_memory / (workers + (i > 0)));
@@ -263,7 +353,8 @@ static enum err run_stats(struct run *r, const struct pipe *pipe)
         agg_free(r->table[i]);
         r->table[i] = NULL;
     }
-    TRY_OUT(agg_result(r->table[0], b));
+    TRY_OUT(pipe->chart ? chart_result(r->table[0], r->scan.from, r->scan.to, b)
+                        : agg_result(r->table[0], b));
     r->style = (struct row_style){.bare = true};
     err = run_table(r, b);
     b = NULL;
@@ -276,6 +367,16 @@ out:
 }
 
 /* ---- sort, limit ---- */
+
+/* The hits from `offset` on, out or on to the pipes left. */
+static enum err hand_on(struct run *r, uint64_t offset)
+{
+    struct batch *b;
+    if (r->next == r->tree.n_pipes)
+        return hits_write(&r->hits, offset, r->hits.n, &r->scan, &r->style, r->sink);
+    TRY(hits_gather(&r->hits, offset, r->hits.n, &r->scan, &b));
+    return run_table(r, b);
+}
 
 static enum err visit_hits(void *ctx, const struct scan_block *b)
 {
@@ -302,33 +403,70 @@ static enum err run_hits(struct run *r, const struct pipe *sort, uint64_t limit,
     r->scan.ctx = r;
     TRY_OUT(scan_run(&r->scan));
     TRY_OUT(hits_finish(&r->hits));
-    if (r->next == r->tree.n_pipes) {
-        TRY_OUT(hits_write(&r->hits, offset, r->hits.n, &r->scan, &r->style, r->sink));
-    } else {
-        struct batch *b;
-        TRY_OUT(hits_gather(&r->hits, offset, r->hits.n, &r->scan, &b));
-        err = run_table(r, b);
-    }
+    err = hand_on(r, offset);
 out:
+    hits_release(&r->hits);
+    return err;
+}
+
+/* ---- dedup ---- */
+
+static enum err visit_dedup(void *ctx, const struct scan_block *b)
+{
+    struct run *r = ctx;
+    return dedup_visit(r->dedup, b);
+}
+
+static enum err run_dedup(struct run *r, const struct pipe *pipe, uint64_t limit, uint64_t offset)
+{
+    size_t memory = r->engine->options.query_memory;
+    unsigned workers = scan_workers(&r->scan);
+    enum err err;
+    r->dedup = dedup_new(pipe, workers, memory);
+    r->hits = (struct hits){.keep = limit > UINT64_MAX / 4 ? UINT64_MAX / 4 : limit + offset};
+    hits_init(&r->hits, workers, memory);
+    r->scan.visit = visit_dedup;
+    r->scan.ctx = r;
+    TRY_OUT(scan_run(&r->scan));
+    TRY_OUT(dedup_finish(r->dedup, &r->hits));
+    TRY_OUT(hits_finish(&r->hits));
+    dedup_free(r->dedup);
+    r->dedup = NULL;
+    err = hand_on(r, offset);
+out:
+    dedup_free(r->dedup);
     hits_release(&r->hits);
     return err;
 }
 
 /* ---- the plan ---- */
 
-/* Takes in the pipes that only narrow or project; returns the first that does more, or NULL. */
-static const struct pipe *absorb(struct run *r, const struct filter **filter)
+/* Takes in the pipes that work on one row at a time; returns the first that does more, or NULL. */
+static const struct pipe *absorb(struct run *r, const struct filter **filter, uint32_t *n_steps)
 {
     for (; r->next < r->tree.n_pipes; r->next++) {
         const struct pipe *pipe = &r->tree.pipe[r->next];
-        if (pipe->kind == PIPE_WHERE && filter) {
+        if (pipe->kind == PIPE_FIELDS) {
+            choose_fields(r, pipe);
+        } else if (pipe->kind == PIPE_WHERE && !*n_steps) {
             *filter = filter_and(&r->arena, *filter, pipe->where);
-        } else if (pipe->kind == PIPE_FIELDS) {
-            r->style.field = pipe->field;
-            r->style.n_fields = pipe->n_fields;
+        } else if (pipe_is_step(pipe)) {
+            r->step[(*n_steps)++] = pipe;
+            add_fields(r, pipe);
         } else {
             return pipe;
         }
+    }
+    return NULL;
+}
+
+/* Takes in pipes that only choose fields; returns the one behind them, or NULL. */
+static const struct pipe *absorb_fields(struct run *r)
+{
+    for (; r->next < r->tree.n_pipes; r->next++) {
+        if (r->tree.pipe[r->next].kind != PIPE_FIELDS)
+            return &r->tree.pipe[r->next];
+        choose_fields(r, &r->tree.pipe[r->next]);
     }
     return NULL;
 }
@@ -340,19 +478,21 @@ static enum err run_pipes(struct run *r, const struct pipe *pipe)
     r->next++;
     if (pipe->kind == PIPE_STATS)
         return run_stats(r, pipe);
-    const struct pipe *sort = pipe->kind == PIPE_SORT ? pipe : NULL;
-    const struct pipe *limit = sort ? absorb(r, NULL) : pipe;
-    if (!limit || limit->kind != PIPE_LIMIT)
-        return run_hits(r, sort, UINT64_MAX, 0);
-    r->next += sort != NULL;
-    (void)absorb(r, NULL);
+    const struct pipe *limit = pipe->kind == PIPE_LIMIT ? pipe : absorb_fields(r);
+    uint64_t n = UINT64_MAX, offset = 0;
+    if (limit && limit->kind == PIPE_LIMIT) {
+        r->next += limit != pipe;
+        n = limit->limit;
+        offset = limit->offset;
+        (void)absorb_fields(r);
+    }
+    if (pipe->kind == PIPE_DEDUP)
+        return run_dedup(r, pipe, n, offset);
     bool last = r->next == r->tree.n_pipes;
-    if (!sort && last && limit->offset == 0 && limit->limit > LIMIT_NEWEST)
-        return run_stream(r, limit->limit);
-    return run_hits(r, sort, limit->limit, limit->offset);
+    if (pipe == limit && last && offset == 0 && n > LIMIT_NEWEST)
+        return run_stream(r, n);
+    return run_hits(r, pipe->kind == PIPE_SORT ? pipe : NULL, n, offset);
 }
-
-static const char *const pipe_text[] = {"stats", "where", "sort", "limit", "fields"};
 
 /* What would have helped, where most of what was read held nothing. */
 static void put_hint(struct buf *out, const struct scan *s)
@@ -379,7 +519,7 @@ static enum err write_explain(struct run *r, const struct query_meta *meta)
     json_put_string(&out, buf_str(&filter));
     buf_put_c(&out, ",\"pipes\":[");
     for (uint32_t i = 0; i < r->tree.n_pipes; i++)
-        buf_printf(&out, "%s\"%s\"", i ? "," : "", pipe_text[r->tree.pipe[i].kind]);
+        buf_printf(&out, "%s\"%s\"", i ? "," : "", pipe_kind_names[r->tree.pipe[i].kind]);
     buf_printf(
         &out,
         "],\"blocks_total\":%" PRIu64 ",\"blocks_pruned\":%" PRIu64 ",\"blocks_scanned\":%" PRIu64
@@ -444,10 +584,14 @@ enum err query_run(struct query_engine *e, const struct query_request *q,
     struct query_meta meta;
     enum err err;
     arena_init(&r.arena, 0, NULL);
-    TRY_OUT(query_parse(q->q, q->now_ns, &r.arena, &r.tree, NULL));
+    struct filter_options o = query_filter_options(q);
+    TRY_OUT(query_parse(q->q, &o, &r.arena, &r.tree, NULL));
     const struct filter *filter = r.tree.filter;
-    const struct pipe *pipe = absorb(&r, &filter);
+    uint32_t n_steps = 0;
+    const struct pipe *pipe = absorb(&r, &filter, &n_steps);
     TRY_OUT(scan_open(e, q, filter, &r.arena, &r.scan));
+    r.scan.step = r.step;
+    r.scan.n_steps = n_steps;
     TRY_OUT(run_pipes(&r, pipe));
     scan_meta(&r.scan, started, &meta);
     r.sink = sink;

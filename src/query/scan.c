@@ -164,9 +164,9 @@ bool scan_unreadable(struct scan *s, enum err err)
     return true;
 }
 
-static enum err check_time(struct scan *s)
+enum err scan_check(struct scan *s)
 {
-    if (s->request->canceled && *s->request->canceled)
+    if (s->request && s->request->canceled && *s->request->canceled)
         return err_set(ERR_CANCELED, "the client has left");
     if (clock_mono_ns() > s->deadline_mono)
         return err_set(ERR_TIMEOUT,
@@ -215,10 +215,30 @@ static enum err select_rows(struct scan *s, struct rows *rows, struct arena *are
     return OK;
 }
 
+static enum err run_steps(struct scan *s, struct scan_block *b, struct arena *arena)
+{
+    struct step_rows rows = {.rows = b->rows, .row = b->row, .n = b->n};
+    TRY(steps_run(s->step, s->n_steps, &rows, arena));
+    uint32_t *source = ARENA_TRY_ARRAY(arena, uint32_t, rows.n);
+    uint32_t *part = ARENA_TRY_ARRAY(arena, uint32_t, rows.n);
+    if (!source || !part)
+        return err_set(ERR_NOMEM, "no memory for %u rows (query.memory)", rows.n);
+    for (uint32_t i = 0; i < rows.n; i++) {
+        source[i] = b->row[rows.from ? rows.from[i] : i];
+        part[i] = i && source[i] == source[i - 1] ? part[i - 1] + 1 : 0;
+    }
+    b->rows = rows.rows;
+    b->row = rows.row;
+    b->n = rows.n;
+    b->source = source;
+    b->part = part;
+    return OK;
+}
+
 static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
 {
     const struct block_ref *ref = s->block[number];
-    TRY(check_time(s));
+    TRY(scan_check(s));
     if (s->skip && s->skip(s->ctx, ref)) {
         s->pruned_early++;
         return OK;
@@ -230,10 +250,13 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
     enum err err = block_open(s->snapshot, ref, arena, &rows, &bytes_read);
     if (err == OK)
         err = select_rows(s, &rows, arena, &b.row, &b.n);
+    uint32_t matched = b.n;
+    if (err == OK && b.n && s->n_steps)
+        err = run_steps(s, &b, arena);
     if (err == OK && b.n)
         err = s->visit(s->ctx, &b);
     if (err == OK)
-        s->matched += b.n;
+        s->matched += matched;
     else if (scan_unreadable(s, err))
         err = OK;
     s->bytes_read += bytes_read;
@@ -330,9 +353,65 @@ enum err scan_run(struct scan *s)
     return err;
 }
 
-enum err scan_reopen(struct scan *s, uint32_t number, struct arena *arena, struct rows *ret)
+/* The outputs of a row stand together and in order: those asked for are met in one pass. */
+static enum err find_parts(const struct step_rows *made, const uint32_t *from, const uint32_t *part,
+                           uint32_t n, uint32_t *ret_row)
 {
-    return block_open(s->snapshot, s->block[number], arena, ret, NULL);
+    uint32_t k = 0;
+    for (uint32_t i = 0, first = 0; i < made->n && k < n; i++) {
+        uint32_t source = made->from ? made->from[i] : i;
+        if (i && source != (made->from ? made->from[i - 1] : i - 1))
+            first = i;
+        while (k < n && from[k] == source && part[k] == i - first)
+            ret_row[k++] = made->row[i];
+    }
+    return k == n ? OK : err_set(ERR_CORRUPT, "rows read again are not those read before");
+}
+
+enum err scan_reopen(struct scan *s, uint32_t number, const uint32_t *row, const uint32_t *part,
+                     uint32_t n, struct arena *arena, struct rows *ret, uint32_t *ret_row)
+{
+    TRY(block_open(s->snapshot, s->block[number], arena, ret, NULL));
+    memcpy(ret_row, row, n * sizeof(*row));
+    if (!s->n_steps)
+        return OK;
+    uint32_t *once = arena_alloc(arena, n * sizeof(*once)), m = 0;
+    uint32_t *from = arena_alloc(arena, n * sizeof(*from)); /* places in `once` */
+    for (uint32_t i = 0; i < n; i++) {
+        if (m == 0 || once[m - 1] != row[i])
+            once[m++] = row[i];
+        from[i] = m - 1;
+    }
+    struct rows *base = ARENA_NEW(arena, struct rows);
+    *base = *ret;
+    struct step_rows made = {.rows = base, .row = once, .n = m};
+    TRY(steps_run(s->step, s->n_steps, &made, arena));
+    TRY(find_parts(&made, from, part, n, ret_row));
+    *ret = *made.rows;
+    return OK;
+}
+
+bool scan_bounds(const struct scan *s, int64_t *ret_from, int64_t *ret_to)
+{
+    int64_t from = INT64_MAX, to = INT64_MIN;
+    for (uint32_t i = 0; i < s->n_blocks; i++) {
+        from = s->block[i]->time_min < from ? s->block[i]->time_min : from;
+        to = s->block[i]->time_max > to ? s->block[i]->time_max : to;
+    }
+    if (s->n_blocks == 0)
+        from = to = 0;
+    to = to < INT64_MAX ? to + 1 : to;
+    *ret_from = s->from != INT64_MIN ? s->from : from;
+    *ret_to = s->to != INT64_MAX ? s->to : to;
+    if (*ret_to <= *ret_from)
+        *ret_to = *ret_from + 1;
+    return s->n_blocks > 0;
+}
+
+struct filter_options query_filter_options(const struct query_request *q)
+{
+    return (struct filter_options){
+        .now_ns = q->now_ns, .or_default = q->or_default, .default_field = q->default_field};
 }
 
 void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *ret)

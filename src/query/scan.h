@@ -8,6 +8,7 @@
 #include "core/thread.h"
 #include "filter/filter.h"
 #include "query/query.h"
+#include "query/steps.h"
 
 struct query_engine {
     struct query_engine_options options;
@@ -17,12 +18,15 @@ struct query_engine {
 
 #define SCAN_WORKERS_MAX 64
 
-/* One selected block, handed to the visitor: `row` are the matching rows, ascending. */
+/* One selected block, handed to the visitor: `row` are the matching rows, ascending. With steps,
+ * rows and `row` are what the steps made of them. */
 struct scan_block {
     struct rows *rows;
     const struct block_ref *ref;
     uint32_t number; /* in the scan's order */
     const uint32_t *row;
+    const uint32_t *source; /* of each, the block's own row; NULL: `row` is */
+    const uint32_t *part;   /* with `source`: the how manieth of what that row became */
     uint32_t n;
     struct arena *arena;
     unsigned worker; /* 0 .. scan_workers()-1 */
@@ -31,6 +35,8 @@ struct scan {
     struct query_engine *engine;
     const struct query_request *request;
     const struct filter *filter;
+    const struct pipe *const *step; /* run on the rows that the filter selects */
+    uint32_t n_steps;
     struct snapshot *snapshot;
     const struct block_ref **block; /* newest first */
     uint32_t n_blocks;
@@ -64,10 +70,17 @@ NODISCARD enum err scan_open(struct query_engine *e, const struct query_request 
 NODISCARD enum err scan_run(struct scan *s);
 void scan_close(struct scan *s);
 unsigned scan_workers(const struct scan *s);
-/* Visits given blocks again in the calling thread, outside the pool: reads the rows of block
- * `number`. */
-NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, struct arena *arena,
-                               struct rows *ret);
+/* Reads rows again in the calling thread, outside the pool: of block `number` its rows row[i],
+ * ascending, of each what the steps made of it as its part[i]th. ret_row[i]: its place in *ret. */
+NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, const uint32_t *row,
+                               const uint32_t *part, uint32_t n, struct arena *arena,
+                               struct rows *ret, uint32_t *ret_row);
+/* ERR_CANCELED, ERR_TIMEOUT: for what goes on behind the scan. */
+NODISCARD enum err scan_check(struct scan *s);
+/* The times asked for; open ends are those of the blocks. False: there is no block. */
+bool scan_bounds(const struct scan *s, int64_t *ret_from, int64_t *ret_to);
+/* How the request wants its filters read. */
+struct filter_options query_filter_options(const struct query_request *q);
 /* A block whose bytes are damaged or gone costs its own rows, not the answer: true when `err` is of
  * that kind, which is then logged and counted, and makes the answer partial. */
 bool scan_unreadable(struct scan *s, enum err err);

@@ -1,5 +1,6 @@
 /* /search: the newest rows first, a page at a time, and how many there are in all. /histogram:
  * counts per time bucket. */
+#include "query/chart.h"
 #include "query/hits.h"
 
 #include "core/clock.h"
@@ -60,7 +61,7 @@ static enum err write_row(void *ctx, struct str line)
 static enum err parse_filter(const struct query_request *q, struct arena *arena,
                              const struct filter **ret)
 {
-    struct filter_options o = {.now_ns = q->now_ns};
+    struct filter_options o = query_filter_options(q);
     size_t end;
     return filter_parse(q->q, &o, arena, ret, &end, NULL);
 }
@@ -165,41 +166,13 @@ static enum err visit_times(void *ctx, const struct scan_block *b)
     return OK;
 }
 
-/* The widths people read: 1, 2, 5, 10, 15, 30 of a unit. */
-static int64_t nice_width(int64_t least)
-{
-    static const int64_t nice[] = {
-        1000000,          2000000,         5000000,         10000000,         20000000,
-        50000000,         100000000,       200000000,       500000000,        NS_PER_S,
-        2 * NS_PER_S,     5 * NS_PER_S,    10 * NS_PER_S,   15 * NS_PER_S,    30 * NS_PER_S,
-        60 * NS_PER_S,    120 * NS_PER_S,  300 * NS_PER_S,  600 * NS_PER_S,   900 * NS_PER_S,
-        1800 * NS_PER_S,  3600 * NS_PER_S, 7200 * NS_PER_S, 10800 * NS_PER_S, 21600 * NS_PER_S,
-        43200 * NS_PER_S, NS_PER_DAY,      2 * NS_PER_DAY,  7 * NS_PER_DAY,   14 * NS_PER_DAY,
-        30 * NS_PER_DAY,  90 * NS_PER_DAY};
-    for (size_t i = 0; i < sizeof(nice) / sizeof(*nice); i++)
-        if (nice[i] >= least)
-            return nice[i];
-    return (least / (365 * NS_PER_DAY) + 1) * 365 * NS_PER_DAY;
-}
-
 /* Open ends are those of the blocks. */
 static void histogram_bounds(struct histogram *h, uint32_t buckets)
 {
-    int64_t from = INT64_MAX, to = INT64_MIN;
-    for (uint32_t i = 0; i < h->scan.n_blocks; i++) {
-        from = h->scan.block[i]->time_min < from ? h->scan.block[i]->time_min : from;
-        to = h->scan.block[i]->time_max > to ? h->scan.block[i]->time_max : to;
-    }
-    if (h->scan.n_blocks == 0)
-        from = to = 0;
-    to = to < INT64_MAX ? to + 1 : to;
-    if (h->scan.from != INT64_MIN)
-        from = h->scan.from;
-    if (h->scan.to != INT64_MAX)
-        to = h->scan.to;
-    to = to > from ? to : from + 1;
+    int64_t from, to;
+    (void)scan_bounds(&h->scan, &from, &to);
     uint64_t span = (uint64_t)to - (uint64_t)from;
-    h->width = nice_width((int64_t)(span / buckets + (span % buckets != 0)));
+    h->width = chart_width((int64_t)(span / buckets + (span % buckets != 0)));
     h->from = from / h->width * h->width - (from % h->width < 0 ? h->width : 0);
     h->n = (uint32_t)(((uint64_t)to - (uint64_t)h->from + (uint64_t)h->width - 1) /
                       (uint64_t)h->width);

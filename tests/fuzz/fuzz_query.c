@@ -2,7 +2,8 @@
  * and what was parsed keeps its limits. Its stats run over a few records of every lane. */
 #include "core/err.h"
 #include "core/mem.h"
-#include "query/agg.h"
+#include "query/chart.h"
+#include "query/steps.h"
 #include "record/batch.h"
 
 #define NOW_NS 1739620800000000000
@@ -40,6 +41,7 @@ static struct batch *records(void)
 static void aggregate(const struct pipe *pipe, struct arena *arena)
 {
     struct rows rows;
+    pipe = chart_settle(pipe, NOW_NS, NOW_NS + ROWS, arena);
     struct batch *out = batch_new();
     struct agg_table *one = agg_new(pipe, 1 << 20), *two = agg_new(pipe, 1 << 20);
     uint32_t row[ROWS];
@@ -50,7 +52,7 @@ static void aggregate(const struct pipe *pipe, struct arena *arena)
     TRY_OUT(agg_add(one, &rows, row, ROWS / 2, arena));
     TRY_OUT(agg_add(two, &rows, row + ROWS / 2, ROWS / 2, arena));
     TRY_OUT(agg_merge(one, two));
-    TRY_OUT(agg_result(one, out));
+    TRY_OUT(pipe->chart ? chart_result(one, INT64_MIN, INT64_MAX, out) : agg_result(one, out));
     CHECK(pipe->n_by || batch_rows(out) == 1);
 out:
     CHECK(err == OK || err == ERR_NOMEM || err == ERR_LIMIT);
@@ -59,17 +61,41 @@ out:
     batch_free(out);
 }
 
+/* A step over all records: what comes of it is rows that can be written out. */
+static void step(const struct pipe *pipe, struct arena *arena)
+{
+    struct rows rows;
+    uint32_t row[ROWS];
+    struct step_rows s = {.rows = &rows, .row = row, .n = ROWS};
+    for (uint32_t i = 0; i < ROWS; i++)
+        row[i] = i;
+    batch_view(records(), arena, &rows);
+    enum err err = steps_run(&pipe, 1, &s, arena);
+    CHECK(err == OK || err == ERR_LIMIT);
+    if (err != OK || !s.n)
+        return;
+    struct batch *copy = batch_new();
+    CHECK(batch_append_rows(copy, s.rows, s.row, s.n) == OK && batch_rows(copy) == s.n);
+    batch_free(copy);
+}
+
 static void check_pipe(const struct pipe *p, struct arena *arena)
 {
     switch (p->kind) {
     case PIPE_STATS:
         CHECK(p->n_aggs >= 1 && p->n_aggs <= AGGS_MAX && p->n_by <= BY_MAX);
+        CHECK(!p->chart || (p->n_by == 1u + p->chart->split && p->by[p->n_by - 1].bin_time));
         for (uint32_t i = 0; i < p->n_aggs; i++)
             CHECK(p->agg[i].name.n && p->agg[i].quantile >= 0 && p->agg[i].quantile <= 1);
         aggregate(p, arena);
         break;
     case PIPE_WHERE:
-        CHECK(p->where);
+    case PIPE_EXTRACT:
+    case PIPE_UNNEST:
+        step(p, arena);
+        break;
+    case PIPE_DEDUP:
+        CHECK(p->n_by >= 1 && p->n_by <= BY_MAX && p->limit >= 1);
         break;
     case PIPE_SORT:
         CHECK(p->n_keys >= 1 && p->n_keys <= 1 + BY_MAX);
@@ -78,6 +104,7 @@ static void check_pipe(const struct pipe *p, struct arena *arena)
         CHECK(p->n_fields >= 1);
         break;
     case PIPE_LIMIT:
+    case PIPE_KIND_COUNT:
         break;
     }
 }
@@ -85,12 +112,13 @@ static void check_pipe(const struct pipe *p, struct arena *arena)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
+    struct filter_options options = {.now_ns = NOW_NS, .or_default = size & 1};
     struct query_tree tree;
     struct arena arena;
     size_t at = 0;
     arena_init(&arena, 0, NULL);
-    if (query_parse(text, NOW_NS, &arena, &tree, &at) == OK) {
-        CHECK(tree.filter && tree.n_pipes <= PIPES_MAX);
+    if (query_parse(text, &options, &arena, &tree, &at) == OK) {
+        CHECK(tree.filter && tree.n_pipes <= PIPES_MAX + PIPE_EXPANDS_MAX);
         for (uint32_t i = 0; i < tree.n_pipes; i++)
             check_pipe(&tree.pipe[i], &arena);
     } else {

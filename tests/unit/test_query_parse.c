@@ -8,7 +8,7 @@ static struct arena arena;
 static struct query_tree parse(const char *text)
 {
     struct query_tree tree;
-    assert_ok(query_parse(str_c(text), 0, &arena, &tree, NULL));
+    assert_ok(query_parse(str_c(text), &(struct filter_options){0}, &arena, &tree, NULL));
     return tree;
 }
 
@@ -16,7 +16,8 @@ static void refuse(const char *text, size_t column, const char *part)
 {
     struct query_tree tree;
     size_t at = SIZE_MAX;
-    assert_err(query_parse(str_c(text), 0, &arena, &tree, &at), ERR_INVALID, part);
+    assert_err(query_parse(str_c(text), &(struct filter_options){0}, &arena, &tree, &at),
+               ERR_INVALID, part);
     assert_non_null(strchr(err_text(), '^'));
     assert_int_equal(at + 1, column);
 }
@@ -69,6 +70,68 @@ static void test_top(void **state)
     assert_int_equal(parse("* | top host").pipe[2].limit, 10);
 }
 
+static void test_chart(void **state)
+{
+    struct query_tree t = parse("* | timechart span=5m limit=3 useother=f avg(ms), count by host "
+                                "usenull=0 cont=no | fields a");
+    assert_int_equal(t.n_pipes, 2);
+    const struct pipe *p = &t.pipe[0];
+    assert_int_equal(p->kind, PIPE_STATS);
+    assert_int_equal(p->n_aggs, 2);
+    assert_int_equal(p->n_by, 2);
+    assert_str(p->by[0].field, "host");
+    assert_true(p->by[0].required && p->by[1].bin_time && p->by[1].bin_ns == 300000000000LL);
+    assert_true(p->chart->split && !p->chart->other && !p->chart->null && !p->chart->fill);
+    assert_int_equal(p->chart->series, 3);
+    p = &parse("* | timechart").pipe[0];
+    assert_true(p->n_aggs == 1 && p->n_by == 1 && !p->chart->span_ns && p->chart->bins == 100);
+}
+
+static void test_rows(void **state)
+{
+    struct query_tree t = parse("* | dedup 3 host, svc keepempty=true sortby -ms b | rare 7 x y | "
+                                "values (a, b) limit 4");
+    assert_int_equal(t.pipe[0].kind, PIPE_SORT);
+    assert_int_equal(t.pipe[0].n_keys, 2);
+    assert_true(t.pipe[1].kind == PIPE_DEDUP && t.pipe[1].limit == 3 && t.pipe[1].keep_empty);
+    assert_int_equal(t.pipe[1].n_by, 2);
+    assert_true(t.pipe[2].kind == PIPE_STATS && t.pipe[2].n_by == 2 && !t.pipe[2].by[0].required);
+    assert_true(!t.pipe[3].key[0].descending && t.pipe[4].limit == 7);
+    assert_true(t.pipe[5].by[0].required && t.pipe[6].key[0].descending && t.pipe[7].limit == 4);
+    t = parse("* | unnest a.b as c | unroll by (d) | mvexpand e");
+    assert_str(t.pipe[0].from, "a.b");
+    assert_str(t.pipe[0].into, "c");
+    assert_str(t.pipe[1].into, "d");
+    assert_int_equal(t.pipe[2].kind, PIPE_UNNEST);
+}
+
+static void extracts(const char *pipe, const char *from, const char *fields)
+{
+    const struct grok_field *field;
+    char text[200], got[200] = "";
+    snprintf(text, sizeof(text), "* | %s", pipe);
+    struct query_tree t = parse(text);
+    assert_int_equal(t.pipe[0].kind, PIPE_EXTRACT);
+    assert_str(t.pipe[0].from, from);
+    uint32_t n = extractor_fields(t.pipe[0].extractor, &field);
+    for (uint32_t i = 0, at = 0; i < n; i++)
+        at += (uint32_t)snprintf(got + at, sizeof(got) - at, "%s%.*s", i ? "," : "",
+                                 STR_ARG(field[i].name));
+    assert_string_equal(got, fields);
+}
+
+static void test_extract(void **state)
+{
+    extracts("extract /(?<a>x|y)\\/(?<b>z)/ from log", "log", "a,b");
+    extracts("extract \"%{IP:ip} [<x>] | q\"", "message", "ip");
+    extracts("extract \"a=<a> b=<b>\" from log | limit 1", "log", "a,b");
+    extracts("extract 'it \\'(?<a>x)' from f", "f", "a");
+    extracts("rex field=_raw \"(?<user>\\w+)@\"", "_raw", "user");
+    extracts("rex \"(?P<user>\\w+) %{x\"", "message", "user");
+    extracts("extract_regexp `\"(?<q>[^\"]*)\"` from m", "m", "q");
+    extracts("grok line \"%{WORD:w} <%{INT:i:int}>\"", "line", "w,i");
+}
+
 static void where_is(const char *where, const char *filter)
 {
     char text[200];
@@ -106,6 +169,27 @@ static void test_errors(void **state)
     refuse("* |", 4, "a pipe is expected");
     refuse("* | stats count() by bin(banana)", 26, "a width is expected");
     refuse("* | stats count() service", 19, "not understood");
+    refuse("* | dedpu host", 5, "did you mean 'dedup'?");
+    refuse("* | dedup", 10, "a field name is expected");
+    refuse("* | dedup 0 host", 11, "from 1 to 10000");
+    refuse("* | dedup host keep=1", 16, "keepempty=true");
+    refuse("* | dedup host keepempty=maybe", 26, "true or false");
+    refuse("* | timechart spam=1m", 15, "span=1m");
+    refuse("* | timechart span=soon", 20, "a width of time");
+    refuse("* | timechart limit=2000", 21, "up to 1000");
+    refuse("* | timechart by a, b", 19, "splits by one field");
+    refuse("* | rare limit=x host", 16, "a whole number");
+    refuse("* | top lim=3 host", 9, "limit=10");
+    refuse("* | values (a, b", 17, "')' is expected");
+    refuse("* | unnest a, b", 13, "one field is taken apart at a time");
+    refuse("* | unnest", 11, "a field name is expected");
+    refuse("* | extract", 12, "a pattern is expected");
+    refuse("* | extract /(?<a>x", 13, "never closed");
+    refuse("* | extract /a\\/(?<a>x/", 23, "missing closing parenthesis");
+    refuse("* | extract \"a %{IPP:a}\"", 16, "did you mean %{IP}?");
+    refuse("* | extract \"nothing\"", 14, "name what is wanted");
+    refuse("* | rex mode=sed \"s/a/b/\"", 9, "field=message");
+    refuse("* | stats by service count()", 14, "'(' is expected");
 }
 
 static int set_up(void **state)
@@ -123,8 +207,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stats), cmocka_unit_test(test_others), cmocka_unit_test(test_top),
-        cmocka_unit_test(test_where), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_stats),   cmocka_unit_test(test_others), cmocka_unit_test(test_top),
+        cmocka_unit_test(test_where),   cmocka_unit_test(test_chart),  cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_extract), cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
