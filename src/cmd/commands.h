@@ -1,15 +1,30 @@
 /* Every subcommand: argv[0] is its name; the answer is the exit status: 0 good, 1 failed (search
- * and grep: found nothing), 2 the command line is wrong. */
+ * and grep: found nothing), 2 the command line is wrong. A command is a file with its table of
+ * options and its function, and a row in commands.c. */
 #ifndef WEIR_CMD_COMMANDS_H
 #define WEIR_CMD_COMMANDS_H
 
-int cmd_server(int argc, char **argv);
-int cmd_ingest(int argc, char **argv);
-int cmd_search(int argc, char **argv);
-int cmd_grep(int argc, char **argv);
-int cmd_status(int argc, char **argv);
-int cmd_config(int argc, char **argv);
-int cmd_produce(int argc, char **argv);
-int cmd_segment(int argc, char **argv);
+#include "cmd/options.h"
+
+#define COMMAND(name)                                                                              \
+    extern const struct command name##_command;                                                    \
+    int cmd_##name(int argc, char **argv)
+COMMAND(server);
+COMMAND(ingest);
+COMMAND(search);
+COMMAND(grep);
+COMMAND(status);
+COMMAND(check);
+COMMAND(config);
+COMMAND(produce);
+COMMAND(segment);
+COMMAND(completion);
+COMMAND(man);
+
+struct command_row {
+    const struct command *command;
+    int (*run)(int argc, char **argv);
+};
+extern const struct command_row command_rows[]; /* ended by command NULL */
 
 #endif

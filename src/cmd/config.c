@@ -1,6 +1,6 @@
 /* weir config default | show | check FILE. */
 #include "cmd/commands.h"
-#include "cmd/options.h"
+#include "cmd/settings.h"
 #include "core/conf.h"
 
 #include <stdio.h>
@@ -10,8 +10,10 @@ static const struct option_def option_defs[] = {
     {"set", 's', "NAME=VALUE", "show: a setting, as weir server takes it.", .many = true},
     {0},
 };
-static const struct command command = {
+static const char *const verbs[] = {"default", "show", "check", NULL};
+const struct command config_command = {
     .name = "config",
+    .summary = "Shows, explains and checks the configuration",
     .usage = "default | show | check FILE",
     .text = "default   writes every setting with its default and what it is for, as YAML\n"
             "show      writes what is in force (file, environment, --set) and where each value is "
@@ -20,27 +22,11 @@ static const struct command command = {
             "  weir config default > weir.yaml\n"
             "  weir config check weir.yaml && weir server --config weir.yaml",
     .options = option_defs,
+    .verbs = verbs,
+    .takes_files = true,
     .args_min = 1,
     .args_max = 2,
 };
-
-static enum err load(const struct options *o, struct conf *c)
-{
-    const char *file = options_value(o, "config"), *pair;
-    if (file)
-        TRY(conf_load_file(c, file));
-    TRY(conf_load_env(c));
-    for (unsigned i = 0; (pair = options_value_at(o, "set", i)); i++) {
-        struct str s = str_c(pair);
-        size_t eq = str_find_byte(s, '=', 0);
-        char name[128];
-        if (eq == s.n || eq >= sizeof(name))
-            return err_set(ERR_INVALID, "--set %s: NAME=VALUE is wanted", pair);
-        snprintf(name, sizeof(name), "%.*s", (int)eq, s.p);
-        TRY(conf_set(c, name, str_from(s, eq + 1), "--set"));
-    }
-    return OK;
-}
 
 static int print(struct buf *out)
 {
@@ -59,26 +45,26 @@ static int run(const struct options *o, struct conf *c)
         return print(&out);
     }
     if (str_eq_c(what, "show") && o->n_args == 1) {
-        if (load(o, c) != OK)
-            return options_fail(&command, "%s", err_text());
+        if (settings_load(o, c) != OK)
+            return options_fail(&config_command, "%s", err_text());
         conf_write(c, &out);
         return print(&out);
     }
     if (str_eq_c(what, "check") && o->n_args == 2) {
         if (conf_load_file(c, o->arg[1]) != OK) {
-            options_fail(&command, "%s", err_text());
+            options_fail(&config_command, "%s", err_text());
             return 1;
         }
         printf("%s is good\n", o->arg[1]);
         return 0;
     }
-    return options_fail(&command, "usage: weir config %s", command.usage);
+    return options_fail(&config_command, "usage: weir config %s", config_command.usage);
 }
 
 int cmd_config(int argc, char **argv)
 {
     struct options o;
-    int status = options_parse(&o, &command, argc, argv);
+    int status = options_parse(&o, &config_command, argc, argv);
     if (status >= 0)
         return status;
     struct conf *c = conf_new();

@@ -31,7 +31,8 @@ static const struct option_def option_defs[] = {
     {"null", '0', NULL, "A NUL byte behind names of files."},
     {"heading", 0, NULL, "A file's name above its lines (on a terminal)."},
     {"no-heading", 0, NULL, "A file's name in front of each line."},
-    {"color", 0, "WHEN", "auto, always or never; auto: on a terminal, unless NO_COLOR is set."},
+    {"color", 0, "WHEN", "auto, always or never; auto: on a terminal, unless NO_COLOR is set.",
+     .choices = "auto|always|never"},
     {"json", 0, NULL, "Events as JSON lines, in the form of ripgrep's --json."},
     {"quiet", 'q', NULL, "Nothing is printed; stops at the first match."},
     {"no-messages", 's', NULL, "Nothing is said of files that cannot be read."},
@@ -40,8 +41,9 @@ static const struct option_def option_defs[] = {
     {"threads", 'j', "N", "How many; 0: as many as cores (0)."},
     {0},
 };
-static const struct command command = {
+const struct command grep_command = {
     .name = "grep",
+    .summary = "Finds lines in files, without a server, by the same language",
     .usage = "[options] 'QUERY' [FILE...|-]",
     .text = "Finds the lines of files that match, without a server, by the language of weir "
             "search. A line is\n"
@@ -59,6 +61,7 @@ static const struct command command = {
             "  weir grep -F 'at com.example.Foo(' app.log\n"
             "  journalctl -o json | weir grep 'PRIORITY:<4' -",
     .options = option_defs,
+    .takes_files = true,
     .args_min = 1,
     .args_max = FILES_MAX,
 };
@@ -187,7 +190,7 @@ static bool read_style(const struct options *o, struct grep_style *s)
         !options_number(o, "max-count", 1, UINT64_MAX, UINT64_MAX, &s->max_count))
         return false;
     if (!read_when(o, &s->colours)) {
-        options_fail(&command, "--color: auto, always or never is wanted");
+        options_fail(&grep_command, "--color: auto, always or never is wanted");
         return false;
     }
     s->before = (unsigned)before;
@@ -269,13 +272,13 @@ int cmd_grep(int argc, char **argv)
     char **paths;
     unsigned n;
     uint64_t threads;
-    int status = options_parse(&o, &command, argc, argv);
+    int status = options_parse(&o, &grep_command, argc, argv);
     if (status >= 0)
         return status;
     if (!read_style(&o, &style) || !options_number(&o, "threads", 0, 64, 0, &threads))
         return 2;
     if (!read_paths(&o, &paths, &n))
-        return options_fail(&command, "which files? usage: weir grep %s", command.usage);
+        return options_fail(&grep_command, "which files? usage: weir grep %s", grep_command.usage);
     g.threads = threads ? (unsigned)threads : thread_cpus() > 64 ? 64 : thread_cpus();
     g.invert = style.invert;
     g.quiet = options_has(&o, "quiet");
@@ -283,7 +286,7 @@ int cmd_grep(int argc, char **argv)
     g.recursive = options_has(&o, "recursive");
     g.hidden = options_has(&o, "hidden");
     if (read_query(&g, &o) != OK)
-        return options_fail(&command, "%s", err_text());
+        return options_fail(&grep_command, "%s", err_text());
     struct query_local *query = g.query;
     if (query_local_is_filter(query))
         g.query = NULL;

@@ -19,14 +19,16 @@ enum {
 static const struct option_def option_defs[] = {
     REMOTE_OPTIONS,
     {"stream", 's', "NAME", "The stream they go to (default)."},
-    {"format", 'f', "FORMAT", "ndjson, json or text (what the first bytes look like)."},
+    {"format", 'f', "FORMAT", "ndjson, json or text (what the first bytes look like).",
+     .choices = "ndjson|json|text"},
     {"batch-bytes", 0, "BYTES", "Bytes of a batch (4194304)."},
     {"retry-for", 0, "SECONDS", "How long a batch is tried while the server is away (300)."},
     {"quiet", 'q', NULL, "No progress, no summary."},
     {0},
 };
-static const struct command command = {
+const struct command ingest_command = {
     .name = "ingest",
+    .summary = "Sends files or standard input to a server",
     .usage = "[options] FILE...|-",
     .text = "Sends files, or standard input (-), to a server. A record is a line: a JSON object, "
             "or text.\n"
@@ -36,6 +38,7 @@ static const struct command command = {
             "  weir ingest --stream app app.ndjson.zst /var/log/app/*.log.gz\n"
             "  journalctl -o json -f | weir ingest --stream journal -",
     .options = option_defs,
+    .takes_files = true,
     .args_min = 1,
     .args_max = FILES_MAX,
 };
@@ -192,14 +195,14 @@ int cmd_ingest(int argc, char **argv)
     struct options o;
     struct upload u = {0};
     uint64_t batch_bytes;
-    int status = options_parse(&o, &command, argc, argv);
+    int status = options_parse(&o, &ingest_command, argc, argv);
     if (status >= 0)
         return status;
     if (!options_number(&o, "batch-bytes", 1, BODY_BYTES_MAX - (1 << 20), BATCH_BYTES,
                         &batch_bytes))
         return 2;
     if (sender_init(&u.sender, &o) != OK)
-        return options_fail(&command, "%s", err_text());
+        return options_fail(&ingest_command, "%s", err_text());
     u.batch_bytes = batch_bytes;
     u.format = options_value(&o, "format");
     u.quiet = options_has(&o, "quiet");

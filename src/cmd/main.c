@@ -1,31 +1,15 @@
 /* weir: dispatches to the subcommands, one file each. */
 #include "cmd/commands.h"
-#include "cmd/options.h"
 
 #include <signal.h>
 #include <stdio.h>
-
-static const struct {
-    const char *name, *summary;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    {"server", "Runs the server: takes logs in, stores them, answers searches", cmd_server},
-    {"ingest", "Sends files or standard input to a server", cmd_ingest},
-    {"search", "Finds records and prints them", cmd_search},
-    {"grep", "Finds lines in files, without a server, by the same language", cmd_grep},
-    {"status", "Shows how a server is: memory, queue, store, streams", cmd_status},
-    {"config", "Shows, explains and checks the configuration", cmd_config},
-    {"produce", "Makes sample logs, to standard output or to a server", cmd_produce},
-    {"segment", "Looks into segment files: inspect, verify, cat", cmd_segment},
-};
-enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
 
 static void print_help(void)
 {
     printf("Weir keeps logs: it takes them in durably, packs them small and finds them fast.\n\n"
            "usage: weir COMMAND [options]\n\ncommands:\n");
-    for (int i = 0; i < COMMANDS; i++)
-        printf("  %-9s %s\n", commands[i].name, commands[i].summary);
+    for (const struct command_row *r = command_rows; r->command; r++)
+        printf("  %-10s %s\n", r->command->name, r->command->summary);
     printf(
         "\nA first walk:\n"
         "  weir server                            the server, on http://127.0.0.1:5080\n"
@@ -38,10 +22,11 @@ static void print_help(void)
 
 static int unknown(const char *name)
 {
-    const char *names[COMMANDS];
-    for (int i = 0; i < COMMANDS; i++)
-        names[i] = commands[i].name;
-    const char *nearest = options_nearest(str_c(name), names, COMMANDS);
+    const char *names[64];
+    size_t n = 0;
+    for (const struct command_row *r = command_rows; r->command && n < 64; r++)
+        names[n++] = r->command->name;
+    const char *nearest = options_nearest(str_c(name), names, n);
     if (nearest)
         fprintf(stderr, "weir: no command \"%s\"; did you mean \"weir %s\"?\n", name, nearest);
     else
@@ -71,8 +56,8 @@ int main(int argc, char **argv)
         argv[2] = help;
         name = str_c(argv[1]);
     }
-    for (int i = 0; i < COMMANDS; i++)
-        if (str_eq_c(name, commands[i].name))
-            return commands[i].run(argc - 1, argv + 1);
+    for (const struct command_row *r = command_rows; r->command; r++)
+        if (str_eq_c(name, r->command->name))
+            return r->run(argc - 1, argv + 1);
     return unknown(argv[1]);
 }

@@ -22,9 +22,9 @@ static void print_option(const struct option_def *d)
 
 static void print_help(const struct command *c)
 {
-    printf("usage: weir %s %s\n\n%s\n", c->name, c->usage, c->text);
+    printf("usage: weir %s%s%s\n\n%s\n", c->name, *c->usage ? " " : "", c->usage, c->text);
     printf("\noptions:\n");
-    for (const struct option_def *d = c->options; d->name; d++)
+    for (const struct option_def *d = c->options; d && d->name; d++)
         print_option(d);
     print_option(&help_def);
 }
@@ -58,7 +58,7 @@ const char *options_nearest(struct str name, const char *const *names, size_t n)
 
 static const struct option_def *find(const struct command *c, struct str name, char letter)
 {
-    for (const struct option_def *d = c->options; d->name; d++)
+    for (const struct option_def *d = c->options; d && d->name; d++)
         if ((name.n && str_eq_c(name, d->name)) || (letter && letter == d->letter))
             return d;
     if (str_eq_c(name, "help") || letter == 'h')
@@ -70,7 +70,7 @@ static int fail_unknown(const struct command *c, struct str name)
 {
     const char *names[64] = {"help"};
     size_t n = 1;
-    for (const struct option_def *d = c->options; d->name && n < 64; d++)
+    for (const struct option_def *d = c->options; d && d->name && n < 64; d++)
         names[n++] = d->name;
     const char *nearest = options_nearest(name, names, n);
     if (nearest)

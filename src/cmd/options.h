@@ -7,18 +7,21 @@
 #include "core/str.h"
 
 struct option_def {
-    const char *name;  /* without the dashes */
-    char letter;       /* 0: none */
-    const char *value; /* how the value is called in the help; NULL: a flag */
-    const char *help;  /* one line; the default belongs in it */
-    bool many;         /* may be given more than once */
+    const char *name;    /* without the dashes */
+    char letter;         /* 0: none */
+    const char *value;   /* how the value is called in the help; NULL: a flag */
+    const char *help;    /* one line; the default belongs in it */
+    bool many;           /* may be given more than once */
+    const char *choices; /* "auto|always|never", for completion; NULL: anything */
 };
 struct command {
     const char *name;                 /* "ingest" */
     const char *summary;              /* for the list of commands */
     const char *usage;                /* behind the name: "[options] FILE...|-" */
     const char *text;                 /* what it does, with examples; shown above the options */
-    const struct option_def *options; /* ended by name NULL; "help" is understood everywhere */
+    const struct option_def *options; /* ended by name NULL; NULL: none but "help" */
+    const char *const *verbs;         /* what the first argument may be; NULL-ended, or NULL */
+    bool takes_files;                 /* arguments, but for QUERY and verbs, are files */
     unsigned args_min, args_max;
 };
 

@@ -22,8 +22,9 @@ static const struct option_def option_defs[] = {
     {"retry-for", 0, "SECONDS", "With --url: how long a batch is tried (300)."},
     {0},
 };
-static const struct command command = {
+const struct command produce_command = {
     .name = "produce",
+    .summary = "Makes sample logs, to standard output or to a server",
     .usage = "[options]",
     .text = "Makes sample application logs, one JSON object a line, to standard output or, with "
             "--url, to a\n"
@@ -159,7 +160,8 @@ static bool read_options(struct producer *p, const struct options *o)
         return false;
     p->state = hash_mix(seed + 1);
     if (start && !time_parse_query(str_c(start), clock_now_ns(), &p->time_ns, &end)) {
-        options_fail(&command, "--start %s is no time: write 2025-02-15T12:00:00Z or -1h", start);
+        options_fail(&produce_command, "--start %s is no time: write 2025-02-15T12:00:00Z or -1h",
+                     start);
         return false;
     }
     return true;
@@ -169,21 +171,21 @@ int cmd_produce(int argc, char **argv)
 {
     struct options o;
     struct producer p = {0};
-    int status = options_parse(&o, &command, argc, argv);
+    int status = options_parse(&o, &produce_command, argc, argv);
     if (status >= 0)
         return status;
     if (!read_options(&p, &o))
         return 2;
     p.remote = options_has(&o, "url");
     if (p.remote && sender_init(&p.sender, &o) != OK)
-        return options_fail(&command, "%s", err_text());
+        return options_fail(&produce_command, "%s", err_text());
     buf_init(&p.batch, (size_t)BATCH_RECORDS * RECORD_BYTES_MAX);
     int64_t began_ns = clock_mono_ns();
     enum err err = OK;
     while (err == OK && (p.count == 0 || p.made < p.count))
         err = step(&p, began_ns);
     if (err != OK && err != ERR_EOF)
-        status = options_fail(&command, "%s", err_text());
+        status = options_fail(&produce_command, "%s", err_text());
     buf_release(&p.batch);
     if (p.remote)
         sender_release(&p.sender);

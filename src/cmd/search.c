@@ -21,11 +21,13 @@ static const struct option_def option_defs[] = {
     {"to", 't', "TIME", "Up to here, exclusive."},
     {"limit", 'n', "N", "Most records, without pipes; newest first (50)."},
     {"output", 'o', "FORMAT",
-     "table, raw (the message alone) or json (table on a terminal, else json)."},
+     "table, raw (the message alone) or json (table on a terminal, else json).",
+     .choices = "table|raw|json"},
     {0},
 };
-static const struct command command = {
+const struct command search_command = {
     .name = "search",
+    .summary = "Finds records and prints them",
     .usage = "[options] 'QUERY'",
     .text = "Finds records and prints them, newest first. Exits 1 when there are none.\n\n"
             "  weir search 'level:ERROR timeout'               words, fields\n"
@@ -159,13 +161,13 @@ static int ask(struct search *s, struct http_client *c)
     add_params(s, c);
     enum err err = http_client_send(c, STR(""), 0, s->pipes ? take_bytes : NULL, s, &a);
     if (err == OK && a.status != 200) {
-        remote_explain(&command, &a);
+        remote_explain(&search_command, &a);
         status = 2;
     } else if (err == OK && !s->pipes) {
         err = take_answer(s, &a.body);
     }
     if (err != OK) {
-        options_fail(&command, "%s", err_text());
+        options_fail(&search_command, "%s", err_text());
         status = 2;
     }
     buf_release(&a.body);
@@ -209,13 +211,13 @@ int cmd_search(int argc, char **argv)
     struct http_client *c;
     struct search s = {.o = &o};
     const struct json_limits limits = {.record_bytes = ANSWER_BYTES_MAX, .nesting = 1024};
-    int status = options_parse(&o, &command, argc, argv);
+    int status = options_parse(&o, &search_command, argc, argv);
     if (status >= 0)
         return status;
     if (!read_output(&s))
-        return options_fail(&command, "--output: table, raw or json is wanted");
+        return options_fail(&search_command, "--output: table, raw or json is wanted");
     if (remote_open(&o, &c) != OK)
-        return options_fail(&command, "%s", err_text());
+        return options_fail(&search_command, "%s", err_text());
     s.pipes = has_pipes(o.arg[0]);
     s.table = table_new(!s.pipes);
     s.reader = json_reader_new(&limits);

@@ -5,32 +5,39 @@
 
 #include <stdio.h>
 
-static const char help[] =
-    "usage: weir segment inspect [--json] FILE...\n"
-    "       weir segment verify FILE...\n"
-    "       weir segment cat FILE...\n"
-    "\n"
-    "Looks into segment files (DATA/segments/*): compressed, immutable, each complete in itself. "
-    "None of\n"
-    "these commands needs a server, and none changes anything.\n"
-    "\n"
-    "  inspect   what is in the file: streams, times, rows, and for each column its type, how many "
-    "values\n"
-    "            it has, the bytes it takes and how it is encoded (in how many blocks)\n"
-    "  verify    reads every byte, checks every checksum and decodes every value; prints one line "
-    "for each\n"
-    "            fault and exits 1 when there is any\n"
-    "  cat       prints every record as a line of JSON, stream by stream, in order of time. A "
-    "damaged file\n"
-    "            gives every record of its intact blocks; what is lost is said on standard error "
-    "(exit 1)\n"
-    "\n"
-    "examples:\n"
-    "  weir segment inspect data/segments/17.seg\n"
-    "  weir segment inspect --json data/segments/17.seg | jq '.sections[].columns[] | {name, "
-    "bytes}'\n"
-    "  weir segment verify data/segments/*.seg && echo all good\n"
-    "  weir segment cat data/segments/17.seg | grep timeout\n";
+static const char *const verbs[] = {"inspect", "verify", "cat", NULL};
+static const struct option_def option_defs[] = {
+    {"json", 'j', NULL, "inspect: as JSON."},
+    {0},
+};
+const struct command segment_command = {
+    .name = "segment",
+    .summary = "Looks into segment files: inspect, verify, cat",
+    .usage = "inspect|verify|cat [options] FILE...",
+    .text =
+        "Looks into segment files (DATA/segments/*): compressed, immutable, each complete in "
+        "itself. None of\n"
+        "these commands needs a server, and none changes anything.\n\n"
+        "inspect   what is in the file: streams, times, rows, and for each column its type, how "
+        "many values\n"
+        "          it has, the bytes it takes and how it is encoded (in how many blocks)\n"
+        "verify    reads every byte, checks every checksum and decodes every value; prints one "
+        "line for each\n"
+        "          fault and exits 1 when there is any\n"
+        "cat       prints every record as a line of JSON, stream by stream, in order of time. A "
+        "damaged file\n"
+        "          gives every record of its intact blocks; what is lost is said on standard "
+        "error (exit 1)\n\n"
+        "  weir segment inspect data/segments/17.seg\n"
+        "  weir segment inspect --json data/segments/17.seg | jq '.sections[].columns[].name'\n"
+        "  weir segment verify data/segments/*.seg && echo all good\n"
+        "  weir segment cat data/segments/17.seg | grep timeout",
+    .options = option_defs,
+    .verbs = verbs,
+    .takes_files = true,
+    .args_min = 2,
+    .args_max = 10000000,
+};
 
 static enum err print_line(void *ctx, struct str line)
 {
@@ -79,49 +86,23 @@ static int cat(const char *path)
     return code;
 }
 
-/* The first flag-free arguments are files. */
-static int each_file(const char *verb, int argc, char **argv)
-{
-    bool json = false;
-    int files = 0, worst = 0;
-    for (int i = 0; i < argc; i++) {
-        struct str arg = str_c(argv[i]);
-        if (str_eq_c(arg, "--json") && str_eq_c(str_c(verb), "inspect")) {
-            json = true;
-            continue;
-        }
-        if (str_starts(arg, STR("--"))) {
-            fprintf(stderr, "weir segment %s: unknown option %s; see weir segment --help\n", verb,
-                    argv[i]);
-            return 2;
-        }
-        files++;
-        int code = verb[0] == 'i'   ? inspect(argv[i], json)
-                   : verb[0] == 'v' ? verify(argv[i])
-                                    : cat(argv[i]);
-        worst = code > worst ? code : worst;
-    }
-    if (!files)
-        fprintf(stderr, "weir segment %s: which file? See weir segment --help\n", verb);
-    return files ? worst : 2;
-}
-
 int cmd_segment(int argc, char **argv)
 {
-    static const char *const verbs[] = {"inspect", "verify", "cat"};
-    for (int i = 0; i < argc; i++)
-        if (str_eq_c(str_c(argv[i]), "--help") || str_eq_c(str_c(argv[i]), "-h")) {
-            fputs(help, stdout);
-            return 0;
-        }
-    if (argc < 2) {
-        fputs(help, stderr);
-        return 2;
+    struct options o;
+    int status = options_parse(&o, &segment_command, argc, argv);
+    if (status >= 0)
+        return status;
+    int verb = 0, worst = 0;
+    while (verbs[verb] && strcmp(o.arg[0], verbs[verb]) != 0)
+        verb++;
+    if (!verbs[verb])
+        return options_fail(&segment_command,
+                            "unknown command %s; there are inspect, verify and cat", o.arg[0]);
+    for (unsigned i = 1; i < o.n_args; i++) {
+        int code = verb == 0   ? inspect(o.arg[i], options_has(&o, "json"))
+                   : verb == 1 ? verify(o.arg[i])
+                               : cat(o.arg[i]);
+        worst = code > worst ? code : worst;
     }
-    for (int v = 0; v < 3; v++)
-        if (str_eq_c(str_c(argv[1]), verbs[v]))
-            return each_file(verbs[v], argc - 2, argv + 2);
-    fprintf(stderr, "weir segment: unknown command %s; there are inspect, verify and cat\n",
-            argv[1]);
-    return 2;
+    return worst;
 }

@@ -6,16 +6,15 @@
  * what it accepted; store and catalog are closed. Nothing is flushed: what is not in a segment is
  * in the queue. A stop during the replay ends the process at once, for the same reason.
  *
- * Memory. One budget (memory.budget; by default half of the machine's, at most DEFAULT_BUDGET) of
+ * Memory. One budget (memory.budget; by default half of the machine's, at most 1 GiB) of
  * which the memtable takes at most a third and MEMTABLE_MAX, the queue's line a sixth and
  * QUEUE_MAX, bodies and what they inflate to INGEST_MAX but never less than two of the largest.
  * These bounds keep the process below 512 MB under a full load of ingest. */
 #include "api/api.h"
-#include "auth/auth.h"
 #include "catalog/catalog.h"
 #include "cmd/commands.h"
 #include "cmd/inputs.h"
-#include "cmd/options.h"
+#include "cmd/settings.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/fault.h"
@@ -38,7 +37,6 @@
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
-#define DEFAULT_BUDGET (1024 * MIB)
 #define MEMTABLE_MAX (160 * MIB)
 #define QUEUE_MAX (64 * MIB)
 #define INGEST_MAX (96 * MIB)
@@ -46,17 +44,14 @@
 enum { IDS_MAX = 20000000, ENCODERS_MAX = 8, TRIM_SECONDS = 2 };
 
 static const struct option_def option_defs[] = {
-    {"data", 'd', "DIR", "Folder of everything that is stored (./weir-data)."},
-    {"listen", 'l', "HOST:PORT", "Address of the HTTP server (127.0.0.1:5080)."},
-    {"config", 'c', "FILE", "YAML configuration; see weir config default."},
+    SETTINGS_OPTIONS,
     {"input", 'i', "URL", "One more input, such as forward://127.0.0.1:24224; may be given often.",
-     .many = true},
-    {"set", 's', "NAME=VALUE", "Any setting, such as store.retention=30d; may be given often.",
      .many = true},
     {0},
 };
-static const struct command command = {
+const struct command server_command = {
     .name = "server",
+    .summary = "Runs the server: takes logs in, stores them, answers searches",
     .usage = "[options]",
     .text = "Runs the server. It needs no configuration: records are kept in ./weir-data, the page "
             "and the\n"
@@ -90,31 +85,6 @@ static struct server server = {.lock_fd =
                                    -1}; /* one a process: the replay's progress has no context */
 
 /* ---- configuration ---- */
-
-static enum err set_one(struct conf *c, struct str pair)
-{
-    size_t eq = str_find_byte(pair, '=', 0);
-    char name[128];
-    if (eq == pair.n || eq >= sizeof(name))
-        return err_set(ERR_INVALID, "--set %.*s: NAME=VALUE is wanted", STR_ARG(pair));
-    snprintf(name, sizeof(name), "%.*s", (int)eq, pair.p);
-    return conf_set(c, name, str_from(pair, eq + 1), "--set");
-}
-
-static enum err load_conf(const struct options *o, struct conf *c)
-{
-    const char *file = options_value(o, "config"), *value;
-    if (file)
-        TRY(conf_load_file(c, file));
-    TRY(conf_load_env(c));
-    if ((value = options_value(o, "data")))
-        TRY(conf_set(c, "server.data", str_c(value), "--data"));
-    if ((value = options_value(o, "listen")))
-        TRY(conf_set(c, "server.listen", str_c(value), "--listen"));
-    for (unsigned i = 0; (value = options_value_at(o, "set", i)); i++)
-        TRY(set_one(c, str_c(value)));
-    return OK;
-}
 
 static struct json_limits json_limits(const struct conf *c)
 {
@@ -154,32 +124,6 @@ static void set_log(const struct conf *c)
         log_set_json(!strcmp(format, "json"));
 }
 
-/* Without credentials only this machine may reach us. */
-static enum err check_auth(struct server *s)
-{
-    const char *user = conf_string(s->conf, "auth.root_user");
-    const char *password = conf_string(s->conf, "auth.root_password");
-    const char *address = conf_string(s->conf, "server.listen");
-    bool loopback;
-    TRY(listen_is_loopback(address, &loopback));
-    if ((user && *user) != (password && *password))
-        return err_set(
-            ERR_INVALID, "%s is set without %s", user && *user ? "a root user" : "a root password",
-            user && *user ? "its password (WEIR_ROOT_PASSWORD)" : "a name (WEIR_ROOT_USER)");
-    if (user && *user) {
-        s->root = (struct auth_root){str_c(user), str_c(password)};
-        return OK;
-    }
-    if (!loopback)
-        return err_set(
-            ERR_AUTH,
-            "%s can be reached from other machines, and without credentials anyone there could "
-            "read and write your logs.\nSet WEIR_ROOT_USER and WEIR_ROOT_PASSWORD in the "
-            "environment, or listen on 127.0.0.1",
-            address);
-    return OK;
-}
-
 /* ---- memory ---- */
 
 static size_t smaller(size_t a, size_t b)
@@ -191,10 +135,8 @@ static size_t set_budget(const struct conf *c)
 {
     size_t budget = conf_bytes(c, "memory.budget");
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    if (!budget) {
-        budget = pages > 0 ? (size_t)pages * (size_t)page / 2 : DEFAULT_BUDGET;
-        budget = smaller(budget, DEFAULT_BUDGET);
-    }
+    if (!budget)
+        budget = settings_default_budget(pages > 0 ? (uint64_t)pages * (uint64_t)page : 0);
     size_t ingest = 2 * (conf_bytes(c, "limits.body_bytes") + MIB);
     if (ingest < smaller(INGEST_MAX, budget / 4))
         ingest = smaller(INGEST_MAX, budget / 4);
@@ -418,7 +360,7 @@ static enum err start(struct server *s, const struct options *o)
     const char *data = conf_string(s->conf, "server.data");
     char path[4096];
     TRY(fault_from_env());
-    TRY(check_auth(s));
+    TRY(settings_check_auth(s->conf, &s->root));
     size_t budget = set_budget(s->conf);
     TRY(lock_data(s, data));
     TRY(store_make_room(data));
@@ -504,7 +446,7 @@ int cmd_server(int argc, char **argv)
 {
     struct options o;
     struct server *s = &server;
-    int status = options_parse(&o, &command, argc, argv);
+    int status = options_parse(&o, &server_command, argc, argv);
     if (status >= 0)
         return status;
     /* Few arenas, so that freed memory is found again by any thread and given back. */
@@ -520,9 +462,9 @@ int cmd_server(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGHUP, SIG_IGN);
     s->conf = conf_new();
-    enum err err = load_conf(&o, s->conf);
+    enum err err = settings_load(&o, s->conf);
     if (err != OK) {
-        options_fail(&command, "%s", err_text());
+        options_fail(&server_command, "%s", err_text());
         conf_free(s->conf);
         return 2;
     }
@@ -532,7 +474,7 @@ int cmd_server(int argc, char **argv)
         greet(s);
         wait_for_signal();
     } else {
-        options_fail(&command, "%s", err_text());
+        options_fail(&server_command, "%s", err_text());
     }
     stop(s);
     conf_free(s->conf);

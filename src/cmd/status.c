@@ -10,8 +10,9 @@ static const struct option_def option_defs[] = {
     {"json", 'j', NULL, "The server's own answer."},
     {0},
 };
-static const struct command command = {
+const struct command status_command = {
     .name = "status",
+    .summary = "Shows how a server is: memory, queue, store, streams",
     .usage = "[options]",
     .text = "Shows how a server is: memory by owner, the queue, the store and its streams.",
     .options = option_defs,
@@ -106,11 +107,11 @@ static json_t *get(struct http_client *c, const char *path, bool verbatim)
     buf_init(&a.body, 64 << 20);
     http_client_begin(c, "GET", path);
     if (http_client_send(c, STR(""), 30000, NULL, NULL, &a) != OK)
-        options_fail(&command, "%s", err_text());
+        options_fail(&status_command, "%s", err_text());
     else if (a.status != 200)
-        remote_explain(&command, &a);
+        remote_explain(&status_command, &a);
     else if (!(json = json_loadb(a.body.p, a.body.n, 0, NULL)))
-        options_fail(&command, "the answer of %s is no JSON", path);
+        options_fail(&status_command, "the answer of %s is no JSON", path);
     else if (verbatim)
         printf("%.*s", (int)a.body.n, a.body.p);
     buf_release(&a.body);
@@ -144,11 +145,11 @@ int cmd_status(int argc, char **argv)
 {
     struct options o;
     struct http_client *c;
-    int status = options_parse(&o, &command, argc, argv);
+    int status = options_parse(&o, &status_command, argc, argv);
     if (status >= 0)
         return status;
     if (remote_open(&o, &c) != OK)
-        return options_fail(&command, "%s", err_text());
+        return options_fail(&status_command, "%s", err_text());
     status = run(&o, c);
     http_client_free(c);
     return status;

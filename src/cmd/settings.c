@@ -1,0 +1,64 @@
+/* Configuration from command lines. */
+#include "cmd/settings.h"
+
+#include "net/listen.h"
+
+#include <stdio.h>
+
+#define BUDGET_MOST ((size_t)1 << 30)
+
+static enum err set_one(struct conf *c, struct str pair)
+{
+    size_t eq = str_find_byte(pair, '=', 0);
+    char name[128];
+    if (eq == pair.n || eq >= sizeof(name))
+        return err_set(ERR_INVALID, "--set %.*s: NAME=VALUE is wanted", STR_ARG(pair));
+    snprintf(name, sizeof(name), "%.*s", (int)eq, pair.p);
+    return conf_set(c, name, str_from(pair, eq + 1), "--set");
+}
+
+enum err settings_load(const struct options *o, struct conf *c)
+{
+    const char *file = options_value(o, "config"), *value;
+    if (file)
+        TRY(conf_load_file(c, file));
+    TRY(conf_load_env(c));
+    if ((value = options_value(o, "data")))
+        TRY(conf_set(c, "server.data", str_c(value), "--data"));
+    if ((value = options_value(o, "listen")))
+        TRY(conf_set(c, "server.listen", str_c(value), "--listen"));
+    for (unsigned i = 0; (value = options_value_at(o, "set", i)); i++)
+        TRY(set_one(c, str_c(value)));
+    return OK;
+}
+
+enum err settings_check_auth(const struct conf *c, struct auth_root *ret)
+{
+    const char *user = conf_string(c, "auth.root_user");
+    const char *password = conf_string(c, "auth.root_password");
+    const char *address = conf_string(c, "server.listen");
+    bool loopback;
+    TRY(listen_is_loopback(address, &loopback));
+    if ((user && *user) != (password && *password))
+        return err_set(
+            ERR_INVALID, "%s is set without %s", user && *user ? "a root user" : "a root password",
+            user && *user ? "its password (WEIR_ROOT_PASSWORD)" : "a name (WEIR_ROOT_USER)");
+    if (user && *user) {
+        *ret = (struct auth_root){str_c(user), str_c(password)};
+        return OK;
+    }
+    if (!loopback)
+        return err_set(
+            ERR_AUTH,
+            "%s can be reached from other machines, and without credentials anyone there could "
+            "read and write your logs.\nSet WEIR_ROOT_USER and WEIR_ROOT_PASSWORD in the "
+            "environment, or listen on 127.0.0.1",
+            address);
+    return OK;
+}
+
+size_t settings_default_budget(uint64_t memory_bytes)
+{
+    uint64_t half = memory_bytes / 2;
+    return half && half < BUDGET_MOST ? (size_t)half : BUDGET_MOST;
+}
