@@ -4,6 +4,8 @@
 
 #include "pipeline/input.h"
 
+/* forward://, forward+tls://: Fluentd and Fluent Bit. The messages: wire/forward.h. */
+extern const struct input_type forward_input;
 /* syslog+tcp://, syslog+tls://; syslog+udp:// and syslog://. The formats: wire/syslog.h. */
 extern const struct input_type syslog_stream_input;
 extern const struct input_type syslog_datagram_input;

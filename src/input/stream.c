@@ -15,6 +15,7 @@ struct stream_input {
     struct parcel_desk desk;
     struct reactor *reactor;
     struct listener *listener;
+    struct datagram_socket *socket; /* NULL: the protocol has none */
     struct tls_server *tls;
     void *ctx; /* the protocol's */
     char thread[16];
@@ -232,6 +233,12 @@ static enum err open_tls(struct stream_input *in, const struct url *url)
     return o.cert.n ? tls_server_new(&o, &in->tls) : OK;
 }
 
+static void on_datagrams(void *ctx, const struct datagram *list, unsigned n)
+{
+    struct stream_input *in = ctx;
+    in->protocol->datagram(in->ctx, in->socket, list, n);
+}
+
 static enum err open_listener(struct stream_input *in, const struct input_options *o,
                               const struct url *url)
 {
@@ -245,7 +252,13 @@ static enum err open_listener(struct stream_input *in, const struct input_option
         .message_max = o->body_max,
         .connections_max = o->connections_max,
     };
-    return listener_new(in->reactor, &lo, &in->listener);
+    TRY(listener_new(in->reactor, &lo, &in->listener));
+    if (!in->protocol->datagram)
+        return OK;
+    /* The port that it really is; the name of all interfaces stays that. */
+    const char *port = strrchr(listener_address(in->listener), ':');
+    snprintf(strrchr(address, ':'), 16, "%s", port ? port : "");
+    return datagram_new(in->reactor, address, on_datagrams, in, &in->socket);
 }
 
 enum err stream_input_open(const struct input_type *type, const struct stream_protocol *protocol,
@@ -278,6 +291,8 @@ static void start(void *ctx)
 {
     struct stream_input *in = ctx;
     enum err err = listener_start(in->listener);
+    if (err == OK && in->socket)
+        err = datagram_start(in->socket);
     if (err != OK)
         parcel_desk_error(&in->desk, "listener", err_text());
 }
@@ -292,7 +307,10 @@ enum err stream_input_start(struct input *input)
 
 static void stop(void *ctx)
 {
-    listener_stop(((struct stream_input *)ctx)->listener);
+    struct stream_input *in = ctx;
+    listener_stop(in->listener);
+    if (in->socket)
+        datagram_stop(in->socket);
 }
 
 void stream_input_stop(struct input *input, int64_t wait_ms)
@@ -306,7 +324,9 @@ static void close_listener(void *ctx)
 {
     struct stream_input *in = ctx;
     listener_free(in->listener);
+    datagram_free(in->socket);
     in->listener = NULL;
+    in->socket = NULL;
 }
 
 void stream_input_close(struct input *input)
@@ -316,8 +336,6 @@ void stream_input_close(struct input *input)
         reactor_call(in->reactor, close_listener, in);
     reactor_free(in->reactor);
     tls_server_free(in->tls);
-    if (in->ctx)
-        in->protocol->unconfigure(in->ctx);
     parcel_desk_release(&in->desk);
     arena_release(&in->desk.arena);
     mem_free(in);

@@ -9,6 +9,7 @@
 #define WEIR_INPUT_STREAM_H
 
 #include "input/parcel.h"
+#include "net/datagram.h"
 #include "net/listener.h"
 
 struct stream_input;
@@ -30,9 +31,8 @@ struct stream_protocol {
     const char *const *params; /* beside those of all; ended by NULL; may be NULL */
     unsigned default_port;
     bool host_is_peer; /* records without a host get the sender's address */
-    /* Reads its own parameters; may be NULL. `ret` becomes its ctx. */
+    /* Reads its own parameters; may be NULL. What it makes in the arena becomes its ctx. */
     enum err (*configure)(const struct url *url, struct arena *arena, void **ret);
-    void (*unconfigure)(void *ctx);
     enum err (*open)(void *ctx, struct conn *c, void *state); /* may be NULL */
     /* Judges the bytes; an error cuts the sender off. `ended`: nothing more comes. */
     enum err (*cut)(void *ctx, struct conn *c, void *state, struct str in, bool ended,
@@ -40,6 +40,8 @@ struct stream_protocol {
     /* A body is durable: says so to the sender. May be NULL. */
     enum err (*landed)(void *ctx, struct conn *c, void *state, struct str ack);
     void (*close)(void *ctx, void *state); /* may be NULL */
+    /* May be NULL. Datagrams that come to the same port by UDP, for it to answer. */
+    void (*datagram)(void *ctx, struct datagram_socket *s, const struct datagram *list, unsigned n);
 };
 
 NODISCARD enum err stream_input_open(const struct input_type *type,

@@ -89,6 +89,7 @@ static struct worker *worker_take(struct ingest *g)
         return w;
     w = NEW(struct worker);
     w->decoder = wire_decoder_new(&g->o.limits);
+    wire_decoder_inflate_max(w->decoder, g->o.body_max);
     w->dead = batch_new();
     buf_init(&w->frame, (size_t)FRAME_PLAIN_MAX + (1 << 20));
     buf_init(&w->plain, g->o.body_max + JSON_PADDING);

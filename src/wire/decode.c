@@ -13,6 +13,8 @@ enum {
     DEFAULTS_COST = 64, /* keys, quotes and offsets of appended fields */
     LEVEL_COST = 32,    /* the same of a line's level */
     SCRATCH_KEPT_MAX = 1 << 20,
+    INFLATED_MAX = 64 << 20,
+    INFLATE_GUESS = 4, /* how many times larger: reserved before it is known */
 };
 
 static void default_init(struct wire_default *f, struct str key)
@@ -36,7 +38,10 @@ struct wire_decoder *wire_decoder_new(const struct json_limits *limits)
     default_init(&d->defaults[1], STR("host"));
     buf_init(&d->as_json, SIZE_MAX);
     buf_init(&d->inflated, SIZE_MAX);
+    buf_init(&d->value, SIZE_MAX);
     buf_init(&d->text, SIZE_MAX);
+    d->inflated_max = INFLATED_MAX;
+    reservation_init(&d->inflated_reserved, OWNER_INGEST, 0);
     arena_init(&d->arena, 0, NULL);
     return d;
 }
@@ -52,6 +57,7 @@ void wire_decoder_free(struct wire_decoder *d)
         buf_release(&d->defaults[i].value);
     buf_release(&d->as_json);
     buf_release(&d->inflated);
+    buf_release(&d->value);
     buf_release(&d->text);
     arena_release(&d->arena);
     mem_free(d);
@@ -102,6 +108,31 @@ enum err wire_make_room(struct wire_decoder *d, size_t bytes)
 {
     size_t extra = d->defaults[0].value.n + d->defaults[1].value.n + DEFAULTS_COST;
     return batch_full(d->batch, bytes + extra) ? wire_flush(d) : OK;
+}
+
+void wire_decoder_inflate_max(struct wire_decoder *d, size_t bytes)
+{
+    d->inflated_max = bytes;
+}
+
+enum err wire_inflate_part(struct wire_decoder *d, struct str encoding, struct str bytes,
+                           struct str *ret)
+{
+    struct buf *out = &d->inflated;
+    size_t max = d->inflated_max;
+    size_t guess = bytes.n > max / INFLATE_GUESS ? max : bytes.n * INFLATE_GUESS;
+    buf_clear(out);
+    if (guess > d->inflated_reserved.bytes)
+        TRY(reservation_grow(&d->inflated_reserved, guess - d->inflated_reserved.bytes));
+    out->max = max;
+    enum err err = wire_inflate(encoding, bytes, out);
+    out->max = SIZE_MAX;
+    if (out->cap > d->inflated_reserved.bytes)
+        reservation_force(&d->inflated_reserved, out->cap - d->inflated_reserved.bytes);
+    TRY(err);
+    memset(buf_reserve(out, JSON_PADDING), 0, JSON_PADDING);
+    *ret = buf_str(out);
+    return OK;
 }
 
 /* ---- JSON and lines ---- */
@@ -211,6 +242,7 @@ static const struct {
     [WIRE_NDJSON] = {decode_ndjson, true},
     [WIRE_TEXT] = {decode_text, false},
     [WIRE_SYSLOG] = {wire_decode_syslog, false},
+    [WIRE_FORWARD] = {wire_decode_forward, false},
     [WIRE_SYSLOG_COUNTED] = {wire_decode_syslog_counted, false},
 };
 
@@ -237,7 +269,9 @@ enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str
     arena_reset(&d->arena);
     scratch_trim(&d->as_json);
     scratch_trim(&d->inflated);
+    scratch_trim(&d->value);
     scratch_trim(&d->text);
+    reservation_release(&d->inflated_reserved);
     TRY(err);
     *ret_records = d->accepted;
     return OK;

@@ -12,6 +12,7 @@ enum wire_format {
     WIRE_TEXT,           /* a line a record (record/text_line.h); no trailing \r, no empty line */
     WIRE_SYSLOG,         /* as on a connection: wire/syslog.h */
     WIRE_SYSLOG_COUNTED, /* each message with its length before it: "LENGTH SP MESSAGE" */
+    WIRE_FORWARD,        /* whole messages: wire/forward.h */
     WIRE_FORMAT_COUNT,
     WIRE_BULK, /* wire/bulk.h: by wire_decode_bulk alone */
     WIRE_DOC,  /* the whole body is one record of a bulk */
@@ -33,6 +34,8 @@ struct wire_sink {
 struct wire_decoder;
 struct wire_decoder *wire_decoder_new(const struct json_limits *limits);
 void wire_decoder_free(struct wire_decoder *d);
+/* The most that what is compressed inside a body may inflate to; 64 MiB at first. */
+void wire_decoder_inflate_max(struct wire_decoder *d, size_t bytes);
 /* `body` must have JSON_PADDING readable bytes behind it. ERR_INVALID when the body as a whole
  * cannot be read (bad JSON around the records); then nothing more is handed to the sink.
  * *ret_records: accepted. */

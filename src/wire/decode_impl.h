@@ -2,6 +2,7 @@
 #ifndef WEIR_WIRE_DECODE_IMPL_H
 #define WEIR_WIRE_DECODE_IMPL_H
 
+#include "core/governor.h"
 #include "wire/record.h"
 
 enum { WIRE_ALIAS_NAMES_MAX = 32 };
@@ -23,8 +24,11 @@ struct wire_decoder {
     struct wire_default defaults[2];
     struct buf as_json;  /* a record that is too wide */
     struct buf inflated; /* of what is compressed inside a body */
-    struct buf text;     /* any decoder's scratch */
-    struct arena arena;  /* any decoder's, reset after each body */
+    size_t inflated_max;
+    struct reservation inflated_reserved;
+    struct buf value;   /* any decoder's scratch: a value as JSON text */
+    struct buf text;    /* put's scratch */
+    struct arena arena; /* any decoder's, reset after each body */
     /* The body being decoded. */
     const struct wire_sink *sink;
     struct batch *batch;
@@ -44,8 +48,14 @@ NODISCARD enum err wire_add_json(struct wire_decoder *d, struct str record);
 /* A copy of bytes in the decoder's arena, JSON_PADDING readable bytes behind it. */
 NODISCARD enum err wire_padded(struct wire_decoder *d, struct str s, struct str *ret);
 
+/* What is compressed inside the body, plain: valid until the next call and the body's end.
+ * ERR_LIMIT past the limit of a body, ERR_NOMEM where the governor refuses. */
+NODISCARD enum err wire_inflate_part(struct wire_decoder *d, struct str encoding, struct str bytes,
+                                     struct str *ret);
+
 /* The decoders, one a format: each reads a whole body. */
 enum err wire_decode_syslog(struct wire_decoder *d, struct str body);
+enum err wire_decode_forward(struct wire_decoder *d, struct str body);
 enum err wire_decode_syslog_counted(struct wire_decoder *d, struct str body);
 
 #endif

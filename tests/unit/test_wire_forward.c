@@ -1,0 +1,165 @@
+/* The forward protocol, and MessagePack under it. tests/golden/wire/make/forward.py writes what is
+ * read here. */
+#include "golden_wire.h"
+
+#include "wire/forward.h"
+
+static void test_golden(void **state)
+{
+    golden_file("forward-modes", WIRE_FORWARD);
+    golden_file("forward-values", WIRE_FORWARD);
+    golden_file("forward-bad", WIRE_FORWARD);
+    golden_file("forward-deep", WIRE_FORWARD);
+    golden_file("forward-garbage", WIRE_FORWARD);
+}
+
+static void read_file(const char *name, struct buf *ret)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "tests/golden/wire/%s.in", name);
+    assert_ok(io_read_file(path, 1 << 20, ret));
+}
+
+/* Messages and their chunks are found the same when each byte comes alone. */
+static void test_messages_byte_by_byte(void **state)
+{
+    static const char *const chunks[] = {"", "Yw==", "cGFja2Vk", "", "", "eg==", "", "", ""};
+    struct buf in;
+    struct str chunk;
+    size_t n, from = 0;
+    unsigned found = 0;
+    bool nil;
+    struct forward_scan scan = {0};
+    read_file("forward-modes", &in);
+    for (size_t have = 1; have <= in.n; have++) {
+        assert_ok(forward_next(&scan, str_of(in.p + from, have - from), &n, &chunk, &nil));
+        if (!n)
+            continue;
+        assert_true(found < 9);
+        assert_str(chunk, chunks[found]);
+        assert_int_equal(nil, found == 6);
+        assert_int_equal(n, have - from);
+        from = have;
+        found++;
+    }
+    assert_int_equal(found, 9);
+    assert_int_equal(from, in.n);
+    buf_release(&in);
+}
+
+static void test_what_is_no_message(void **state)
+{
+    static const struct {
+        struct str in;
+        const char *part;
+    } bad[] = {
+        {STR("GET /"), "0x47"},      {STR("\xc1"), "0xc1"},
+        {STR("\x80"), "array"},      {STR("\x90"), "elements"},
+        {STR("\x97\x01"), "2 to 4"}, {STR("\x93\xa1t\xc1\x01"), "byte 3"},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct forward_scan scan = {0};
+        struct str chunk;
+        size_t n;
+        bool nil;
+        assert_err(forward_next(&scan, bad[i].in, &n, &chunk, &nil), ERR_INVALID, bad[i].part);
+    }
+}
+
+static void put_all(struct buf *b)
+{
+    char bytes[70000] = "";
+    msgpack_put_nil(b);
+    msgpack_put_bool(b, true);
+    msgpack_put_bool(b, false);
+    static const int64_t ints[] = {
+        0,         1,  127, 128, 255,  256,  65535,  65536,  4294967295, 4294967296,
+        INT64_MAX, -1, -32, -33, -128, -129, -32768, -32769, INT32_MIN,  (int64_t)INT32_MIN - 1,
+        INT64_MIN};
+    for (size_t i = 0; i < sizeof(ints) / sizeof(*ints); i++)
+        msgpack_put_int(b, ints[i]);
+    msgpack_put_uint(b, UINT64_MAX);
+    msgpack_put_double(b, 0.1);
+    static const size_t sizes[] = {0, 1, 2, 3, 4, 8, 16, 17, 31, 32, 255, 256, 65535, 65536};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        msgpack_put_str(b, str_of(bytes, sizes[i]));
+        msgpack_put_bin(b, str_of(bytes, sizes[i]));
+        msgpack_put_ext(b, -5, str_of(bytes, sizes[i]));
+    }
+    static const uint32_t counts[] = {0, 15, 16, 65535, 65536, UINT32_MAX};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+        msgpack_put_array(b, counts[i]);
+        msgpack_put_map(b, counts[i]);
+    }
+}
+
+static void put_token(struct buf *b, const struct msgpack *m)
+{
+    switch (m->kind) {
+    case MSGPACK_NIL:
+        msgpack_put_nil(b);
+        return;
+    case MSGPACK_BOOL:
+        msgpack_put_bool(b, m->b);
+        return;
+    case MSGPACK_INT:
+        msgpack_put_int(b, m->i);
+        return;
+    case MSGPACK_UINT:
+        msgpack_put_uint(b, m->u);
+        return;
+    case MSGPACK_DOUBLE:
+        msgpack_put_double(b, m->d);
+        return;
+    case MSGPACK_STR:
+        msgpack_put_str(b, m->bytes);
+        return;
+    case MSGPACK_BIN:
+        msgpack_put_bin(b, m->bytes);
+        return;
+    case MSGPACK_ARRAY:
+        msgpack_put_array(b, m->n);
+        return;
+    case MSGPACK_MAP:
+        msgpack_put_map(b, m->n);
+        return;
+    case MSGPACK_EXT:
+        msgpack_put_ext(b, (int8_t)m->i, m->bytes);
+        return;
+    }
+}
+
+/* Every form that is written is read, and read back is written the same. */
+static void test_tokens_come_back(void **state)
+{
+    struct buf b, again;
+    struct msgpack m;
+    buf_init(&b, SIZE_MAX);
+    buf_init(&again, SIZE_MAX);
+    put_all(&b);
+    struct reader r = reader_of(buf_str(&b));
+    while (r.p < r.end) {
+        assert_true(msgpack_read(&r, &m));
+        put_token(&again, &m);
+    }
+    assert_true(str_eq(buf_str(&b), buf_str(&again)));
+    for (size_t n = 1; n < 200; n++) { /* what breaks off is said to */
+        struct reader cut = reader_of(str_of(b.p, n));
+        while (cut.p < cut.end && msgpack_read(&cut, &m))
+            ;
+        assert_true(cut.bad || cut.p == cut.end);
+    }
+    buf_release(&b);
+    buf_release(&again);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_messages_byte_by_byte),
+        cmocka_unit_test(test_what_is_no_message),
+        cmocka_unit_test(test_tokens_come_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
