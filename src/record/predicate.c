@@ -34,6 +34,8 @@ static void sure_word(void *ctx, size_t from, size_t to)
     }
     if (!ideograph && ((from == 0 && !w->edge_left) || (to == w->text.n && !w->edge_right)))
         return;
+    if (words_quantity(word)) /* filters hold none of these */
+        return;
     if (w->hash)
         w->hash[w->n] = words_hash(word);
     w->n++;

@@ -16,6 +16,7 @@
 #include <utf8proc.h>
 
 enum kind { KIND_OTHER, KIND_WORD, KIND_IDEOGRAPH };
+enum { QUANTITY_DIGITS = 9, QUANTITY_UNIT = 4 };
 
 /* Code points that are each a word: CJK radicals, the Han letters of the symbols block, unified and
  * compatibility ideographs, and the planes set aside for ideographs. */
@@ -216,6 +217,23 @@ uint64_t words_hash(struct str word)
     return hash;
 }
 
+bool words_quantity(struct str word)
+{
+    size_t digits = 0, i;
+    while (digits < word.n && (uint8_t)(word.p[digits] - '0') < 10)
+        digits++;
+    if (digits == 0 || digits > QUANTITY_DIGITS || word.n - digits > QUANTITY_UNIT)
+        return false;
+    bool unit = digits == word.n;
+    for (i = digits; i < word.n; i++) {
+        char c = (char)(word.p[i] | 0x20);
+        if (c < 'a' || c > 'z')
+            return false;
+        unit |= c > 'f';
+    }
+    return unit;
+}
+
 #define SHORT_WORD 64
 
 /* A word that may be long or hold anything; returns one past it. */
@@ -226,7 +244,9 @@ static size_t hash_any_word(struct str s, size_t at, void (*fn)(void *ctx, uint6
     if (kind == KIND_OTHER)
         return at + words_char_bytes(s, at);
     size_t end = word_end(s, at, kind);
-    fn(ctx, words_hash(str_of(s.p + at, end - at)));
+    struct str word = str_of(s.p + at, end - at);
+    if (!words_quantity(word))
+        fn(ctx, words_hash(word));
     return end;
 }
 
@@ -247,7 +267,7 @@ void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx)
             at = hash_any_word(s, at, fn, ctx);
             continue;
         }
-        if (n)
+        if (n && !(word[0] <= '9' && words_quantity(str_of(word, n))))
             fn(ctx, hash64(str_of(word, n)));
         at += n + 1; /* what ended it is no word character */
     }

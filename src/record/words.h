@@ -25,7 +25,12 @@ void words_each(struct str s, void (*fn)(void *ctx, size_t from, size_t to), voi
 uint64_t words_hash(struct str word);
 /* The lower case of the word characters below 128; 0 for all other bytes. */
 extern const uint8_t words_ascii[256];
-/* Calls fn for each word's hash (hash64 of its folded bytes), repeats included. */
+/* A number of fewer than ten digits, with or without a unit of at most four letters (of which one
+ * is no hexadecimal digit) behind it: 404, 15ms. Token filters leave these out: they are many, tell
+ * little, and columns of numbers are quick to read. */
+bool words_quantity(struct str word);
+/* Calls fn for the hash (hash64 of its folded bytes) of each word that is no quantity, repeats
+ * included. */
 void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx);
 
 #endif

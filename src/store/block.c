@@ -30,7 +30,8 @@ enum {
     RARE_ROWS = 1024,
     RARE_VALUES = 64,
     RARE_BYTES = 4096,
-    FILTER_SHARE = 4,
+    FILTER_SHARE = 10,    /* of the bytes of a column */
+    FILTER_SHARE_IDS = 4, /* where every value is a word of its own */
     FILTER_MIN_DICT = 16
 };
 
@@ -404,9 +405,11 @@ static enum err put_filter(struct job *j, const struct values *v, struct dir_fie
         TRY(chunk_open(bytes, CHUNK_TRUSTED, v->lane, v->n, &j->tmp, &c));
         TRY(encoding_ops(enc)->distinct(&c, &j->tmp, &distinct));
     }
+    bool ids = enc == ENC_HEX || enc == ENC_PREFIX_INT;
     size_t start = j->filters.n;
-    TRY(block_filter_build(&distinct, enc == ENC_HEX || enc == ENC_PREFIX_INT,
-                           f->chunk.length / FILTER_SHARE, &j->tmp, &j->filters));
+    TRY(block_filter_build(&distinct, ids,
+                           f->chunk.length / (ids ? FILTER_SHARE_IDS : FILTER_SHARE), &j->tmp,
+                           &j->filters));
     f->filter = place_from(&j->filters, start);
     f->filter_sum = (uint32_t)hash64(str_of(j->filters.p + start, f->filter.length));
     return OK;

@@ -1,7 +1,7 @@
-/* An encoded block: up to 65,536 rows of one stream in total order (_time, partition, position,
- * index), a chunk per column, bounds and token filters. Immutable and refcounted; sealed blocks of
- * the memtable and the blocks of segments are the same bytes. Threads: encode and open from any,
- * each with its own arena.
+/* An encoded block: up to BLOCK_ROWS_MAX rows of one stream in total order (_time, partition,
+ * position, index), a chunk per column, bounds and token filters. Immutable and refcounted; sealed
+ * blocks of the memtable and the blocks of segments are the same bytes. Threads: encode and open
+ * from any, each with its own arena.
  *
  * Columns with few values in the block share one rare-values chunk (one zstd over all of them, one
  * checksum); every other column has its own. Beside the columns a block holds: its shapes and the
@@ -14,6 +14,8 @@
 #include "store/encoding.h"
 
 struct block;
+
+#define BLOCK_ROWS_MAX (1u << 20)
 
 struct block_options {
     int zstd_level;

@@ -6,7 +6,6 @@
 
 #include "store/block.h"
 
-#define BLOCK_ROWS_MAX 65536u
 #define BLOCK_BYTES_MAX ((uint64_t)3 << 30) /* encoded */
 
 struct dir_column {

@@ -119,7 +119,7 @@ enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *part, uint32
     size_t start = out->n, bytes = 0;
     for (uint32_t i = 0; i < n_parts; i++) {
         part_zip(&part[i], o, scratch);
-        bytes += part[i].packed.n ? part[i].packed.n : part[i].raw.n;
+        bytes += part_out_bytes(&part[i]);
     }
     if (!buf_reserve(out, bytes + 64 + (size_t)n_parts * 20))
         return err_set(ERR_LIMIT, "an encoded block is limited to %zu bytes", out->max);

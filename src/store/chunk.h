@@ -27,6 +27,11 @@ struct part_out {
     struct str packed; /* compressed already, when not empty */
 };
 
+static inline size_t part_out_bytes(const struct part_out *p)
+{
+    return p->packed.n ? p->packed.n : p->raw.n;
+}
+
 /* Appends a chunk. */
 NODISCARD enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *part,
                                uint32_t n_parts, const struct encode_options *o,

@@ -2,23 +2,26 @@
  *
  * A chunk names its encoding; everything a reader asks of it goes through the encoding's row in the
  * table. How each holds its values stands on top of its file: encoding_plain.c (plain, const),
- * encoding_dict.c, encoding_hex.c, encoding_prefix_int.c, encoding_time.c, encoding_number.c (ints,
- * decimal, double, empty). Not every encoding fits every lane; an encoding that meets a foreign
- * lane answers ERR_CORRUPT.
+ * encoding_dict.c, encoding_hex.c, encoding_prefix_int.c, encoding_time.c, encoding_numeral.c
+ * (numeral, clock), encoding_template.c, encoding_number.c (ints, decimal, double, empty). Not
+ * every encoding fits every lane; an encoding that meets a foreign lane answers ERR_CORRUPT.
  *
- * Choice, for text: constant; times; a dictionary where a sample promises few distinct values; a
- * prefix and a number; hexadecimal digits; else plain. Each of them gives up early, most on a
- * sample. A dictionary goes before the denser forms because grouping and matching then cost one
- * step per entry. In the rare-values chunk, where zstd goes over all columns together, only
- * constant, times and plain are tried. */
+ * Choice, for text: constant; times; a dictionary where a sample promises few distinct values; else
+ * the first that fits of numerals, times of day, a prefix and a number, hexadecimal digits,
+ * templates, plain. Each of them gives up early, most on a sample. In a merge, which has time, and
+ * in the slots of templates, which are small, a dictionary has to be smaller than what else fits.
+ * In the rare-values chunk, where zstd goes over all columns together, only constant, times and
+ * plain are tried. */
 #include "store/encoding_ops.h"
 
 static const struct encoding_ops *const table[ENC_COUNT] = {
-    [ENC_PLAIN] = &encoding_plain,     [ENC_CONST] = &encoding_const,
-    [ENC_DICT] = &encoding_dict,       [ENC_INTS] = &encoding_ints,
-    [ENC_DECIMAL] = &encoding_decimal, [ENC_DOUBLE] = &encoding_double,
-    [ENC_HEX] = &encoding_hex,         [ENC_TIME] = &encoding_time,
-    [ENC_EMPTY] = &encoding_empty,     [ENC_PREFIX_INT] = &encoding_prefix_int,
+    [ENC_PLAIN] = &encoding_plain,       [ENC_CONST] = &encoding_const,
+    [ENC_DICT] = &encoding_dict,         [ENC_INTS] = &encoding_ints,
+    [ENC_DECIMAL] = &encoding_decimal,   [ENC_DOUBLE] = &encoding_double,
+    [ENC_HEX] = &encoding_hex,           [ENC_TIME] = &encoding_time,
+    [ENC_EMPTY] = &encoding_empty,       [ENC_PREFIX_INT] = &encoding_prefix_int,
+    [ENC_NUMERAL] = &encoding_numeral,   [ENC_CLOCK] = &encoding_clock,
+    [ENC_TEMPLATE] = &encoding_template,
 };
 
 const struct encoding_ops *encoding_ops(uint8_t id)
@@ -34,18 +37,65 @@ const char *encoding_name(uint8_t id)
 
 /* ---- choosing ---- */
 
+enum { QUICK_LEVEL = 1 }; /* zstd levels of ingest */
 typedef enum err encode_fn(const struct encoder *);
 
-static enum err encode_text(const struct encoder *e)
+/* The first that takes the values. */
+static enum err encode_first(encode_fn *const *fn, const struct encoder *e)
 {
-    static encode_fn *const all[] = {encode_const,      encode_time, encode_dict,
-                                     encode_prefix_int, encode_hex,  encode_plain};
-    static encode_fn *const small[] = {encode_const, encode_time, encode_plain};
-    encode_fn *const *fn = e->o->small ? small : all;
     enum err err = (*fn)(e);
     while (err == ERR_UNSUPPORTED)
         err = (*++fn)(e); /* NOLINT(clang-analyzer-core.CallAndMessage): the last takes all */
     return err;
+}
+
+/* Replaces what was appended from `start` on if fn makes it smaller. */
+static enum err encode_if_smaller(encode_fn *const *fn, const struct encoder *e, size_t start)
+{
+    struct chunk_stats stats = {0};
+    struct buf other;
+    buf_init(&other, SIZE_MAX);
+    struct encoder again = *e;
+    again.out = &other;
+    again.stats = &stats;
+    enum err err = encode_first(fn, &again);
+    if (err == OK && other.n < e->out->n - start) {
+        e->out->n = start;
+        *e->stats = stats;
+        buf_put_str(e->out, buf_str(&other));
+    }
+    buf_release(&other);
+    return err;
+}
+
+/* A dictionary, unless (where that is asked) one of the others is smaller. */
+static enum err encode_dict_or(encode_fn *const *rest, const struct encoder *e, bool compare)
+{
+    size_t start = e->out->n;
+    enum err err = encode_dict(e);
+    if (err == ERR_UNSUPPORTED)
+        return encode_first(rest, e);
+    if (err != OK || !compare)
+        return err;
+    return encode_if_smaller(rest, e, start);
+}
+
+enum err encode_text(const struct encoder *e)
+{
+    static encode_fn *const rest[] = {encode_numeral, encode_clock,    encode_prefix_int,
+                                      encode_hex,     encode_template, encode_plain};
+    static encode_fn *const small[] = {encode_const, encode_time, encode_plain};
+    static encode_fn *const slot[] = {encode_numeral,    encode_clock, encode_time,
+                                      encode_prefix_int, encode_hex,   encode_template,
+                                      encode_plain};
+    if (e->o->small)
+        return encode_first(small, e);
+    if (e->o->inner)
+        return encode_dict_or(slot, e, true);
+    enum err err = encode_const(e);
+    if (err == ERR_UNSUPPORTED)
+        err = encode_time(e);
+    return err == ERR_UNSUPPORTED ? encode_dict_or(rest, e, e->o->zstd_level > QUICK_LEVEL) : err;
 }
 
 enum err chunk_encode(const struct values *v, const struct encode_options *o, struct arena *scratch,

@@ -22,7 +22,10 @@ enum encoding_id {
     ENC_TIME = 8,    /* text times: form and offset from the row's _time */
     ENC_EMPTY = 9,   /* NULL, OBJ: a count */
     ENC_PREFIX_INT = 10, /* text: a common prefix and a decimal number */
-    ENC_COUNT = 11,
+    ENC_NUMERAL = 11,    /* text: numbers as written, with padding and fraction */
+    ENC_CLOCK = 12,      /* text: times of day */
+    ENC_TEMPLATE = 13,   /* text: patterns, and the variables of each as columns */
+    ENC_COUNT = 14,
     /* Chunks that are no column's (block.c): */
     ENC_RARE = 64,   /* small chunks back to back */
     ENC_ORIGIN = 65, /* where the rows came from */
@@ -32,7 +35,8 @@ struct encode_options {
     int zstd_level;
     const int64_t *time; /* the _time of the row of each value, for ENC_TIME */
     bool small;          /* for the rare-values chunk: no checksum and no zstd of its own */
-    bool inner;          /* inside another chunk: no checksum of its own */
+    uint8_t inner;       /* how deep inside other chunks; those have no checksum of their own */
+    bool slot;           /* of a template: tokens rather than lines */
 };
 /* What is known about a chunk without reading it; stands in the section's tail. */
 struct chunk_stats {
@@ -51,6 +55,7 @@ struct chunk_part;
 struct chunk {
     enum lane lane;
     uint8_t encoding;
+    uint8_t inner; /* as encode_options' */
     uint32_t n;
     uint32_t n_parts;
     struct chunk_part *part;

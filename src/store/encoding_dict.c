@@ -2,18 +2,25 @@
  *
  * ENC_DICT
  *   part 0   varint number of entries (1..n), then an inner chunk (without checksum) of the entries
- *            in ascending order of their bytes: plain, hex or prefix_int
- *   part 1   the codes of all values as integers (ints.c)
+ *            in ascending order of their bytes (plain, hex or prefix_int), or, of lines, in order
+ *            of first appearance (template or plain)
+ *   part 1   the codes of all values (codes.c)
  *
  * Sorting brings entries that look alike together, which the entries' own encoding likes. Whether a
  * column is worth a dictionary is asked of a sample first: in a sample of s values of D distinct
  * ones about D (1 - exp(-s / D)) are distinct. */
 #include "core/hash.h"
+#include "store/codes.h"
 #include "store/encoding_ops.h"
 
 #include <stdlib.h>
 
-enum { SAMPLE = 4096, ENTRIES_MAX = 32768, DISTINCT_SHARE = 2 /* at most n / this */ };
+enum {
+    LINE_BYTES = 20,
+    SAMPLE = 4096,
+    ENTRIES_MAX = 32768,
+    DISTINCT_SHARE = 2 /* at most n / this */
+};
 
 /* ---- writing ---- */
 
@@ -98,6 +105,22 @@ static size_t common_prefix(struct str a, struct str b)
     return i;
 }
 
+/* Lines: their templates make the entries small, in whatever order, and codes of lines that follow
+ * each other repeat where the lines do. */
+static bool entries_are_lines(const struct encoder *e, const struct table *t)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < t->n; i++)
+        bytes += values_text(e->v, t->first[i]).n;
+    return !e->o->slot && bytes >= (uint64_t)t->n * LINE_BYTES;
+}
+
+static enum err entries_as_met(const struct table *t, const struct values *v, struct arena *a,
+                               struct values *ret)
+{
+    return text_pick(v, t->first, t->n, a, ret);
+}
+
 /* Entries in order, and for each entry number its place. */
 static enum err sort_entries(const struct table *t, const struct values *v, struct arena *a,
                              struct values *ret, uint32_t *place)
@@ -127,7 +150,7 @@ static enum err sort_entries(const struct table *t, const struct values *v, stru
 }
 
 /* Codes of the values, or false when there are too many distinct ones. */
-static bool collect(const struct values *v, struct table *t, int64_t *code, struct arena *a)
+static bool collect(const struct values *v, struct table *t, uint32_t *code, struct arena *a)
 {
     uint32_t max = v->n / DISTINCT_SHARE;
     max = max > ENTRIES_MAX ? ENTRIES_MAX : max;
@@ -140,17 +163,18 @@ static bool collect(const struct values *v, struct table *t, int64_t *code, stru
     return true;
 }
 
-static enum err entries_part(const struct encoder *e, const struct values *entries,
+static enum err entries_part(const struct encoder *e, const struct values *entries, bool lines,
                              struct part_out *ret)
 {
     struct buf b;
     buf_init(&b, SIZE_MAX);
     buf_put_varint(&b, entries->n);
     struct encode_options o = *e->o;
-    o.inner = true;
+    o.inner++;
     struct chunk_stats unused;
     struct encoder inner = {entries, &o, e->scratch, &b, &unused};
-    enum err err = encode_prefix_int(&inner);
+    o.time = NULL;
+    enum err err = lines ? encode_template(&inner) : encode_prefix_int(&inner);
     if (err == ERR_UNSUPPORTED)
         err = encode_hex(&inner);
     if (err == ERR_UNSUPPORTED)
@@ -171,17 +195,18 @@ enum err encode_dict(const struct encoder *e)
     if (v->n < 4 || !sample_promises(v, a))
         return not_mine();
     struct table t;
-    int64_t *code = arena_alloc(a, v->n * sizeof(int64_t));
+    uint32_t *code = arena_alloc(a, v->n * sizeof(*code));
     if (!collect(v, &t, code, a))
         return not_mine();
     struct values entries;
     uint32_t *place = arena_alloc(a, t.n * sizeof(uint32_t));
-    TRY(sort_entries(&t, v, a, &entries, place));
-    for (uint32_t i = 0; i < v->n; i++)
+    bool lines = entries_are_lines(e, &t);
+    TRY(lines ? entries_as_met(&t, v, a, &entries) : sort_entries(&t, v, a, &entries, place));
+    for (uint32_t i = 0; !lines && i < v->n; i++)
         code[i] = place[code[i]];
     struct part_out part[2];
-    TRY(entries_part(e, &entries, &part[0]));
-    TRY(part_of_ints(code, v->n, e->o, a, &part[1]));
+    TRY(entries_part(e, &entries, lines, &part[0]));
+    TRY(part_of_codes(code, v->n, e->o, a, &part[1]));
     e->stats->encoding = ENC_DICT;
     e->stats->distinct = t.n;
     return chunk_write(ENC_DICT, v->n, part, 2, e->o, a, e->out);
@@ -189,7 +214,7 @@ enum err encode_dict(const struct encoder *e)
 
 /* ---- reading ---- */
 
-static enum err entries_of(const struct chunk *c, struct values *ret)
+static enum err entries_chunk(const struct chunk *c, struct chunk **ret)
 {
     struct str bytes;
     TRY(chunk_part_bytes(c, 0, &bytes));
@@ -202,35 +227,30 @@ static enum err entries_of(const struct chunk *c, struct values *ret)
     if (!inner)
         return err_set(ERR_NOMEM, "no memory for a dictionary");
     TRY(chunk_open(rest, CHUNK_SMALL, c->lane, (uint32_t)n, c->arena, inner));
+    inner->inner = c->inner + 1;
     if (inner->encoding != ENC_PLAIN && inner->encoding != ENC_HEX &&
-        inner->encoding != ENC_PREFIX_INT)
+        inner->encoding != ENC_PREFIX_INT && inner->encoding != ENC_TEMPLATE)
         return err_set(ERR_CORRUPT, "entries of a dictionary in encoding %u", inner->encoding);
-    return chunk_values(inner, c->arena, ret);
+    *ret = inner;
+    return OK;
 }
 
-static enum err narrow_codes(const int64_t *code, uint32_t n, uint32_t entries, uint32_t *to)
+static enum err entries_of(const struct chunk *c, struct values *ret)
 {
-    uint64_t any = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        any |= (uint64_t)code[i] >= entries;
-        to[i] = (uint32_t)code[i];
-    }
-    return any ? err_set(ERR_CORRUPT, "a code past the end of its dictionary") : OK;
+    struct chunk *inner = NULL;
+    TRY(entries_chunk(c, &inner));
+    return chunk_values(inner, c->arena, ret);
 }
 
 static enum err dict_codes(const struct chunk *c, struct arena *a, struct values *ret_dict,
                            const uint32_t **ret_code)
 {
     struct values entries;
-    int64_t *code;
+    uint32_t *code;
     TRY(entries_of(c, &entries));
-    TRY(part_ints(c, 1, 0, c->n, a, &code));
-    uint32_t *narrow = (uint32_t *)ARENA_TRY_ARRAY(a, uint32_t, c->n);
-    if (!narrow)
-        return err_set(ERR_NOMEM, "no memory for %u codes", c->n);
-    TRY(narrow_codes(code, c->n, entries.n, narrow));
+    TRY(part_codes(c, 1, c->n, entries.n, a, &code));
     *ret_dict = entries;
-    *ret_code = narrow;
+    *ret_code = code;
     return OK;
 }
 
@@ -247,39 +267,32 @@ static enum err dict_get(const struct chunk *c, const uint32_t *pos, uint32_t n,
 {
     struct values entries;
     TRY(entries_of(c, &entries));
-    int64_t *code;
-    TRY(part_ints_get(c, 1, 0, pos, n, a, &code));
-    uint32_t *narrow = ARENA_TRY_ARRAY(a, uint32_t, n);
-    if (!narrow)
-        return err_set(ERR_NOMEM, "no memory for %u codes", n);
-    TRY(narrow_codes(code, n, entries.n, narrow));
-    return text_pick(&entries, narrow, n, a, ret);
+    uint32_t *code;
+    TRY(part_codes_get(c, 1, c->n, entries.n, pos, n, a, &code));
+    return text_pick(&entries, code, n, a, ret);
 }
 
 static enum err dict_match(const struct chunk *c, const struct predicate *p, struct arena *a,
                            uint64_t *bits)
 {
-    struct values entries;
-    TRY(entries_of(c, &entries));
-    uint64_t *hit = ARENA_TRY_ARRAY(a, uint64_t, bitmap_words(entries.n));
+    struct chunk *entries = NULL;
+    TRY(entries_chunk(c, &entries));
+    uint64_t *hit = ARENA_TRY_ARRAY(a, uint64_t, bitmap_words(entries->n));
     if (!hit)
-        return err_set(ERR_NOMEM, "no memory to match %u entries", entries.n);
-    memset(hit, 0, bitmap_words(entries.n) * sizeof(*hit));
-    TRY(predicate_match(p, &entries, hit));
-    uint32_t hits = bitmap_count(hit, entries.n);
+        return err_set(ERR_NOMEM, "no memory to match %u entries", entries->n);
+    memset(hit, 0, bitmap_words(entries->n) * sizeof(*hit));
+    TRY(chunk_match(entries, p, a, hit));
+    uint32_t hits = bitmap_count(hit, entries->n);
     if (hits == 0)
         return OK;
-    if (hits == entries.n) {
+    if (hits == entries->n) {
         bitmap_fill(bits, c->n);
         return OK;
     }
-    int64_t *code;
-    TRY(part_ints(c, 1, 0, c->n, a, &code));
-    for (uint32_t i = 0; i < c->n; i++) {
-        if ((uint64_t)code[i] >= entries.n)
-            return err_set(ERR_CORRUPT, "a code past the end of its dictionary");
-        bits[i >> 6] |= (uint64_t)bitmap_get(hit, (uint32_t)code[i]) << (i & 63);
-    }
+    uint32_t *code;
+    TRY(part_codes(c, 1, c->n, entries->n, a, &code));
+    for (uint32_t i = 0; i < c->n; i++)
+        bits[i >> 6] |= (uint64_t)bitmap_get(hit, code[i]) << (i & 63);
     return OK;
 }
 

@@ -354,7 +354,8 @@ static enum err start_threads(struct store *s)
 
 enum err store_open(const struct store_options *options, struct store **ret)
 {
-    CHECK(options->block_rows > 0 && options->block_rows <= 65536 && options->block_bytes > 0);
+    CHECK(options->block_rows > 0 && options->block_rows <= BLOCK_ROWS_MAX);
+    CHECK(options->block_bytes > 0);
     CHECK(options->compact_files >= 2);
     struct store *s = NEW(struct store);
     s->o = *options;

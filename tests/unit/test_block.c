@@ -106,7 +106,7 @@ static void test_limits(void **state)
     struct rows none = {0};
     struct block *block = NULL;
     struct block_options o = {.zstd_level = 1};
-    assert_err(block_encode(&none, &o, OWNER_MEMTABLE, &arena, &block), ERR_LIMIT, "1 to 65536");
+    assert_err(block_encode(&none, &o, OWNER_MEMTABLE, &arena, &block), ERR_LIMIT, "1 to 1048576");
     assert_null(block);
 }
 

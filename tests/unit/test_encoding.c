@@ -55,11 +55,20 @@ enum kind {
     DIGITS,
     TIMES,
     TIMES_MIXED,
+    NUMERALS,
+    PADDED,
+    ZEROS,
+    CLOCKS,
+    LINES,
+    FEW_LINES,
+    NEARLY_LINES,
+    HOLES,
     NEARLY_HEX,
     NEARLY_PREFIX,
     NEARLY_TIME,
     EMPTIES,
     BINARY,
+    PROSE,
     LONG,
     ARRAYS,
     NUMS,
@@ -73,6 +82,48 @@ enum kind {
     NULLS,
     KINDS
 };
+
+static int trace_of(uint64_t r, char *s, size_t max)
+{
+    return snprintf(s, max, "%016llx%016llx", (unsigned long long)r * 0x9e3779b97f4a7c15ULL | 1,
+                    (unsigned long long)r * 0xbf58476d1ce4e5b9ULL | 1);
+}
+
+/* Lines of a few programs: every kind of variable, words at the edges of holes, ids that recur. */
+static int line_of(uint64_t r, uint32_t i, char *s, size_t max)
+{
+    char trace[40];
+    unsigned small = (unsigned)(r >> 8) % 100, big = (unsigned)(r >> 16) % 100000;
+    trace_of((r >> 24) % 40, trace, sizeof(trace));
+    switch (r % 10) {
+    case 0:
+        return snprintf(s, max, "[%u.%03us] GC(%u) Pause Young %u%% %6u.%uK", i, small, i / 7,
+                        small, big, small % 10);
+    case 1:
+        return snprintf(s, max, "2025-02-15 %02u:%02u:%02u,%03u INFO TraceID: %s SpanID: %016llx",
+                        i / 3600 % 24, i / 60 % 60, i % 60, small, trace, (unsigned long long)r);
+    case 2:
+        return snprintf(s, max, "%02u:%02u:%02u.%03u ERROR TraceID: %s timeout after %u ms",
+                        i / 3600 % 24, i / 60 % 60, i % 60, small, trace, big);
+    case 3:
+        return snprintf(s, max, "eth%u: link C-0x%llx: db/user@10.0.0.%u:%u \xc3\xa4rger",
+                        small % 4, (unsigned long long)(r >> 30), small % 8, big);
+    case 4:
+        return snprintf(s, max, "alpha");
+    case 5:
+        return snprintf(s, max, "read /var/log/alpha/%u.log beta C:\\Windows\\x%u.dll", small % 5,
+                        small % 9);
+    case 6:
+        return snprintf(s, max, "  Min: %5u, Avg: %7u.%u, Max: %u", small, big, small % 10, big);
+    case 7:
+        return snprintf(s, max, "user_%u \xe2\x84\xaa%u failed with %s", big, small, trace);
+    case 8:
+        return snprintf(s, max, "%u%s%u", small, small % 2 ? "ms" : "-", big);
+    default:
+        return snprintf(s, max, "at org.alpha.Beta.run(Beta.java:%u) req_%llx", small % 3,
+                        (unsigned long long)(r >> 20));
+    }
+}
 
 static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s, size_t max)
 {
@@ -105,6 +156,24 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
     case TIMES_MIXED:
         return r % 3 ? (int)time_rfc3339(time + (int64_t)(r % 999), s)
                      : snprintf(s, max, "%llu", 1739620800ull + r % 5);
+    case NUMERALS:
+        return snprintf(s, max, "%llu.%02u", r % 5000, (unsigned)(r >> 20) % 100);
+    case PADDED:
+        return snprintf(s, max, "%8llu.%u", r % 2 ? r % 77 : r % 100000000000,
+                        (unsigned)(r >> 40) % 10);
+    case ZEROS:
+        return snprintf(s, max, "%09llu", r % 99999999);
+    case CLOCKS:
+        return snprintf(s, max, "%02u:%02u:%02u,%03u", i / 3600 % 24, i / 60 % 60, i % 60,
+                        (unsigned)r % 1000);
+    case LINES:
+        return line_of(r, i, s, max);
+    case FEW_LINES:
+        return line_of(r % 30, 7, s, max);
+    case NEARLY_LINES:
+        return i % 50 == 0 ? snprintf(s, max, "%llx \x1a %u", r, i) : line_of(r, i, s, max);
+    case HOLES:
+        return snprintf(s, max, "\x1a%s\x1a", word[r % 6]);
     case NEARLY_HEX:
         return i + 1 == n ? snprintf(s, max, "req_%015llxg", r & 0xfff)
                           : snprintf(s, max, "req_%016llx", r);
@@ -117,6 +186,10 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
     case LONG:
         return snprintf(s, max, "%0*u alpha %llx%llx%llx", (int)(i % 97 == 0 ? 3000 : 50), i, r,
                         (unsigned long long)rnd(), (unsigned long long)rnd());
+    case PROSE:
+        for (int k = 0; k < 160; k++)
+            s[k] = rnd_below(7) ? (char)('a' + rnd_below(26)) : ' ';
+        return 160;
     case ARRAYS:
         return snprintf(s, max, "[\"alpha\",%llu]", r % 100);
     case NUMS:
@@ -128,7 +201,7 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
 }
 
 static const uint8_t expected[KINDS] = {
-    [WORDS] = ENC_PLAIN,
+    [WORDS] = ENC_TEMPLATE,
     [SAME] = ENC_CONST,
     [FEW] = ENC_DICT,
     [MANY_FEW] = ENC_DICT,
@@ -139,10 +212,17 @@ static const uint8_t expected[KINDS] = {
     [PREFIX_ZEROS] = ENC_PREFIX_INT,
     [TIMES] = ENC_TIME,
     [TIMES_MIXED] = ENC_TIME,
-    [NEARLY_HEX] = ENC_PLAIN,
+    [NUMERALS] = ENC_NUMERAL,
+    [PADDED] = ENC_NUMERAL,
+    [ZEROS] = ENC_NUMERAL,
+    [CLOCKS] = ENC_CLOCK,
+    [LINES] = ENC_TEMPLATE,
+    [FEW_LINES] = ENC_DICT,
+    [NEARLY_LINES] = ENC_TEMPLATE,
+    [HOLES] = ENC_DICT,
+    [NEARLY_HEX] = ENC_TEMPLATE,
     [NEARLY_PREFIX] = ENC_PLAIN,
-    [NEARLY_TIME] = ENC_PLAIN,
-    [LONG] = ENC_PLAIN,
+    [PROSE] = ENC_PLAIN,
     [INTS] = ENC_INTS,
     [SMALL_INTS] = ENC_INTS,
     [BOOLS] = ENC_INTS,
@@ -206,7 +286,8 @@ static enum err times(void *ctx, const int64_t **ret)
 static struct chunk open_encoded(struct made *m, bool small, struct buf *out,
                                  struct chunk_stats *stats)
 {
-    struct encode_options o = {.zstd_level = 1, .time = m->time, .small = small};
+    struct encode_options o = {
+        .zstd_level = 1 + (int)(m->v.n % 2), .time = m->time, .small = small};
     struct chunk c;
     assert_ok(chunk_encode(&m->v, &o, &arena, out, stats));
     assert_ok(chunk_open(buf_str(out), small ? CHUNK_SMALL : CHUNK_VERIFY, m->v.lane, m->v.n,
@@ -303,8 +384,31 @@ static void check_predicates(const struct chunk *c, const struct made *m)
         assert_ok(predicate_text(&arena, upper, &p));
         check_match(c, m, &p);
     }
+    /* Any piece of any value, with and without a gap in it, as a term and as a literal. */
+    for (int k = 0; k < 24 && lane_is_text(m->v.lane); k++) {
+        struct str s = values_text(&m->v, rnd_below(m->v.n));
+        uint32_t from = rnd_below((uint32_t)s.n + 1),
+                 to = from + rnd_below((uint32_t)s.n + 1 - from);
+        char piece[4096];
+        memcpy(piece, s.p + from, to - from);
+        if (k % 3 == 0 && to > from + 2)
+            piece[rnd_below(to - from)] = k % 2 ? PATTERN_ANY : PATTERN_ONE;
+        if (to == from)
+            continue;
+        assert_ok(predicate_text(&arena, arena_str(&arena, str_of(piece, to - from)), &p));
+        check_match(c, m, &p);
+        if (needle_wide(str_of(s.p + from, to - from)))
+            continue; /* a regex must be UTF-8 */
+        struct buf quoted;
+        buf_init(&quoted, SIZE_MAX);
+        buf_printf(&quoted, "\\Q%.*s\\E", (int)(to - from), s.p + from);
+        assert_ok(predicate_regex(&arena, arena_str(&arena, buf_str(&quoted)), &p));
+        check_match(c, m, &p);
+        buf_release(&quoted);
+    }
     static const char *const regexes[] = {
-        "alph.", "^req_[0-9a-f]{4}", "(?i)ALPHA", "[0-9]+$", "zzz", "^$"};
+        "after [0-9]+ ms", "Trace.*0 ms$", "user_[0-9]*7", "alph.", "^req_[0-9a-f]{4}",
+        "(?i)ALPHA",       "[0-9]+$",      "zzz",          "^$"};
     for (size_t i = 0; i < sizeof(regexes) / sizeof(*regexes); i++) {
         assert_ok(predicate_regex(&arena, str_c(regexes[i]), &p));
         check_match(c, m, &p);
@@ -322,7 +426,7 @@ static void check_predicates(const struct chunk *c, const struct made *m)
 
 static void test_every_encoding_does_as_plain_values(void **state)
 {
-    static const uint32_t sizes[] = {1, 2, 5, 64, 700, 5000};
+    static const uint32_t sizes[] = {1, 2, 5, 64, 701, 3001, 5000};
     for (enum kind kind = 0; kind < KINDS; kind++)
         for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++)
             for (int small = 0; small < 2; small++) {
@@ -352,14 +456,14 @@ static void test_pages(void **state)
     struct buf out;
     struct chunk_stats stats;
     buf_init(&out, SIZE_MAX);
-    make(&m, LONG, 30000);
+    make(&m, PROSE, 30000);
     assert_true(m.bytes.n > 3 << 20);
     struct chunk c = open_encoded(&m, false, &out, &stats);
     assert_int_equal(stats.encoding, ENC_PLAIN);
     assert_true(c.n_parts > 2);
     check_values(&c, &m);
     struct predicate p;
-    assert_ok(predicate_text(&arena, STR("29999"), &p));
+    assert_ok(predicate_text(&arena, str_of(m.bytes.p + 3 * 160, 80), &p));
     check_match(&c, &m, &p);
     buf_release(&out);
     buf_release(&m.bytes);

@@ -1,0 +1,315 @@
+/* Text by templates (template.h): a dictionary of patterns, a code for each value, and for each
+ * hole of each pattern a column of its own, encoded by what it holds.
+ *
+ * ENC_TEMPLATE
+ *   part 0   varint number of templates (1..n), then an inner chunk (without checksum) of their
+ *            patterns, in order of first appearance; 0x1a is a hole where the template has slots,
+ *            and a byte 0x1a of the text written twice where it has none
+ *   part 1   the template of each value (codes.c)
+ *   part 2   varint number of dictionaries; for each template a varint, its number of slots; then
+ *            for each slot of each template u8 kind: 0 own, 1 number, 2 text, 3 words, 4 own words;
+ *            behind kind 1 the form of its numbers: u8 digits behind the point, u8 pad, u8 width
+ *            (numeral.h); behind kinds 3 and 4 u8 number of its dictionary
+ *   part 3   the mantissas of all slots of kind 1, one slot after the other, as integers; empty
+ *            where there is none
+ *   part 4   an inner chunk of the values of all slots of kind 2, one slot after the other; empty
+ *            where there is none
+ *   part 5   the codes of all slots of kind 3, one slot after the other, as integers; empty where
+ *            there is none
+ *   part 6+  each dictionary: varint number of entries, an inner chunk of them
+ *   then     of each slot of kind 0 an inner chunk of its values, of each of kind 4 its codes as
+ *            integers, in the order of the slots
+ *
+ * A slot holds as many values as its template has texts, in the order of those. Slots of few values
+ * share the pools of parts 3 to 5, for a part of its own costs a slot some bytes. Dictionaries are
+ * shared by all slots: the ids of requests, sessions and traces recur in the lines of many
+ * templates. Their entries stand in the order in which the texts name them, so that codes near each
+ * other in time are near each other. */
+#include "core/hash.h"
+#include "store/codes.h"
+#include "store/template_read.h"
+#include "store/template_words.h"
+
+enum { OWN_FROM = 192 /* values */, TEXTS_MIN = 32, LENGTH_MIN = 8 };
+
+/* ---- writing ---- */
+
+struct writer {
+    const struct encoder *e;
+    const struct templates *t;
+    struct shared_words words;
+    struct buf slots; /* part 2 */
+    int64_t *number;  /* part 3 */
+    uint32_t n_numbers;
+    struct text_out text; /* part 4 */
+    int64_t *code;        /* part 5 */
+    uint32_t n_codes;
+    struct part_out *part;
+    uint32_t n_parts, parts_cap;
+};
+
+static struct str buf_kept(const struct buf *b, struct arena *a)
+{
+    char *p = arena_alloc(a, b->n + 1);
+    if (b->n)
+        memcpy(p, b->p, b->n);
+    return str_of(p, b->n);
+}
+
+/* The values of one slot, copied together. */
+static enum err slot_values(const struct writer *w, const struct text_template *x, uint32_t slot,
+                            struct values *ret)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < x->rows; i++)
+        bytes += templates_var(w->t, x->row[i], x->slot[slot]).n;
+    struct text_out out;
+    TRY(text_out_init(&out, x->rows, bytes, w->e->scratch));
+    for (uint32_t i = 0; i < x->rows; i++)
+        text_out_add(&out, templates_var(w->t, x->row[i], x->slot[slot]));
+    *ret = text_out_values(&out, LANE_STR);
+    return OK;
+}
+
+static const int64_t *slot_times(const struct writer *w, const struct text_template *x)
+{
+    if (!w->e->o->time)
+        return NULL;
+    int64_t *to = arena_alloc(w->e->scratch, x->rows * sizeof(*to));
+    for (uint32_t i = 0; i < x->rows; i++)
+        to[i] = w->e->o->time[x->row[i]];
+    return to;
+}
+
+static enum err inner_chunk(const struct writer *w, const struct values *v, const int64_t *time,
+                            struct str *ret)
+{
+    struct encode_options o = *w->e->o;
+    o.inner++;
+    o.slot = true;
+    o.time = time;
+    struct chunk_stats unused;
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    struct encoder inner = {v, &o, w->e->scratch, &b, &unused};
+    enum err err = encode_text(&inner);
+    if (err == OK)
+        *ret = buf_kept(&b, w->e->scratch);
+    buf_release(&b);
+    return err;
+}
+
+static void put_part(struct writer *w, struct str bytes, enum part_zip zip)
+{
+    if (w->n_parts == w->parts_cap) {
+        struct part_out *old = w->part;
+        w->parts_cap = w->parts_cap * 2 + 16;
+        w->part = arena_alloc(w->e->scratch, w->parts_cap * sizeof(*w->part));
+        if (old)
+            memcpy(w->part, old, w->n_parts * sizeof(*old));
+    }
+    w->part[w->n_parts++] = (struct part_out){.raw = bytes, .zip = zip};
+}
+
+/* A slot whose values are words of a dictionary. */
+static enum err put_words(struct writer *w, const struct text_template *x, const uint32_t *code,
+                          uint8_t dict)
+{
+    bool own = x->rows >= OWN_FROM;
+    int64_t *wide =
+        own ? arena_alloc(w->e->scratch, x->rows * sizeof(*wide)) : w->code + w->n_codes;
+    for (uint32_t i = 0; i < x->rows; i++)
+        wide[i] = code[i];
+    buf_put_u8(&w->slots, own ? SLOT_OWN_WORDS : SLOT_WORDS);
+    buf_put_u8(&w->slots, dict);
+    if (!own) {
+        w->n_codes += x->rows;
+        return OK;
+    }
+    struct part_out part;
+    TRY(part_of_ints(wide, x->rows, w->e->o, w->e->scratch, &part));
+    put_part(w, part.raw, part.zip);
+    w->part[w->n_parts - 1] = part;
+    return OK;
+}
+
+static enum err put_slot(struct writer *w, const struct text_template *x, uint32_t slot,
+                         const struct shared_slot *shared)
+{
+    if (shared->code)
+        return put_words(w, x, shared->code, shared->dict);
+    struct values v;
+    TRY(slot_values(w, x, slot, &v));
+    if (x->rows >= OWN_FROM) {
+        struct str bytes;
+        TRY(inner_chunk(w, &v, slot_times(w, x), &bytes));
+        buf_put_u8(&w->slots, SLOT_OWN);
+        put_part(w, bytes, ZIP_NEVER);
+        return OK;
+    }
+    struct numeral_form f;
+    if (numeral_form_of(&v, &f, w->number + w->n_numbers)) {
+        uint8_t bytes[] = {SLOT_NUMBER, f.frac, f.pad, f.width};
+        buf_put(&w->slots, bytes, sizeof(bytes));
+        w->n_numbers += v.n;
+        return OK;
+    }
+    buf_put_u8(&w->slots, SLOT_TEXT);
+    for (uint32_t i = 0; i < v.n; i++)
+        text_out_add(&w->text, values_text(&v, i));
+    return OK;
+}
+
+/* Bounds of what the pools may have to hold. */
+static enum err pools_init(struct writer *w)
+{
+    uint64_t n = 0, bytes = 0;
+    for (uint32_t t = 0; t < w->t->n; t++) {
+        const struct text_template *x = &w->t->t[t];
+        if (x->rows >= OWN_FROM)
+            continue;
+        n += (uint64_t)x->rows * x->n_slots;
+        for (uint32_t i = 0; i < x->rows; i++)
+            for (uint32_t s = 0; s < x->n_slots; s++)
+                bytes += templates_var(w->t, x->row[i], x->slot[s]).n;
+    }
+    if (n > CHUNK_VALUES_MAX)
+        return not_mine();
+    w->number = arena_alloc(w->e->scratch, (n + 1) * sizeof(*w->number));
+    w->code = arena_alloc(w->e->scratch, (n + 1) * sizeof(*w->code));
+    return text_out_init(&w->text, (uint32_t)n, bytes, w->e->scratch);
+}
+
+static enum err put_patterns(struct writer *w)
+{
+    struct buf b;
+    struct str chunk;
+    buf_init(&b, SIZE_MAX);
+    uint32_t *off = arena_alloc(w->e->scratch, ((size_t)w->t->n + 1) * sizeof(*off));
+    off[0] = 0;
+    for (uint32_t t = 0; t < w->t->n; t++) {
+        templates_pattern(w->t, t, &b);
+        off[t + 1] = (uint32_t)b.n;
+    }
+    struct values v = {.n = w->t->n, .lane = LANE_STR, .off = off, .bytes = b.p ? b.p : ""};
+    struct encode_options o = *w->e->o;
+    o.inner = TEMPLATE_INNER_MAX;
+    struct chunk_stats unused;
+    struct buf out;
+    buf_init(&out, SIZE_MAX);
+    buf_put_varint(&out, w->t->n);
+    struct encoder inner = {&v, &o, w->e->scratch, &out, &unused};
+    enum err err = b.n > UINT32_MAX ? not_mine() : encode_plain(&inner);
+    chunk = buf_kept(&out, w->e->scratch);
+    buf_release(&out);
+    buf_release(&b);
+    if (err == OK)
+        put_part(w, chunk, ZIP_NEVER);
+    return err;
+}
+
+static enum err put_codes(struct writer *w)
+{
+    struct part_out part;
+    TRY(part_of_codes(w->t->code, w->e->v->n, w->e->o, w->e->scratch, &part));
+    put_part(w, part.raw, part.zip);
+    w->part[w->n_parts - 1] = part;
+    return OK;
+}
+
+static enum err put_pools(struct writer *w)
+{
+    struct part_out numbers = {.zip = ZIP_NEVER};
+    struct str texts = {"", 0};
+    if (w->n_numbers)
+        TRY(part_of_ints(w->number, w->n_numbers, w->e->o, w->e->scratch, &numbers));
+    w->part[TEMPLATE_NUMBERS] = numbers;
+    if (w->text.n) {
+        struct values v = text_out_values(&w->text, LANE_STR);
+        TRY(inner_chunk(w, &v, NULL, &texts));
+    }
+    w->part[TEMPLATE_TEXTS] = (struct part_out){.raw = texts, .zip = ZIP_NEVER};
+    struct part_out codes = {.zip = ZIP_NEVER};
+    if (w->n_codes)
+        TRY(part_of_ints(w->code, w->n_codes, w->e->o, w->e->scratch, &codes));
+    w->part[TEMPLATE_WORDS] = codes;
+    w->part[TEMPLATE_SLOTS] =
+        (struct part_out){.raw = buf_kept(&w->slots, w->e->scratch), .zip = ZIP_TRY};
+    return OK;
+}
+
+static enum err put_dictionaries(struct writer *w)
+{
+    buf_put_varint(&w->slots, w->words.n_dicts);
+    for (uint32_t d = 0; d < w->words.n_dicts; d++) {
+        struct str chunk;
+        struct buf b;
+        buf_init(&b, SIZE_MAX);
+        buf_put_varint(&b, w->words.dict[d].n);
+        enum err err = inner_chunk(w, &w->words.dict[d], NULL, &chunk);
+        if (err == OK)
+            buf_put_str(&b, chunk);
+        put_part(w, buf_kept(&b, w->e->scratch), ZIP_NEVER);
+        buf_release(&b);
+        TRY(err);
+    }
+    return OK;
+}
+
+static enum err write_parts(struct writer *w)
+{
+    if (!w->e->o->slot)
+        TRY(shared_words_find(w->t, w->e->scratch, &w->words));
+    TRY(pools_init(w));
+    TRY(put_patterns(w));
+    TRY(put_codes(w));
+    for (uint32_t i = TEMPLATE_SLOTS; i < TEMPLATE_PARTS; i++)
+        put_part(w, str_of("", 0), ZIP_NEVER);
+    TRY(put_dictionaries(w));
+    for (uint32_t t = 0; t < w->t->n; t++)
+        buf_put_varint(&w->slots, w->t->t[t].n_slots);
+    static const struct shared_slot none;
+    uint32_t slot = 0;
+    for (uint32_t t = 0; t < w->t->n; t++)
+        for (uint32_t s = 0; s < w->t->t[t].n_slots; s++, slot++)
+            TRY(put_slot(w, &w->t->t[t], s, w->words.slot ? &w->words.slot[slot] : &none));
+    return w->n_parts > CHUNK_PARTS_MAX ? not_mine() : put_pools(w);
+}
+
+enum err encode_template(const struct encoder *e)
+{
+    const struct values *v = e->v;
+    if (e->o->inner >= TEMPLATE_INNER_MAX || v->n < TEXTS_MIN ||
+        v->off[v->n] - v->off[0] < (uint64_t)v->n * LENGTH_MIN)
+        return not_mine();
+    struct templates t;
+    if (!templates_find(v, e->o->slot ? TEMPLATE_FINE : TEMPLATE_JOINED, e->scratch, &t))
+        return not_mine();
+    struct writer w = {.e = e, .t = &t};
+    buf_init(&w.slots, SIZE_MAX);
+    enum err err = write_parts(&w);
+    buf_release(&w.slots);
+    TRY(err);
+    e->stats->encoding = ENC_TEMPLATE;
+    return chunk_write(ENC_TEMPLATE, v->n, w.part, w.n_parts, e->o, e->scratch, e->out);
+}
+
+/* ---- reading ---- */
+
+static enum err template_values(const struct chunk *c, struct arena *a, struct values *ret)
+{
+    struct templated o;
+    TRY(templated_open(c, a, &o));
+    return templated_values(&o, ret);
+}
+
+static enum err template_get(const struct chunk *c, const uint32_t *pos, uint32_t n,
+                             struct arena *a, struct values *ret)
+{
+    struct templated o;
+    TRY(templated_open(c, a, &o));
+    return templated_get(&o, pos, n, ret);
+}
+
+const struct encoding_ops encoding_template = {
+    .name = "template", .values = template_values, .get = template_get, .match = template_match};

@@ -1,0 +1,135 @@
+/* Numbers as texts write them. */
+#include "store/numeral.h"
+
+static const int64_t power10[NUMERAL_DIGITS_MAX + 1] = {
+    1,
+    10,
+    100,
+    1000,
+    10000,
+    100000,
+    1000000,
+    10000000,
+    100000000,
+    1000000000,
+    10000000000,
+    100000000000,
+    1000000000000,
+    10000000000000,
+    100000000000000,
+    1000000000000000,
+    10000000000000000,
+    100000000000000000,
+    1000000000000000000,
+};
+
+/* A text taken apart: spaces, digits, fraction. */
+struct parsed {
+    int64_t mantissa;
+    uint32_t spaces, whole, frac; /* whole: digits before the point */
+    bool zero;                    /* a zero stands in front of another digit */
+};
+
+static bool parse(struct str s, struct parsed *ret)
+{
+    const char *p = s.p, *end = s.p + s.n;
+    while (p < end && *p == ' ')
+        p++;
+    const char *digits = p;
+    uint64_t m = 0;
+    for (; p < end && (uint8_t)(*p - '0') < 10; p++)
+        m = m * 10 + (uint64_t)(*p - '0');
+    uint32_t whole = (uint32_t)(p - digits), frac = 0;
+    if (p < end && *p == '.') {
+        const char *point = p++;
+        for (; p < end && (uint8_t)(*p - '0') < 10; p++)
+            m = m * 10 + (uint64_t)(*p - '0');
+        frac = (uint32_t)(p - point - 1);
+        if (frac == 0)
+            return false;
+    }
+    if (p != end || whole == 0 || whole + frac > NUMERAL_DIGITS_MAX || frac > NUMERAL_FRAC_MAX ||
+        s.n > NUMERAL_WIDTH_MAX)
+        return false;
+    *ret = (struct parsed){(int64_t)m, (uint32_t)(digits - s.p), whole, frac,
+                           whole > 1 && *digits == '0'};
+    return true;
+}
+
+bool numeral_form_of(const struct values *v, struct numeral_form *ret, int64_t *mantissa)
+{
+    struct parsed first, p;
+    if (v->n == 0 || !parse(values_text(v, 0), &first))
+        return false;
+    bool zeros = false, spaces = false, one_length = true;
+    size_t shortest = SIZE_MAX, length = values_text(v, 0).n;
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct str s = values_text(v, i);
+        if (!parse(s, &p) || p.frac != first.frac)
+            return false;
+        mantissa[i] = p.mantissa;
+        zeros |= p.zero;
+        spaces |= p.spaces > 0;
+        one_length &= s.n == length;
+        shortest = s.n < shortest ? s.n : shortest;
+    }
+    if (zeros && (spaces || !one_length))
+        return false;
+    struct numeral_form f = {(uint8_t)first.frac, 0, 0};
+    if (zeros || spaces) {
+        f.pad = zeros ? '0' : ' ';
+        f.width = (uint8_t)shortest;
+    }
+    for (uint32_t i = 0; spaces && i < v->n; i++)
+        if (numeral_write(&f, mantissa[i], NULL) != values_text(v, i).n)
+            return false;
+    *ret = f;
+    return true;
+}
+
+bool numeral_form_ok(const struct numeral_form *f)
+{
+    return f->frac <= NUMERAL_FRAC_MAX && f->width <= NUMERAL_WIDTH_MAX &&
+           (f->pad == '0' || f->pad == ' ' || (f->pad == 0 && f->width == 0));
+}
+
+/* Digits without padding, with those of the fraction and one before it. */
+static unsigned digits_of(const struct numeral_form *f, int64_t m)
+{
+    unsigned n = f->frac + 1u;
+    while (n < NUMERAL_DIGITS_MAX && m >= power10[n])
+        n++;
+    return n;
+}
+
+bool numeral_fits(const struct numeral_form *f, int64_t m)
+{
+    return m >= 0 && m < power10[NUMERAL_DIGITS_MAX];
+}
+
+size_t numeral_write(const struct numeral_form *f, int64_t m, char *to)
+{
+    unsigned digits = digits_of(f, m), n = digits + (f->frac > 0);
+    unsigned total = n > f->width ? n : f->width;
+    if (!to)
+        return total;
+    char *p = to + total;
+    for (unsigned i = 0; i < digits; i++, m /= 10) {
+        if (i == f->frac && i)
+            *--p = '.';
+        *--p = (char)('0' + m % 10);
+    }
+    while (p > to)
+        *--p = (char)f->pad;
+    return total;
+}
+
+bool numeral_read(const struct numeral_form *f, struct str s, int64_t *ret)
+{
+    struct parsed p;
+    char back[NUMERAL_TEXT_MAX];
+    if (!parse(s, &p) || p.frac != f->frac)
+        return false;
+    *ret = p.mantissa;
+    return str_eq(s, str_of(back, numeral_write(f, p.mantissa, back)));
+}

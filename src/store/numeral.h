@@ -1,0 +1,31 @@
+/* Numbers as texts write them: a mantissa and the few facts that bring the very text back. A run of
+ * texts is held as numerals only where every one of them comes back to the byte.
+ * Threads: pure functions. */
+#ifndef WEIR_STORE_NUMERAL_H
+#define WEIR_STORE_NUMERAL_H
+
+#include "record/rows.h"
+
+/* How the numbers of a column are written: digits, then '.' and `frac` digits where frac is not 0;
+ * in front of them as many of `pad` ('0' or ' ') as bring the whole to `width`. pad 0: none. */
+struct numeral_form {
+    uint8_t frac; /* 0..NUMERAL_FRAC_MAX */
+    uint8_t pad;
+    uint8_t width; /* 0 where there is no pad; at most NUMERAL_WIDTH_MAX */
+};
+#define NUMERAL_FRAC_MAX 9
+#define NUMERAL_WIDTH_MAX 32
+#define NUMERAL_DIGITS_MAX 18
+
+/* The form that all n texts share, with their mantissas; false where there is none. */
+bool numeral_form_of(const struct values *v, struct numeral_form *ret, int64_t *mantissa);
+bool numeral_form_ok(const struct numeral_form *f);
+/* Whether the mantissa has a text in this form. */
+bool numeral_fits(const struct numeral_form *f, int64_t mantissa);
+/* Bytes of the text; writes it where `to` is not NULL. The mantissa fits. */
+#define NUMERAL_TEXT_MAX 64
+size_t numeral_write(const struct numeral_form *f, int64_t mantissa, char *to);
+/* The mantissa of a text in this form; false where it is none. */
+bool numeral_read(const struct numeral_form *f, struct str s, int64_t *ret);
+
+#endif

@@ -1,0 +1,480 @@
+/* Templates: cutting texts into static text and variables, and finding those that share the former.
+ *
+ * Three passes: every text is cut and looked up by its static text; templates whose texts repeat as
+ * a whole are split into patterns without holes; slots that never change are filled. */
+#include "store/template.h"
+
+#include "core/buf.h"
+#include "core/hash.h"
+
+enum class { OTHER, DIGIT, ALPHA, JOIN };
+enum { SUFFIX_MAX = 4, PATH_STEPS = 2, DATE_BYTES = 10, CLOCK_BYTES = 8, HEX_FROM = 8 };
+/* A text repeats as a whole where a template has this many texts for each different one. */
+enum { REPEATS = 8, REPEATS_FROM = 16 };
+enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
+
+static const uint8_t class_of[256] = {
+    ['0' ... '9'] = DIGIT,
+    ['a' ... 'z'] = ALPHA,
+    ['A' ... 'Z'] = ALPHA,
+    ['_'] = ALPHA,
+    [0x80 ... 0xff] = ALPHA,
+    ['.'] = JOIN,
+    [':'] = JOIN,
+    ['-'] = JOIN,
+    ['/'] = JOIN,
+    ['\\'] = JOIN,
+    ['@'] = JOIN,
+    ['+'] = JOIN,
+    ['%'] = JOIN,
+};
+
+/* ---- cutting one text ---- */
+
+static inline enum class class_at(struct str s, size_t i) {
+    return i < s.n ? (enum class)class_of[(uint8_t)s.p[i]] : OTHER;
+}
+
+static bool is_word(enum class c)
+{
+    return c == DIGIT || c == ALPHA;
+}
+
+struct token {
+    size_t from, to;
+    uint32_t joins, steps; /* steps: slashes of either kind */
+    bool digit;
+};
+
+/* Marks join where word characters stand on both sides; two of them may, as in C:\dir. */
+static size_t joined(struct str s, size_t i)
+{
+    if (class_at(s, i) != JOIN)
+        return 0;
+    if (is_word(class_at(s, i + 1)))
+        return 1;
+    return class_at(s, i + 1) == JOIN && is_word(class_at(s, i + 2)) ? 2 : 0;
+}
+
+static struct token next_token(struct str s, size_t i, enum template_cut cut)
+{
+    struct token t = {.from = i};
+    for (;;) {
+        enum class c = class_at(s, i);
+        size_t marks;
+        if (is_word(c)) {
+            t.digit |= c == DIGIT;
+            i++;
+        } else if (cut == TEMPLATE_JOINED && (marks = joined(s, i)) > 0) {
+            t.joins++;
+            for (; marks > 0; marks--, i++)
+                t.steps += s.p[i] == '/' || s.p[i] == '\\';
+        } else {
+            break;
+        }
+    }
+    t.to = i;
+    return t;
+}
+
+static size_t skip_class(struct str s, size_t i, size_t end, enum class c)
+{
+    while (i < end && class_at(s, i) == c)
+        i++;
+    return i;
+}
+
+/* Letters that no hexadecimal number holds all of. */
+static bool letters_tell(struct str s, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        char c = (char)(s.p[i] | 0x20);
+        if (c < 'a' || c > 'f')
+            return true;
+    }
+    return false;
+}
+
+/* digits[.digits][unit]: the number without its unit; 0 where it is none. */
+static size_t number_end(struct str s, const struct token *t)
+{
+    size_t end = skip_class(s, t->from, t->to, DIGIT);
+    if (end == t->from)
+        return 0;
+    if (t->joins == 1 && end < t->to && s.p[end] == '.') {
+        size_t frac = skip_class(s, end + 1, t->to, DIGIT);
+        if (frac == end + 1)
+            return 0;
+        end = frac;
+    } else if (t->joins) {
+        return 0;
+    }
+    size_t unit = skip_class(s, end, t->to, ALPHA);
+    bool whole =
+        unit == t->to && (end == t->to || (unit - end <= SUFFIX_MAX && letters_tell(s, end, unit)));
+    return whole ? end : 0;
+}
+
+/* letters, then digits to the end: where the digits begin; 0 where it is not so. */
+static size_t name_end(struct str s, const struct token *t)
+{
+    size_t letters = skip_class(s, t->from, t->to, ALPHA);
+    if (t->joins || letters == t->from || !letters_tell(s, t->from, letters))
+        return 0;
+    return skip_class(s, letters, t->to, DIGIT) == t->to ? letters : 0;
+}
+
+static bool digits_as(struct str s, size_t from, const char *form)
+{
+    for (size_t i = 0; form[i]; i++) {
+        enum class c = class_at(s, from + i);
+        if (form[i] == '0' ? c != DIGIT : from + i >= s.n || s.p[from + i] != form[i])
+            return false;
+    }
+    return true;
+}
+
+/* A date, one space and a time of day: to the end of the latter. */
+static size_t date_time_end(struct str s, const struct token *t)
+{
+    if (t->to - t->from != DATE_BYTES || t->to >= s.n || s.p[t->to] != ' ' ||
+        !digits_as(s, t->from, "0000-00-00") || !digits_as(s, t->to + 1, "00:00:00"))
+        return t->to;
+    size_t end = t->to + 1 + CLOCK_BYTES;
+    if (end + 1 < s.n && (s.p[end] == '.' || s.p[end] == ',') && class_at(s, end + 1) == DIGIT)
+        end = skip_class(s, end + 1, s.n, DIGIT);
+    return end;
+}
+
+/* Spaces that align a number belong to it, but for the first. */
+static size_t with_padding(struct str s, size_t from, size_t after)
+{
+    size_t i = from;
+    while (i > after && s.p[i - 1] == ' ')
+        i--;
+    return from - i >= 2 ? i + 1 : from;
+}
+
+/* The variable of a token, if any; *next: where to go on. */
+static bool token_var(struct str s, const struct token *t, size_t after, struct template_var *ret,
+                      size_t *next)
+{
+    *next = t->to;
+    size_t from = t->from, to = t->to, at;
+    if (!t->digit) {
+        if (t->steps < PATH_STEPS)
+            return false;
+    } else if ((at = number_end(s, t)) > 0) {
+        from = with_padding(s, from, after);
+        to = at;
+    } else if ((at = name_end(s, t)) > 0) {
+        from = at;
+    } else {
+        to = *next = date_time_end(s, t);
+    }
+    *ret = (struct template_var){(uint32_t)from, (uint32_t)to};
+    return true;
+}
+
+uint32_t template_vars(struct str s, enum template_cut cut, struct template_var *to, uint32_t max)
+{
+    uint32_t n = 0;
+    size_t i = 0, after = 0;
+    if (s.n && memchr(s.p, TEMPLATE_HOLE, s.n))
+        return 0;
+    while (i < s.n && n < max) {
+        if (!is_word(class_at(s, i))) {
+            i++;
+            continue;
+        }
+        struct token t = next_token(s, i, cut);
+        if (token_var(s, &t, after, &to[n], &i))
+            after = to[n++].to;
+    }
+    return n;
+}
+
+/* ---- grouping ---- */
+
+struct found {
+    uint64_t hash;
+    uint32_t text; /* the first of it */
+    uint32_t rows;
+};
+struct finder {
+    const struct values *v;
+    enum template_cut cut;
+    struct arena *a;
+    struct template_var *var;
+    uint32_t n_vars, cap;
+    uint32_t *first, *code;
+    struct found *found;
+    uint32_t n_found, found_cap;
+    uint32_t *slot; /* of the table: number of a template + 1, or 0 */
+    uint32_t mask;
+};
+
+static void *grown(struct arena *a, void *old, size_t used, size_t size)
+{
+    void *p = arena_alloc(a, size);
+    if (used)
+        memcpy(p, old, used);
+    return p;
+}
+
+size_t template_hex_length(struct str s)
+{
+    if (s.n < HEX_FROM)
+        return 0;
+    size_t letters = 0;
+    for (size_t i = s.p[0] == '0' && s.p[1] == 'x' ? 2 : 0; i < s.n; i++) {
+        char c = (char)(s.p[i] | 0x20);
+        if (class_of[(uint8_t)s.p[i]] == DIGIT)
+            continue;
+        if (c < 'a' || c > 'f')
+            return 0;
+        letters++;
+    }
+    return letters ? s.n : 0;
+}
+
+static struct str var_of(struct str s, const struct template_var *var)
+{
+    return str_of(s.p + var->from, var->to - var->from);
+}
+
+static uint64_t static_hash(struct str s, const struct template_var *var, uint32_t n)
+{
+    uint64_t h = n;
+    size_t at = 0;
+    for (uint32_t i = 0; i <= n; i++) {
+        size_t end = i < n ? var[i].from : s.n;
+        h = (h ^ hash64(str_of(s.p + at, end - at))) * 0x9e3779b97f4a7c15ULL;
+        h ^= h >> 29;
+        if (i < n)
+            h += template_hex_length(var_of(s, &var[i]));
+        at = i < n ? var[i].to : end;
+    }
+    return h;
+}
+
+static bool static_eq(struct str s, const struct template_var *x, struct str t,
+                      const struct template_var *y, uint32_t n)
+{
+    size_t i = 0, j = 0;
+    for (uint32_t k = 0; k <= n; k++) {
+        size_t s_end = k < n ? x[k].from : s.n, t_end = k < n ? y[k].from : t.n;
+        if (!str_eq(str_of(s.p + i, s_end - i), str_of(t.p + j, t_end - j)))
+            return false;
+        if (k < n) {
+            if (template_hex_length(var_of(s, &x[k])) != template_hex_length(var_of(t, &y[k])))
+                return false;
+            i = x[k].to;
+            j = y[k].to;
+        }
+    }
+    return true;
+}
+
+static void table_put(struct finder *f, uint32_t number)
+{
+    uint32_t at = (uint32_t)f->found[number].hash & f->mask;
+    while (f->slot[at])
+        at = (at + 1) & f->mask;
+    f->slot[at] = number + 1;
+}
+
+static void table_grow(struct finder *f)
+{
+    uint32_t size = f->found_cap ? f->found_cap * 4 : 1024;
+    f->found = grown(f->a, f->found, f->n_found * sizeof(*f->found), size / 2 * sizeof(*f->found));
+    f->found_cap = size / 2;
+    f->slot = ARENA_ARRAY(f->a, uint32_t, size);
+    f->mask = size - 1;
+    for (uint32_t i = 0; i < f->n_found; i++)
+        table_put(f, i);
+}
+
+static uint32_t table_find(struct finder *f, uint32_t text, const struct template_var *var,
+                           uint32_t n)
+{
+    struct str s = values_text(f->v, text);
+    uint64_t h = static_hash(s, var, n);
+    for (uint32_t at = (uint32_t)h & f->mask; f->slot[at]; at = (at + 1) & f->mask) {
+        const struct found *x = &f->found[f->slot[at] - 1];
+        uint32_t its = f->first[x->text + 1] - f->first[x->text];
+        if (x->hash == h && its == n &&
+            static_eq(s, var, values_text(f->v, x->text), f->var + f->first[x->text], n))
+            return f->slot[at] - 1;
+    }
+    if (f->n_found == f->found_cap)
+        table_grow(f);
+    f->found[f->n_found] = (struct found){h, text, 0};
+    table_put(f, f->n_found);
+    return f->n_found++;
+}
+
+static void cut_text(struct finder *f, uint32_t i)
+{
+    struct str s = values_text(f->v, i);
+    if (f->cap - f->n_vars < TEMPLATE_VARS_MAX) {
+        uint32_t cap = f->cap * 2 + TEMPLATE_VARS_MAX;
+        f->var = grown(f->a, f->var, f->n_vars * sizeof(*f->var), cap * sizeof(*f->var));
+        f->cap = cap;
+    }
+    struct template_var *var = f->var + f->n_vars;
+    uint32_t n = template_vars(s, f->cut, var, TEMPLATE_VARS_MAX);
+    f->first[i] = f->n_vars;
+    f->n_vars += n;
+    f->first[i + 1] = f->n_vars;
+    f->code[i] = table_find(f, i, var, n);
+    f->found[f->code[i]].rows++;
+}
+
+/* ---- grouped texts ---- */
+
+/* Texts by template: those of template t at [start[t], start[t + 1]). */
+struct groups {
+    uint32_t *start, *text;
+};
+
+static struct groups group(const uint32_t *code, uint32_t n, uint32_t n_codes, struct arena *a)
+{
+    struct groups g = {ARENA_ARRAY(a, uint32_t, n_codes + 2), arena_alloc(a, (n + 1) * 4)};
+    for (uint32_t i = 0; i < n; i++)
+        g.start[code[i] + 2]++;
+    for (uint32_t t = 0; t < n_codes; t++)
+        g.start[t + 2] += g.start[t + 1];
+    for (uint32_t i = 0; i < n; i++)
+        g.text[g.start[code[i] + 1]++] = i;
+    return g;
+}
+
+/* Gives each different text of a template its own code, counted from *next, where few are
+ * different. */
+static void split_repeats(struct finder *f, const uint32_t *text, uint32_t n, uint32_t *table,
+                          uint32_t *next)
+{
+    uint32_t max = n / REPEATS, size = 64, different = 0;
+    while (size < max * 2)
+        size *= 2;
+    memset(table, 0, size * sizeof(*table));
+    uint32_t *mine = arena_alloc(f->a, n * sizeof(*mine));
+    for (uint32_t i = 0; i < n; i++) {
+        struct str s = values_text(f->v, text[i]);
+        uint32_t at = (uint32_t)hash64(s) & (size - 1);
+        while (table[at] && !str_eq(s, values_text(f->v, text[table[at] - 1])))
+            at = (at + 1) & (size - 1);
+        if (!table[at]) {
+            table[at] = i + 1;
+            mine[i] = different++;
+            if (different > max)
+                return;
+        } else {
+            mine[i] = mine[table[at] - 1];
+        }
+    }
+    for (uint32_t i = 0; i < n; i++)
+        f->code[text[i]] = *next + mine[i];
+    *next += different;
+}
+
+static uint32_t split_all(struct finder *f)
+{
+    struct groups g = group(f->code, f->v->n, f->n_found, f->a);
+    uint32_t next = f->n_found;
+    uint32_t *table = arena_alloc(f->a, ((size_t)f->v->n + 64) * sizeof(*table));
+    for (uint32_t t = 0; t < f->n_found; t++) {
+        uint32_t n = g.start[t + 1] - g.start[t], text = g.text[g.start[t]];
+        if (n >= REPEATS_FROM && f->first[text + 1] > f->first[text])
+            split_repeats(f, g.text + g.start[t], n, table, &next);
+    }
+    return next;
+}
+
+/* Numbers in order of first appearance; returns how many are in use. */
+static uint32_t renumber(uint32_t *code, uint32_t n, uint32_t n_codes, struct arena *a)
+{
+    uint32_t *to = ARENA_ARRAY(a, uint32_t, n_codes), used = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!to[code[i]])
+            to[code[i]] = ++used;
+        code[i] = to[code[i]] - 1;
+    }
+    return used;
+}
+
+static bool always_same(const struct templates *t, const struct text_template *x, uint32_t var)
+{
+    struct str first = templates_var(t, x->row[0], var);
+    for (uint32_t i = x->rows - 1; i > 0; i--)
+        if (!str_eq(first, templates_var(t, x->row[i], var)))
+            return false;
+    return true;
+}
+
+static void fill_slots(const struct templates *t, struct text_template *x, struct arena *a)
+{
+    uint32_t n = t->first[x->row[0] + 1] - t->first[x->row[0]];
+    uint32_t *slot = arena_alloc(a, (n + 1) * sizeof(*slot));
+    for (uint32_t i = 0; i < n; i++)
+        if (!always_same(t, x, i))
+            slot[x->n_slots++] = i;
+    x->slot = slot;
+}
+
+/* ---- all of it ---- */
+
+static bool too_different(const struct finder *f, uint32_t texts)
+{
+    return texts >= SAMPLE_FROM && f->n_found > texts / 2;
+}
+
+bool templates_find(const struct values *v, enum template_cut cut, struct arena *a,
+                    struct templates *ret)
+{
+    struct finder f = {.v = v, .cut = cut, .a = a};
+    f.first = arena_alloc(a, ((size_t)v->n + 1) * sizeof(uint32_t));
+    f.code = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
+    table_grow(&f);
+    f.first[0] = 0;
+    for (uint32_t i = 0; i < v->n; i++) {
+        cut_text(&f, i);
+        if (i % SAMPLE == SAMPLE - 1 && too_different(&f, i + 1))
+            return false;
+    }
+    if (too_different(&f, v->n))
+        return false;
+    uint32_t n = renumber(f.code, v->n, split_all(&f), a);
+    struct groups g = group(f.code, v->n, n, a);
+    *ret =
+        (struct templates){v, n, ARENA_ARRAY(a, struct text_template, n), f.code, f.first, f.var};
+    for (uint32_t t = 0; t < n; t++) {
+        ret->t[t].rows = g.start[t + 1] - g.start[t];
+        ret->t[t].row = g.text + g.start[t];
+        fill_slots(ret, &ret->t[t], a);
+    }
+    return true;
+}
+
+void templates_pattern(const struct templates *t, uint32_t number, struct buf *out)
+{
+    const struct text_template *x = &t->t[number];
+    struct str s = values_text(t->v, x->row[0]);
+    if (x->n_slots == 0) {
+        for (size_t i = 0; i < s.n; i++) {
+            buf_put_byte(out, s.p[i]);
+            if (s.p[i] == TEMPLATE_HOLE)
+                buf_put_byte(out, s.p[i]);
+        }
+        return;
+    }
+    size_t at = 0;
+    for (uint32_t i = 0; i < x->n_slots; i++) {
+        const struct template_var *var = &t->var[t->first[x->row[0]] + x->slot[i]];
+        buf_put_str(out, str_of(s.p + at, var->from - at));
+        buf_put_byte(out, TEMPLATE_HOLE);
+        at = var->to;
+    }
+    buf_put_str(out, str_from(s, at));
+}

@@ -1,0 +1,391 @@
+/* Predicates on chunks of templates: first on patterns, then on the variables that could matter,
+ * and only what is left on texts put together.
+ *
+ * 1. A needle is a text that every match holds: the pattern of a term or phrase, its longest part
+ *    where it has wildcards, the required literal of a regex. It is compared without letter case,
+ *    which only lets more through.
+ * 2. A template whose static text alone matches has all its rows: a term or phrase found between
+ *    two holes, and not in a word that goes on inside a hole, stands in every one of them.
+ * 3. Else the needle needs a hole. Which holes could hold a part of it, tell the static text around
+ *    them and the characters that their values are made of: walking the pattern forward with the
+ *    set of the needle's prefixes that may end here (shift-and, one bit a prefix), and backward
+ *    with the suffixes that may begin here, a hole takes part where a piece of allowed characters
+ *    leads from one set to the other.
+ * 4. The values of those slots are asked, a dictionary once an entry: does the needle stand in the
+ *    value, begin or end in it, or go across it?
+ * 5. The rows that are left are put together, and the predicate decides.
+ *
+ * Bytes above 127 are let through everywhere: what folds to ASCII there is decided in step 5. */
+#include "store/template_read.h"
+
+#include "record/words.h"
+
+enum { NEEDLE_MAX = 63 };
+
+struct query {
+    const struct predicate *p;
+    uint8_t text[NEEDLE_MAX]; /* lower case */
+    uint32_t n;
+    uint64_t at[256];   /* bit i: text[i] is this byte */
+    bool static_proves; /* static text alone can prove a match */
+};
+
+static uint8_t low(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
+
+/* False where the predicate has no needle. */
+static bool query_init(const struct predicate *p, enum lane lane, struct query *q)
+{
+    struct str s = {"", 0};
+    if (p->kind == PRED_REGEX)
+        s = p->literal;
+    else if (p->kind == PRED_EQUAL && lane != LANE_ARR)
+        s = p->text;
+    else if (p->kind == PRED_TEXT && !(lane == LANE_ARR && p->is_number))
+        for (uint32_t i = 0; i < p->n_parts; i++)
+            s = p->parts[i].text.n > s.n ? p->parts[i].text : s;
+    *q = (struct query){.p = p, .static_proves = p->kind == PRED_TEXT};
+    for (; q->n < s.n && q->n < NEEDLE_MAX && (uint8_t)s.p[q->n] < 0x80; q->n++)
+        q->text[q->n] = low((uint8_t)s.p[q->n]);
+    for (uint32_t i = 0; i < q->n; i++) {
+        q->at[q->text[i]] |= (uint64_t)1 << i;
+        if (q->text[i] >= 'a' && q->text[i] <= 'z')
+            q->at[q->text[i] & 0xdf] |= (uint64_t)1 << i;
+    }
+    for (unsigned c = 0x80; c < 256; c++)
+        q->at[c] = ((uint64_t)1 << q->n) - 1;
+    return q->n > 0;
+}
+
+/* ---- what characters a slot's values are made of ---- */
+
+/* As bits: bit i where the needle's byte i may be in a value. */
+static uint64_t allow_bytes(const struct query *q, const char *bytes)
+{
+    uint64_t at = 0;
+    for (; *bytes; bytes++)
+        at |= q->at[(uint8_t)*bytes];
+    return at;
+}
+
+static uint64_t any_byte(const struct query *q)
+{
+    return ((uint64_t)1 << q->n) - 1;
+}
+
+static enum err slot_allows(struct templated *o, const struct query *q, uint32_t t, uint32_t slot,
+                            uint64_t *ret)
+{
+    const struct slot *s = &o->slot[slot];
+    *ret = any_byte(q);
+    if (s->kind == SLOT_NUMBER)
+        *ret = allow_bytes(q, s->form.pad == ' ' ? "0123456789. " : "0123456789.");
+    if (s->kind != SLOT_OWN)
+        return OK;
+    struct chunk *c = NULL;
+    TRY(templated_own(o, t, slot, &c));
+    if (c->encoding == ENC_NUMERAL)
+        *ret = allow_bytes(q, "0123456789. ");
+    else if (c->encoding == ENC_CLOCK)
+        *ret = allow_bytes(q, "0123456789.:,");
+    return OK;
+}
+
+/* ---- the needle across a pattern ---- */
+
+/* Bit i: a prefix of i bytes may end here (i < n). Whole matches are no longer of interest. */
+static uint64_t step(const struct query *q, uint64_t prefixes, uint8_t c)
+{
+    return ((prefixes | 1) & q->at[c]) << 1;
+}
+
+/* From every prefix on by as many allowed bytes as there are. */
+static uint64_t run_on(uint64_t from, uint64_t allowed)
+{
+    uint64_t at = from;
+    for (;;) {
+        uint64_t next = at | (at & allowed) << 1;
+        if (next == at)
+            return at;
+        at = next;
+    }
+}
+
+/* The same toward lower bits: bit i where allowed bytes lead from i to a bit of `to`. */
+static uint64_t run_back(uint64_t to, uint64_t allowed)
+{
+    uint64_t at = to;
+    for (;;) {
+        uint64_t next = at | (at >> 1 & allowed);
+        if (next == at)
+            return at;
+        at = next;
+    }
+}
+
+/* Prefixes that may end behind the static text s, which only the last bytes of it decide. */
+static uint64_t through(const struct query *q, uint64_t prefixes, struct str s)
+{
+    if (s.n > q->n) {
+        prefixes = 0;
+        s = str_from(s, s.n - q->n);
+    }
+    for (size_t i = 0; i < s.n; i++)
+        prefixes = step(q, prefixes, (uint8_t)s.p[i]);
+    return prefixes;
+}
+
+/* Bit i: the needle from byte i on may begin at the start of s; bit n stands for its end. */
+static uint64_t back_through(const struct query *q, uint64_t suffixes, struct str s)
+{
+    uint64_t end = (uint64_t)1 << q->n;
+    if (s.n > q->n) {
+        suffixes = end;
+        s.n = q->n;
+    }
+    for (size_t i = s.n; i-- > 0;)
+        suffixes = (suffixes >> 1 & q->at[(uint8_t)s.p[i]]) | end;
+    return suffixes;
+}
+
+/* ---- templates ---- */
+
+enum verdict { NO_ROW, SOME_ROWS, ALL_ROWS };
+
+struct matching {
+    struct templated *o;
+    const struct query *q;
+    uint8_t *verdict;    /* of each template */
+    uint64_t **rank;     /* of each template with SOME_ROWS: which; NULL: all are to be asked */
+    uint64_t **dict_hit; /* of each dictionary, once asked */
+};
+
+static bool is_word_byte(uint8_t c)
+{
+    return words_ascii[c] || c >= 0x80;
+}
+
+/* Static text without the words that may go on in a hole beside it, where that matters. */
+static struct str inner_words(const struct predicate *p, struct str s, bool hole_before,
+                              bool hole_behind)
+{
+    size_t from = 0, to = s.n;
+    while (hole_before && p->edge_left && from < to && is_word_byte((uint8_t)s.p[from]))
+        from++;
+    while (hole_behind && p->edge_right && to > from && is_word_byte((uint8_t)s.p[to - 1]))
+        to--;
+    return str_of(s.p + from, to - from);
+}
+
+static enum err static_match(const struct matching *m, const struct str *piece, uint32_t n,
+                             bool *ret)
+{
+    *ret = false;
+    for (uint32_t i = 0; i < n && !*ret; i++) {
+        struct str s = inner_words(m->q->p, piece[i], i > 0, i + 1 < n);
+        if (s.n)
+            TRY(predicate_match_text(m->q->p, LANE_STR, s, ret));
+    }
+    return OK;
+}
+
+static bool overlaps(const struct query *q, struct str v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if ((uint8_t)v.p[i] >= 0x80)
+            return true;
+    uint64_t prefixes = 0, ends = (uint64_t)1 << q->n, inside = ((uint64_t)1 << q->n) - 1;
+    for (size_t i = 0; i < v.n; i++) {
+        /* inside: the value so far goes on from somewhere within the needle */
+        inside = (inside & q->at[(uint8_t)v.p[i]]) << 1;
+        prefixes = step(q, prefixes, (uint8_t)v.p[i]);
+        if ((inside | prefixes) & ends)
+            return true;
+    }
+    return (prefixes | inside) != 0;
+}
+
+static enum err dict_hits(struct matching *m, uint32_t d, const struct values *dict,
+                          const uint64_t **ret)
+{
+    if (!m->dict_hit[d]) {
+        uint64_t *hit = ARENA_TRY_ARRAY(m->o->a, uint64_t, bitmap_words(dict->n));
+        if (!hit)
+            return err_set(ERR_NOMEM, "no memory to match %u words", dict->n);
+        memset(hit, 0, bitmap_words(dict->n) * sizeof(*hit));
+        for (uint32_t i = 0; i < dict->n; i++)
+            if (overlaps(m->q, values_text(dict, i)))
+                bitmap_set(hit, i);
+        m->dict_hit[d] = hit;
+    }
+    *ret = m->dict_hit[d];
+    return OK;
+}
+
+/* Sets the ranks of the texts whose value in this slot could hold a part of the needle. */
+static enum err slot_ranks(struct matching *m, uint32_t t, uint32_t slot, uint64_t *rank)
+{
+    uint32_t rows = m->o->rows[t];
+    uint8_t kind = m->o->slot[slot].kind;
+    if (kind == SLOT_WORDS || kind == SLOT_OWN_WORDS) {
+        const struct values *dict = NULL;
+        const int64_t *code = NULL;
+        const uint64_t *hit = NULL;
+        TRY(templated_words(m->o, t, slot, &dict, &code));
+        TRY(dict_hits(m, m->o->slot[slot].dict, dict, &hit));
+        for (uint32_t i = 0; i < rows; i++)
+            rank[i >> 6] |= (uint64_t)bitmap_get(hit, (uint32_t)code[i]) << (i & 63);
+        return OK;
+    }
+    struct values v;
+    TRY(templated_slot(m->o, t, slot, NULL, rows, &v));
+    for (uint32_t i = 0; i < rows; i++)
+        rank[i >> 6] |= (uint64_t)overlaps(m->q, values_text(&v, i)) << (i & 63);
+    return OK;
+}
+
+static enum err ask_slots(struct matching *m, uint32_t t, const struct str *piece)
+{
+    struct templated *o = m->o;
+    uint32_t first = o->first_slot[t], n = o->first_slot[t + 1] - first;
+    uint64_t *behind = ARENA_TRY_ARRAY(o->a, uint64_t, n),
+             *allowed = ARENA_TRY_ARRAY(o->a, uint64_t, n);
+    if (!behind || !allowed)
+        return err_set(ERR_NOMEM, "no memory to match templates");
+    uint64_t suffixes = (uint64_t)1 << m->q->n, prefixes = 0;
+    for (uint32_t i = n; i-- > 0;) {
+        TRY(slot_allows(o, m->q, t, first + i, &allowed[i]));
+        behind[i] = suffixes = back_through(m->q, suffixes, piece[i + 1]);
+        suffixes = run_back(suffixes, allowed[i]) | (uint64_t)1 << m->q->n;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        prefixes = through(m->q, prefixes, piece[i]) | 1;
+        /* One byte at least in this hole, then any number of them. */
+        uint64_t on = run_on((prefixes & allowed[i]) << 1, allowed[i]);
+        if (on & behind[i]) {
+            if (!m->rank[t]) {
+                m->rank[t] = bitmap_new(o->a, o->rows[t]);
+                m->verdict[t] = SOME_ROWS;
+            }
+            TRY(slot_ranks(m, t, first + i, m->rank[t]));
+        }
+        prefixes |= on;
+    }
+    return OK;
+}
+
+static bool stands_in_static(const struct query *q, const struct str *piece, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t prefixes = 0;
+        for (size_t k = 0; k < piece[i].n; k++) {
+            prefixes = step(q, prefixes, (uint8_t)piece[i].p[k]);
+            if (prefixes >> q->n & 1)
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum err judge(struct matching *m, uint32_t t, struct str pattern)
+{
+    struct templated *o = m->o;
+    uint32_t n = o->first_slot[t + 1] - o->first_slot[t];
+    struct str *piece = ARENA_TRY_ARRAY(o->a, struct str, (size_t)n + 1);
+    if (!piece)
+        return err_set(ERR_NOMEM, "no memory to match templates");
+    TRY(template_pieces(pattern, n, o->a, piece));
+    bool hit = false;
+    if (n == 0)
+        TRY(predicate_match_text(m->q->p, o->c->lane, piece[0], &hit));
+    else if (m->q->static_proves)
+        TRY(static_match(m, piece, n + 1, &hit));
+    m->verdict[t] = hit ? ALL_ROWS : NO_ROW;
+    if (hit || n == 0)
+        return OK;
+    if (stands_in_static(m->q, piece, n + 1)) {
+        m->verdict[t] = SOME_ROWS;
+        return OK;
+    }
+    return ask_slots(m, t, piece);
+}
+
+/* ---- rows ---- */
+
+/* Sets the bits of rows that match for sure, lists those to be asked. */
+static enum err sort_rows(struct matching *m, uint64_t *bits, uint32_t **ret, uint32_t *ret_n)
+{
+    struct templated *o = m->o;
+    uint32_t *pos = ARENA_TRY_ARRAY(o->a, uint32_t, o->c->n), n = 0;
+    uint32_t *seen = ARENA_TRY_ARRAY(o->a, uint32_t, o->n);
+    if (!pos || !seen)
+        return err_set(ERR_NOMEM, "no memory to match %u texts", o->c->n);
+    memset(seen, 0, o->n * sizeof(*seen));
+    for (uint32_t i = 0; i < o->c->n; i++) {
+        uint32_t t = o->code[i], rank;
+        if (m->verdict[t] == ALL_ROWS) {
+            bitmap_set(bits, i);
+        } else if (m->verdict[t] == SOME_ROWS) {
+            rank = seen[t]++;
+            if (!m->rank[t] || bitmap_get(m->rank[t], rank))
+                pos[n++] = i;
+        }
+    }
+    *ret = pos;
+    *ret_n = n;
+    return OK;
+}
+
+static enum err ask_rows(struct matching *m, const uint32_t *pos, uint32_t n, uint64_t *bits)
+{
+    struct values v;
+    uint64_t *hit = ARENA_TRY_ARRAY(m->o->a, uint64_t, bitmap_words(n));
+    if (!hit)
+        return err_set(ERR_NOMEM, "no memory to match %u texts", n);
+    memset(hit, 0, bitmap_words(n) * sizeof(*hit));
+    TRY(templated_get(m->o, pos, n, &v));
+    TRY(predicate_match(m->q->p, &v, hit));
+    for (uint32_t i = 0; i < n; i++)
+        if (bitmap_get(hit, i))
+            bitmap_set(bits, pos[i]);
+    return OK;
+}
+
+static enum err match_all(const struct chunk *c, const struct predicate *p, struct arena *a,
+                          uint64_t *bits)
+{
+    struct templated o;
+    struct values v;
+    TRY(templated_open(c, a, &o));
+    TRY(templated_values(&o, &v));
+    return predicate_match(p, &v, bits);
+}
+
+enum err template_match(const struct chunk *c, const struct predicate *p, struct arena *a,
+                        uint64_t *bits)
+{
+    struct query q;
+    if (!query_init(p, c->lane, &q))
+        return match_all(c, p, a, bits);
+    struct templated o;
+    struct values patterns;
+    TRY(templated_open(c, a, &o));
+    TRY(chunk_values(&o.patterns, a, &patterns));
+    struct matching m = {&o, &q, arena_try_alloc(a, o.n), ARENA_TRY_ARRAY(a, uint64_t *, o.n),
+                         ARENA_TRY_ARRAY(a, uint64_t *, o.n_dicts + 1)};
+    if (!m.verdict || !m.rank || !m.dict_hit)
+        return err_set(ERR_NOMEM, "no memory to match %u templates", o.n);
+    memset(m.rank, 0, o.n * sizeof(*m.rank));
+    memset(m.dict_hit, 0, o.n_dicts * sizeof(*m.dict_hit));
+    uint32_t any = NO_ROW, n, *pos;
+    for (uint32_t t = 0; t < o.n; t++) {
+        TRY(judge(&m, t, values_text(&patterns, t)));
+        any |= m.verdict[t];
+    }
+    if (!any)
+        return OK;
+    TRY(sort_rows(&m, bits, &pos, &n));
+    return n ? ask_rows(&m, pos, n, bits) : OK;
+}

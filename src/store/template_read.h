@@ -1,0 +1,69 @@
+/* A chunk of templates, opened: what encoding_template.c wrote, piece by piece as it is asked for.
+ * For template_read.c and template_match.c only. Lives in the arena it was opened with; one thread
+ * at a time. */
+#ifndef WEIR_STORE_TEMPLATE_READ_H
+#define WEIR_STORE_TEMPLATE_READ_H
+
+#include "store/encoding_ops.h"
+#include "store/numeral.h"
+#include "store/template.h"
+
+/* The parts of a chunk; encoding_template.c says what they hold. */
+enum {
+    TEMPLATE_PATTERNS,
+    TEMPLATE_CODES,
+    TEMPLATE_SLOTS,
+    TEMPLATE_NUMBERS,
+    TEMPLATE_TEXTS,
+    TEMPLATE_WORDS,
+    TEMPLATE_PARTS
+};
+enum slot_kind { SLOT_OWN, SLOT_NUMBER, SLOT_TEXT, SLOT_WORDS, SLOT_OWN_WORDS, SLOT_KINDS };
+/* A dictionary's entries, their slots, those of a token. */
+enum { TEMPLATE_INNER_MAX = 3, TEMPLATE_DICTS_MAX = 16 };
+
+struct slot {
+    uint8_t kind, dict;
+    struct numeral_form form;
+    uint32_t at;         /* in its pool, or its part */
+    struct chunk *chunk; /* of kind own, once opened */
+};
+struct templated {
+    const struct chunk *c;
+    struct arena *a;
+    uint32_t n; /* templates */
+    struct chunk patterns;
+    const uint32_t *code;
+    uint32_t *rows;       /* texts of each template */
+    uint32_t *first_slot; /* n + 1 */
+    struct slot *slot;
+    uint32_t n_numbers, n_texts, n_codes, n_dicts;
+    const int64_t *number; /* the pools, once read */
+    const struct values *text;
+    const int64_t *pool_code;
+    const struct values **dict; /* each once read */
+    const int64_t *time;
+};
+
+NODISCARD enum err templated_open(const struct chunk *c, struct arena *a, struct templated *ret);
+/* The values of a slot: all of them, or those at n ascending ranks. */
+NODISCARD enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot,
+                                  const uint32_t *rank, uint32_t n, struct values *ret);
+/* Of a slot of words: its dictionary, and the codes of all its values, below the dictionary's n. */
+NODISCARD enum err templated_words(struct templated *o, uint32_t template, uint32_t slot,
+                                   const struct values **ret_dict, const int64_t **ret_code);
+/* The chunk of a slot of its own. */
+NODISCARD enum err templated_own(struct templated *o, uint32_t template, uint32_t slot,
+                                 struct chunk **ret);
+/* All texts; those at ascending positions. */
+NODISCARD enum err templated_values(struct templated *o, struct values *ret);
+NODISCARD enum err templated_get(struct templated *o, const uint32_t *pos, uint32_t n,
+                                 struct values *ret);
+/* The n_slots + 1 static texts of a pattern. */
+NODISCARD enum err template_pieces(struct str pattern, uint32_t n_slots, struct arena *a,
+                                   struct str *ret);
+/* template_match.c */
+NODISCARD enum err template_match(const struct chunk *c, const struct predicate *p, struct arena *a,
+                                  uint64_t *bits);
+
+#endif

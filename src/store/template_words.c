@@ -1,0 +1,229 @@
+/* Finding the words that recur.
+ *
+ * Slots of numbers and times are left out: columns of their own hold them smaller. The texts are
+ * walked in their order, and every value of the other slots is looked up in one table and counted.
+ * Slots of which at least half the values are words that occur more than once are shared; a second
+ * walk over the codes gives those words their numbers. There is a dictionary for each length of
+ * hexadecimal ids, which are then stored as such, and one for the rest. */
+#include "store/template_words.h"
+
+#include "core/hash.h"
+#include "store/encoding_ops.h"
+#include "store/numeral.h"
+
+enum { WORD_MAX = 1024, PROBES = 8 };
+
+struct word {
+    uint64_t hash;
+    struct str text;
+    uint32_t count;
+    uint32_t number; /* in its dictionary + 1; 0: none yet */
+    uint8_t dict;
+};
+struct finder {
+    const struct templates *t;
+    struct arena *a;
+    uint32_t *first_slot; /* of each template; n + 1 */
+    struct shared_slot *slot;
+    bool *candidate; /* of each slot */
+    uint32_t **code; /* of each candidate: numbers of words, then of entries */
+    uint32_t *used;  /* of each template: texts seen */
+    struct word *word;
+    uint32_t n_words, words_cap;
+    uint32_t *table;
+    uint32_t mask;
+    size_t hex[TEMPLATE_DICTS_MAX]; /* lengths; dictionary 0 is for the rest */
+    uint32_t n_dicts;
+};
+
+/* Numbers, times of day and dates: begin with a digit and hold little else. */
+static bool is_measure(struct str s)
+{
+    size_t digits = 0, marks = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c >= '0' && c <= '9')
+            digits++;
+        else if (c == '.' || c == ':' || c == '-' || c == ' ' || c == ',')
+            marks++;
+        else
+            return false;
+    }
+    return digits && marks <= 6 && s.n <= NUMERAL_WIDTH_MAX;
+}
+
+/* The first few values tell. */
+static bool is_candidate(const struct templates *t, const struct text_template *x, uint32_t slot)
+{
+    uint32_t n = x->rows < PROBES ? x->rows : PROBES, measures = 0;
+    for (uint32_t i = 0; i < n; i++)
+        measures += is_measure(templates_var(t, x->row[(uint64_t)i * x->rows / n], x->slot[slot]));
+    return measures < n;
+}
+
+static uint8_t dict_for(struct finder *f, struct str first)
+{
+    size_t length = template_hex_length(first);
+    if (!length)
+        return 0;
+    for (uint32_t d = 1; d < f->n_dicts; d++)
+        if (f->hex[d] == length)
+            return (uint8_t)d;
+    if (f->n_dicts == TEMPLATE_DICTS_MAX)
+        return 0;
+    f->hex[f->n_dicts] = length;
+    return (uint8_t)f->n_dicts++;
+}
+
+static void words_grow(struct finder *f)
+{
+    struct word *old = f->word;
+    f->words_cap = f->words_cap ? f->words_cap * 2 : 2048;
+    f->word = arena_alloc(f->a, f->words_cap * sizeof(*f->word));
+    if (old)
+        memcpy(f->word, old, f->n_words * sizeof(*old));
+    f->mask = f->words_cap * 2 - 1;
+    f->table = ARENA_ARRAY(f->a, uint32_t, (size_t)f->mask + 1);
+    for (uint32_t i = 0; i < f->n_words; i++) {
+        uint32_t at = (uint32_t)f->word[i].hash & f->mask;
+        while (f->table[at])
+            at = (at + 1) & f->mask;
+        f->table[at] = i + 1;
+    }
+}
+
+static uint32_t word_number(struct finder *f, struct str s, uint8_t dict)
+{
+    uint64_t h = hash64_seed(s, dict);
+    if (f->n_words == f->words_cap)
+        words_grow(f);
+    uint32_t at = (uint32_t)h & f->mask;
+    for (; f->table[at]; at = (at + 1) & f->mask) {
+        struct word *w = &f->word[f->table[at] - 1];
+        if (w->hash == h && w->dict == dict && str_eq(w->text, s)) {
+            w->count++;
+            return f->table[at] - 1;
+        }
+    }
+    f->word[f->n_words] = (struct word){h, s, 1, 0, dict};
+    f->table[at] = ++f->n_words;
+    return f->n_words - 1;
+}
+
+static void find_candidates(struct finder *f)
+{
+    uint32_t slot = 0;
+    for (uint32_t t = 0; t < f->t->n; t++) {
+        const struct text_template *x = &f->t->t[t];
+        f->first_slot[t] = slot;
+        for (uint32_t s = 0; s < x->n_slots; s++, slot++) {
+            f->candidate[slot] = is_candidate(f->t, x, s);
+            if (!f->candidate[slot])
+                continue;
+            f->slot[slot].dict = dict_for(f, templates_var(f->t, x->row[0], x->slot[s]));
+            f->code[slot] = arena_alloc(f->a, x->rows * sizeof(uint32_t));
+        }
+    }
+    f->first_slot[f->t->n] = slot;
+}
+
+/* Calls fn for every value of the candidates, in the order of the texts. */
+static void each_value(struct finder *f, void (*fn)(struct finder *, uint32_t text, uint32_t slot,
+                                                    uint32_t var, uint32_t *code))
+{
+    memset(f->used, 0, f->t->n * sizeof(*f->used));
+    for (uint32_t i = 0; i < f->t->v->n; i++) {
+        uint32_t t = f->t->code[i], rank = f->used[t]++;
+        for (uint32_t s = f->first_slot[t]; s < f->first_slot[t + 1]; s++)
+            if (f->candidate[s])
+                fn(f, i, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][rank]);
+    }
+}
+
+static void count_value(struct finder *f, uint32_t text, uint32_t slot, uint32_t var,
+                        uint32_t *code)
+{
+    struct str s = templates_var(f->t, text, var);
+    *code = s.n > WORD_MAX ? UINT32_MAX : word_number(f, s, f->slot[slot].dict);
+}
+
+/* Leaves as candidates the slots that are worth it. */
+static bool choose(struct finder *f)
+{
+    bool any = false;
+    for (uint32_t t = 0; t < f->t->n; t++)
+        for (uint32_t s = f->first_slot[t]; s < f->first_slot[t + 1]; s++) {
+            uint32_t again = 0, rows = f->t->t[t].rows;
+            bool whole = f->candidate[s];
+            for (uint32_t i = 0; whole && i < rows; i++) {
+                whole = f->code[s][i] != UINT32_MAX;
+                again += whole && f->word[f->code[s][i]].count > 1;
+            }
+            f->candidate[s] = whole && again >= rows - rows / 2;
+            any |= f->candidate[s];
+        }
+    return any;
+}
+
+static void number_value(struct finder *f, uint32_t text, uint32_t slot, uint32_t var,
+                         uint32_t *code)
+{
+    struct word *w = &f->word[*code];
+    if (!w->number)
+        w->number = ++f->used[f->t->n + w->dict];
+    *code = w->number - 1;
+}
+
+/* The words with a number, dictionary by dictionary; empty dictionaries are left out. */
+static enum err put_dicts(struct finder *f, struct shared_words *ret)
+{
+    const uint32_t *n = f->used + f->t->n;
+    uint8_t place[TEMPLATE_DICTS_MAX];
+    struct text_out out[TEMPLATE_DICTS_MAX];
+    struct str *sorted[TEMPLATE_DICTS_MAX];
+    uint64_t bytes[TEMPLATE_DICTS_MAX] = {0};
+    for (uint32_t d = 0; d < f->n_dicts; d++)
+        sorted[d] = arena_alloc(f->a, (n[d] + 1) * sizeof(struct str));
+    for (uint32_t i = 0; i < f->n_words; i++) {
+        const struct word *w = &f->word[i];
+        if (!w->number)
+            continue;
+        sorted[w->dict][w->number - 1] = w->text;
+        bytes[w->dict] += w->text.n;
+    }
+    for (uint32_t d = 0; d < f->n_dicts; d++) {
+        place[d] = (uint8_t)ret->n_dicts;
+        if (!n[d])
+            continue;
+        TRY(text_out_init(&out[d], n[d], bytes[d], f->a));
+        for (uint32_t i = 0; i < n[d]; i++)
+            text_out_add(&out[d], sorted[d][i]);
+        ret->dict[ret->n_dicts++] = text_out_values(&out[d], LANE_STR);
+    }
+    for (uint32_t s = 0; s < f->first_slot[f->t->n]; s++)
+        if (f->candidate[s])
+            f->slot[s] = (struct shared_slot){f->code[s], place[f->slot[s].dict]};
+    ret->slot = f->slot;
+    return OK;
+}
+
+enum err shared_words_find(const struct templates *t, struct arena *a, struct shared_words *ret)
+{
+    struct finder f = {.t = t, .a = a, .n_dicts = 1};
+    uint32_t n_slots = 0;
+    for (uint32_t i = 0; i < t->n; i++)
+        n_slots += t->t[i].n_slots;
+    f.first_slot = ARENA_ARRAY(a, uint32_t, t->n + 1);
+    f.slot = ARENA_ARRAY(a, struct shared_slot, n_slots);
+    f.candidate = ARENA_ARRAY(a, bool, n_slots);
+    f.code = ARENA_ARRAY(a, uint32_t *, n_slots);
+    f.used = ARENA_ARRAY(a, uint32_t, t->n + TEMPLATE_DICTS_MAX);
+    *ret = (struct shared_words){0};
+    words_grow(&f);
+    find_candidates(&f);
+    each_value(&f, count_value);
+    if (!choose(&f))
+        return OK;
+    each_value(&f, number_value);
+    return put_dicts(&f, ret);
+}
