@@ -174,7 +174,7 @@ static enum err make(struct extractor *x, const struct grok *g, struct arena *a,
         return fail_at(ret_at, g->n_places ? grok_place_of(g, at) : at, ERR_INVALID);
     if (name_groups(x, a) != OK)
         return fail_at(ret_at, 0, ERR_INVALID);
-    struct str literal = regex_literal(a, g->regex);
+    struct str literal = regex_tree_literal(a, regex_tree(a, g->regex));
     x->has_needle = literal.n > 1;
     if (x->has_needle)
         needle_init(&x->needle, literal, false);

@@ -159,7 +159,9 @@ enum err predicate_regex(struct arena *a, struct str pattern, struct predicate *
 {
     struct predicate p = {.kind = PRED_REGEX, .text = arena_str(a, pattern)};
     TRY(regex_compile(a, p.text, &p.regex));
-    p.literal = regex_literal(a, p.text);
+    const struct regex_tree *tree = regex_tree(a, p.text);
+    p.literal = regex_tree_literal(a, tree);
+    p.finder = regex_is_anchored(p.regex) ? NULL : regex_finder(a, tree);
     p.has_needle = p.literal.n > 0;
     if (p.has_needle)
         needle_init(&p.needle, p.literal, false);

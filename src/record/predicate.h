@@ -20,6 +20,7 @@
 #define WEIR_RECORD_PREDICATE_H
 
 #include "record/needle.h"
+#include "record/regex_finder.h"
 #include "record/rows.h"
 
 enum predicate_kind { PRED_TEXT, PRED_EQUAL, PRED_REGEX, PRED_RANGE, PRED_EXISTS };
@@ -75,8 +76,9 @@ struct predicate {
     /* RANGE; TEXT and EQUAL of a number: from it to it */
     struct predicate_bound low, high;
     /* REGEX */
-    void *regex;        /* compiled */
-    struct str literal; /* a literal every match must hold (not folded), or empty */
+    void *regex;                       /* compiled */
+    struct str literal;                /* a literal every match must hold (not folded), or empty */
+    const struct regex_finder *finder; /* what finds values that could match, or NULL */
 };
 
 /* Matches every plain value of a lane; bit i of `bits` for value i (bits zeroed by the caller). */

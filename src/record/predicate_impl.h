@@ -56,8 +56,8 @@ enum err regex_groups(const void *regex, struct arena *a, const struct regex_gro
  * is the pattern, for a message. */
 enum err regex_find(const void *regex, struct str text, struct str s, const size_t **ret_pair,
                     uint32_t *ret_n);
-/* The longest text that every match must hold, or an empty one. */
-struct str regex_literal(struct arena *a, struct str pattern);
+/* Every match begins at the text's start. */
+bool regex_is_anchored(const void *regex);
 enum err regex_match(const struct predicate *p, struct str s, bool *ret);
 bool regex_span(const struct predicate *p, struct str s, size_t at, size_t *ret_from,
                 size_t *ret_to);

@@ -1,16 +1,18 @@
-/* Regular expressions by PCRE2: compiled once with the JIT, matched with memory that belongs to the
- * thread. Text may hold any bytes (PCRE2_MATCH_INVALID_UTF); a match that takes too many steps ends
- * with ERR_LIMIT, so that no pattern holds a thread for long.
+/* Regular expressions by PCRE2: compiled once, matched with memory that belongs to the thread; a
+ * match that takes too many steps ends with ERR_LIMIT, so that no pattern holds a thread for long.
  *
- * The literal: the longest run of plain characters at the top of the pattern, outside groups,
- * classes and alternatives, without those that a quantifier may drop. Every match holds it as it is
- * written, so bytes are searched for it first. Where the pattern has anything that could change the
- * meaning of plain characters (flags, verbs, \Q, comments), there is none: a missing literal costs
- * time, a wrong one would lose matches. */
+ * Text may hold any bytes. Where it is UTF-8, as it nearly always is, the JIT matches it; else
+ * PCRE2's interpreter with PCRE2_MATCH_INVALID_UTF does. The JIT cannot do both: in 10.42, compiled
+ * with that option, it takes no character beyond ASCII for \W, \S and \D.
+ *
+ * Over a column, values that could match are found first: by the literal that every match holds
+ * (needle.h), else, or where that is in many values, by the automaton of the pattern
+ * (regex_finder.h), and where most values are found, there is no use in it. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/mem.h"
 #include "core/thread.h"
 #include "record/bitmap.h"
+#include "record/json_simd.h"
 #include "record/predicate_impl.h"
 
 #include <pcre2.h>
@@ -20,6 +22,11 @@
 #define MATCH_STEPS_MAX 1000000
 #define MATCH_HEAP_KIB_MAX 8192
 #define JIT_STACK_BYTES_MAX (512 << 10)
+
+struct regex {
+    pcre2_code *utf8; /* with the JIT, where there is one */
+    pcre2_code *any;  /* for any bytes, without it */
+};
 
 /* What a thread matches with. */
 struct regex_room {
@@ -58,25 +65,34 @@ static struct regex_room *room_of_thread(void)
     return thread_own(&rooms);
 }
 
-static void code_free(void *arg)
+static void regex_free(void *arg)
 {
-    pcre2_code_free(arg);
+    struct regex *re = arg;
+    pcre2_code_free(re->utf8);
+    pcre2_code_free(re->any);
+}
+
+static pcre2_code *compile(struct str pattern, uint32_t options, int *ret_code, size_t *ret_at)
+{
+    return pcre2_compile((PCRE2_SPTR)(pattern.n ? pattern.p : ""), pattern.n,
+                         PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DUPNAMES | options, ret_code,
+                         ret_at, NULL);
 }
 
 enum err regex_compile_at(struct arena *a, struct str pattern, void **ret, size_t *ret_at)
 {
     int code;
-    pcre2_code *re = pcre2_compile((PCRE2_SPTR)(pattern.n ? pattern.p : ""), pattern.n,
-                                   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
-                                       PCRE2_DUPNAMES,
-                                   &code, ret_at, NULL);
-    if (!re) {
+    struct regex *re = ARENA_NEW(a, struct regex);
+    arena_defer(a, regex_free, re);
+    re->utf8 = compile(pattern, 0, &code, ret_at);
+    if (re->utf8)
+        re->any = compile(pattern, PCRE2_MATCH_INVALID_UTF, &code, ret_at);
+    if (!re->any) {
         PCRE2_UCHAR text[160];
         pcre2_get_error_message(code, text, sizeof(text));
         return err_set(ERR_INVALID, "regular expression: %s", (const char *)text);
     }
-    (void)pcre2_jit_compile(re, PCRE2_JIT_COMPLETE); /* without it the interpreter matches */
-    arena_defer(a, code_free, re);
+    (void)pcre2_jit_compile(re->utf8, PCRE2_JIT_COMPLETE); /* without it the interpreter matches */
     *ret = re;
     return OK;
 }
@@ -100,12 +116,13 @@ static int group_cmp(const void *a, const void *b)
 enum err regex_groups(const void *regex, struct arena *a, const struct regex_group **ret,
                       uint32_t *ret_n)
 {
+    const struct regex *re = regex;
     uint32_t n = 0, size = 0, all = 0;
     PCRE2_SPTR table = NULL;
-    (void)pcre2_pattern_info(regex, PCRE2_INFO_CAPTURECOUNT, &all);
-    (void)pcre2_pattern_info(regex, PCRE2_INFO_NAMECOUNT, &n);
-    (void)pcre2_pattern_info(regex, PCRE2_INFO_NAMEENTRYSIZE, &size);
-    (void)pcre2_pattern_info(regex, PCRE2_INFO_NAMETABLE, &table);
+    (void)pcre2_pattern_info(re->utf8, PCRE2_INFO_CAPTURECOUNT, &all);
+    (void)pcre2_pattern_info(re->utf8, PCRE2_INFO_NAMECOUNT, &n);
+    (void)pcre2_pattern_info(re->utf8, PCRE2_INFO_NAMEENTRYSIZE, &size);
+    (void)pcre2_pattern_info(re->utf8, PCRE2_INFO_NAMETABLE, &table);
     if (all > REGEX_GROUPS_MAX)
         return err_set(ERR_INVALID, "regular expression: more than %d groups", REGEX_GROUPS_MAX);
     struct regex_group *group = ARENA_ARRAY(a, struct regex_group, n + 1);
@@ -125,6 +142,20 @@ static enum err too_many_steps(struct str text)
                    text.n > 200 ? 200 : (int)text.n, text.p, MATCH_STEPS_MAX);
 }
 
+/* PCRE2's answer from `at` on. pcre2_jit_match is pcre2_match without a look at its arguments. */
+static int match(const struct regex *re, struct str s, size_t at, bool ascii,
+                 pcre2_match_data *data, pcre2_match_context *context)
+{
+    PCRE2_SPTR text = (PCRE2_SPTR)(s.n ? s.p : "");
+    bool inside = at < s.n && ((uint8_t)s.p[at] & 0xc0) == 0x80; /* of a character */
+    if (!ascii && (inside || !json_simd_utf8(s.p, s.n)))
+        return pcre2_match(re->any, text, s.n, at, 0, data, context);
+    int rc = pcre2_jit_match(re->utf8, text, s.n, at, 0, data, context);
+    if (rc == PCRE2_ERROR_JIT_BADOPTION) /* there is no JIT */
+        rc = pcre2_match(re->utf8, text, s.n, at, PCRE2_NO_UTF_CHECK, data, context);
+    return rc;
+}
+
 enum err regex_find(const void *regex, struct str text, struct str s, const size_t **ret_pair,
                     uint32_t *ret_n)
 {
@@ -132,8 +163,7 @@ enum err regex_find(const void *regex, struct str text, struct str s, const size
     if (!room->groups)
         room->groups = pcre2_match_data_create(REGEX_GROUPS_MAX + 1, NULL);
     CHECK(room->groups);
-    int rc =
-        pcre2_match(regex, (PCRE2_SPTR)(s.n ? s.p : ""), s.n, 0, 0, room->groups, room->context);
+    int rc = match(regex, s, 0, !needle_wide(s), room->groups, room->context);
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
         return too_many_steps(text);
     *ret_n = rc > 0 ? (uint32_t)rc : 0;
@@ -141,11 +171,10 @@ enum err regex_find(const void *regex, struct str text, struct str s, const size
     return OK;
 }
 
-enum err regex_match(const struct predicate *p, struct str s, bool *ret)
+static enum err match_one(const struct predicate *p, struct regex_room *room, struct str s,
+                          bool ascii, bool *ret)
 {
-    struct regex_room *room = room_of_thread();
-    int rc =
-        pcre2_match(p->regex, (PCRE2_SPTR)(s.n ? s.p : ""), s.n, 0, 0, room->data, room->context);
+    int rc = match(p->regex, s, 0, ascii, room->data, room->context);
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
         return too_many_steps(p->text);
     *ret = rc >= 0;
@@ -156,8 +185,7 @@ bool regex_span(const struct predicate *p, struct str s, size_t at, size_t *ret_
                 size_t *ret_to)
 {
     struct regex_room *room = room_of_thread();
-    int rc =
-        pcre2_match(p->regex, (PCRE2_SPTR)(s.n ? s.p : ""), s.n, at, 0, room->data, room->context);
+    int rc = match(p->regex, s, at, !needle_wide(s), room->data, room->context);
     if (rc < 0)
         return false;
     const PCRE2_SIZE *place = pcre2_get_ovector_pointer(room->data);
@@ -166,187 +194,106 @@ bool regex_span(const struct predicate *p, struct str s, size_t at, size_t *ret_
     return *ret_from >= at;
 }
 
-static enum err match_value(const struct predicate *p, const struct values *v, uint32_t i,
-                            uint64_t *bits)
+enum err regex_match(const struct predicate *p, struct str s, bool *ret)
 {
+    return match_one(p, room_of_thread(), s, !needle_wide(s), ret);
+}
+
+bool regex_is_anchored(const void *regex)
+{
+    uint32_t options = 0;
+    (void)pcre2_pattern_info(((const struct regex *)regex)->utf8, PCRE2_INFO_ALLOPTIONS, &options);
+    return options & PCRE2_ANCHORED;
+}
+
+/* ---- columns ---- */
+
+#define LITERAL_BYTES_MIN 3  /* shorter ones are everywhere */
+#define LOOKS_MIN 256        /* before one judges how many values are found */
+#define ROWS_FIRST 1024      /* after which one judges the finder */
+#define ROWS_ONCE (16 << 10) /* judged by themselves: values that look alike stand together */
+
+struct looking {
+    const struct predicate *p;
+    const struct values *v;
+    uint64_t *bits;
+    struct regex_room *room;
+    bool ascii; /* all of the values */
+    uint32_t n; /* looks at a value */
+    enum err err;
+};
+
+/* PCRE2 on value i; false on an error. */
+static bool look(void *ctx, uint32_t i)
+{
+    struct looking *l = ctx;
     bool is;
-    TRY(regex_match(p, values_text(v, i), &is));
-    if (is)
-        bitmap_set(bits, i);
-    return OK;
+    l->n++;
+    struct str s = values_text(l->v, i);
+    l->err = match_one(l->p, l->room, s, l->ascii || !needle_wide(s), &is);
+    if (l->err == OK && is)
+        bitmap_set(l->bits, i);
+    return l->err == OK;
+}
+
+/* Values of [row, end) that hold the literal, until it is in more than a quarter of them: the one
+ * to go on with. */
+static uint32_t look_by_literal(struct looking *l, uint32_t row, uint32_t end)
+{
+    const uint32_t *off = l->v->off;
+    const struct needle *needle = &l->p->needle;
+    struct str bytes = {l->v->bytes + off[row], off[end] - off[row]};
+    uint32_t from = row, base = off[row];
+    for (size_t at = needle_next(needle, bytes, 0); at != SIZE_MAX;) {
+        while (off[row + 1] - base <= at)
+            row++;
+        size_t value_end = off[row + 1] - base;
+        if (at + needle->text.n > value_end) { /* across a border */
+            at = needle_next(needle, bytes, at + 1);
+            continue;
+        }
+        if (!look(l, row++))
+            return row;
+        if (l->n > LOOKS_MIN && l->n > (row - from) / 4)
+            return row;
+        at = needle_next(needle, bytes, value_end);
+    }
+    return end;
+}
+
+/* The same for the automaton, and half of the values. */
+static uint32_t look_by_finder(struct looking *l, uint32_t row, uint32_t end)
+{
+    uint32_t first = end - row > ROWS_FIRST ? row + ROWS_FIRST : end;
+    l->n = 0;
+    regex_finder_run(l->p->finder, l->v, row, first, look, l);
+    if (l->err != OK || (l->n > LOOKS_MIN && l->n > (first - row) / 2))
+        return first;
+    regex_finder_run(l->p->finder, l->v, first, end, look, l);
+    return end;
+}
+
+static enum err look_in(struct looking *l, uint32_t row, uint32_t end)
+{
+    const struct predicate *p = l->p;
+    const uint32_t *off = l->v->off;
+    l->n = 0;
+    l->ascii = !needle_wide(str_of(l->v->bytes + off[row], off[end] - off[row]));
+    if (p->has_needle && (p->literal.n >= LITERAL_BYTES_MIN || !p->finder))
+        row = look_by_literal(l, row, end);
+    if (p->finder && l->err == OK && row < end)
+        row = look_by_finder(l, row, end);
+    while (l->err == OK && row < end)
+        (void)look(l, row++);
+    return l->err;
 }
 
 enum err regex_match_all(const struct predicate *p, const struct values *v, uint64_t *bits)
 {
-    if (!p->has_needle) {
-        for (uint32_t i = 0; i < v->n; i++)
-            TRY(match_value(p, v, i, bits));
-        return OK;
-    }
-    if (v->n == 0)
-        return OK;
-    struct str bytes = {v->bytes + v->off[0], v->off[v->n] - v->off[0]};
-    uint32_t row = 0;
-    size_t at = needle_next(&p->needle, bytes, 0);
-    while (at != SIZE_MAX) {
-        while (v->off[row + 1] - v->off[0] <= at)
-            row++;
-        size_t end = v->off[row + 1] - v->off[0];
-        if (at + p->needle.text.n > end) { /* across a border */
-            at = needle_next(&p->needle, bytes, at + 1);
-            continue;
-        }
-        TRY(match_value(p, v, row, bits));
-        at = needle_next(&p->needle, bytes, end);
+    struct looking l = {.p = p, .v = v, .bits = bits, .room = room_of_thread()};
+    for (uint32_t row = 0, n; row < v->n; row += n) {
+        n = v->n - row < ROWS_ONCE ? v->n - row : ROWS_ONCE;
+        TRY(look_in(&l, row, row + n));
     }
     return OK;
-}
-
-/* The run of plain characters being read, and the longest so far. */
-struct runs {
-    struct buf run, best;
-    size_t last; /* where the run's last character starts */
-};
-
-static void end_run(struct runs *r)
-{
-    if (r->run.n > r->best.n) {
-        buf_clear(&r->best);
-        buf_put_str(&r->best, buf_str(&r->run));
-    }
-    buf_clear(&r->run);
-    r->last = 0;
-}
-
-/* A character class from its '[' on: one past its ']'. */
-static size_t pass_class(struct str s, size_t at)
-{
-    at++;
-    if (at < s.n && s.p[at] == '^')
-        at++;
-    if (at < s.n && s.p[at] == ']')
-        at++;
-    for (; at < s.n && s.p[at] != ']'; at++) {
-        if (s.p[at] == '\\')
-            at++;
-        else if (s.p[at] == '[' && at + 1 < s.n && strchr(":.=", s.p[at + 1]))
-            return SIZE_MAX;
-    }
-    return at < s.n ? at + 1 : SIZE_MAX;
-}
-
-/* A group from its '(' on: one past its ')', or SIZE_MAX where it may hold flags or comments. */
-static size_t pass_group(struct str s, size_t at)
-{
-    size_t depth = 0;
-    while (at < s.n) {
-        char c = s.p[at];
-        char next = at + 1 < s.n ? s.p[at + 1] : 0;
-        char third = at + 2 < s.n ? s.p[at + 2] : 0;
-        if (c == '(' && (next == '*' || (next == '?' && !strchr(":=!<P>|", third))))
-            return SIZE_MAX;
-        if (c == '\\' && (next == 'Q' || next == 'c'))
-            return SIZE_MAX;
-        if (c == '[') {
-            at = pass_class(s, at);
-            if (at == SIZE_MAX)
-                return SIZE_MAX;
-            continue;
-        }
-        depth += c == '(';
-        if (c == ')' && --depth == 0)
-            return at + 1;
-        at += c == '\\' ? 2 : 1;
-    }
-    return SIZE_MAX;
-}
-
-/* "{2}", "{2,}", "{,3}": one past it; `at` itself where it is no quantifier. */
-static size_t pass_count(struct str s, size_t at)
-{
-    size_t i = at + 1;
-    while (i < s.n && strchr("0123456789, ", s.p[i]))
-        i++;
-    return i < s.n && s.p[i] == '}' && i > at + 1 ? i + 1 : at;
-}
-
-/* A quantifier that allows none takes the last character back. */
-static void drop_last(struct runs *r)
-{
-    r->run.n = r->last;
-    end_run(r);
-}
-
-static void add_plain(struct runs *r, struct str s, size_t *at)
-{
-    size_t n = 1;
-    while (*at + n < s.n && ((uint8_t)s.p[*at + n] & 0xc0) == 0x80)
-        n++;
-    r->last = r->run.n;
-    buf_put(&r->run, s.p + *at, n);
-    *at += n;
-}
-
-/* Reads on at `at`; false where no literal may be given at all. */
-static bool step(struct runs *r, struct str s, size_t *at)
-{
-    char c = s.p[*at], next = *at + 1 < s.n ? s.p[*at + 1] : 0;
-    switch (c) {
-    case '|':
-        return false;
-    case '(':
-    case '[':
-        end_run(r);
-        *at = c == '(' ? pass_group(s, *at) : pass_class(s, *at);
-        return *at != SIZE_MAX;
-    case '\\':
-        if (next == 0 || !strchr("dDwWsSbBAzZhHvVRnrtfe", next)) {
-            bool plain = next > 0 && !((next >= '0' && next <= '9') ||
-                                       ((next | 0x20) >= 'a' && (next | 0x20) <= 'z'));
-            if (!plain)
-                return false;
-            ++*at;
-            add_plain(r, s, at);
-            return true;
-        }
-        end_run(r);
-        *at += 2;
-        return true;
-    case '*':
-    case '?':
-        drop_last(r);
-        ++*at;
-        return true;
-    case '{': {
-        size_t behind = pass_count(s, *at);
-        drop_last(r);
-        *at = behind > *at ? behind : *at + 1;
-        return true;
-    }
-    case '+':
-    case '.':
-    case '^':
-    case '$':
-        end_run(r);
-        ++*at;
-        return true;
-    default:
-        add_plain(r, s, at);
-        return true;
-    }
-}
-
-struct str regex_literal(struct arena *a, struct str pattern)
-{
-    struct runs r = {0};
-    buf_init(&r.run, SIZE_MAX);
-    buf_init(&r.best, SIZE_MAX);
-    bool some = true;
-    for (size_t at = 0; some && at < pattern.n;)
-        some = step(&r, pattern, &at);
-    end_run(&r);
-    struct str literal = some && r.best.n ? arena_str(a, buf_str(&r.best)) : (struct str){0};
-    buf_release(&r.run);
-    buf_release(&r.best);
-    return literal;
 }

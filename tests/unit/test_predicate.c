@@ -302,18 +302,21 @@ static void test_literals(void **state)
     literal_is("ab?cd", "cd");
     literal_is("abé?", "ab");
     literal_is("ab{0,3}", "a");
-    literal_is("abx{2}y", "ab");
+    literal_is("abx{2}y", "abxx");
     literal_is("a|bcd", "");
     literal_is("(a|b)cd(ef)?gh", "cd");
-    literal_is("[a]b(c]ef)gh[xyz]uvw", "uvw");
+    literal_is("[a]b(c]ef)gh[xyz]uvw", "abc]efgh");
     literal_is("\\d+\\.log\\b", ".log");
     literal_is("(?i)abc", "");
-    literal_is("abc(?i:d)", "");
-    literal_is("(?:ab)(?=c)xyz", "xyz");
+    literal_is("(?i)a(?-i)bc", "bc");
+    literal_is("(?x) a b c", "");
+    literal_is("(?#c)abc", "");
+    literal_is("abc(?i:d)", "abc");
+    literal_is("a(?:bc)+(?=c)xyz", "abc");
     literal_is("\\Qa.b\\E", "");
-    literal_is("\\x41bc", "");
+    literal_is("\\x41bc", "bc");
     literal_is("^GET /api$", "GET /api");
-    literal_is("(\\)a)bc", "bc");
+    literal_is("(\\)a)b\\bc", ")abc");
     literal_is("[]x]bc", "bc");
 }
 
