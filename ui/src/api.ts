@@ -1,6 +1,6 @@
 // What the page asks of the server. An answer that is an error is thrown as ApiError with the server's own text.
 import { Num, Obj, parseObject, show, type Value } from "./json";
-import { escapeField, split } from "./query";
+import { pipeField, split } from "./query";
 import { binText, iso } from "./time";
 
 export class ApiError extends Error {
@@ -110,7 +110,7 @@ export async function addLevels(h: Histogram, params: Params, signal?: AbortSign
 export interface Top { value: Value; count: number }
 
 export async function topValues(params: Params, field: string, most: number, signal?: AbortSignal): Promise<Top[]> {
-  const { rows } = await query({ ...params, q: pipe(params.q, `top ${most} ${escapeField(field)}`) }, most, signal);
+  const { rows } = await query({ ...params, q: pipe(params.q, `top ${most} ${pipeField(field)}`) }, most, signal);
   return rows.filter(r => r.entries.length > 1).map(r => ({ value: r.entries[0]![1], count: number(r.get("count")) }));
 }
 

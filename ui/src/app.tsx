@@ -13,7 +13,7 @@ import { addTerm, hasPipes, split, wanted } from "./query";
 import { barsOf, Results } from "./results";
 import { Head, idOf, Row, template, timeOf, type Acts } from "./rows";
 import { SearchBar } from "./searchbar";
-import { COLUMNS, useKept, usePlace, writePlace } from "./state";
+import { COLUMNS, useKept, usePlace, writePlace, type Place } from "./state";
 import { iso } from "./time";
 import { TimePicker } from "./timepicker";
 
@@ -22,6 +22,8 @@ function useStreams(again: number): Stream[] {
   useEffect(() => { loadStreams().then(setList, () => {}); /* the search says what is wrong */ }, [again]);
   return list;
 }
+
+const NONE: Obj[] = [];
 
 export function App() {
   const [place, go] = usePlace();
@@ -33,16 +35,17 @@ export function App() {
   const [current, setCurrent] = useState(-1);
   const [folded, setFolded] = useState<Record<string, boolean>>({}); // _id: unfolded by hand
   const [help, setHelp] = useState(false), [said, setSaid] = useState("");
-  const { found, error, busy, more, loadMore } = useFound(place, again);
+  const { found, error, busy, slow, more, loadMore, stop } = useFound(place, again);
   const streams = useStreams(again);
   const list = useRef<HTMLDivElement>(null), local = zone === "local";
 
-  useEffect(() => setTyped(place.q), [place.q]);
+  // Layout effects, so that a key that comes at once is not undone by an effect that comes late.
+  useLayoutEffect(() => setTyped(place.q), [place.q]);
   useLayoutEffect(() => {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
   }, [theme]);
-  useEffect(() => { setCurrent(-1); setFolded({}); }, [found?.version]);
+  useLayoutEffect(() => { setCurrent(-1); setFolded({}); }, [found?.version]);
   useEffect(() => { document.title = place.q ? `${place.q} · Weir` : "Weir"; }, [place.q]);
 
   const run = (q = typed) => {
@@ -50,35 +53,43 @@ export function App() {
     if (q === place.q) setAgain(n => n + 1);
     else go({ q, open: "", live: place.live && !hasPipes(q) });
   };
-  const onTerm = useCallback((t: string) => go({ q: addTerm(typed, t), open: "" }), [typed, go]);
-  const onColumn = useCallback((f: string) =>
-    go({ cols: place.cols.includes(f) ? place.cols.filter(c => c !== f) : addColumn(place.cols, f) }, "replace"), [place.cols, go]);
-  const tell = (text: string) => { setSaid(text); setTimeout(() => setSaid(""), 2500); };
-  const onLink = useCallback((r: Obj) => {
-    const ms = Date.parse(timeOf(r)), id = idOf(r);
-    const url = location.origin + location.pathname + "#" + writePlace({ ...place, q: `_id:="${id}"`, stream: "", live: false,
-      from: iso(ms - 1), to: iso(ms + 1), open: id, context: "" });
-    navigator.clipboard?.writeText(url).then(() => tell("Link to the record copied"), () => { location.href = url; });
-  }, [place]);
-  const onContext = useCallback((r: Obj) => go({ context: idOf(r) }), [go]);
-  const acts: Acts = useMemo(() => ({ onTerm, onColumn, onLink, onContext }), [onTerm, onColumn, onLink, onContext]);
-  const onToggle = useCallback((r: Obj, i: number) => {
-    const id = idOf(r);
-    setCurrent(i);
-    setFolded(f => {
-      const open = !(f[id] ?? place.open === id);
-      go({ open: open ? id : "" }, "replace");
-      return { ...f, [id]: open };
-    });
-  }, [go, place.open]);
+  const copy = (change: Partial<Place>, told: string) => {
+    const url = location.origin + location.pathname + "#" + writePlace({ ...place, live: false, ...change });
+    const tell = () => { setSaid(told); setTimeout(() => setSaid(""), 2500); };
+    (navigator.clipboard?.writeText(url) ?? Promise.reject()).then(tell, () => { location.href = url; });
+  };
+  const isOpen = (id: string) => folded[id] ?? place.open === id;
 
-  const piped = found?.piped ?? hasPipes(place.q), records = found?.records ?? [];
+  // What a record can be asked to do. The rows get the same functions for ever, so that typing does not draw them anew.
+  const now: Acts = {
+    onTerm: t => go({ q: addTerm(typed, t), open: "" }),
+    onColumn: f => go({ cols: place.cols.includes(f) ? place.cols.filter(c => c !== f) : addColumn(place.cols, f) }, "replace"),
+    onContext: r => go({ context: idOf(r) }),
+    onLink: r => {
+      const ms = Date.parse(timeOf(r)), id = idOf(r);
+      copy({ q: `_id:="${id}"`, stream: "", from: iso(ms - 1), to: iso(ms + 1), open: id, context: "" }, "Link to the record copied");
+    },
+    onToggle: (r, i) => {
+      const id = idOf(r), open = !isOpen(id);
+      setCurrent(i);
+      setFolded({ ...folded, [id]: open });
+      go({ open: open ? id : "" }, "replace");
+    },
+  };
+  const latest = useRef(now);
+  latest.current = now;
+  const acts: Acts = useMemo(() => ({
+    onTerm: t => latest.current.onTerm(t), onColumn: f => latest.current.onColumn(f), onContext: r => latest.current.onContext(r),
+    onLink: r => latest.current.onLink(r), onToggle: (r, i) => latest.current.onToggle(r, i),
+  }), []);
+
+  const piped = found?.piped ?? hasPipes(place.q), records = found?.records ?? NONE;
   const cols = useMemo(() => shownColumns(place.cols, records), [place.cols, records]);
   const marks = useMemo(() => wanted(found?.q ?? ""), [found?.q]);
   const fields = useMemo(() => found && !found.piped ? fieldsOf(found.records) : [], [found?.records, found?.piped]);
   const valuesOf = useCallback((field: string, signal?: AbortSignal) =>
     topValues({ ...paramsOf(place), q: split(place.q)[0] }, field, 10, signal), [place]);
-  const made = useMemo(() => found?.piped ? barsOf(found.records) : null, [found]);
+  const made = useMemo(() => found?.piped ? barsOf(found.records, found.q) : null, [found]);
   const bars: Bar[] = useMemo(() => made ? made.bars : (found?.chart?.buckets ?? []).map(b => ({ at: b.at, total: b.count,
     parts: b.byLevel.size ? byLevel(b.byLevel) : [{ name: "", kind: "info", count: b.count }] })), [found?.chart, made]);
   const widthMs = made?.widthMs ?? found?.chart?.widthMs ?? 0;
@@ -86,6 +97,10 @@ export function App() {
   const loaded: [number, number] | null = !piped && records.length
     ? [Date.parse(timeOf(records.at(-1)!)), Date.parse(timeOf(records[0]!))] : null;
   const onZoom = (from: string, to: string) => go({ from, to, live: false, open: "" });
+
+  const listed = useMemo(() => piped ? null : records.map((r, i) => <Row key={idOf(r)} record={r} index={i} cols={cols} local={local}
+    marks={marks} isOpen={isOpen(idOf(r))} isCurrent={i === current || (current < 0 && i === 0)} isFresh={found!.fresh.has(idOf(r))}
+    acts={acts} />), [piped, records, cols, local, marks, folded, place.open, current]);
 
   const go_to = (i: number) => {
     if (!records[i]) return;
@@ -100,7 +115,7 @@ export function App() {
   const isDark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   const toggleTheme = () => setTheme(isDark ? "light" : "dark");
 
-  useLayoutEffect(() => { // not useEffect: the next key must meet what this one changed
+  useLayoutEffect(() => {
     const key = (e: KeyboardEvent) => {
       const at = e.target as HTMLElement, record = records[current];
       if (e.ctrlKey || e.metaKey || e.altKey || at.closest("input,textarea,select,dialog,.panel")) return;
@@ -109,10 +124,10 @@ export function App() {
         case "/": return on(() => document.getElementById("q")!.focus());
         case "j": return on(() => go_to(current + 1));
         case "k": return on(() => go_to(Math.max(0, current - 1)));
-        case "o": return record && on(() => onToggle(record, current));
-        case "Enter": return record && at.closest(".line") && on(() => onToggle(record, current));
-        case "c": return record && on(() => onContext(record));
-        case "y": return record && on(() => onLink(record));
+        case "o": return record && on(() => acts.onToggle(record, current));
+        case "Enter": return record && at.closest(".line") && on(() => acts.onToggle(record, current));
+        case "c": return record && on(() => acts.onContext(record));
+        case "y": return record && on(() => acts.onLink(record));
         case "t": return on(() => document.getElementById("range")!.click());
         case "z": return on(zoomOut);
         case "[": return on(() => shift(-1));
@@ -142,7 +157,7 @@ export function App() {
         valuesOf={valuesOf} onChange={setTyped} onRun={() => run()} />
       <TimePicker from={place.from} to={place.to} local={local} shown={shown} onZone={() => setZone(local ? "utc" : "local")}
         onRange={(from, to) => { if (from === place.from && to === place.to) setAgain(n => n + 1); else go({ from, to, live: place.live && !to }); }} />
-      <Button class="go" label="Search (Enter)" onClick={() => run()}>Search</Button>
+      <Button class="go" label={slow ? "Stop the search" : "Search (Enter)"} onClick={() => slow ? stop() : run()}>{slow ? "Stop" : "Search"}</Button>
       <Button icon={place.live ? "pause" : "play"} label={place.live ? "Pause (l)" : "Live: show records as they arrive (l)"} on={place.live}
         class="live" disabled={piped} onClick={() => go({ live: !place.live, to: "" }, "replace")}><span class="live-text">Live</span></Button>
       <span class="top-end">
@@ -162,7 +177,7 @@ export function App() {
       <aside class="side" hidden={side !== "open"} aria-label="Fields">
         <Button icon="close" label="Close the fields" class="side-close" onClick={() => setSide("closed")} />
         {!piped && <Fields fields={fields} of={records.length} sampled={(found?.total ?? 0) > records.length} cols={place.cols}
-          version={found?.version} valuesOf={valuesOf} onTerm={t => onTerm(t)} onColumn={onColumn}
+          version={found?.version} valuesOf={valuesOf} onTerm={acts.onTerm} onColumn={acts.onColumn}
           onQuery={p => go({ q: `${split(place.q)[0] || "*"} ${p}`, open: "" })} />}
         {piped && <p class="dim note">Fields are those of records; this query answers rows.
           <button class="button" onClick={() => go({ q: split(place.q)[0] })}>Show the records</button></p>}
@@ -176,20 +191,17 @@ export function App() {
           {!piped && place.cols.join() !== COLUMNS.join() && <Button icon="columns" label="The usual columns" onClick={() => go({ cols: COLUMNS }, "replace")}><span class="wide">Reset columns</span></Button>}
           <Button icon="link" label="Copy a link to this view, its time range made absolute" onClick={() => {
             const fixed = shown && (place.from || place.to) ? { from: iso(shown[0]), to: iso(shown[1]) } : {};
-            const url = location.origin + location.pathname + "#" + writePlace({ ...place, ...fixed, live: false });
-            navigator.clipboard?.writeText(url).then(() => tell("Link copied"), () => { location.href = url; });
+            copy(fixed, "Link copied");
           }}><span class="wide">Link</span></Button>
           <a class="button" download="weir.ndjson" title="Download all that match, as NDJSON" href={exportUrl(paramsOf(place))}><Icon name="save" /><span class="wide">Export</span></a>
         </div>
         {found && (piped
           ? records.length ? <Results stale={!!error || busy} rows={records} q={found.q} onDrill={terms => go({ q: terms.reduce(addTerm, split(found.q)[0]) })} />
             : <div class="nothing"><h2>No rows</h2></div>
-          : records.length ? <div class={`rows ${place.wrap ? "wrap" : ""} ${busy || error ? "stale" : ""}`} role="table" aria-label="Records" aria-rowcount={found.total ?? -1}
+          : records.length ? <div class={`rows ${place.wrap ? "wrap" : ""} ${busy || error ? "stale" : ""}`}
               style={{ "--cols": template(cols, records) }}>
             <Head cols={cols} local={local} onCols={cols => go({ cols }, "replace")} />
-            {records.map((r, i) => <Row key={idOf(r)} record={r} index={i} cols={cols} local={local} marks={marks}
-              isOpen={folded[idOf(r)] ?? place.open === idOf(r)} isCurrent={i === current || (current < 0 && i === 0)}
-              isFresh={found.fresh.has(idOf(r))} onToggle={onToggle} acts={acts} />)}
+            <div role="list" aria-label="Records">{listed}</div>
             <More cursor={found.cursor} busy={more} n={records.length} total={found.total} load={loadMore} />
           </div>
           : !busy && !error && <Nothing narrowed={!!place.q} onExample={q => run(q)} onWiden={() => go({ from: "", to: "" })} />)}

@@ -20,9 +20,9 @@ export function Context({ id, cols, local, acts, onClose }: Props) {
   const around = found !== null && typeof found !== "string" ? found : null;
   const records = around ? [...around.before, around.record, ...around.after] : [];
   const choices = ["service", "host"].filter(name => around && show(around.record.get(name)));
+  const here: Acts = { ...acts, onToggle: r => setOpen(open === idOf(r) ? "" : idOf(r)), onTerm: t => { acts.onTerm(t); onClose(); } };
   const line = (r: Obj, i: number) => <Row key={idOf(r)} record={r} index={i} cols={cols} local={local} marks={null} isFresh={false}
-    isOpen={open === idOf(r)} isCurrent={false} anchor={idOf(r) === id} acts={acts}
-    onToggle={x => setOpen(open === idOf(x) ? "" : idOf(x))} />;
+    isOpen={open === idOf(r)} isCurrent={false} anchor={idOf(r) === id} acts={here} />;
   return <Sheet title="Context" class="context" onClose={onClose}>
     <div class="context-acts">
       <span class="dim">oldest first</span>
@@ -32,10 +32,10 @@ export function Context({ id, cols, local, acts, onClose }: Props) {
     </div>
     {found === null && <p class="dim note">looking …</p>}
     {typeof found === "string" && <pre class="problem">{found}</pre>}
-    {around && <div class="rows" role="table" aria-label="Records around" style={{ "--cols": template(cols, records) }}>
+    {around && <div class="rows" style={{ "--cols": template(cols, records) }}>
       <Button label="Older records" disabled={around.before.length < n[0]} onClick={() => setN([n[0] + 20, n[1]])}>
         {around.before.length < n[0] ? "nothing older" : "20 older"}</Button>
-      {records.map(line)}
+      <div role="list" aria-label="Records around">{records.map(line)}</div>
       <Button label="Newer records" disabled={around.after.length < n[1]} onClick={() => setN([n[0], n[1] + 20])}>
         {around.after.length < n[1] ? "nothing newer" : "20 newer"}</Button>
     </div>}

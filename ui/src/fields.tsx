@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { type Top } from "./api";
 import { show } from "./json";
 import { Button, count, Icon, short } from "./parts";
-import { term } from "./query";
+import { escapeField, pipeField, term } from "./query";
 
 export interface Field { name: string; kind: string; count: number }
 
@@ -42,9 +42,9 @@ function Values({ field, of, version, valuesOf, onTerm, onQuery }: Props & { fie
     })}
     {!found.length && <p class="dim">no values to count{of ? "" : ": no records"}</p>}
     <div class="value-links">
-      <button onClick={() => onTerm(`${field.name}:*`)}>has it</button>
-      <button onClick={() => onTerm(`-${field.name}:*`)}>lacks it</button>
-      <button onClick={() => onQuery(`| top 100 ${field.name}`)}>all values</button>
+      <button onClick={() => onTerm(`${escapeField(field.name)}:*`)}>has it</button>
+      <button onClick={() => onTerm(`-${escapeField(field.name)}:*`)}>lacks it</button>
+      <button onClick={() => onQuery(`| top 100 ${pipeField(field.name)}`)}>all values</button>
     </div>
   </div>;
 }
@@ -66,7 +66,7 @@ export function Fields(props: Props) {
           <button class="field-name" aria-expanded={isOpen} title={`${f.name}: ${count(f.count)} of ${count(of)}`}
             onClick={() => setOpen(isOpen ? null : f.name)}>
             <span class={`kind ${f.kind}`} aria-hidden="true">{KINDS[f.kind] ?? "?"}</span><span class="name">{f.name}</span>
-            <span class="share">{share >= .9995 ? "100" : share >= .0095 ? Math.round(share * 100) : "<1"}%</span></button>
+            <span class="share">{share >= .01 ? Math.floor(share * 100) : "<1"}%</span></button>
           <button class={`as-column ${shownAs ? "on" : ""}`} aria-pressed={shownAs} title={shownAs ? "Remove column" : "Add column"}
             aria-label={`Column ${f.name}`} onClick={() => onColumn(f.name)}><Icon name={shownAs ? "close" : "columns"} /></button>
         </div>

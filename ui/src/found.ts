@@ -39,16 +39,18 @@ const failure = (e: unknown): Failure => {
 export function useFound(place: Place, again: number) {
   const [found, setFound] = useState<Found | null>(null);
   const [error, setError] = useState<Failure | null>(null);
-  const [busy, setBusy] = useState(false), [more, setMore] = useState(false);
+  const [busy, setBusy] = useState(false), [slow, setSlow] = useState(false), [more, setMore] = useState(false);
   const stop = useRef(new AbortController()), version = useRef(0);
   const { q, stream, from, to, live } = place;
 
   useEffect(() => {
     stop.current.abort();
+    setSlow(false);
     const mine = stop.current = new AbortController(), signal = mine.signal, params = paramsOf(place);
     const base = { ...EMPTY, q, version: ++version.current };
     const alive = () => stop.current === mine;
     setBusy(true);
+    const late = setTimeout(() => setSlow(true), 600);
     const drawChart = async () => {
       const h = await histogram(params, Math.min(160, Math.max(40, Math.floor(innerWidth / 9))), signal);
       if (alive()) setFound(f => f && f.version === base.version ? { ...f, chart: h } : f);
@@ -66,8 +68,8 @@ export function useFound(place: Place, again: number) {
         await drawChart();
       }
     })().then(() => { if (alive()) setError(null); }, e => { if (alive()) setError(failure(e)); })
-      .finally(() => { if (alive()) setBusy(false); });
-    return () => mine.abort();
+      .finally(() => { clearTimeout(late); if (alive()) { setBusy(false); setSlow(false); } });
+    return () => { clearTimeout(late); mine.abort(); };
   }, [q, stream, from, to, again]);
 
   // Live: what arrived since the last look, a few seconds of it twice because the server's clock is told to the second.
@@ -104,7 +106,14 @@ export function useFound(place: Place, again: number) {
     setMore(false);
   }, [found, more, place]);
 
-  return { found, error, busy, more, loadMore };
+  const end = () => { // the server ends a query whose client has left
+    stop.current.abort();
+    stop.current = new AbortController();
+    setBusy(false);
+    setSlow(false);
+    setError({ message: "Stopped.", column: 0, status: 0 });
+  };
+  return { found, error, busy, slow, more, loadMore, stop: end };
 }
 
 function merge(f: Found, came: Obj[], full: boolean): Found {

@@ -54,6 +54,9 @@ export const hasPipes = (q: string) => split(q)[1] !== "";
 
 export const escapeField = (name: string) => name.replace(/([\s+\-!(){}[\]^"~*?:\\/&|<>=,])/g, "\\$1");
 
+// A field's name behind a pipe, where it is quoted and not escaped.
+export const pipeField = (name: string) => /^[A-Za-z_@][\w.@]*$/.test(name) ? name : JSON.stringify(name);
+
 // Equality with a value. Arrays and objects have no equality to write.
 export function term(field: string, value: Value): string | null {
   if (Array.isArray(value) || value instanceof Obj) return null;

@@ -18,28 +18,28 @@ export function columnsOf(rows: Obj[]): string[] {
 const isNumeric = (rows: Obj[], name: string) => rows.some(r => r.get(name) instanceof Num) &&
   rows.every(r => { const v = r.get(name); return v === undefined || v === null || v instanceof Num; });
 
-// Rows of "... by bin(1m)" as bars; what is grouped besides becomes the parts of a bar.
-export function barsOf(rows: Obj[]): { bars: Bar[]; widthMs: number; unit: string } | null {
-  const names = columnsOf(rows), numbers = names.filter(n => isNumeric(rows, n));
-  const unit = numbers[0], at = (r: Obj) => Date.parse(show(r.get("_time")));
-  if (!names.includes("_time") || !unit || rows.length < 2 || names.length > 8) return null;
+// Rows with times as bars. The parts of a bar are what the rows are grouped by besides ("stats count() by bin(1m), level": a
+// row a part) or their columns ("timechart": a column a part); of several other functions the first is drawn.
+export function barsOf(rows: Obj[], q: string): { bars: Bar[]; widthMs: number; unit: string } | null {
+  const names = columnsOf(rows).filter(n => n !== "_time"), numbers = names.filter(n => isNumeric(rows, n));
+  const others = names.filter(n => !numbers.includes(n)), at = (r: Obj) => Date.parse(show(r.get("_time")));
   const times = [...new Set(rows.map(at))].filter(t => !Number.isNaN(t)).sort((a, b) => a - b);
-  const widthMs = times.length > 1 ? Math.min(...times.slice(1).map((t, i) => t - times[i]!)) : 60e3;
-  const begin = times[0], n = begin === undefined ? 0 : Math.round((times.at(-1)! - begin) / widthMs) + 1;
-  if (begin === undefined || n > 3000) return null;
-  const others = names.filter(n => n !== "_time" && !numbers.includes(n));
-  const series = new Map<string, number>();
+  const begin = times[0], end = times.at(-1);
+  if (begin === undefined || end === undefined || times.length < 2 || !numbers[0] || others.length > 4) return null;
+  const widthMs = Math.min(...times.slice(1).map((t, i) => t - times[i]!)), n = Math.round((end - begin) / widthMs) + 1;
+  if (n > 3000) return null;
+  const drawn = !others.length && /\|\s*timechart\b/.test(q) ? numbers : numbers.slice(0, 1);
   const bars: Bar[] = Array.from({ length: n }, (_, i) => ({ at: begin + i * widthMs, parts: [], total: 0 }));
-  for (const r of rows) {
-    const bar = bars[Math.round((at(r) - begin) / widthMs)], v = r.get(unit);
+  const series = new Map<string, number>(), levels = /\bby\b[^|]*\blevel\b/.test(q);
+  for (const r of rows) for (const number of drawn) {
+    const bar = bars[Math.round((at(r) - begin) / widthMs)], v = r.get(number);
     if (!bar || !(v instanceof Num) || !(v.value > 0)) continue;
-    const name = others.map(o => show(r.get(o))).join(" ");
+    const name = others.map(o => show(r.get(o))).join(" ") || number, level = levels ? levelOf(name) : "other";
     if (!series.has(name)) series.set(name, series.size);
-    const level = others.includes("level") ? levelOf(show(r.get("level"))) : "other";
-    bar.parts.push({ name: name || unit, kind: level !== "other" ? level : `s${series.get(name)! % 6}`, count: v.value });
+    bar.parts.push({ name, kind: level !== "other" ? level : `s${series.get(name)! % 6}`, count: v.value });
     bar.total += v.value;
   }
-  return { bars, widthMs, unit };
+  return { bars, widthMs, unit: drawn.length > 1 ? "in all" : numbers[0] };
 }
 
 interface Props { rows: Obj[]; q: string; stale: boolean; onDrill: (terms: string[]) => void }

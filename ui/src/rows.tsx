@@ -33,6 +33,7 @@ export interface Acts {
   onColumn: (field: string) => void;
   onContext: (record: Obj) => void;
   onLink: (record: Obj) => void;
+  onToggle: (record: Obj, index: number) => void;
 }
 
 function FieldLine({ name, value, cols, marks, acts }: { name: string; value: Value; cols: string[]; marks: RegExp | null; acts: Acts }) {
@@ -81,7 +82,6 @@ interface RowProps {
   isCurrent: boolean;
   isFresh: boolean;
   anchor?: boolean;
-  onToggle: (record: Obj, index: number) => void;
   acts: Acts;
 }
 
@@ -91,22 +91,22 @@ export const Row = memo(function Row(p: RowProps) {
   const cell = (name: string) => {
     const v = lookup(record, name);
     if (name === "message")
-      return <span class="c message" role="cell" key={name}>
+      return <span class="c message" key={name}>
         {message !== undefined && <span class="m"><Marked text={show(message)} marks={p.marks} /></span>}
         <Rest record={record} cols={cols} /></span>;
-    return <span class={`c ${name === "level" ? `level ${level}` : v instanceof Num ? "num" : ""}`} role="cell" key={name}
+    return <span class={`c ${name === "level" ? `level ${level}` : v instanceof Num ? "num" : ""}`} key={name}
       title={show(v)}>{name === "level" ? show(v) : <Marked text={show(v)} marks={p.marks} />}</span>;
   };
   return <div class={`record ${level} ${p.isOpen ? "open" : ""} ${p.isCurrent ? "current" : ""} ${p.isFresh ? "fresh" : ""} ${p.anchor ? "anchor" : ""}`}
-    role="rowgroup" data-id={idOf(record)}>
-    <div class="line" role="row" tabIndex={p.isCurrent ? 0 : -1} aria-expanded={p.isOpen}
+    role="listitem" data-id={idOf(record)}>
+    <div class="line" role="button" tabIndex={p.isCurrent ? 0 : -1} aria-expanded={p.isOpen}
       onClick={e => {
         if ((e.target as Element).closest("a,button") || String(getSelection())) return;
-        p.onToggle(record, p.index);
+        p.acts.onToggle(record, p.index);
       }}>
-      <span class="c time" role="cell" title={`${time} · ${zoneName(p.local)}`}><span class="date">{t.date.slice(5)} </span>{t.time}<span class="ms">{t.rest}</span></span>
+      <span class="c time" title={`${time} · ${zoneName(p.local)}`}><span class="date">{t.date.slice(5)} </span>{t.time}<span class="ms">{t.rest}</span></span>
       {cols.map(cell)}
-      {!cols.includes("message") && <span class="c message" role="cell"><Rest record={record} cols={cols} /></span>}
+      {!cols.includes("message") && <span class="c message"><Rest record={record} cols={cols} /></span>}
     </div>
     {p.isOpen && <Details record={record} cols={cols} marks={p.marks} acts={p.acts} />}
   </div>;
@@ -120,16 +120,16 @@ export function Head({ cols, local, onCols }: HeadProps) {
     next.splice(i + by, 0, c!);
     onCols(next);
   };
-  return <div class="line head" role="row">
-    <span class="c time" role="columnheader">time <span class="dim">{zoneName(local)}</span></span>
-    {cols.map((c, i) => <span class={`c ${c === "message" ? "message" : ""}`} role="columnheader" key={c}>
+  return <div class="line head">
+    <span class="c time">time <span class="dim">{zoneName(local)}</span></span>
+    {cols.map((c, i) => <span class={`c ${c === "message" ? "message" : ""}`} key={c}>
       <span class="head-name" title={c}>{c}</span>
       <span class="head-acts">
         {i > 0 && <Button icon="left" label={`Move ${c} left`} onClick={() => move(i, -1)} />}
         {i < cols.length - 1 && <Button icon="right" label={`Move ${c} right`} onClick={() => move(i, 1)} />}
         <Button icon="close" label={`Remove column ${c}`} onClick={() => onCols(cols.filter(x => x !== c))} />
       </span></span>)}
-    {!cols.includes("message") && <span class="c message" role="columnheader"><span class="head-name">fields</span></span>}
+    {!cols.includes("message") && <span class="c message"><span class="head-name">fields</span></span>}
   </div>;
 }
 

@@ -113,7 +113,7 @@ export function SearchBar({ value, busy, errorAt, fields, valuesOf, onChange, on
       })}{errorAt > value.trimEnd().length && <span class="wrong"> </span>}{"\n"}</pre>
       <textarea ref={input} id="q" rows={1} value={value} spellcheck={false} autocomplete="off" autocapitalize="off"
         aria-label="Query" aria-invalid={errorAt > 0} aria-describedby={errorAt ? "error" : undefined}
-        role="combobox" aria-expanded={!!suggestions} aria-controls="suggestions" aria-autocomplete="list"
+        aria-controls={suggestions ? "suggestions" : undefined} aria-autocomplete="list"
         aria-activedescendant={chosen >= 0 ? `suggestion-${chosen}` : undefined}
         placeholder='level:ERROR service:pay* "connection timeout" latency_ms:>500'
         onInput={e => { onChange(e.currentTarget.value); void suggest(); }}
