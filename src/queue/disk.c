@@ -60,13 +60,12 @@
  * LOCKS. `lock` guards the line, the list of files and the numbers; it is never held across a disk
  * call or a callback. The open file belongs to the writer alone. `trim_lock` keeps trims from each
  * other; it comes before `lock`. */
-#include "queue/queue.h"
-
 #include "core/clock.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/thread.h"
+#include "queue/disk_impl.h"
 #include "queue/wal.h"
 
 #include <errno.h>
@@ -1213,6 +1212,37 @@ void queue_drain(struct queue *q)
     while (q->finished < until)
         pthread_cond_wait(&q->answered, &q->lock);
     pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- for readers ---- */
+
+char *disk_path_of(const struct queue *q, uint64_t first_position)
+{
+    return file_path(q, first_position);
+}
+
+bool disk_span_of(struct queue *q, uint64_t position, struct disk_span *ret)
+{
+    pthread_mutex_lock(&q->lock);
+    size_t i = 0;
+    while (i + 1 < q->n_files && q->files[i + 1].header.first_position <= position)
+        i++;
+    bool found = q->n_files > 0 && position < q->stats.next_position;
+    if (found) {
+        const struct wal_file *f = &q->files[i], *next = f + 1;
+        *ret = (struct disk_span){.first_position = f->header.first_position,
+                                  .salt = f->header.salt,
+                                  .end = f->end,
+                                  .limit = q->stats.next_position,
+                                  .last = i + 1 == q->n_files};
+        if (!ret->last) {
+            bool known = next->header.prev_salt == f->header.salt;
+            ret->end = known ? next->header.prev_end : f->bytes;
+            ret->limit = next->header.first_position;
+        }
+    }
+    pthread_mutex_unlock(&q->lock);
+    return found;
 }
 
 void queue_stats(struct queue *q, struct queue_stats *ret)

@@ -69,6 +69,20 @@ NODISCARD enum err queue_start(struct queue *q, uint64_t from,
                                const struct queue_consumer *consumer,
                                void (*progress)(uint64_t done, uint64_t total));
 NODISCARD enum err queue_append(struct queue *q, const struct queue_body *body);
+/* Reading back what is durable, for whoever consumes at a pace of his own: routes to outputs. A
+ * reader must not be behind what is trimmed; what it meets missing or damaged is logged, counted
+ * and passed over. Owner: one thread; freed before the queue is closed. */
+struct queue_reader;
+struct queue_read {
+    struct blob *const *frame; /* n; the reader's, until its next call */
+    uint32_t n;
+    uint64_t first_position;
+};
+struct queue_reader *queue_reader_new(struct queue *q, uint64_t from);
+void queue_reader_free(struct queue_reader *r);
+/* The next body. ERR_AGAIN (without a text): there is none yet. */
+NODISCARD enum err queue_reader_next(struct queue_reader *r, struct queue_read *ret);
+uint64_t queue_reader_lost(const struct queue_reader *r); /* frames passed over */
 /* Everything below `position` is published: files wholly below it go. */
 NODISCARD enum err queue_trim(struct queue *q, uint64_t position);
 /* Gives back the space of files that are kept only to be written over. */
