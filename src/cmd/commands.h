@@ -10,6 +10,7 @@
     extern const struct command name##_command;                                                    \
     int cmd_##name(int argc, char **argv)
 COMMAND(server);
+COMMAND(agent);
 COMMAND(ingest);
 COMMAND(search);
 COMMAND(grep);

@@ -29,6 +29,8 @@ void json_reader_defaults(struct json_reader *r, struct str service, struct str 
 /* The `_id` that the records read from here on get where they have none of their own; empty: none.
  * The bytes are copied. */
 void json_reader_id(struct json_reader *r, struct str id);
+/* The same for `file`, where the record has neither that nor `log.file.path`. */
+void json_reader_file(struct json_reader *r, struct str path);
 /* Whether the text is one JSON value; ERR_INVALID or ERR_LIMIT with the reason. JSON_PADDING as
  * above. */
 NODISCARD enum err json_check(struct json_reader *r, struct str text);

@@ -25,7 +25,13 @@
 #include "record/json_simd.h"
 #include "record/scan.h"
 
-enum { ALIAS_NAMES_MAX = 32, DEFAULTS = 3, DEFAULT_ID = 2, RECORD_BYTES_MAX = 1 << 30 };
+enum {
+    ALIAS_NAMES_MAX = 32,
+    DEFAULTS = 4,
+    DEFAULT_ID = 2,
+    DEFAULT_FILE = 3,
+    RECORD_BYTES_MAX = 1 << 30
+};
 
 /* A field that records without it, or without any of an alias's names, get. */
 struct alias_default {
@@ -85,6 +91,8 @@ struct json_reader *json_reader_new(const struct json_limits *limits)
     r->defaults[0] = default_of("service");
     r->defaults[1] = default_of("host");
     r->defaults[DEFAULT_ID] = default_of("_id");
+    r->defaults[DEFAULT_FILE] = default_of("file");
+    r->defaults[DEFAULT_FILE].names[r->defaults[DEFAULT_FILE].n_names++] = STR("log.file.path");
     return r;
 }
 
@@ -116,6 +124,12 @@ void json_reader_id(struct json_reader *r, struct str id)
 {
     buf_clear(&r->defaults[DEFAULT_ID].value);
     buf_put_str(&r->defaults[DEFAULT_ID].value, id);
+}
+
+void json_reader_file(struct json_reader *r, struct str path)
+{
+    buf_clear(&r->defaults[DEFAULT_FILE].value);
+    buf_put_str(&r->defaults[DEFAULT_FILE].value, path);
 }
 
 /* ---- refusals ---- */

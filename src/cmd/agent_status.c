@@ -1,0 +1,164 @@
+/* weir agent status: from the files of the agent's folder, as they were written a second ago. */
+#include "cmd/agent.h"
+#include "core/clock.h"
+#include "core/io.h"
+#include "core/mem.h"
+#include "input/tail_positions.h"
+#include "record/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { ROUTES_MAX = 64, STATE_MAX = 4096 };
+
+struct route_state {
+    char name[80];
+    uint64_t sent, dead;
+};
+struct status {
+    const char *data;
+    struct tail_positions positions;
+    struct route_state route[ROUTES_MAX];
+    unsigned n_routes;
+    uint64_t records, spool_bytes;
+};
+
+static enum err take_route(void *ctx, const char *name)
+{
+    struct status *s = ctx;
+    struct buf b;
+    if (s->n_routes == ROUTES_MAX || str_ends(str_c(name), STR(".tmp")))
+        return OK;
+    struct route_state *r = &s->route[s->n_routes];
+    char *path = mem_printf("%s/routes/%s", s->data, name);
+    enum err err = io_read_file(path, STATE_MAX, &b);
+    mem_free(path);
+    TRY(err);
+    buf_put_byte(&b, '\0');
+    snprintf(r->name, sizeof(r->name), "%s", name);
+    int n =
+        sscanf(b.p, "position %*u epoch %*x\nsent %" SCNu64 "\ndead %" SCNu64, &r->sent, &r->dead);
+    buf_release(&b);
+    s->n_routes += n == 2;
+    return OK;
+}
+
+static enum err take_queue_file(void *ctx, const char *name)
+{
+    struct status *s = ctx;
+    struct stat st;
+    char *path = mem_printf("%s/queue/%s", s->data, name);
+    if (stat(path, &st) == 0)
+        s->spool_bytes += (uint64_t)st.st_blocks * 512;
+    mem_free(path);
+    return OK;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct tail_entry *)a)->path, ((const struct tail_entry *)b)->path);
+}
+
+static enum err read_status(struct status *s)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/positions", s->data);
+    if (!io_exists(path))
+        return err_set(ERR_NOTFOUND, "%s is no agent's folder: it has no file \"positions\"",
+                       s->data);
+    TRY(tail_positions_load(&s->positions, path));
+    qsort(s->positions.entry, s->positions.n, sizeof(*s->positions.entry), by_path);
+    s->records = s->positions.retired;
+    for (size_t i = 0; i < s->positions.n; i++)
+        s->records += s->positions.entry[i].records;
+    snprintf(path, sizeof(path), "%s/routes", s->data);
+    TRY(io_list(path, take_route, s));
+    snprintf(path, sizeof(path), "%s/queue", s->data);
+    return io_list(path, take_queue_file, s);
+}
+
+/* The size of the entry's file now; false when its path leads to another, or nowhere. */
+static bool size_now(const struct tail_entry *e, uint64_t *ret)
+{
+    struct stat st;
+    bool same = stat(e->path, &st) == 0 && st.st_ino == e->inode && st.st_dev == e->device;
+    *ret = same ? (uint64_t)st.st_size : e->offset;
+    return same;
+}
+
+static uint64_t waiting(const struct status *s, const struct route_state *r)
+{
+    uint64_t gone = r->sent + r->dead;
+    return s->records > gone ? s->records - gone : 0;
+}
+
+static void print_text(const struct status *s)
+{
+    char a[STR_BYTES_TEXT], b[STR_BYTES_TEXT];
+    int64_t now = clock_now_ns();
+    printf("%12s %10s %10s %10s  %s\n", "offset", "behind", "records", "read", "file");
+    for (size_t i = 0; i < s->positions.n; i++) {
+        const struct tail_entry *e = &s->positions.entry[i];
+        uint64_t size, lag;
+        bool there = size_now(e, &size);
+        lag = size > e->offset ? size - e->offset : 0;
+        printf("%12" PRIu64 " %10s %10" PRIu64 " %8lld s  %s%s\n", e->offset, str_put_bytes(a, lag),
+               e->records, (long long)((now - e->at_ns) / NS_PER_S), e->path,
+               e->gone || !there ? " (gone)" : "");
+    }
+    printf("\n%" PRIu64 " records read, the spool takes %s\n\n", s->records,
+           str_put_bytes(b, s->spool_bytes));
+    printf("%12s %10s %10s  %s\n", "sent", "dead", "waiting", "route");
+    for (unsigned i = 0; i < s->n_routes; i++)
+        printf("%12" PRIu64 " %10" PRIu64 " %10" PRIu64 "  %s\n", s->route[i].sent,
+               s->route[i].dead, waiting(s, &s->route[i]), s->route[i].name);
+}
+
+static void print_json(const struct status *s)
+{
+    struct buf out;
+    buf_init(&out, SIZE_MAX);
+    buf_put_c(&out, "{\"files\":[");
+    for (size_t i = 0; i < s->positions.n; i++) {
+        const struct tail_entry *e = &s->positions.entry[i];
+        uint64_t size;
+        bool there = size_now(e, &size);
+        buf_printf(&out, "%s{\"file\":", i ? "," : "");
+        json_put_string(&out, str_c(e->path));
+        buf_printf(&out,
+                   ",\"offset\":%" PRIu64 ",\"size\":%" PRIu64 ",\"records\":%" PRIu64
+                   ",\"age_s\":%lld,\"gone\":%s}",
+                   e->offset, size, e->records, (long long)((clock_now_ns() - e->at_ns) / NS_PER_S),
+                   e->gone || !there ? "true" : "false");
+    }
+    buf_printf(&out, "],\"records\":%" PRIu64 ",\"spool_bytes\":%" PRIu64 ",\"routes\":[",
+               s->records, s->spool_bytes);
+    for (unsigned i = 0; i < s->n_routes; i++) {
+        const struct route_state *r = &s->route[i];
+        buf_printf(&out, "%s{\"route\":", i ? "," : "");
+        json_put_string(&out, str_c(r->name));
+        buf_printf(&out, ",\"sent\":%" PRIu64 ",\"dead\":%" PRIu64 ",\"waiting\":%" PRIu64 "}",
+                   r->sent, r->dead, waiting(s, r));
+    }
+    buf_put_c(&out, "]}\n");
+    fwrite(out.p, 1, out.n, stdout);
+    buf_release(&out);
+}
+
+int agent_status(const struct command *c, const struct options *o)
+{
+    struct status s = {.data = options_value(o, "data")};
+    if (!s.data)
+        s.data = "./weir-agent";
+    enum err err = read_status(&s);
+    if (err != OK)
+        options_fail(c, "%s", err_text());
+    else if (options_has(o, "json"))
+        print_json(&s);
+    else
+        print_text(&s);
+    tail_positions_release(&s.positions);
+    return err == OK ? 0 : 1;
+}

@@ -1,0 +1,183 @@
+/* From lines to bodies of the spool: a batch takes the records, a full one becomes a frame, frames
+ * of BODY_BYTES become a body, with a note of every file that has a record in it. Only when the
+ * spool has it the positions move. */
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "input/tail_impl.h"
+#include "record/frame.h"
+
+#include <errno.h>
+#include <iconv.h>
+#include <stdio.h>
+
+enum { RECORD_EXTRA = 1024 };
+#define RETRY_NS (200 * NS_PER_MS)
+
+static struct str service_of(struct tail *t, const struct tail_file *f)
+{
+    if (f->service[0])
+        return str_c(f->service);
+    if (t->service[0])
+        return str_c(t->service);
+    const char *slash = strrchr(f->e.path, '/');
+    struct str name = str_c(slash ? slash + 1 : f->e.path);
+    return str_of(name.p, str_find_byte(name, '.', 1));
+}
+
+/* ---- encodings ---- */
+
+/* A line as UTF-8; what cannot be converted becomes U+FFFD. */
+static struct str to_utf8(struct tail *t, struct str line)
+{
+    char *in = (char *)(uintptr_t)line.p;
+    size_t left = line.n;
+    buf_clear(&t->text);
+    (void)iconv((iconv_t)t->iconv, NULL, NULL, NULL, NULL);
+    while (left) {
+        size_t room = left * 4 + 16, space = room;
+        char *to = buf_reserve(&t->text, room + JSON_PADDING), *at = to;
+        size_t n = iconv((iconv_t)t->iconv, &in, &left, &at, &space);
+        t->text.n += room - space;
+        if (n != (size_t)-1 || errno == E2BIG)
+            continue;
+        buf_put_c(&t->text, "\xef\xbf\xbd");
+        in++;
+        left--;
+    }
+    if (!buf_reserve(&t->text, JSON_PADDING))
+        BUG("a text buffer without a bound is full");
+    return buf_str(&t->text);
+}
+
+/* ---- records ---- */
+
+static enum err seal(struct tail *t)
+{
+    struct tail_body *b = &t->body;
+    if (!batch_rows(b->batch))
+        return OK;
+    struct frame_info info = {.org = STR("default"),
+                              .stream = str_c(t->stream),
+                              .arrival_ns = b->arrival_ns,
+                              .part = b->n,
+                              .parts = b->n + 1,
+                              .lz4 = true};
+    buf_clear(&b->encoded);
+    TRY(frame_encode(b->batch, &info, &b->encoded));
+    batch_clear(b->batch);
+    ARRAY_GROW(b->frame, b->cap, b->n + 1);
+    b->frame[b->n++] = blob_copy(buf_str(&b->encoded), OWNER_QUEUE);
+    b->bytes += b->encoded.n;
+    return OK;
+}
+
+static void add_text(struct tail *t, const struct tail_file *f, struct str line)
+{
+    struct batch *b = t->body.batch;
+    batch_begin(b);
+    batch_text(b, STR("message"), LANE_STR, line);
+    batch_text(b, STR("host"), LANE_STR, str_c(t->host));
+    batch_text(b, STR("file"), LANE_STR, str_c(f->e.path));
+    batch_text(b, STR("service"), LANE_STR, service_of(t, f));
+    batch_end(b, t->body.arrival_ns, line);
+}
+
+static bool add_json(struct tail *t, const struct tail_file *f, struct str line)
+{
+    json_reader_defaults(t->json, service_of(t, f), str_c(t->host));
+    json_reader_file(t->json, str_c(f->e.path));
+    return json_read_record(t->json, line, t->body.arrival_ns, t->body.batch) == OK;
+}
+
+enum err tail_body_add(struct tail *t, struct tail_file *f, struct str line)
+{
+    struct tail_body *b = &t->body;
+    if (t->iconv) {
+        line = to_utf8(t, line);
+        line.n -= line.n && line.p[line.n - 1] == '\r';
+    }
+    if (batch_full(b->batch, line.n + RECORD_EXTRA))
+        TRY(seal(t));
+    if (!batch_rows(b->batch))
+        b->arrival_ns = clock_now_ns();
+    bool json = !t->o.text && line.n > 1 && line.p[0] == '{' && line.p[line.n - 1] == '}';
+    if (!json || !add_json(t, f, line))
+        add_text(t, f, line);
+    f->e.records++;
+    f->touched = true;
+    return OK;
+}
+
+/* ---- commit ---- */
+
+static void note_entry(struct tail *t, const struct tail_file *f, struct buf *note)
+{
+    struct tail_entry e = f->e;
+    e.at_ns = t->body.arrival_ns;
+    tail_entry_write(&e, note);
+}
+
+static void pause_blocked(struct tail *t)
+{
+    pthread_mutex_lock(&t->lock);
+    if (!t->status.blocked)
+        log_warn("the spool takes nothing, the reading of files stands", "error=\"%s\"",
+                 err_text());
+    t->status.blocked = true;
+    snprintf(t->status.last_error, sizeof(t->status.last_error), "%s", err_text());
+    pthread_mutex_unlock(&t->lock);
+    tail_save_if_due(t);
+    clock_sleep_ms(RETRY_NS / NS_PER_MS);
+}
+
+static void committed(struct tail *t, uint64_t position)
+{
+    struct tail_body *b = &t->body;
+    uint64_t records = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        struct tail_file *f = t->file[i];
+        if (!f->touched)
+            continue;
+        f->touched = false;
+        f->e.at_ns = b->arrival_ns;
+        size_t at = tail_positions_find(&t->positions, f->e.device, f->e.inode);
+        records += f->e.records - (at == SIZE_MAX ? 0 : t->positions.entry[at].records);
+        tail_positions_put(&t->positions, &f->e);
+    }
+    t->positions.spool = position + b->n + 1;
+    t->unsaved = true;
+    b->n = 0;
+    b->bytes = 0;
+    metric_add(t->records_metric, (int64_t)records);
+    pthread_mutex_lock(&t->lock);
+    t->status.blocked = false;
+    t->status.records += records;
+    t->status.idle_since_ns = clock_mono_ns();
+    pthread_mutex_unlock(&t->lock);
+}
+
+enum err tail_body_commit(struct tail *t)
+{
+    struct tail_body *b = &t->body;
+    struct buf note;
+    uint64_t position = 0;
+    TRY(seal(t));
+    if (!b->n)
+        return OK;
+    buf_init(&note, SIZE_MAX);
+    for (size_t i = 0; i < t->n; i++)
+        if (t->file[i]->touched)
+            note_entry(t, t->file[i], &note);
+    enum err err;
+    while ((err = spool_append(t->spool, buf_str(&note), b->frame, b->n, &position)) != OK) {
+        if (tail_stopping(t))
+            break;
+        pause_blocked(t);
+    }
+    buf_release(&note);
+    if (err != OK)
+        return ERR_CANCELED;
+    committed(t, position);
+    return OK;
+}

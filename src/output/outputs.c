@@ -1,0 +1,3 @@
+#include "output/outputs.h"
+
+const struct output_type *const output_types[] = {&output_http, NULL};

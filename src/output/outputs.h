@@ -1,0 +1,11 @@
+/* Every output there is. */
+#ifndef WEIR_OUTPUT_OUTPUTS_H
+#define WEIR_OUTPUT_OUTPUTS_H
+
+#include "pipeline/output.h"
+
+extern const struct output_type output_http;
+
+extern const struct output_type *const output_types[]; /* ended by NULL */
+
+#endif

@@ -1,0 +1,544 @@
+/* The thread of a route goes round: gather a bulk, send it until it is settled, note how far that
+ * is. The state file:
+ *
+ *   position N epoch HEX      of the spool
+ *   sent N
+ *   dead N
+ *
+ * A bulk that is refused as a whole is sent again unit by unit; the unit that is refused then goes
+ * to the dead letters, and the others go on. */
+#include "pipeline/route.h"
+
+#include "core/clock.h"
+#include "core/io.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "core/thread.h"
+#include "record/frame.h"
+#include "record/json.h"
+#include "record/timestamp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { STATE_MAX = 4096 };
+#define SAVE_EVERY_NS NS_PER_S
+#define IDLE_NS (500 * NS_PER_MS)
+
+/* A body of the spool in the bulk at hand. */
+struct unit {
+    uint32_t first, n;  /* items */
+    uint64_t rows, end; /* the position behind it */
+};
+
+struct route {
+    struct route_options o;
+    char *name, *state_path, *dead_path;
+    unsigned hold;
+    struct queue_reader *reader;
+    pthread_t thread;
+    bool started;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool woken, stopping;
+    int64_t stop_at; /* monotonic */
+    struct route_stats stats;
+
+    /* The thread's own. */
+    struct output_item *item;
+    struct blob **blob; /* of each item, referenced */
+    size_t items_cap, blobs_cap;
+    uint32_t n;
+    struct unit *unit;
+    size_t units_cap;
+    uint32_t n_units;
+    uint64_t rows, bytes;
+    int64_t saved_ns, pause_ns;
+    bool unsaved;
+    uint64_t refused; /* rows, of the send at hand */
+    struct buf dead;  /* lines for the dead letters */
+    struct metric *sent_metric, *dead_metric, *retries_metric, *seconds_metric;
+};
+
+/* ---- state ---- */
+
+static enum err load_state(struct route *r)
+{
+    struct buf b;
+    if (!io_exists(r->state_path))
+        return OK;
+    TRY(io_read_file(r->state_path, STATE_MAX, &b));
+    buf_put_byte(&b, '\0');
+    struct route_stats *s = &r->stats;
+    uint64_t epoch = 0;
+    int n = sscanf(b.p, "position %" SCNu64 " epoch %" SCNx64 "\nsent %" SCNu64 "\ndead %" SCNu64,
+                   &s->position, &epoch, &s->sent, &s->dead);
+    buf_release(&b);
+    if (n == 4 && epoch != spool_epoch(r->o.spool))
+        s->position = 1; /* the spool is another one */
+    return n == 4 ? OK : err_set(ERR_CORRUPT, "%s cannot be read", r->state_path);
+}
+
+static enum err save_state(struct route *r)
+{
+    char text[200];
+    struct route_stats s;
+    route_stats(r, &s);
+    int n =
+        snprintf(text, sizeof(text),
+                 "position %" PRIu64 " epoch %016" PRIx64 "\nsent %" PRIu64 "\ndead %" PRIu64 "\n",
+                 s.position, spool_epoch(r->o.spool), s.sent, s.dead);
+    r->saved_ns = clock_mono_ns();
+    TRY(io_write_file(r->state_path, str_of(text, (size_t)n)));
+    r->unsaved = false;
+    return OK;
+}
+
+/* What the file says is what may be trimmed. */
+static void save_if_due(struct route *r, bool now)
+{
+    if (!r->unsaved || (!now && clock_mono_ns() - r->saved_ns < SAVE_EVERY_NS))
+        return;
+    if (save_state(r) != OK)
+        log_error("a route's state cannot be written", "route=%s error=\"%s\"", r->name,
+                  err_text());
+    else
+        spool_release(r->o.spool, r->hold, r->stats.position, 0);
+}
+
+/* ---- stopping and waiting ---- */
+
+static bool must_stop(struct route *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool stop = r->stopping && clock_mono_ns() >= r->stop_at;
+    pthread_mutex_unlock(&r->lock);
+    return stop;
+}
+
+static bool is_stopping(struct route *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool stop = r->stopping;
+    pthread_mutex_unlock(&r->lock);
+    return stop;
+}
+
+/* Until something is appended, the time is over, or a stop. */
+static void wait_until(struct route *r, int64_t deadline, bool only_stop)
+{
+    pthread_mutex_lock(&r->lock);
+    bool stopping = r->stopping;
+    while (clock_mono_ns() < deadline && (only_stop || !r->woken) && r->stopping == stopping &&
+           !(r->stopping && clock_mono_ns() >= r->stop_at)) {
+        int64_t until = r->stopping && r->stop_at < deadline ? r->stop_at : deadline;
+        (void)cond_wait_until(&r->wake, &r->lock, until);
+    }
+    r->woken = false;
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- gathering ---- */
+
+static void drop_bulk(struct route *r)
+{
+    for (uint32_t i = 0; i < r->n; i++)
+        blob_unref(r->blob[i]);
+    r->n = r->n_units = 0;
+    r->rows = r->bytes = 0;
+}
+
+static void add_body(struct route *r, const struct queue_read *body)
+{
+    uint32_t first;
+    struct unit u = {.first = r->n, .end = body->first_position + body->n};
+    (void)spool_body_rows(body->frame, body->n, &first);
+    for (uint32_t i = first; i < body->n; i++) {
+        uint64_t rows = spool_body_rows(&body->frame[i], 1, &(uint32_t){0});
+        ARRAY_GROW(r->item, r->items_cap, r->n + 1);
+        ARRAY_GROW(r->blob, r->blobs_cap, r->n + 1);
+        r->blob[r->n] = blob_ref(body->frame[i]);
+        r->item[r->n++] =
+            (struct output_item){body->first_position, body->frame[i]->bytes, (uint32_t)rows};
+        u.rows += rows;
+        r->bytes += body->frame[i]->bytes.n;
+    }
+    u.n = r->n - u.first;
+    r->rows += u.rows;
+    ARRAY_GROW(r->unit, r->units_cap, r->n_units + 1);
+    r->unit[r->n_units++] = u;
+}
+
+static bool bulk_full(const struct route *r)
+{
+    const struct output_gather *g = &r->o.gather;
+    return r->rows >= g->rows || r->bytes >= g->bytes;
+}
+
+/* False when there is nothing to send. */
+static bool gather(struct route *r)
+{
+    struct queue_read body;
+    int64_t began = clock_mono_ns();
+    for (;;) {
+        enum err err = bulk_full(r) ? OK : queue_reader_next(r->reader, &body);
+        if (bulk_full(r))
+            return true;
+        if (err == OK) {
+            add_body(r, &body);
+            continue;
+        }
+        if (err != ERR_AGAIN) {
+            log_error("the spool cannot be read", "route=%s error=\"%s\"", r->name, err_text());
+            wait_until(r, clock_mono_ns() + NS_PER_S, true);
+        }
+        int64_t until = began + r->o.gather.wait_ns;
+        if (r->n_units && (clock_mono_ns() >= until || is_stopping(r)))
+            return true;
+        if (!r->n_units)
+            return false;
+        wait_until(r, until, false);
+    }
+}
+
+/* ---- dead letters ---- */
+
+struct row_wanted {
+    struct route *r;
+    uint32_t row; /* UINT32_MAX: all */
+    const char *reason;
+};
+
+static enum err put_dead(void *ctx, const struct output_row *row)
+{
+    struct row_wanted *w = ctx;
+    struct buf *out = &w->r->dead;
+    char time[TIME_TEXT_MAX];
+    if (w->row != UINT32_MAX && row->row != w->row)
+        return OK;
+    buf_put_c(out, "{\"time\":\"");
+    buf_put(out, time, time_rfc3339(clock_now_ns(), time));
+    buf_put_c(out, "\",\"route\":");
+    json_put_string(out, str_c(w->r->name));
+    buf_put_c(out, ",\"reason\":");
+    json_put_string(out, str_c(w->reason));
+    buf_put_c(out, ",\"stream\":");
+    json_put_string(out, row->stream);
+    buf_put_c(out, ",\"record\":");
+    buf_put_str(out, row->json);
+    buf_put_c(out, "}\n");
+    return OK;
+}
+
+static void note_dead(struct route *r, const struct output_item *item, uint32_t row,
+                      const char *reason)
+{
+    struct row_wanted w = {r, row, reason};
+    struct output_bulk one = {.item = item, .n = 1};
+    if (output_each_row(&one, put_dead, &w) != OK)
+        log_error("a dead letter cannot be written out", "route=%s error=\"%s\"", r->name,
+                  err_text());
+}
+
+static void on_refused(void *ctx, uint32_t item, uint32_t row, const char *reason)
+{
+    struct route *r = ctx;
+    r->refused++;
+    note_dead(r, &r->item[item], row, reason);
+}
+
+static enum err append_dead(struct route *r)
+{
+    int fd = -1;
+    uint64_t size = 0;
+    enum err err = OK;
+    TRY(io_open(r->dead_path, IO_WRITE, &fd));
+    TRY_OUT(io_size(fd, &size));
+    TRY_OUT(io_pwrite(fd, r->dead.p, r->dead.n, size));
+    TRY_OUT(io_sync(fd));
+    buf_clear(&r->dead);
+out:
+    io_close(fd);
+    return err;
+}
+
+/* Blocks until they are on the disk, or a stop: then nothing was settled. */
+static enum err save_dead(struct route *r)
+{
+    while (r->dead.n && append_dead(r) != OK) {
+        log_error("dead letters cannot be written", "route=%s error=\"%s\"", r->name, err_text());
+        if (must_stop(r))
+            return ERR_CANCELED;
+        wait_until(r, clock_mono_ns() + NS_PER_S, true);
+    }
+    return OK;
+}
+
+/* ---- sending ---- */
+
+static void note_failure(struct route *r, enum err err, const char *text)
+{
+    pthread_mutex_lock(&r->lock);
+    struct route_stats *s = &r->stats;
+    if (err == OK) {
+        if (s->failing)
+            log_info("route works again", "route=%s", r->name);
+        s->failing = false;
+    } else {
+        if (!s->failing)
+            s->failing_since_ns = clock_now_ns();
+        s->failing = true;
+        s->retries++;
+        snprintf(s->last_error, sizeof(s->last_error), "%s", text);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void pause_before_retry(struct route *r, int64_t asked_ns)
+{
+    int64_t ns = r->pause_ns / 2 + (int64_t)(random_u64() % (uint64_t)r->pause_ns);
+    if (asked_ns > ns)
+        ns = asked_ns < r->o.retry_max_ns ? asked_ns : r->o.retry_max_ns;
+    wait_until(r, clock_mono_ns() + ns, true);
+    r->pause_ns = r->pause_ns * 2 < r->o.retry_max_ns ? r->pause_ns * 2 : r->o.retry_max_ns;
+}
+
+/* Tries units [from, from + n) until they are settled or refused as a whole (ERR_INVALID).
+ * ERR_CANCELED: a stop came first. */
+static enum err send_units(struct route *r, uint32_t from, uint32_t n)
+{
+    const struct unit *first = &r->unit[from], *last = &r->unit[from + n - 1];
+    struct output_bulk bulk = {.producer = spool_producer(r->o.spool),
+                               .epoch = spool_epoch(r->o.spool),
+                               .item = r->item + first->first,
+                               .n = last->first + last->n - first->first,
+                               .ctx = r,
+                               .refuse = on_refused};
+    for (uint32_t i = 0; i < n; i++)
+        bulk.rows += r->unit[from + i].rows;
+    for (uint32_t i = 0; i < bulk.n; i++)
+        bulk.bytes += bulk.item[i].frame.n;
+    if (!bulk.n)
+        return OK;
+    r->pause_ns = r->o.retry_min_ns;
+    for (;;) {
+        int64_t wait_ns = 0, began = clock_mono_ns();
+        buf_clear(&r->dead);
+        r->refused = 0;
+        enum err err = output_send(r->o.output, &bulk, &wait_ns);
+        metric_observe_ns(r->seconds_metric, clock_mono_ns() - began);
+        if (err == OK)
+            err = save_dead(r);
+        if (err == OK || err == ERR_CANCELED || err == ERR_INVALID || err == ERR_LIMIT) {
+            note_failure(r, OK, "");
+            return err == ERR_LIMIT ? ERR_INVALID : err;
+        }
+        metric_add(r->retries_metric, 1);
+        log_warn("route cannot send, it will try again", "route=%s error=\"%s\"", r->name,
+                 err_text());
+        note_failure(r, err, err_text());
+        if (must_stop(r))
+            return ERR_CANCELED;
+        pause_before_retry(r, wait_ns);
+        if (must_stop(r))
+            return ERR_CANCELED;
+    }
+}
+
+static void settle(struct route *r, uint32_t from, uint32_t n, uint64_t dead)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = from; i < from + n; i++)
+        rows += r->unit[i].rows;
+    pthread_mutex_lock(&r->lock);
+    r->stats.sent += rows - dead;
+    r->stats.dead += dead;
+    r->stats.position = r->unit[from + n - 1].end;
+    r->stats.bulks++;
+    r->stats.lost = queue_reader_lost(r->reader);
+    pthread_mutex_unlock(&r->lock);
+    metric_add(r->sent_metric, (int64_t)(rows - dead));
+    metric_add(r->dead_metric, (int64_t)dead);
+    spool_release(r->o.spool, r->hold, 0, rows);
+    r->unsaved = true;
+}
+
+/* A unit that will never be taken. */
+static enum err bury(struct route *r, uint32_t at)
+{
+    const struct unit *u = &r->unit[at];
+    char reason[300];
+    snprintf(reason, sizeof(reason), "%s", err_text());
+    log_error("refused for good: to the dead letters", "route=%s records=%" PRIu64 " reason=\"%s\"",
+              r->name, u->rows, reason);
+    buf_clear(&r->dead);
+    for (uint32_t i = u->first; i < u->first + u->n; i++)
+        note_dead(r, &r->item[i], UINT32_MAX, reason);
+    TRY(save_dead(r));
+    settle(r, at, 1, u->rows);
+    return OK;
+}
+
+static enum err send_bulk(struct route *r)
+{
+    enum err err = send_units(r, 0, r->n_units);
+    if (err == OK)
+        settle(r, 0, r->n_units, r->refused);
+    if (err != ERR_INVALID)
+        return err;
+    for (uint32_t i = 0; i < r->n_units; i++) {
+        err = r->n_units > 1 ? send_units(r, i, 1) : ERR_INVALID;
+        if (err == OK)
+            settle(r, i, 1, r->refused);
+        else if (err == ERR_INVALID)
+            TRY(bury(r, i));
+        else
+            return err;
+    }
+    return OK;
+}
+
+static void *route_main(void *arg)
+{
+    struct route *r = arg;
+    for (;;) {
+        if (gather(r)) {
+            enum err err = send_bulk(r);
+            drop_bulk(r);
+            save_if_due(r, false);
+            if (err == OK && !must_stop(r))
+                continue;
+        } else if (!is_stopping(r)) {
+            save_if_due(r, false);
+            wait_until(r, clock_mono_ns() + IDLE_NS, false);
+            continue;
+        }
+        break;
+    }
+    drop_bulk(r);
+    save_if_due(r, true);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void make_metrics(struct route *r)
+{
+    struct buf label;
+    buf_init(&label, 1024);
+    metric_label(&label, "route", str_c(r->name));
+    buf_put_byte(&label, '\0');
+    r->sent_metric =
+        metric_counter("weir_route_records_total", label.p, "Records that an output has taken.");
+    r->dead_metric =
+        metric_counter("weir_route_dead_total", label.p, "Records put to a route's dead letters.");
+    r->retries_metric = metric_counter("weir_route_retries_total", label.p, "Bulks sent again.");
+    r->seconds_metric = metric_histogram("weir_route_seconds", label.p, "Time to send a bulk.");
+    buf_release(&label);
+}
+
+static enum err check_name(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
+    if (!n || name[n] || n > ROUTE_NAME_MAX || name[0] == '.')
+        return err_set(ERR_INVALID, "route \"%s\": a name has 1 to %d of a-z, 0-9, '.', '_', '-'",
+                       name, ROUTE_NAME_MAX);
+    return OK;
+}
+
+static enum err make_folders(const struct route *r)
+{
+    static const char *const names[] = {"routes", "dead"};
+    for (int i = 0; i < 2; i++) {
+        char *dir = mem_printf("%s/%s", r->o.dir, names[i]);
+        enum err err = io_mkdir(dir);
+        mem_free(dir);
+        TRY(err);
+    }
+    return OK;
+}
+
+enum err route_open(const struct route_options *o, struct route **ret)
+{
+    struct route *r = NEW(struct route);
+    r->o = *o;
+    r->name = mem_strdup(str_c(o->name));
+    r->state_path = mem_printf("%s/routes/%s", o->dir, o->name);
+    r->dead_path = mem_printf("%s/dead/%s.ndjson", o->dir, o->name);
+    buf_init(&r->dead, SIZE_MAX);
+    pthread_mutex_init(&r->lock, NULL);
+    cond_init(&r->wake);
+    r->stats.position = 1;
+    enum err err = check_name(o->name);
+    if (err == OK)
+        err = make_folders(r);
+    if (err == OK)
+        err = load_state(r);
+    if (err != OK) {
+        r->o.output = NULL; /* stays the caller's */
+        route_free(r);
+        return err;
+    }
+    snprintf(r->stats.name, sizeof(r->stats.name), "%s", o->name);
+    make_metrics(r);
+    r->hold = spool_hold(o->spool, r->stats.position);
+    *ret = r;
+    return OK;
+}
+
+enum err route_start(struct route *r)
+{
+    r->reader = queue_reader_new(spool_queue(r->o.spool), r->stats.position);
+    TRY(thread_start(&r->thread, "route", route_main, r));
+    r->started = true;
+    return OK;
+}
+
+void route_wake(struct route *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->woken = true;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void route_stop(struct route *r, int64_t wait_ms)
+{
+    if (!r->started)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->stopping = true;
+    r->stop_at = clock_mono_ns() + wait_ms * NS_PER_MS;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+    r->started = false;
+}
+
+void route_free(struct route *r)
+{
+    if (!r)
+        return;
+    queue_reader_free(r->reader);
+    output_close(r->o.output);
+    buf_release(&r->dead);
+    mem_free(r->item);
+    mem_free(r->blob);
+    mem_free(r->unit);
+    mem_free(r->name);
+    mem_free(r->state_path);
+    mem_free(r->dead_path);
+    pthread_cond_destroy(&r->wake);
+    pthread_mutex_destroy(&r->lock);
+    mem_free(r);
+}
+
+void route_stats(struct route *r, struct route_stats *ret)
+{
+    pthread_mutex_lock(&r->lock);
+    *ret = r->stats;
+    pthread_mutex_unlock(&r->lock);
+    ret->waiting = spool_waiting(r->o.spool, r->hold);
+}

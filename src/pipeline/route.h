@@ -1,0 +1,50 @@
+/* A route: from the spool to one output. It reads the spool at a pace of its own, gathers bulks,
+ * and sends each until it is settled: retries with pauses that double (and a random part, so that
+ * many agents do not come back at once), dead letters for what will never be taken, counters. A
+ * breaker: after a failure nothing else is tried until the pause is over, and then with the same
+ * bulk, in order.
+ *
+ * Its state is one file, DIR/routes/NAME: how far it has come and what it has counted up to there,
+ * written at most once a second; so after a crash position and counts agree, and what is sent again
+ * is counted once. Dead letters are lines of JSON in DIR/dead/NAME.ndjson, synced before the route
+ * moves on.
+ * Threads: one of its own; every function from any, start and stop from one. Bounds: one bulk. */
+#ifndef WEIR_PIPELINE_ROUTE_H
+#define WEIR_PIPELINE_ROUTE_H
+
+#include "pipeline/output.h"
+#include "pipeline/spool.h"
+
+struct route;
+struct route_options {
+    const char *name; /* [a-z0-9._-], at most ROUTE_NAME_MAX bytes; also of its files */
+    const char *dir;
+    struct spool *spool;
+    struct output *output; /* the route's from here on */
+    struct output_gather gather;
+    int64_t retry_min_ns, retry_max_ns; /* of the pauses */
+};
+enum { ROUTE_NAME_MAX = 64 };
+
+struct route_stats {
+    char name[ROUTE_NAME_MAX + 1];
+    uint64_t position;       /* everything below is settled */
+    uint64_t sent, dead;     /* records since the folder was made */
+    uint64_t waiting;        /* records in the spool and not settled */
+    uint64_t lost;           /* entries of the spool that could not be read */
+    uint64_t bulks, retries; /* since the start */
+    bool failing;            /* the last try failed */
+    int64_t failing_since_ns;
+    char last_error[300];
+};
+
+/* Reads the state and holds the spool there; before spool_start. */
+NODISCARD enum err route_open(const struct route_options *o, struct route **ret);
+NODISCARD enum err route_start(struct route *r); /* after spool_start */
+void route_wake(struct route *r);                /* the spool has more */
+/* Goes on until the spool is sent or `wait_ms` have passed, then stops and writes the state. */
+void route_stop(struct route *r, int64_t wait_ms);
+void route_free(struct route *r); /* stopped, or never started; NULL is fine */
+void route_stats(struct route *r, struct route_stats *ret);
+
+#endif

@@ -1,0 +1,56 @@
+/* The spool: the queue of an agent, in a folder of its own, with what makes it one sender for ever:
+ * a random id and an epoch, made with the folder (a new folder is a new sender, whose numbers begin
+ * anew).
+ *
+ * A body of the spool may begin with a *note*: bytes of the input that it came from (how far it has
+ * read), which become durable together with the records, so that after any crash both agree. The
+ * notes behind a position are handed back at the next start.
+ *
+ * Readers (routes) and the keeper of the notes each hold the spool at a position; what lies before
+ * all of them is trimmed.
+ * Threads: any. Full: spool_append answers ERR_UNAVAILABLE, and nothing is taken. */
+#ifndef WEIR_PIPELINE_SPOOL_H
+#define WEIR_PIPELINE_SPOOL_H
+
+#include "queue/queue.h"
+
+struct spool;
+struct spool_options {
+    const char *dir;
+    uint64_t bytes_max; /* on disk */
+    bool sync;
+    void *ctx;
+    /* A note that lies at or behind `notes_from`, at start. May be NULL. */
+    void (*note)(void *ctx, struct str note, uint64_t position);
+    /* Something was appended. On the queue's thread. May be NULL. */
+    void (*appended)(void *ctx);
+};
+enum { SPOOL_HOLDS_MAX = 64 };
+
+/* Opens the folder; ERR_UNAVAILABLE when another process has it. */
+NODISCARD enum err spool_open(const struct spool_options *o, struct spool **ret);
+/* Before spool_start: a reader that needs everything from `position` on (0: from the beginning).
+ * Its number. */
+unsigned spool_hold(struct spool *s, uint64_t position);
+/* Replays: notes from `notes_from` on; counts what waits for each hold. */
+NODISCARD enum err spool_start(struct spool *s, uint64_t notes_from);
+/* The hold moves on to `position`; `rows` fewer wait for it. */
+void spool_release(struct spool *s, unsigned hold, uint64_t position, uint64_t rows);
+/* Rows that wait for a hold; *ret_since_ns: arrival of the oldest body that does, 0: none. */
+uint64_t spool_waiting(struct spool *s, unsigned hold);
+uint64_t spool_next(struct spool *s); /* the position behind the last body */
+
+/* Appends a body and waits until it is durable. Takes the frames over when OK; *ret_position: that
+ * of the first. The note may be empty. ERR_UNAVAILABLE, ERR_FULL, ERR_IO: nothing was taken, try
+ * again. */
+NODISCARD enum err spool_append(struct spool *s, struct str note, struct blob **frame, uint32_t n,
+                                uint64_t *ret_position);
+struct queue *spool_queue(struct spool *s);
+uint64_t spool_producer(const struct spool *s);
+uint64_t spool_epoch(const struct spool *s);
+/* The records of a body as the spool holds it: *ret_first is the number of its first frame that is
+ * no note. */
+uint64_t spool_body_rows(struct blob *const *frame, uint32_t n, uint32_t *ret_first);
+void spool_close(struct spool *s);
+
+#endif

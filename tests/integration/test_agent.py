@@ -1,0 +1,456 @@
+"""weir agent with real files, a real server and real crashes: every line arrives, and once.
+
+Each line has a number of its own; at the end the numbers in the server's store are counted."""
+import base64
+import gzip
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+
+import pytest
+import requests
+
+from conftest import WEIR
+
+
+class Agent:
+    def __init__(self, data, *args, output=None, env=None):
+        self.data, self.args, self.env = data, list(args), env or {}
+        self.output = output
+        self.log = data.parent / (data.name + ".log")
+        self.process = None
+
+    def start(self, *more, env=None):
+        outputs = [a for url in (self.output or []) for a in ("--output", url)]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [WEIR, "agent", "--data", str(self.data), *outputs, *self.args, *more],
+                stdout=log, stderr=log, env=dict(os.environ, **self.env, **(env or {})))
+        return self
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+        return self.process.returncode if self.process else 0
+
+    def status(self):
+        r = subprocess.run([WEIR, "agent", "status", "--json", "--data", str(self.data)], capture_output=True)
+        return json.loads(r.stdout) if r.returncode == 0 else None
+
+    def rss(self):
+        for line in open(f"/proc/{self.process.pid}/status"):
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) * 1024
+
+
+@pytest.fixture
+def make_agent(tmp_path):
+    agents = []
+
+    def make(name, *args, output, env=None):
+        agents.append(Agent(tmp_path / name, *args, output=[output] if isinstance(output, str) else output, env=env))
+        return agents[-1]
+
+    yield make
+    for a in agents:
+        a.stop()
+        text = a.log.read_text(errors="replace") if a.log.exists() else ""
+        assert "check failed" not in text and "Sanitizer" not in text, text[-4000:]
+
+
+def numbers(server, stream="default"):
+    return Counter(r["message"].split()[0] for r in server.query("* | fields message", stream=stream))
+
+
+def wait_for(condition, seconds=30, what="it"):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come in {seconds} s")
+
+
+def count(server):
+    return len(server.query("* | fields message"))
+
+
+def check(server, want, seconds=40, stream="default"):
+    """Exactly the lines `want` (a Counter or a number of n0, n1, ...) are in the store."""
+    if isinstance(want, int):
+        want = Counter(f"n{i}" for i in range(want))
+    got = Counter()
+
+    def there():
+        nonlocal got
+        got = numbers(server, stream)
+        return sum(got.values()) >= sum(want.values())
+
+    try:
+        wait_for(there, seconds)
+    except AssertionError:
+        pass
+    lost, doubled = want - got, got - want
+    assert not lost, (len(lost), sorted(lost)[:5])
+    assert not doubled, (len(doubled), sorted(doubled)[:5])
+
+
+def write(path, first, count, mode="a", end="\n"):
+    with open(path, mode, newline="") as f:
+        for i in range(first, first + count):
+            f.write(f"n{i} some text of a line{end}")
+
+
+def test_fields(server, make_agent, tmp_path):
+    logs = tmp_path / "logs" / "payment"
+    logs.mkdir(parents=True)
+    (logs / "app.log").write_text('n0 text\r\n\n{"message":"n1 json","latency_ms":12,"host":"own"}\n{"broken": \n')
+    a = make_agent("agent", "--file", str(tmp_path / "logs/<service>/*.log"), "--host", "h1", output=server.url).start()
+    wait_for(lambda: count(server) == 3)
+    rows = {r["message"].split()[0]: r for r in server.query("*")}
+    assert rows["n0"]["message"] == "n0 text"
+    assert rows["n0"]["service"] == "payment" and rows["n0"]["host"] == "h1"
+    assert rows["n0"]["file"] == str(logs / "app.log")
+    assert rows["n1"]["latency_ms"] == 12 and rows["n1"]["host"] == "own" and rows["n1"]["service"] == "payment"
+    assert '{"broken":' in rows
+    a.stop()
+    s = a.status()
+    assert s["records"] == 3 and s["routes"][0]["sent"] == 3 and s["routes"][0]["waiting"] == 0
+    assert s["files"][0]["offset"] == (logs / "app.log").stat().st_size
+
+
+def test_rotation_by_rename(server, make_agent, tmp_path):
+    log = tmp_path / "app.log"
+    write(log, 0, 100)
+    make_agent("agent", "--file", str(log), output=server.url).start()
+    wait_for(lambda: count(server) == 100)
+    for turn in range(1, 6):
+        write(log, turn * 100, 50)
+        os.rename(log, tmp_path / f"app.log.{turn}")
+        write(tmp_path / f"app.log.{turn}", turn * 100 + 50, 25)  # the writer has not noticed yet
+        write(log, turn * 100 + 75, 25)
+        time.sleep(0.15)
+    check(server, 600)
+
+
+def test_rename_and_delete_while_stopped(server, make_agent, tmp_path):
+    log = tmp_path / "app.log"
+    write(log, 0, 100)
+    a = make_agent("agent", "--file", str(log), output=server.url).start()
+    wait_for(lambda: count(server) == 100)
+    a.stop()
+    write(log, 100, 100)
+    os.rename(log, tmp_path / "rotated")  # no pattern finds it by this name
+    write(log, 200, 100)
+    a.start()
+    check(server, 300)
+    write(log, 300, 10)
+    os.remove(log)
+    write(log, 310, 10)
+    check(server, 320)
+
+
+def test_copy_and_truncate(server, make_agent, tmp_path):
+    log = tmp_path / "app.log"
+    write(log, 0, 100)
+    make_agent("agent", "--file", str(tmp_path / "app.log*"), output=server.url).start()
+    wait_for(lambda: count(server) == 100)
+    for turn in range(1, 4):
+        write(log, turn * 100, 100)
+        shutil.copyfile(log, tmp_path / f"app.log.{turn}")
+        os.truncate(log, 0)
+        time.sleep(0.3)
+    write(log, 400, 1000)  # longer than it was: seen by its bytes, not by its size
+    check(server, 1400)
+
+
+def test_inode_used_again(server, make_agent, tmp_path):
+    log = tmp_path / "logs" / "app.log"
+    log.parent.mkdir()
+    write(log, 0, 100)
+    a = make_agent("agent", "--file", str(tmp_path / "logs" / "*.log"), output=server.url).start()
+    wait_for(lambda: count(server) == 100)
+    a.stop()
+    inode = log.stat().st_ino
+    # The same inode, another file: what was in it is replaced by as much and more.
+    with open(log, "r+") as f:
+        f.truncate(0)
+    write(log, 100, 300)
+    assert log.stat().st_ino == inode
+    a.start()
+    check(server, 400)
+
+
+def test_packed_rotation(server, make_agent, tmp_path):
+    log = tmp_path / "app.log"
+    write(log, 0, 1000)
+    # A rotation from before the agent came.
+    with gzip.open(tmp_path / "app.log.9.gz", "wt") as f:
+        for i in range(5000, 5200):
+            f.write(f"n{i} from the archive\n")
+    os.utime(tmp_path / "app.log.9.gz", (1, 1))
+    make_agent("agent", "--file", str(tmp_path / "app.log*"), output=server.url).start()
+    wait_for(lambda: count(server) == 1200)
+    write(log, 1000, 500)
+    wait_for(lambda: count(server) == 1700)
+    # gzip of what is known: not again.
+    with open(log, "rb") as f, gzip.open(tmp_path / "app.log.1.gz", "wb") as g:
+        shutil.copyfileobj(f, g)
+    os.truncate(log, 0)
+    write(log, 1500, 10)
+    want = Counter(f"n{i}" for i in range(1510)) + Counter(f"n{i}" for i in range(5000, 5200))
+    check(server, want)
+    time.sleep(1.5)
+    check(server, want)
+
+
+def test_long_lines_and_no_end(server, make_agent, tmp_path):
+    log = tmp_path / "app.log"
+    long = "x" * 3_000_000
+    log.write_text("n0 first\nn1 " + long + "\nn2 last without an end")
+    a = make_agent("agent", "--file", str(log), "--line-max", "1MiB", output=server.url).start()
+    wait_for(lambda: count(server) >= 4)
+    rows = server.query("* | fields message")
+    pieces = [r["message"] for r in rows if r["message"].endswith("xxx")]
+    assert sum(map(len, pieces)) == len("n1 " + long) and max(map(len, pieces)) == 1 << 20
+    assert sum(p.startswith("n1 ") for p in pieces) == 1
+    assert not any(r["message"].startswith("n2") for r in rows)
+    with open(log, "a") as f:
+        f.write(", now it has one\n")
+    wait_for(lambda: any(r["message"] == "n2 last without an end, now it has one" for r in server.query("n2")))
+    write(log, 3, 1, end="")
+    time.sleep(0.3)
+    os.remove(log)  # the last line of a file that is gone counts without its end
+    wait_for(lambda: numbers(server)["n3"] == 1, 30)
+    a.stop()
+
+
+def test_encodings(server, make_agent, tmp_path):
+    (tmp_path / "latin.log").write_bytes("n0 größer\nn1 être\r\n".encode("latin1"))
+    (tmp_path / "wide.txt").write_bytes(b"\xff\xfe" + "n2 größer\r\nn3 日本語\r\n".encode("utf-16le"))
+    (tmp_path / "utf8.out").write_bytes(b"\xef\xbb\xbfn4 mark\n")
+    make_agent("a1", "--file", str(tmp_path / "latin.log"), "--encoding", "latin1", output=server.url).start()
+    make_agent("a2", "--file", str(tmp_path / "wide.txt"), "--encoding", "utf-16le", output=server.url).start()
+    make_agent("a3", "--file", str(tmp_path / "utf8.out"), output=server.url).start()
+    wait_for(lambda: count(server) == 5)
+    got = {r["message"] for r in server.query("*")}
+    assert got == {"n0 größer", "n1 être", "n2 größer", "n3 日本語", "n4 mark"}
+
+
+TRACES = {
+    "java": ["n0 request failed", "java.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n\t... 3 more\n"
+             "Caused by: java.io.IOException: disk\n\tat d.E.f(E.java:2)", "n1 next"],
+    "python": ["n0 failed\nTraceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    f()\n"
+               "ValueError: bad", "n1 next"],
+    "go": ["n0 before", "panic: runtime error: index out of range\n\ngoroutine 1 [running]:\nmain.main()\n"
+           "\t/tmp/x.go:5 +0x1d\nexit status 2", "n1 next"],
+    "dotnet": ["n0 failed\nSystem.InvalidOperationException: no\n   at A.B.C() in /a.cs:line 1\n"
+               "   --- End of inner exception stack trace ---", "n1 next"],
+    "mysql": ["# Time: 2025-02-15T12:00:00Z\n# User@Host: app[app] @ [10.0.0.1]\n# Query_time: 2.0\nSELECT 1;",
+              "# Time: 2025-02-15T12:00:01Z\n# User@Host: app[app] @ [10.0.0.1]\nSELECT 2;"],
+    "begins:^\\d{4}-": ["2025-01-01 one\ntwo\nthree", "2025-01-02 four"],
+    "continues:^\\s|^\\+": ["one\n  two\n+three", "four"],
+}
+
+
+@pytest.mark.parametrize("kind", TRACES)
+def test_multiline(server, make_agent, tmp_path, kind):
+    want = TRACES[kind]
+    if kind == "java":
+        want = [want[0] + "\n" + want[1], want[2]]
+    log = tmp_path / "app.log"
+    make_agent("agent", "--file", str(log), "--multiline", kind, output=server.url).start()
+    lines = "\n".join(want).split("\n")
+    with open(log, "w") as f:  # line by line, as a program writes
+        for line in lines:
+            f.write(line + "\n")
+            f.flush()
+            time.sleep(0.02)
+    wait_for(lambda: count(server) == len(want), 20)
+    assert sorted(r["message"] for r in server.query("*")) == sorted(want)
+
+
+def test_server_away(make_server, make_agent, tmp_path):
+    server = make_server()
+    log = tmp_path / "app.log"
+    write(log, 0, 100)
+    a = make_agent("agent", "--file", str(log), output=server.url).start()
+    wait_for(lambda: count(server) == 100)
+    server.stop()
+    for turn in range(1, 5):
+        write(log, turn * 1000 - 900, 1000)
+        os.rename(log, tmp_path / f"old.{turn}")
+        time.sleep(0.2)
+        os.remove(tmp_path / f"old.{turn}")  # only the spool has it now
+    wait_for(lambda: a.status()["records"] == 4100)
+    a.kill()
+    a.start()
+    server.start()
+    check(server, 4100)
+
+
+def test_spool_full(make_server, make_agent, tmp_path):
+    server = make_server(start=False)
+    log = tmp_path / "app.log"
+    rng = random.Random(5)
+    with open(log, "wb") as f:
+        for i in range(30000):
+            f.write(b"n%d %s\n" % (i, base64.b85encode(rng.randbytes(600))))
+    a = make_agent("agent", "--file", str(log), "--spool", "16MiB", "--text", output=server.url).start()
+    wait_for(lambda: "reading of files stands" in a.log.read_text())
+    wait_for(lambda: a.status() and a.status()["files"])
+    read = a.status()["files"][0]["offset"]
+    assert 0 < read < log.stat().st_size
+    os.rename(log, tmp_path / "renamed")
+    write(log, 30000, 100)
+    os.remove(tmp_path / "renamed")  # its descriptor is held
+    time.sleep(0.5)
+    server.start()
+    check(server, 30100)
+
+
+def test_two_outputs(make_server, make_agent, tmp_path):
+    one, two = make_server("one"), make_server("two")
+    log = tmp_path / "app.log"
+    a = make_agent("agent", "--file", str(log), output=[one.url, two.url]).start()
+    write(log, 0, 500)
+    check(one, 500)
+    two.stop()
+    write(log, 500, 500)
+    check(one, 1000)
+    s = {r["route"]: r for r in a.status()["routes"]}
+    two.start()
+    check(two, 1000)
+
+
+def test_refused_for_good(make_server, make_agent, tmp_path):
+    """A frame that the server cannot take goes to the dead letters, and the rest goes on."""
+    server = make_server(args=["--set", "limits.body_bytes=64KiB"])
+    log = tmp_path / "app.log"
+    write(log, 0, 10)
+    a = make_agent("agent", "--file", str(log), output=server.url).start()
+    wait_for(lambda: count(server) == 10)
+    rng = random.Random(1)
+    with open(log, "a") as f:
+        f.write(f"n10 {rng.getrandbits(800000):0200000x}\n")
+    time.sleep(1)
+    write(log, 11, 10)
+    wait_for(lambda: count(server) == 20)
+    dead = next((tmp_path / "agent" / "dead").iterdir()).read_text().splitlines()
+    assert len(dead) == 1 and json.loads(dead[0])["record"]["message"].startswith("n10 ")
+    assert "413" in json.loads(dead[0])["reason"]
+    a.stop()
+    s = a.status()
+    assert s["records"] == 21 and s["routes"][0]["sent"] == 20 and s["routes"][0]["dead"] == 1
+
+
+class Writer(threading.Thread):
+    """Writes numbered lines and rotates now and then, until told to stop."""
+
+    def __init__(self, path, rng):
+        super().__init__(daemon=True)
+        self.path, self.rng, self.n, self.over, self.turn = path, rng, 0, threading.Event(), 0
+
+    def run(self):
+        while not self.over.is_set():
+            write(self.path, self.n, count := self.rng.choice([1, 5, 50]))
+            self.n += count
+            if self.rng.random() < 0.1:
+                self.turn += 1
+                os.rename(self.path, self.path.with_name(f"{self.path.name}.{self.turn}"))
+            time.sleep(0.01)
+
+
+KILLS = int(os.environ.get("SOAK_KILLS", "24"))
+
+
+def test_kill_nine_of_both(make_server, make_agent, tmp_path):
+    """Agent and server are killed again and again, by signals and at I/O steps that lose what was not synced."""
+    rng = random.Random(11)
+    server = make_server(args=["--set", "store.cut_bytes=64KiB", "--set", "store.block_rows=300",
+                               "--set", "queue.file_bytes=1MiB"])
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "app.log"
+    a = make_agent("agent", "--file", str(tmp_path / "logs" / "app.log*"), output=server.url).start()
+    writer = Writer(log, rng)
+    writer.start()
+    for turn in range(KILLS):
+        time.sleep(rng.uniform(0.05, 0.5))
+        fault = {"WEIR_FAULT": f"crash@{rng.randint(1, 300)}:seed={rng.randint(1, 10**6)}"} if turn % 2 else {}
+        if rng.random() < 0.6:
+            a.kill() if a.process.poll() is None else None
+            a.start(env=fault)
+        else:
+            server.kill() if server.process.poll() is None else None
+            server.env.update(fault)
+            server.start(ready=False)
+            server.env.pop("WEIR_FAULT", None)
+        if rng.random() < 0.3:
+            try:
+                requests.post(server.url + "/api/v1/admin/flush", timeout=5)
+            except requests.RequestException:
+                pass
+    writer.over.set()
+    writer.join()
+    a.kill() if a.process.poll() is None else None
+    a.start()
+    server.kill() if server.process.poll() is None else None
+    server.start()
+    check(server, writer.n, 60)
+    server.flush()
+    a.stop()
+    check(server, writer.n)
+    s = a.status()
+    assert s["records"] == writer.n == s["routes"][0]["sent"] and s["routes"][0]["waiting"] == 0, s
+
+
+def test_many_files_in_little_memory(server, make_agent, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for i in range(1000):
+        write(logs / f"app{i}.log", i * 10, 5)
+    a = make_agent("agent", "--file", str(logs / "*.log"), output=server.url).start()
+    wait_for(lambda: count(server) == 5000)
+    for i in range(1000):
+        write(logs / f"app{i}.log", i * 10 + 5, 5)
+    check(server, 10000)
+    assert a.rss() < 50 << 20, a.rss()
+
+
+def test_one_file_in_less(server, make_agent, tmp_path):
+    log = tmp_path / "app.log"
+    a = make_agent("agent", "--file", str(log), output=server.url).start()
+    write(log, 0, 20000)
+    check(server, 20000)
+    time.sleep(0.5)
+    if "asan" not in WEIR and "tsan" not in WEIR:
+        assert a.rss() < 25 << 20, a.rss()
+
+
+def test_bad_options(weir, tmp_path):
+    for args, text in [
+        (["--file", "/x/<host>/a", "--output", "http://h:1"], b"<service> is what can be captured"),
+        (["--file", "/x/", "--output", "http://h:1"], b"names no files"),
+        (["--file", "/x", "--output", "ftp://h:1"], b"no output has the scheme ftp://"),
+        (["--file", "/x", "--output", "http://h:1", "--multiline", "perl"], b"java, python, go"),
+        (["--file", "/x", "--output", "http://h:1", "--multiline", "begins:("], b"byte 1"),
+        (["--file", "/x", "--output", "http://h:1", "--encoding", "klingon"], b"is not known"),
+        (["--output", "http://h:1"], b"--file and --output are wanted"),
+    ]:
+        r = weir("agent", "--data", str(tmp_path / "a"), *args, check=False)
+        assert r.returncode == 2 and text in r.stderr, (args, r.stderr)
+    assert weir("agent", "status", "--data", str(tmp_path / "none"), check=False).returncode == 1
