@@ -227,7 +227,7 @@ struct looking {
 static bool look(void *ctx, uint32_t i)
 {
     struct looking *l = ctx;
-    bool is;
+    bool is = false;
     l->n++;
     struct str s = values_text(l->v, i);
     l->err = match_one(l->p, l->room, s, l->ascii || !needle_wide(s), &is);
