@@ -36,7 +36,7 @@ enum { OWN_FROM = 192 /* values */, TEXTS_MIN = 32, LENGTH_MIN = 8 };
 
 struct writer {
     const struct encoder *e;
-    const struct templates *t;
+    struct templates *t;
     struct shared_words words;
     struct buf slots; /* part 2 */
     int64_t *number;  /* part 3 */

@@ -29,7 +29,7 @@ struct text_template {
     uint32_t rows;       /* texts of it */
     const uint32_t *row; /* which, ascending */
     uint32_t n_slots;
-    const uint32_t *slot; /* numbers of the variables that fill the holes, ascending */
+    uint32_t *slot; /* numbers of the variables that fill the holes, ascending */
 };
 struct templates {
     const struct values *v;
@@ -37,7 +37,7 @@ struct templates {
     struct text_template *t; /* in order of first appearance */
     const uint32_t *code;    /* of each text */
     const uint32_t *first;   /* variables of text i: [first[i], first[i + 1]) */
-    const struct template_var *var;
+    struct template_var *var;
 };
 
 /* How texts are cut: with tokens joined by the marks inside them, or, for texts that are such

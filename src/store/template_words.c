@@ -11,7 +11,7 @@
 #include "store/encoding_ops.h"
 #include "store/numeral.h"
 
-enum { WORD_MAX = 1024, PROBES = 8 };
+enum { WORD_MAX = 1024, PROBES = 8, JOIN_SAMPLE = 1024, JOIN_ROWS = 64, JOIN_FROM = 16 };
 
 struct word {
     uint64_t hash;
@@ -21,7 +21,7 @@ struct word {
     uint8_t dict;
 };
 struct finder {
-    const struct templates *t;
+    struct templates *t;
     struct arena *a;
     uint32_t *first_slot; /* of each template; n + 1 */
     struct shared_slot *slot;
@@ -60,6 +60,76 @@ static bool is_candidate(const struct templates *t, const struct text_template *
         measures += is_measure(templates_var(t, x->row[(uint64_t)i * x->rows / n], x->slot[slot]));
     return measures < n;
 }
+
+/* ---- words that go together ---- */
+
+/* How many different hashes there are, at most JOIN_SAMPLE of them. */
+static uint32_t distinct(const uint64_t *hash, uint32_t n, uint32_t *table)
+{
+    uint32_t different = 0, mask = JOIN_SAMPLE * 2 - 1;
+    memset(table, 0, (mask + 1) * sizeof(*table));
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)hash[i] & mask;
+        while (table[at] && hash[table[at] - 1] != hash[i])
+            at = (at + 1) & mask;
+        if (!table[at]) {
+            table[at] = i + 1;
+            different++;
+        }
+    }
+    return different;
+}
+
+static bool is_id(const struct templates *t, const struct text_template *x, uint32_t slot)
+{
+    return template_hex_length(templates_var(t, x->row[0], x->slot[slot])) > 0;
+}
+
+/* Whether one of two slots tells the other: a connection's address and its peer. Ids stay alone:
+ * each has a dictionary that holds it in half its length. */
+static bool go_together(const struct finder *f, const struct text_template *x, uint32_t slot)
+{
+    uint64_t hash[3][JOIN_SAMPLE];
+    uint32_t table[JOIN_SAMPLE * 2], n = x->rows < JOIN_SAMPLE ? x->rows : JOIN_SAMPLE, d[3];
+    if (!is_candidate(f->t, x, slot) || !is_candidate(f->t, x, slot + 1) || is_id(f->t, x, slot) ||
+        is_id(f->t, x, slot + 1))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t text = x->row[(uint64_t)i * x->rows / n];
+        hash[0][i] = hash64(templates_var(f->t, text, x->slot[slot]));
+        hash[1][i] = hash64(templates_var(f->t, text, x->slot[slot + 1]));
+        hash[2][i] = hash_mix(hash[0][i]) + hash[1][i];
+    }
+    for (int k = 0; k < 3; k++)
+        d[k] = distinct(hash[k], n, table);
+    uint32_t most = d[0] > d[1] ? d[0] : d[1];
+    return most >= JOIN_FROM && d[2] - most <= most / 64;
+}
+
+/* Makes one variable of two slots and what stands between them. */
+static void join(const struct finder *f, struct text_template *x, uint32_t slot)
+{
+    for (uint32_t i = 0; i < x->rows; i++) {
+        struct template_var *var = &f->t->var[f->t->first[x->row[i]]];
+        var[x->slot[slot]].to = var[x->slot[slot + 1]].to;
+    }
+    x->n_slots--;
+    memmove(&x->slot[slot + 1], &x->slot[slot + 2], (x->n_slots - slot - 1) * sizeof(*x->slot));
+}
+
+static void join_slots(struct finder *f)
+{
+    for (uint32_t t = 0; t < f->t->n; t++) {
+        struct text_template *x = &f->t->t[t];
+        for (uint32_t s = 0; x->rows >= JOIN_ROWS && s + 1 < x->n_slots;)
+            if (go_together(f, x, s))
+                join(f, x, s);
+            else
+                s++;
+    }
+}
+
+/* ---- sharing ---- */
 
 static uint8_t dict_for(struct finder *f, struct str first)
 {
@@ -207,10 +277,11 @@ static enum err put_dicts(struct finder *f, struct shared_words *ret)
     return OK;
 }
 
-enum err shared_words_find(const struct templates *t, struct arena *a, struct shared_words *ret)
+enum err shared_words_find(struct templates *t, struct arena *a, struct shared_words *ret)
 {
     struct finder f = {.t = t, .a = a, .n_dicts = 1};
     uint32_t n_slots = 0;
+    join_slots(&f);
     for (uint32_t i = 0; i < t->n; i++)
         n_slots += t->t[i].n_slots;
     f.first_slot = ARENA_ARRAY(a, uint32_t, t->n + 1);

@@ -15,7 +15,8 @@ struct shared_words {
     uint32_t n_dicts;
     struct values dict[TEMPLATE_DICTS_MAX]; /* in order of first appearance */
 };
-NODISCARD enum err shared_words_find(const struct templates *t, struct arena *a,
+/* Also joins neighbouring slots of which one tells the other. */
+NODISCARD enum err shared_words_find(struct templates *t, struct arena *a,
                                      struct shared_words *ret);
 
 #endif
