@@ -26,6 +26,18 @@ void api_openapi(void *ctx, struct http_request *r);
 void api_flush(void *ctx, struct http_request *r);
 void api_compact(void *ctx, struct http_request *r);
 
+/* explore.c */
+void api_fields(void *ctx, struct http_request *r);
+void api_values(void *ctx, struct http_request *r);
+void api_context(void *ctx, struct http_request *r);
+
+/* search.c: the parameters that all queries have. False: answered. */
+struct query_request;
+bool api_read_query(struct api *api, struct http_request *r, struct query_request *ret);
+/* Counts a query from its begin to its end. */
+int64_t api_begin_query(void);
+void api_end_query(const char *kind, enum err err, int64_t began);
+
 /* Parameters. False: the request has been answered with 400. An absent one leaves *ret as it is. */
 bool api_param_u32(struct http_request *r, const char *name, uint32_t max, uint32_t *ret);
 bool api_param_bool(struct http_request *r, const char *name, bool *ret);

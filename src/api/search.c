@@ -1,11 +1,11 @@
 /* GET or POST /api/v1/logs/search, /api/v1/logs/query, /api/v1/logs/histogram.
  *
- * Common parameters: q, stream (a comma list), service, level, host, from (inclusive), to
- * (exclusive), timeout (at most query.deadline). Times are RFC 3339, dates, epoch numbers, or
- * relative ("-15m", "now-1h"). `nocache` is accepted everywhere: nothing is cached yet that it
- * would have to pass by. search: limit (50, at most 10000), offset, cursor, total (1), explain.
- * query: meta, explain, format (ndjson). Rows stream out while they are found, so an error behind
- * the first byte aborts the chunked answer. */
+ * Common parameters: q, default_field, default_operator (AND, OR), stream (a comma list), service,
+ * level, host, from (inclusive), to (exclusive), timeout (at most query.deadline). Times are RFC
+ * 3339, dates, epoch numbers, or relative ("-15m", "now-1h"). `nocache` is accepted everywhere:
+ * nothing is cached yet that it would have to pass by. search: limit (50, at most 10000), offset,
+ * cursor, total (1), explain. query: meta, explain, format (ndjson). Rows stream out while they are
+ * found, so an error behind the first byte aborts the chunked answer. */
 #include "api/internal.h"
 
 #include "core/clock.h"
@@ -49,13 +49,24 @@ static bool read_timeout(struct http_request *r, int64_t *ret)
     return false;
 }
 
-/* False: answered. */
-static bool read_request(struct api *api, struct http_request *r, struct query_request *q)
+static bool read_operator(struct http_request *r, bool *ret_or)
+{
+    struct str s = http_param(r, "default_operator");
+    *ret_or = str_ieq(s, STR("or"));
+    if (!s.p || *ret_or || str_ieq(s, STR("and")))
+        return true;
+    http_error(r, 400, "default_operator=%.*s: AND or OR is wanted", s.n > 100 ? 100 : (int)s.n,
+               s.p);
+    return false;
+}
+
+bool api_read_query(struct api *api, struct http_request *r, struct query_request *q)
 {
     bool nocache = false;
     *q = (struct query_request){
         .org = API_ORG,
         .q = http_param(r, "q"),
+        .default_field = http_param(r, "default_field"),
         .stream = http_param(r, "stream"),
         .service = http_param(r, "service"),
         .level = http_param(r, "level"),
@@ -70,7 +81,7 @@ static bool read_request(struct api *api, struct http_request *r, struct query_r
     };
     return api_is_ready(api, r) && read_time(r, "from", q->now_ns, &q->from) &&
            read_time(r, "to", q->now_ns, &q->to) && read_timeout(r, &q->deadline_ns) &&
-           api_param_u32(r, "limit", LIMIT_MAX, &q->limit) &&
+           read_operator(r, &q->or_default) && api_param_u32(r, "limit", LIMIT_MAX, &q->limit) &&
            api_param_u32(r, "offset", OFFSET_MAX, &q->offset) &&
            api_param_bool(r, "total", &q->total) && api_param_bool(r, "meta", &q->meta) &&
            api_param_bool(r, "explain", &q->explain) && api_param_bool(r, "nocache", &nocache);
@@ -83,7 +94,13 @@ static struct metric *running(void)
     return metric_gauge("weir_queries_running", NULL, "Queries under way.");
 }
 
-static void end_query(const char *kind, enum err err, int64_t began)
+int64_t api_begin_query(void)
+{
+    metric_add(running(), 1);
+    return clock_mono_ns();
+}
+
+void api_end_query(const char *kind, enum err err, int64_t began)
 {
     char labels[64];
     metric_add(running(), -1);
@@ -112,13 +129,12 @@ void api_search(void *ctx, struct http_request *r)
     struct query_request q;
     struct query_meta meta;
     struct buf out;
-    if (!read_request(api, r, &q))
+    if (!api_read_query(api, r, &q))
         return;
-    int64_t began = clock_mono_ns();
+    int64_t began = api_begin_query();
     buf_init(&out, ANSWER_BYTES_MAX);
-    metric_add(running(), 1);
     enum err err = query_search(api->engine, &q, &out, &meta);
-    end_query("search", err, began);
+    api_end_query("search", err, began);
     reply_json(r, err, &out);
 }
 
@@ -128,17 +144,16 @@ void api_histogram(void *ctx, struct http_request *r)
     struct query_request q;
     struct buf out;
     uint32_t buckets = BUCKETS_DEFAULT;
-    if (!read_request(api, r, &q) || !api_param_u32(r, "buckets", BUCKETS_MAX, &buckets))
+    if (!api_read_query(api, r, &q) || !api_param_u32(r, "buckets", BUCKETS_MAX, &buckets))
         return;
     if (buckets == 0) {
         http_error(r, 400, "buckets=0: a whole number from 1 to %d is wanted", BUCKETS_MAX);
         return;
     }
-    int64_t began = clock_mono_ns();
+    int64_t began = api_begin_query();
     buf_init(&out, ANSWER_BYTES_MAX);
-    metric_add(running(), 1);
     enum err err = query_histogram(api->engine, &q, buckets, &out);
-    end_query("histogram", err, began);
+    api_end_query("histogram", err, began);
     reply_json(r, err, &out);
 }
 
@@ -178,7 +193,7 @@ void api_query(void *ctx, struct http_request *r)
     struct query_request q;
     struct query_meta meta;
     struct str format = http_param(r, "format");
-    if (!read_request(api, r, &q))
+    if (!api_read_query(api, r, &q))
         return;
     if (format.n && !str_eq_c(format, "ndjson")) {
         http_error(r, 400, "format=%.*s: ndjson is what there is",
@@ -188,12 +203,11 @@ void api_query(void *ctx, struct http_request *r)
     struct rows_out o = {.r = r, .sent_ns = clock_mono_ns()};
     buf_init(&o.waiting, ANSWER_BYTES_MAX);
     struct query_sink sink = {&o, write_rows};
-    int64_t began = clock_mono_ns();
-    metric_add(running(), 1);
+    int64_t began = api_begin_query();
     enum err err = query_run(api->engine, &q, &sink, &meta);
     if (err == OK && o.begun && o.waiting.n)
         err = send_waiting(&o);
-    end_query("query", err, began);
+    api_end_query("query", err, began);
     if (o.begun)
         http_stream_end(r, err == OK);
     else if (err == OK)

@@ -36,6 +36,8 @@ NODISCARD enum err filter_parse(struct str text, const struct filter_options *op
 const struct filter *filter_equal(struct arena *arena, struct str field, struct str value);
 const struct filter *filter_and(struct arena *arena, const struct filter *a,
                                 const struct filter *b);
+/* Records without a value in the field. */
+const struct filter *filter_lacks(struct arena *arena, struct str field);
 
 /* Sets the bits of the rows that match; `bits` is zeroed by the caller (rows->n bits). */
 NODISCARD enum err filter_eval(const struct filter *f, struct rows *rows, struct arena *arena,

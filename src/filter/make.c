@@ -92,6 +92,13 @@ const struct filter *filter_equal(struct arena *arena, struct str field, struct 
     return leaf;
 }
 
+const struct filter *filter_lacks(struct arena *arena, struct str field)
+{
+    struct filter *leaf = filter_leaf(arena, field);
+    predicate_exists(&leaf->pred);
+    return filter_not(arena, leaf);
+}
+
 const struct filter *filter_and(struct arena *arena, const struct filter *a, const struct filter *b)
 {
     if (filter_is_all(a))

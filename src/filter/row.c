@@ -185,6 +185,15 @@ enum err eval_row_field(struct eval *e, const struct filter *leaf, uint64_t *out
     }
 }
 
+static bool id_may_match(const struct predicate *p, const struct rows *rows)
+{
+    uint64_t id[3];
+    if (rows->position_max == 0 || (p->kind != PRED_EQUAL && p->kind != PRED_TEXT) ||
+        (p->kind == PRED_TEXT && is_wild(p)))
+        return true;
+    return read_id(p->text, id) && id[1] >= rows->position_min && id[1] <= rows->position_max;
+}
+
 bool row_field_may_match(const struct filter *leaf, const struct rows *rows)
 {
     bool all, is = true;
@@ -192,6 +201,8 @@ bool row_field_may_match(const struct filter *leaf, const struct rows *rows)
         return true;
     if (leaf->field_kind == FIELD_TIME && leaf->pred.kind == PRED_RANGE)
         return !range_decides(&leaf->pred, rows->time_min, rows->time_max, &all) || all;
+    if (leaf->field_kind == FIELD_ID)
+        return id_may_match(&leaf->pred, rows);
     if (leaf->field_kind == FIELD_STREAM)
         return predicate_match_text(&leaf->pred, LANE_STR, rows->stream, &is) != OK || is;
     return true;

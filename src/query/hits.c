@@ -50,7 +50,7 @@ void hits_init(struct hits *h, unsigned workers, size_t memory)
 {
     h->n_workers = workers;
     h->worker = NEW_ARRAY(struct hits_worker, workers);
-    h->floor = INT64_MIN;
+    h->edge = h->oldest ? INT64_MAX : INT64_MIN;
     h->memory_each = memory / workers;
     for (unsigned i = 0; i < workers; i++) {
         struct hits_worker *w = &h->worker[i];
@@ -110,7 +110,9 @@ static int hit_cmp(const void *a, const void *b, void *ctx)
     const struct hit *x = a, *y = b;
     const struct hits *h = ctx;
     int c = sort_keys_cmp(&h->keys, x->key, y->key);
-    return c ? c : hit_order_cmp(x, y);
+    if (c)
+        return c;
+    return h->oldest ? hit_order_cmp(y, x) : hit_order_cmp(x, y);
 }
 
 int hit_order_cmp(const struct hit *a, const struct hit *b)
@@ -157,9 +159,23 @@ static void cut(struct hits *h, struct hits_worker *w)
     w->n = w->sorted = h->keep;
     if (h->keys.n || w->n == 0)
         return;
-    int64_t oldest = w->hit[w->n - 1].order.time, floor = h->floor;
-    while (floor < oldest && !atomic_compare_exchange_weak(&h->floor, &floor, oldest))
+    int64_t last = w->hit[w->n - 1].order.time, edge = h->edge;
+    while ((h->oldest ? edge > last : edge < last) &&
+           !atomic_compare_exchange_weak(&h->edge, &edge, last))
         ;
+}
+
+static bool is_past(const struct hits *h, int64_t time)
+{
+    return h->keys.n == 0 && (h->oldest ? time > h->edge : time < h->edge);
+}
+
+bool hits_skip(const struct hits *h, const struct block_ref *ref)
+{
+    if (h->beyond && h->keys.n == 0 &&
+        (h->oldest ? ref->time_max < h->beyond->time : ref->time_min > h->beyond->time))
+        return true;
+    return is_past(h, h->oldest ? ref->time_min : ref->time_max);
 }
 
 static enum err add(struct hits *h, struct hits_worker *w, const struct hit *hit)
@@ -193,12 +209,13 @@ enum err hits_visit(struct hits *h, const struct scan_block *b)
         TRY(sort_keys_read(&h->keys, b->rows, b->row, b->n, b->arena, &key));
     for (uint32_t i = b->n; i-- > 0;) {
         uint32_t row = b->row[i];
-        if (h->keys.n == 0 && time[row] < h->floor)
+        if (is_past(h, time[row]))
             continue;
         struct hit hit;
         TRY(hit_of(b, i, &hit));
         hit.key = key ? &key[(size_t)i * h->keys.n] : NULL;
-        if (h->before && row_order_cmp(&hit.order, h->before) >= 0)
+        int side = h->beyond ? row_order_cmp(&hit.order, h->beyond) : 0;
+        if (h->beyond && (h->oldest ? side <= 0 : side >= 0))
             continue;
         TRY(add(h, w, &hit));
     }

@@ -1,5 +1,5 @@
-/* The best rows of a scan in an order: by sort keys, or newest first. Each worker keeps its own
- * list and cuts it down to `keep` when it has twice as many; merged at the end. */
+/* The best rows of a scan in an order: by sort keys, or newest (or oldest) first. Each worker keeps
+ * its own list and cuts it down to `keep` when it has twice as many; merged at the end. */
 #ifndef WEIR_QUERY_HITS_H
 #define WEIR_QUERY_HITS_H
 
@@ -39,17 +39,22 @@ NODISCARD enum err hit_of(const struct scan_block *b, uint32_t i, struct hit *re
 struct hits {
     struct sort_keys keys; /* none: newest first */
     uint64_t keep;
-    const struct row_order *before; /* newest first: only rows older than this; may be NULL */
+    bool oldest; /* without keys: oldest first */
+    /* Without keys, may be NULL: only rows older than this; with `oldest` only newer ones. */
+    const struct row_order *beyond;
     size_t memory_each;
     struct hits_worker *worker;
     unsigned n_workers;
-    _Atomic int64_t floor; /* newest first: rows older than this are not among the best */
+    /* Without keys: rows older than this are not among the best; with `oldest` newer ones. */
+    _Atomic int64_t edge;
     const struct hit *hit; /* after hits_finish: in order */
     uint64_t n;
 };
 
 void hits_init(struct hits *h, unsigned workers, size_t memory);
 void hits_release(struct hits *h);
+/* As a scan's skip: no row of the block is among the best. */
+bool hits_skip(const struct hits *h, const struct block_ref *ref);
 /* As a scan's visit. */
 NODISCARD enum err hits_visit(struct hits *h, const struct scan_block *b);
 NODISCARD enum err hits_finish(struct hits *h);

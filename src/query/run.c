@@ -384,10 +384,10 @@ static enum err visit_hits(void *ctx, const struct scan_block *b)
     return hits_visit(&r->hits, b);
 }
 
-static bool skip_old(void *ctx, const struct block_ref *ref)
+static bool skip_far(void *ctx, const struct block_ref *ref)
 {
     struct run *r = ctx;
-    return r->hits.keys.n == 0 && ref->time_max < r->hits.floor;
+    return hits_skip(&r->hits, ref);
 }
 
 static enum err run_hits(struct run *r, const struct pipe *sort, uint64_t limit, uint64_t offset)
@@ -399,7 +399,7 @@ static enum err run_hits(struct run *r, const struct pipe *sort, uint64_t limit,
     r->hits.keep = limit > UINT64_MAX / 4 ? UINT64_MAX / 4 : limit + offset;
     hits_init(&r->hits, scan_workers(&r->scan), r->engine->options.query_memory);
     r->scan.visit = visit_hits;
-    r->scan.skip = skip_old;
+    r->scan.skip = skip_far;
     r->scan.ctx = r;
     TRY_OUT(scan_run(&r->scan));
     TRY_OUT(hits_finish(&r->hits));
@@ -548,6 +548,16 @@ void query_put_complete(struct buf *out, const struct query_meta *meta)
         return;
     buf_printf(out, ",\"unreadable\":%" PRIu64 ",\"warning\":", meta->unreadable);
     json_put_string(out, str_c(meta->warning));
+}
+
+void query_put_end(struct buf *out, const struct query_meta *meta)
+{
+    buf_printf(out, ",\"took_ms\":%.3f", (double)meta->took_ns / 1e6);
+    if (!meta->complete) {
+        buf_put_c(out, ",\"partial\":true,\"warning\":");
+        json_put_string(out, str_c(meta->warning));
+    }
+    buf_put_byte(out, '}');
 }
 
 static enum err write_meta(const struct query_sink *sink, const struct query_meta *meta)

@@ -126,6 +126,35 @@ enum err scan_open(struct query_engine *e, const struct query_request *r,
     return OK;
 }
 
+enum err query_filter(const struct query_request *r, struct arena *arena, const struct filter **ret)
+{
+    struct filter_options o = query_filter_options(r);
+    return filter_parse(r->q, &o, arena, ret, NULL, NULL);
+}
+
+enum err scan_open_filter(struct query_engine *e, const struct query_request *r,
+                          struct arena *arena, struct scan *ret)
+{
+    const struct filter *filter;
+    TRY(query_filter(r, arena, &filter));
+    return scan_open(e, r, filter, arena, ret);
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+    const struct block_ref *x = *(const struct block_ref *const *)a;
+    const struct block_ref *y = *(const struct block_ref *const *)b;
+    if (x->time_min != y->time_min)
+        return x->time_min < y->time_min ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+void scan_oldest_first(struct scan *s)
+{
+    if (s->n_blocks > 1)
+        qsort(s->block, s->n_blocks, sizeof(*s->block), oldest_first);
+}
+
 void scan_close(struct scan *s)
 {
     if (s->snapshot)

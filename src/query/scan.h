@@ -67,6 +67,13 @@ struct scan {
  * filters are taken in: the filter given is ANDed with them. */
 NODISCARD enum err scan_open(struct query_engine *e, const struct query_request *r,
                              const struct filter *filter, struct arena *arena, struct scan *ret);
+/* The same with the filter of the request's text, which may have no pipes. */
+NODISCARD enum err scan_open_filter(struct query_engine *e, const struct query_request *r,
+                                    struct arena *arena, struct scan *ret);
+NODISCARD enum err query_filter(const struct query_request *r, struct arena *arena,
+                                const struct filter **ret);
+/* Before the run: blocks in the order of their first rows, the oldest first. */
+void scan_oldest_first(struct scan *s);
 NODISCARD enum err scan_run(struct scan *s);
 void scan_close(struct scan *s);
 unsigned scan_workers(const struct scan *s);
@@ -86,6 +93,8 @@ struct filter_options query_filter_options(const struct query_request *q);
 bool scan_unreadable(struct scan *s, enum err err);
 /* ,"complete":true, or false with how much is missing and why. */
 void query_put_complete(struct buf *out, const struct query_meta *meta);
+/* The end of an answer that is one object: ,"took_ms":..} and, where it is, that it is partial. */
+void query_put_end(struct buf *out, const struct query_meta *meta);
 void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *ret);
 
 #endif

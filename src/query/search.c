@@ -33,7 +33,7 @@ static enum err visit(void *ctx, const struct scan_block *b)
 static bool skip(void *ctx, const struct block_ref *ref)
 {
     struct search *s = ctx;
-    if (s->hits.keep && ref->time_max >= s->hits.floor)
+    if (s->hits.keep && !hits_skip(&s->hits, ref))
         return false;
     if (!s->request->total)
         return true;
@@ -58,24 +58,14 @@ static enum err write_row(void *ctx, struct str line)
     return OK;
 }
 
-static enum err parse_filter(const struct query_request *q, struct arena *arena,
-                             const struct filter **ret)
-{
-    struct filter_options o = query_filter_options(q);
-    size_t end;
-    return filter_parse(q->q, &o, arena, ret, &end, NULL);
-}
-
 static enum err search_open(struct search *s)
 {
     const struct query_request *q = s->request;
-    const struct filter *filter;
-    TRY(parse_filter(q, &s->arena, &filter));
-    TRY(scan_open(s->engine, q, filter, &s->arena, &s->scan));
+    TRY(scan_open_filter(s->engine, q, &s->arena, &s->scan));
     if (q->cursor.n) {
         if (!row_order_read(q->cursor, &s->before))
             return err_set(ERR_INVALID, "cursor: not one that this server gave out");
-        s->hits.before = &s->before;
+        s->hits.beyond = &s->before;
     }
     s->header_counts = filter_is_all(s->scan.filter);
     s->hits.keep = (uint64_t)q->offset + q->limit;
@@ -147,6 +137,7 @@ out:
 
 struct histogram {
     struct scan scan;
+    bool header_counts; /* blocks within one bucket count without being read */
     int64_t from, width;
     uint32_t n;
     _Atomic uint64_t *count;
@@ -164,6 +155,19 @@ static enum err visit_times(void *ctx, const struct scan_block *b)
             h->count[at]++;
     }
     return OK;
+}
+
+static bool skip_times(void *ctx, const struct block_ref *ref)
+{
+    struct histogram *h = ctx;
+    if (!h->header_counts || ref->time_min < h->scan.from || ref->time_max >= h->scan.to)
+        return false;
+    uint64_t first = ((uint64_t)ref->time_min - (uint64_t)h->from) / (uint64_t)h->width;
+    uint64_t last = ((uint64_t)ref->time_max - (uint64_t)h->from) / (uint64_t)h->width;
+    if (first != last || first >= h->n)
+        return false;
+    h->count[first] += ref->rows;
+    return true;
 }
 
 /* Open ends are those of the blocks. */
@@ -200,14 +204,14 @@ enum err query_histogram(struct query_engine *e, const struct query_request *q, 
 {
     struct histogram h = {0};
     struct arena arena;
-    const struct filter *filter;
     enum err err;
     arena_init(&arena, 0, NULL);
-    TRY_OUT(parse_filter(q, &arena, &filter));
-    TRY_OUT(scan_open(e, q, filter, &arena, &h.scan));
+    TRY_OUT(scan_open_filter(e, q, &arena, &h.scan));
     histogram_bounds(&h, buckets < 1 ? 1 : buckets > 10000 ? 10000 : buckets);
     h.count = (_Atomic uint64_t *)NEW_ARRAY(uint64_t, h.n);
+    h.header_counts = filter_is_all(h.scan.filter);
     h.scan.visit = visit_times;
+    h.scan.skip = skip_times;
     h.scan.ctx = &h;
     TRY_OUT(scan_run(&h.scan));
     histogram_write(&h, out);

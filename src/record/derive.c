@@ -17,6 +17,7 @@ struct repeated {
     struct rows *base;
     const uint32_t *src;
     uint32_t n;
+    struct origin_run *run; /* n, once asked for */
 };
 
 struct repeated_column {
@@ -168,22 +169,30 @@ static enum err repeated_shape_of(struct rows *r, const uint16_t **ret)
     return OK;
 }
 
-/* A run a row: repeated rows do not count on. */
-static enum err repeated_origin(struct rows *r, const struct origin_run **ret, uint32_t *ret_n)
+static enum err repeated_runs(struct repeated *of, struct arena *arena)
 {
-    const struct repeated *of = r->impl;
-    struct origin_run *run = ARENA_TRY_ARRAY(r->arena, struct origin_run, r->n);
+    struct origin_run *run = ARENA_TRY_ARRAY(arena, struct origin_run, of->n);
     if (!run)
-        return no_memory(r->n);
-    for (uint32_t i = 0; i < r->n; i++) {
+        return no_memory(of->n);
+    for (uint32_t i = 0; i < of->n; i++) {
         if (i && of->src[i] == of->src[i - 1])
             run[i] = run[i - 1];
         else
             TRY(rows_origin(of->base, of->src[i], &run[i]));
         run[i].row = i;
     }
-    *ret = run;
-    *ret_n = r->n;
+    of->run = run;
+    return OK;
+}
+
+/* A run a row: repeated rows do not count on. */
+static enum err repeated_origin(struct rows *r, const struct origin_run **ret, uint32_t *ret_n)
+{
+    struct repeated *of = r->impl;
+    if (!of->run)
+        TRY(repeated_runs(of, r->arena));
+    *ret = of->run;
+    *ret_n = of->n;
     return OK;
 }
 
@@ -206,7 +215,7 @@ enum err rows_repeat(struct rows *base, const uint32_t *src, uint32_t n, struct 
 {
     struct repeated *of = ARENA_NEW(arena, struct repeated);
     uint32_t *rows, *count = ARENA_ARRAY(arena, uint32_t, base->n_columns + 1);
-    *of = (struct repeated){base, src, n};
+    *of = (struct repeated){.base = base, .src = src, .n = n};
     TRY(count_by_shape(of, arena, &rows));
     for (uint32_t s = 0; s < base->n_shapes; s++)
         for (uint32_t t = 0; rows[s] && t < base->shapes[s].n; t++)

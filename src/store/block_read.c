@@ -487,7 +487,9 @@ enum err block_dir_rows(const struct dir *d, uint32_t block, const struct block_
                      .arena = arena,
                      .stream = stream,
                      .time_min = o->block->time_min,
-                     .time_max = o->block->time_max};
+                     .time_max = o->block->time_max,
+                     .position_min = o->block->position_min,
+                     .position_max = o->block->position_max};
     TRY(open_columns(o, &r));
     TRY(open_shapes(o, &r));
     TRY(open_flags(o, &r));

@@ -196,3 +196,76 @@ def write(tree):
     if kind == "exists":
         return field + "*"
     raise ValueError(kind)
+
+
+# ---- pipes ----
+
+def scalars(value):
+    """What a value counts as under `by`: arrays by their top-level scalars, null and {} as nothing."""
+    if isinstance(value, list):
+        return [v for v in value if v is not None and not isinstance(v, (list, dict))] or [None]
+    return [None if isinstance(value, dict) else value]
+
+
+def key_of(value):
+    """Values that are one group: numbers by their text, so that 1, "1" and true are three."""
+    return None if value is None else (type(value).__name__ if isinstance(value, (str, bool)) else "n", str(value))
+
+
+def count_by(records, *fields):
+    """{(key, ...): records}, each scalar of an array with each of the others'."""
+    import itertools
+    from collections import Counter
+    counts = Counter()
+    for r in records:
+        for keys in itertools.product(*(scalars(r.get(f)) for f in fields)):
+            counts[tuple(key_of(k) for k in keys)] += 1
+    return counts
+
+
+def extract(records, pattern, field):
+    """New records with the named groups that took part; the pattern is Python's."""
+    out = []
+    for r in records:
+        text = text_of(r.get(field))
+        found = re.search(pattern, text) if text is not None else None
+        out.append({**r, **{k: v for k, v in found.groupdict().items() if v is not None}} if found else r)
+    return out
+
+
+def unnest(records, field):
+    out = []
+    for r in records:
+        value = r.get(field)
+        out += [{**r, field: v} for v in value or [None]] if isinstance(value, list) else [r]
+    return out
+
+
+def dedup(records, fields, n=1, keep_empty=False):
+    """Of each key the first n, in the order given; arrays are one value."""
+    from collections import Counter
+    seen, out = Counter(), []
+    for r in records:
+        key = tuple(text_of(r[f]) if isinstance(r.get(f), list) else key_of(r.get(f)) for f in fields)
+        if None in key:
+            out += [r] if keep_empty else []
+            continue
+        seen[key] += 1
+        out += [r] if seen[key] <= n else []
+    return out
+
+
+def timechart(records, width, value, by=None, limit=10):
+    """{bucket: {series: value(records)}} from the first bucket to the last; times are epoch seconds under _t."""
+    series = {}
+    for r in records:
+        for s in (scalars(r.get(by)) if by else ["all"]):
+            series.setdefault("NULL" if s is None else str(s), {}).setdefault(r["_t"] // width * width, []).append(r)
+    score = {s: sum(value(rs) or 0 for rs in buckets.values()) for s, buckets in series.items()}
+    best = sorted((s for s in series if s != "NULL"), key=lambda s: (-score[s], s))[:limit]
+    for s in [s for s in series if s not in best and s != "NULL"]:
+        for at, rs in series.pop(s).items():
+            series.setdefault("OTHER", {}).setdefault(at, []).extend(rs)
+    buckets = [at for b in series.values() for at in b]
+    return {at: {s: value(b.get(at, [])) for s, b in series.items()}
+            for at in range(min(buckets), max(buckets) + width, width)}
