@@ -11,7 +11,8 @@ function oneFile(): Plugin {
     apply: "build",
     enforce: "post",
     generateBundle(_, bundle) {
-      let script = "", style = "";
+      let script = "",
+        style = "";
       for (const [name, file] of Object.entries(bundle)) {
         if (file.type === "chunk") script += file.code.trim();
         else if (name.endsWith(".css")) style += String(file.source).trim();
@@ -20,8 +21,10 @@ function oneFile(): Plugin {
       }
       script = script.replace(/<\/(script)/gi, "<\\/$1");
       const page = bundle["index.html"];
-      if (!page || page.type !== "asset" || !script || !style) throw new Error("one-file: something is missing");
-      const policy = "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; " +
+      if (!page || page.type !== "asset" || !script || !style)
+        throw new Error("one-file: something is missing");
+      const policy =
+        "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; " +
         `script-src ${hash(script)}; style-src ${hash(style)}`;
       page.source = String(page.source)
         .replace(/\s*<script type="module"[^>]*><\/script>/, "")
@@ -36,7 +39,12 @@ function oneFile(): Plugin {
 export default defineConfig({
   plugins: [oneFile()],
   esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
-  build: { target: "es2022", cssTarget: ["chrome123", "firefox120", "safari17.5"], modulePreload: false,
-           assetsInlineLimit: 1e6, cssCodeSplit: false },
+  build: {
+    target: "es2022",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    modulePreload: false,
+    assetsInlineLimit: 1e6,
+    cssCodeSplit: false,
+  },
   server: { proxy: { "/api": "http://127.0.0.1:5080" } },
 });

@@ -1,17 +1,23 @@
 // What the page asks of the server. An answer that is an error is thrown as ApiError with the server's own text.
 import { Num, Obj, parseObject, show, type Value } from "./json";
-import { pipeField, split } from "./query";
+import { split } from "./query";
 import { binText, iso } from "./time";
 
 export class ApiError extends Error {
-  constructor(message: string, readonly status: number) { super(message); }
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
 }
 
 export type Params = Record<string, string | number>;
 
+const form = (params: Params) => new URLSearchParams(Object.entries(params).map(([k, v]) => [k, String(v)]));
+
 async function request(path: string, params: Params, signal?: AbortSignal): Promise<Response> {
-  const body = new URLSearchParams();
-  for (const [k, v] of Object.entries(params)) if (v !== "") body.set(k, String(v));
+  const body = form(params);
   let r: Response;
   try {
     // A long query does not fit an address.
@@ -24,13 +30,17 @@ async function request(path: string, params: Params, signal?: AbortSignal): Prom
   if (r.ok) return r;
   const text = await r.text();
   let message = text;
-  try { message = (JSON.parse(text) as { error?: string }).error ?? text; } catch { /* not JSON: as it is */ }
+  try {
+    message = (JSON.parse(text) as { error?: string }).error ?? text;
+  } catch {
+    /* not JSON: as it is */
+  }
   throw new ApiError(message || `The server answered ${r.status}.`, r.status);
 }
 
-const number = (v: Value | undefined) => v instanceof Num ? v.value : 0;
-const list = (v: Value | undefined) => Array.isArray(v) ? v.filter(x => x instanceof Obj) : [];
-const text = (v: Value | undefined) => typeof v === "string" ? v : "";
+const number = (v: Value | undefined) => (v instanceof Num ? v.value : 0);
+const list = (v: Value | undefined) => (Array.isArray(v) ? v.filter(x => x instanceof Obj) : []);
+const text = (v: Value | undefined) => (typeof v === "string" ? v : "");
 
 export interface Page {
   records: Obj[];
@@ -43,20 +53,32 @@ export interface Page {
 
 export async function search(params: Params, signal?: AbortSignal): Promise<Page> {
   const r = await request("/api/v1/logs/search", params, signal);
-  const o = parseObject(await r.text()), total = o.get("total_hits");
-  return { records: list(o.get("logs")), total: total instanceof Num ? total.value : null, cursor: text(o.get("next_cursor")),
-           tookMs: number(o.get("took_ms")), warning: text(o.get("warning")),
-           serverMs: Date.parse(r.headers.get("Date") ?? "") || 0 };
+  const o = parseObject(await r.text()),
+    total = o.get("total_hits");
+  return {
+    records: list(o.get("logs")),
+    total: total instanceof Num ? total.value : null,
+    cursor: text(o.get("next_cursor")),
+    tookMs: number(o.get("took_ms")),
+    warning: text(o.get("warning")),
+    serverMs: Date.parse(r.headers.get("Date") ?? "") || 0,
+  };
 }
 
-export interface Rows { rows: Obj[]; cut: boolean; tookMs: number; warning: string }
+export interface Rows {
+  rows: Obj[];
+  cut: boolean;
+  tookMs: number;
+  warning: string;
+}
 
 // Rows of a query, read as they come; after `most` of them the rest is left with the server.
 export async function query(params: Params, most: number, signal?: AbortSignal): Promise<Rows> {
   const out: Rows = { rows: [], cut: false, tookMs: 0, warning: "" };
   const take = (line: string) => {
     if (!line) return;
-    const o = parseObject(line), meta = o.entries.length === 1 ? o.get("_meta") : undefined;
+    const o = parseObject(line),
+      meta = o.entries.length === 1 ? o.get("_meta") : undefined;
     if (meta instanceof Obj) {
       out.tookMs = number(meta.get("took_ms"));
       out.warning = text(meta.get("warning"));
@@ -73,32 +95,59 @@ export async function query(params: Params, most: number, signal?: AbortSignal):
       rest = done ? "" : lines.pop()!;
       lines.forEach(take);
       if (done) return out;
-      if (out.cut) { await reader.cancel(); return out; }
+      if (out.cut) {
+        await reader.cancel();
+        return out;
+      }
     }
   } catch (e) {
     if (signal?.aborted || e instanceof SyntaxError) throw e;
-    throw new ApiError("The answer broke off: the server met an error behind the first rows, or the connection was lost.", 0);
+    throw new ApiError(
+      "The answer broke off: the server met an error behind the first rows, or the connection was lost.",
+      0,
+    );
   }
 }
 
-export interface Bucket { at: number; count: number; byLevel: Map<string, number> }
-export interface Histogram { buckets: Bucket[]; widthMs: number }
+export interface Bucket {
+  at: number;
+  count: number;
+  byLevel: Map<string, number>;
+}
+export interface Histogram {
+  buckets: Bucket[];
+  widthMs: number;
+}
 
 export async function histogram(params: Params, buckets: number, signal?: AbortSignal): Promise<Histogram> {
   const r = await request("/api/v1/logs/histogram", { ...params, buckets }, signal);
   const o = parseObject(await r.text());
-  return { widthMs: number(o.get("bucket_ms")), buckets: list(o.get("buckets")).map(b =>
-    ({ at: Date.parse(text(b.get("time"))), count: number(b.get("count")), byLevel: new Map() })) };
+  return {
+    widthMs: number(o.get("bucket_ms")),
+    buckets: list(o.get("buckets")).map(b => ({
+      at: Date.parse(text(b.get("time"))),
+      count: number(b.get("count")),
+      byLevel: new Map(),
+    })),
+  };
 }
 
-const pipe = (q: unknown, pipes: string) => `${split(String(q ?? ""))[0] || "*"} | ${pipes}`;
+const filterOf = (params: Params): Params => ({ ...params, q: split(String(params.q ?? ""))[0] });
 
 // The same buckets told apart by level.
 export async function addLevels(h: Histogram, params: Params, signal?: AbortSignal): Promise<Histogram> {
   const first = h.buckets[0];
   if (!first) return h;
-  const { rows } = await query({ ...params, q: pipe(params.q, `stats count() by bin(${binText(h.widthMs)}), level`),
-    from: iso(first.at), to: params.to || iso(h.buckets.at(-1)!.at + h.widthMs) }, 50000, signal);
+  const { rows } = await query(
+    {
+      ...params,
+      q: `${filterOf(params).q || "*"} | stats count() by bin(${binText(h.widthMs)}), level`,
+      from: iso(first.at),
+      to: params.to ?? iso(h.buckets.at(-1)!.at + h.widthMs),
+    },
+    50000,
+    signal,
+  );
   const buckets = new Map(h.buckets.map(b => [b.at, { ...b, byLevel: new Map<string, number>() }]));
   for (const row of rows) {
     const b = buckets.get(Date.parse(text(row.get("_time"))));
@@ -107,42 +156,99 @@ export async function addLevels(h: Histogram, params: Params, signal?: AbortSign
   return { ...h, buckets: [...buckets.values()] };
 }
 
-export interface Top { value: Value; count: number }
-
-export async function topValues(params: Params, field: string, most: number, signal?: AbortSignal): Promise<Top[]> {
-  const { rows } = await query({ ...params, q: pipe(params.q, `top ${most} ${pipeField(field)}`) }, most, signal);
-  return rows.filter(r => r.entries.length > 1).map(r => ({ value: r.entries[0]![1], count: number(r.get("count")) }));
+export interface Field {
+  name: string;
+  kind: string;
+  count: number;
+}
+export interface FieldList {
+  total: number;
+  distinct: number;
+  fields: Field[];
 }
 
-export interface Stream { name: string; rows: number }
+// The fields of all records that the filter matches, the most frequent first.
+export async function fields(params: Params, signal?: AbortSignal): Promise<FieldList> {
+  const o = parseObject(await (await request("/api/v1/logs/fields", filterOf(params), signal)).text());
+  return {
+    total: number(o.get("total")),
+    distinct: number(o.get("distinct")),
+    fields: list(o.get("fields")).map(f => {
+      const types = f.get("types"),
+        kinds = types instanceof Obj ? types.entries.map(([k, n]) => [k, number(n)] as const) : [];
+      return {
+        name: text(f.get("name")),
+        count: number(f.get("count")),
+        kind: kinds.sort((a, b) => b[1] - a[1])[0]?.[0] ?? "",
+      };
+    }),
+  };
+}
+
+export interface Values {
+  total: number;
+  missing: number;
+  distinct: number;
+  values: { value: Value; count: number }[];
+}
+
+export async function values(
+  params: Params,
+  field: string,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<Values> {
+  const o = parseObject(
+    await (await request("/api/v1/logs/values", { ...filterOf(params), field, limit }, signal)).text(),
+  );
+  return {
+    total: number(o.get("total")),
+    missing: number(o.get("missing")),
+    distinct: number(o.get("distinct")),
+    values: list(o.get("values")).map(v => ({
+      value: v.get("value") ?? null,
+      count: number(v.get("count")),
+    })),
+  };
+}
+
+export interface Stream {
+  name: string;
+  rows: number;
+}
 
 export async function streams(signal?: AbortSignal): Promise<Stream[]> {
   const o = parseObject(await (await request("/api/v1/streams", {}, signal)).text());
   return list(o.get("streams")).map(s => ({ name: text(s.get("name")), rows: number(s.get("rows")) }));
 }
 
-// The record of this _id.
-export async function record(id: string, stream: string, signal?: AbortSignal): Promise<Obj | null> {
-  const q = `_id:="${id.replace(/(["\\])/g, "\\$1")}"`;
-  return (await search({ q, stream, limit: 1, total: "false" }, signal)).records[0] ?? null;
+export const exportUrl = (params: Params) => "/api/v1/logs/query?" + form(params);
+
+export interface Around {
+  before: Obj[];
+  record: Obj;
+  after: Obj[];
+  same: [string, Value][];
 }
 
-export const exportUrl = (params: Params) => {
-  const p = new URLSearchParams();
-  for (const [k, v] of Object.entries(params)) if (v !== "") p.set(k, String(v));
-  return "/api/v1/logs/query?" + p;
-};
-
-export interface Around { before: Obj[]; record: Obj; after: Obj[] }
-
-// The n records before and after this one, oldest first, of its stream, with the same values for `same`.
-export async function context(id: string, before: number, after: number, same: string[], signal?: AbortSignal): Promise<Around> {
-  const it = await record(id, "", signal);
-  if (!it) throw new ApiError("This record is no longer there.", 404);
-  const time = text(it.get("_time")), stream = text(it.get("_stream"));
-  const q = same.map(name => `${name}:=${JSON.stringify(show(it.get(name)))}`).join(" ") || "*";
-  const [older, newer] = await Promise.all([
-    search({ q, stream, to: time, limit: before, total: "false" }, signal),
-    query({ q: `${q} | sort _time | limit ${after + 1}`, stream, from: time }, after + 1, signal)]);
-  return { before: older.records.reverse(), record: it, after: newer.rows.filter(r => show(r.get("_id")) !== id).slice(0, after) };
+// The records before and after this one, oldest first, with the same values of the fields that name its source: those
+// that the server takes for it, or those of `same`.
+export async function context(
+  id: string,
+  before: number,
+  after: number,
+  same: string[] | null,
+  signal?: AbortSignal,
+): Promise<Around> {
+  const params = { id, before, after, ...(same ? { same: same.join(",") } : {}) };
+  const o = parseObject(await (await request("/api/v1/logs/context", params, signal)).text());
+  const it = o.get("record"),
+    source = o.get("same");
+  if (!(it instanceof Obj)) throw new ApiError("The answer has no record.", 0);
+  return {
+    before: list(o.get("before")),
+    record: it,
+    after: list(o.get("after")),
+    same: source instanceof Obj ? source.entries : [],
+  };
 }

@@ -3,7 +3,9 @@
 
 export class Num {
   constructor(readonly text: string) {}
-  get value() { return Number(this.text); }
+  get value() {
+    return Number(this.text);
+  }
 }
 
 export class Obj {
@@ -43,8 +45,10 @@ class Parser {
     for (let i = begin + 1; ; i++) {
       const c = this.text.charCodeAt(i);
       if (c === 0x5c) i++;
-      else if (c === 0x22) { this.at = i + 1; break; }
-      else if (Number.isNaN(c)) this.fail();
+      else if (c === 0x22) {
+        this.at = i + 1;
+        break;
+      } else if (Number.isNaN(c)) this.fail();
     }
     return JSON.parse(this.text.slice(begin, this.at)) as string;
   }
@@ -61,13 +65,19 @@ class Parser {
   list(close: string, item: () => void) {
     this.at++;
     this.space();
-    if (this.text[this.at] === close) { this.at++; return; }
+    if (this.text[this.at] === close) {
+      this.at++;
+      return;
+    }
     for (;;) {
       item();
       this.space();
       const c = this.text[this.at++];
       if (c === close) return;
-      if (c !== ",") { this.at--; this.fail(); }
+      if (c !== ",") {
+        this.at--;
+        this.fail();
+      }
     }
   }
 
@@ -91,11 +101,19 @@ class Parser {
         this.list("]", () => items.push(this.value()));
         return items;
       }
-      case '"': return this.string();
-      case "t": this.word("true"); return true;
-      case "f": this.word("false"); return false;
-      case "n": this.word("null"); return null;
-      default: return this.number();
+      case '"':
+        return this.string();
+      case "t":
+        this.word("true");
+        return true;
+      case "f":
+        this.word("false");
+        return false;
+      case "n":
+        this.word("null");
+        return null;
+      default:
+        return this.number();
     }
   }
 }
@@ -122,8 +140,16 @@ export function stringify(v: Value, indent = 0, depth = 0): string {
   if (Array.isArray(v))
     return v.length ? "[" + v.map(x => open + stringify(x, indent, depth + 1)).join(",") + close + "]" : "[]";
   if (v instanceof Obj)
-    return v.entries.length ? "{" + v.entries.map(([k, x]) =>
-      open + JSON.stringify(k) + (indent ? ": " : ":") + stringify(x, indent, depth + 1)).join(",") + close + "}" : "{}";
+    return v.entries.length
+      ? "{" +
+          v.entries
+            .map(
+              ([k, x]) => open + JSON.stringify(k) + (indent ? ": " : ":") + stringify(x, indent, depth + 1),
+            )
+            .join(",") +
+          close +
+          "}"
+      : "{}";
   return JSON.stringify(v);
 }
 

@@ -1,6 +1,9 @@
 // The many names of levels as the few that have a colour, from the gravest on.
 export const LEVELS = ["error", "warn", "info", "debug", "other"] as const;
-export type Level = typeof LEVELS[number];
+export type Level = (typeof LEVELS)[number];
+
+// The gravest first; what is no level comes last.
+export const gravity = (kind: string) => (LEVELS as readonly string[]).indexOf(kind) >>> 0;
 
 export function levelOf(name: string): Level {
   const n = name.toLowerCase();

@@ -2,8 +2,13 @@
 // pipes, and how a filter is written for a field and a value. Whether a query is right only the server says.
 import { Num, Obj, type Value } from "./json";
 
-export type Kind = "space" | "text" | "field" | "string" | "regex" | "number" | "word" | "pipe" | "command" | "mark";
-export interface Token { kind: Kind; text: string; at: number }
+export type Kind =
+  "space" | "text" | "field" | "string" | "regex" | "number" | "word" | "pipe" | "command" | "mark";
+export interface Token {
+  kind: Kind;
+  text: string;
+  at: number;
+}
 
 const RULES: [Kind, RegExp][] = [
   ["space", /\s+/y],
@@ -18,26 +23,38 @@ const FILTER_PIPES = new Set(["where", "filter"]);
 
 export function tokens(q: string): Token[] {
   const out: Token[] = [];
-  let piped = false, command = "";
+  let piped = false,
+    command = "";
   for (let at = 0; at < q.length;) {
-    let kind: Kind = "text", text = "";
+    let kind: Kind = "text",
+      text = "";
     const before = out.findLast(t => t.kind !== "space");
     const opens = !before || /[(:|]$/.test(before.text) || out.at(-1)?.kind === "space";
     const regex = /\/(?:[^/\\\n]|\\.)+\//sy;
     regex.lastIndex = at;
     const found = q[at] === "/" && opens ? regex.exec(q) : null;
     if (found) [kind, text] = ["regex", found[0]];
-    else for (const [k, rule] of RULES) {
-      rule.lastIndex = at;
-      const m = rule.exec(q);
-      if (m) { kind = k; text = m[0]; break; }
-    }
-    if (kind === "pipe") { piped = true; command = ""; }
-    else if (kind === "text" && piped && !command) { kind = "command"; command = text; }
-    else if (kind === "word" && piped && !FILTER_PIPES.has(command) && /^[A-Z]/.test(text)) kind = "text";
+    else
+      for (const [k, rule] of RULES) {
+        rule.lastIndex = at;
+        const m = rule.exec(q);
+        if (m) {
+          kind = k;
+          text = m[0];
+          break;
+        }
+      }
+    if (kind === "pipe") {
+      piped = true;
+      command = "";
+    } else if (kind === "text" && piped && !command) {
+      kind = "command";
+      command = text;
+    } else if (kind === "word" && piped && !FILTER_PIPES.has(command) && /^[A-Z]/.test(text)) kind = "text";
     else if (kind === "text" && /^-?\d+(\.\d+)?(ns|us|ms|s|m|h|d|w)?$/.test(text)) kind = "number";
-    else if (kind === "text" && q[at + text.length] === ":" ) kind = "field";
-    else if (kind === "text" && piped && !FILTER_PIPES.has(command) && (text === "by" || text === "as")) kind = "word";
+    else if (kind === "text" && q[at + text.length] === ":") kind = "field";
+    else if (kind === "text" && piped && !FILTER_PIPES.has(command) && (text === "by" || text === "as"))
+      kind = "word";
     out.push({ kind, text, at });
     at += text.length;
   }
@@ -55,7 +72,11 @@ export const hasPipes = (q: string) => split(q)[1] !== "";
 export const escapeField = (name: string) => name.replace(/([\s+\-!(){}[\]^"~*?:\\/&|<>=,])/g, "\\$1");
 
 // A field's name behind a pipe, where it is quoted and not escaped.
-export const pipeField = (name: string) => /^[A-Za-z_@][\w.@]*$/.test(name) ? name : JSON.stringify(name);
+export const pipeField = (name: string) => (/^[A-Za-z_@][\w.@]*$/.test(name) ? name : JSON.stringify(name));
+
+// A text to look for: a word as it is, all else in quotes.
+export const wordOf = (text: string) =>
+  /^[\p{L}\p{N}_.-]+$/u.test(text) && !/^(AND|OR|NOT|TO)$|^-/.test(text) ? text : JSON.stringify(text);
 
 // Equality with a value. Arrays and objects have no equality to write.
 export function term(field: string, value: Value): string | null {
@@ -66,7 +87,7 @@ export function term(field: string, value: Value): string | null {
   return `${name}:="${text.replace(/(["\\])/g, "\\$1")}"`;
 }
 
-const negated = (t: string) => t.startsWith("-") ? t.slice(1) : "-" + t;
+const negated = (t: string) => (t.startsWith("-") ? t.slice(1) : "-" + t);
 
 // The query with a term more in its filter. Its opposite goes, and it is not there twice.
 export function addTerm(q: string, added: string): string {
@@ -85,7 +106,8 @@ export function wanted(q: string): RegExp | null {
   const parts: string[] = [];
   const list = tokens(split(q)[0]).filter(t => t.kind !== "space");
   list.forEach((t, i) => {
-    const before = list[i - 1], field = list[i - 2];
+    const before = list[i - 1],
+      field = list[i - 2];
     if (before && (before.text === "-" || before.text === "!" || before.text === "NOT")) return;
     if (before?.kind === "mark" && /[:=<>]/.test(before.text) && field?.text !== "message") return;
     if (t.kind === "string") parts.push(t.text.replace(/^"|"$/g, "").replace(/\\(.)/g, "$1"));
@@ -98,12 +120,18 @@ export function wanted(q: string): RegExp | null {
 
 // Fields behind "by" in the last pipe that groups: a row's values for them say which records it stands for.
 export function groupedBy(q: string): string[] {
-  const pipes = split(q)[1].split("|").map(p => p.trim());
+  const pipes = split(q)[1]
+    .split("|")
+    .map(p => p.trim());
   const last = pipes.findLast(p => /^(stats|timechart|top|rare)\b/.test(p));
   if (!last) return [];
-  const list = /^(top|rare)\b/.test(last) ? last.replace(/^(top|rare)\s+(\d+\s+)?/, "").replace(/^by\s+/, "")
-    : /\bby\s+(.*)$/s.exec(last)?.[1] ?? "";
-  return list.split(/,(?![^(]*\))/).map(f => f.trim()).filter(f => f && !f.includes("("));
+  const list = /^(top|rare)\b/.test(last)
+    ? last.replace(/^(top|rare)\s+(\d+\s+)?/, "").replace(/^by\s+/, "")
+    : (/\bby\s+(.*)$/s.exec(last)?.[1] ?? "");
+  return list
+    .split(/,(?![^(]*\))/)
+    .map(f => f.trim())
+    .filter(f => f && !f.includes("("));
 }
 
 // Column of an error, from 1, or 0: "... at column 13".

@@ -1,79 +1,119 @@
-// What pipes made: a table, and a chart above it where its rows have times.
+// What pipes made, as a table.
 import { useMemo, useState } from "preact/hooks";
 import { Num, show, type Obj, type Value } from "./json";
 import { levelOf } from "./level";
 import { Icon } from "./parts";
 import { groupedBy, term } from "./query";
-import { type Bar } from "./chart";
+import { columnsOf, isNumeric } from "./bars";
 
 const order = (a: Value | undefined, b: Value | undefined) =>
-  a instanceof Num && b instanceof Num ? a.value - b.value : show(a).localeCompare(show(b), "en", { numeric: true });
+  a instanceof Num && b instanceof Num
+    ? a.value - b.value
+    : show(a).localeCompare(show(b), "en", { numeric: true });
 
-export function columnsOf(rows: Obj[]): string[] {
-  const names = new Set<string>();
-  for (const r of rows) for (const [k] of r.entries) names.add(k);
-  return [...names];
+interface Props {
+  rows: Obj[];
+  q: string;
+  stale: boolean;
+  onDrill: (terms: string[]) => void;
 }
-
-const isNumeric = (rows: Obj[], name: string) => rows.some(r => r.get(name) instanceof Num) &&
-  rows.every(r => { const v = r.get(name); return v === undefined || v === null || v instanceof Num; });
-
-// Rows with times as bars. The parts of a bar are what the rows are grouped by besides ("stats count() by bin(1m), level": a
-// row a part) or their columns ("timechart": a column a part); of several other functions the first is drawn.
-export function barsOf(rows: Obj[], q: string): { bars: Bar[]; widthMs: number; unit: string } | null {
-  const names = columnsOf(rows).filter(n => n !== "_time"), numbers = names.filter(n => isNumeric(rows, n));
-  const others = names.filter(n => !numbers.includes(n)), at = (r: Obj) => Date.parse(show(r.get("_time")));
-  const times = [...new Set(rows.map(at))].filter(t => !Number.isNaN(t)).sort((a, b) => a - b);
-  const begin = times[0], end = times.at(-1);
-  if (begin === undefined || end === undefined || times.length < 2 || !numbers[0] || others.length > 4) return null;
-  const widthMs = Math.min(...times.slice(1).map((t, i) => t - times[i]!)), n = Math.round((end - begin) / widthMs) + 1;
-  if (n > 3000) return null;
-  const drawn = !others.length && /\|\s*timechart\b/.test(q) ? numbers : numbers.slice(0, 1);
-  const bars: Bar[] = Array.from({ length: n }, (_, i) => ({ at: begin + i * widthMs, parts: [], total: 0 }));
-  const series = new Map<string, number>(), levels = /\bby\b[^|]*\blevel\b/.test(q);
-  for (const r of rows) for (const number of drawn) {
-    const bar = bars[Math.round((at(r) - begin) / widthMs)], v = r.get(number);
-    if (!bar || !(v instanceof Num) || !(v.value > 0)) continue;
-    const name = others.map(o => show(r.get(o))).join(" ") || number, level = levels ? levelOf(name) : "other";
-    if (!series.has(name)) series.set(name, series.size);
-    bar.parts.push({ name, kind: level !== "other" ? level : `s${series.get(name)! % 6}`, count: v.value });
-    bar.total += v.value;
-  }
-  return { bars, widthMs, unit: drawn.length > 1 ? "in all" : numbers[0] };
-}
-
-interface Props { rows: Obj[]; q: string; stale: boolean; onDrill: (terms: string[]) => void }
 
 const MOST = 2000;
 
 export function Results({ rows, q, stale, onDrill }: Props) {
   const [sort, setSort] = useState<[string, 1 | -1] | null>(null);
   const names = useMemo(() => columnsOf(rows), [rows]);
-  const sorted = useMemo(() => sort ? [...rows].sort((a, b) => sort[1] * order(a.get(sort[0]), b.get(sort[0]))) : rows, [rows, sort]);
+  const sorted = useMemo(
+    () => (sort ? [...rows].sort((a, b) => sort[1] * order(a.get(sort[0]), b.get(sort[0]))) : rows),
+    [rows, sort],
+  );
   const by = groupedBy(q).filter(n => names.includes(n));
   const numeric = names.filter(n => isNumeric(rows, n));
-  const most = new Map(numeric.map(n => [n, Math.max(0, ...rows.map(r => { const v = r.get(n); return v instanceof Num ? v.value : 0; }))]));
+  const most = new Map(
+    numeric.map(n => [
+      n,
+      Math.max(
+        0,
+        ...rows.map(r => {
+          const v = r.get(n);
+          return v instanceof Num ? v.value : 0;
+        }),
+      ),
+    ]),
+  );
   const terms = (r: Obj) => by.map(n => term(n, r.get(n) ?? null)).filter(t => t !== null);
-  return <div class={`results ${stale ? "stale" : ""}`}>
-    <table>
-      <thead><tr>{by.length > 0 && <th class="drill"><span class="away">Records</span></th>}{names.map(n => {
-        const dir = sort?.[0] === n ? sort[1] : 0;
-        return <th key={n} class={numeric.includes(n) ? "num" : ""} scope="col" aria-sort={dir > 0 ? "ascending" : dir < 0 ? "descending" : "none"}>
-          <button onClick={() => setSort(dir === 0 ? [n, numeric.includes(n) ? -1 : 1] : [n, dir > 0 ? -1 : 1])}>{n}
-            <span aria-hidden="true">{dir > 0 ? " ↑" : dir < 0 ? " ↓" : ""}</span></button></th>;
-      })}</tr></thead>
-      <tbody>{sorted.slice(0, MOST).map((r, i) => <tr key={i}>
-        {by.length > 0 && <td class="drill"><button title="Show these records" aria-label={`Show records with ${terms(r).join(" ")}`}
-          onClick={() => onDrill(terms(r))}><Icon name="search" /></button></td>}
-        {names.map(n => {
-          const v = r.get(n), top = most.get(n);
-          const share = top && v instanceof Num && v.value > 0 ? v.value / top : 0;
-          return <td key={n} class={`${v instanceof Num ? "num" : ""} ${n === "level" ? `level ${levelOf(show(v))}` : ""}`} title={show(v)}>
-            {share > 0 && rows.length > 1 && <span class="bar-back" style={{ width: share * 100 + "%" }} />}
-            <span>{v === undefined ? "" : v === null ? <i class="dim">null</i> : show(v)}</span></td>;
-        })}
-      </tr>)}</tbody>
-    </table>
-    {sorted.length > MOST && <p class="dim note">The first {MOST.toLocaleString("en")} rows are shown; the export has all of them.</p>}
-  </div>;
+  return (
+    <div class={`results ${stale ? "stale" : ""}`}>
+      <table>
+        <thead>
+          <tr>
+            {by.length > 0 && (
+              <th class="drill">
+                <span class="away">Records</span>
+              </th>
+            )}
+            {names.map(n => {
+              const dir = sort?.[0] === n ? sort[1] : 0;
+              return (
+                <th
+                  key={n}
+                  class={numeric.includes(n) ? "num" : ""}
+                  scope="col"
+                  aria-sort={dir > 0 ? "ascending" : dir < 0 ? "descending" : "none"}
+                >
+                  <button
+                    onClick={() =>
+                      setSort(dir === 0 ? [n, numeric.includes(n) ? -1 : 1] : [n, dir > 0 ? -1 : 1])
+                    }
+                  >
+                    {n}
+                    <span aria-hidden="true">{dir > 0 ? " ↑" : dir < 0 ? " ↓" : ""}</span>
+                  </button>
+                </th>
+              );
+            })}
+          </tr>
+        </thead>
+        <tbody>
+          {sorted.slice(0, MOST).map((r, i) => (
+            <tr key={i}>
+              {by.length > 0 && (
+                <td class="drill">
+                  <button
+                    title="Show these records"
+                    aria-label={`Show records with ${terms(r).join(" ")}`}
+                    onClick={() => onDrill(terms(r))}
+                  >
+                    <Icon name="search" />
+                  </button>
+                </td>
+              )}
+              {names.map(n => {
+                const v = r.get(n),
+                  top = most.get(n);
+                const share = top && v instanceof Num && v.value > 0 ? v.value / top : 0;
+                return (
+                  <td
+                    key={n}
+                    class={`${v instanceof Num ? "num" : ""} ${n === "level" ? `level ${levelOf(show(v))}` : ""}`}
+                    title={show(v)}
+                  >
+                    {share > 0 && rows.length > 1 && (
+                      <span class="bar-back" style={{ width: share * 100 + "%" }} />
+                    )}
+                    <span>{v === undefined ? "" : v === null ? <i class="dim">null</i> : show(v)}</span>
+                  </td>
+                );
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {sorted.length > MOST && (
+        <p class="dim note">
+          The first {MOST.toLocaleString("en")} rows are shown; the export has all of them.
+        </p>
+      )}
+    </div>
+  );
 }

@@ -15,16 +15,30 @@ export interface Place {
 }
 
 export const COLUMNS = ["level", "service", "message"];
-export const START: Place = { q: "", stream: "", from: "-1h", to: "", cols: COLUMNS, wrap: false, live: false, open: "",
-                              context: "" };
+export const START: Place = {
+  q: "",
+  stream: "",
+  from: "-1h",
+  to: "",
+  cols: COLUMNS,
+  wrap: false,
+  live: false,
+  open: "",
+  context: "",
+};
 
 export function readPlace(hash: string): Place {
   const p = new URLSearchParams(hash.replace(/^#/, ""));
   return {
-    q: p.get("q") ?? "", stream: p.get("stream") ?? "",
-    from: p.get("from") ?? (p.has("to") ? "" : START.from), to: p.get("to") ?? "",
+    q: p.get("q") ?? "",
+    stream: p.get("stream") ?? "",
+    from: p.get("from") ?? (p.has("to") ? "" : START.from),
+    to: p.get("to") ?? "",
     cols: p.has("cols") ? p.getAll("cols").filter(c => c) : COLUMNS,
-    wrap: p.get("wrap") === "1", live: p.get("live") === "1", open: p.get("open") ?? "", context: p.get("context") ?? "",
+    wrap: p.get("wrap") === "1",
+    live: p.get("live") === "1",
+    open: p.get("open") ?? "",
+    context: p.get("context") ?? "",
   };
 }
 
@@ -34,7 +48,8 @@ export function writePlace(place: Place): string {
   if (place.stream) p.set("stream", place.stream);
   if (place.from !== START.from || place.to) p.set("from", place.from);
   if (place.to) p.set("to", place.to);
-  if (place.cols.join("\n") !== COLUMNS.join("\n")) (place.cols.length ? place.cols : [""]).forEach(c => p.append("cols", c));
+  if (place.cols.join("\n") !== COLUMNS.join("\n"))
+    (place.cols.length ? place.cols : [""]).forEach(c => p.append("cols", c));
   if (place.wrap) p.set("wrap", "1");
   if (place.live) p.set("live", "1");
   if (place.open) p.set("open", place.open);
@@ -51,22 +66,42 @@ export function usePlace(): [Place, Go] {
     addEventListener("popstate", moved);
     return () => removeEventListener("popstate", moved);
   }, []);
-  const go = useCallback<Go>((change, how) => setPlace(now => {
-    const next = { ...now, ...change }, hash = "#" + writePlace(next);
-    if (hash !== (location.hash || "#"))
-      history[how === "replace" ? "replaceState" : "pushState"](null, "", hash === "#" ? location.pathname : hash);
-    return next;
-  }), []);
+  const go = useCallback<Go>(
+    (change, how) =>
+      setPlace(now => {
+        const next = { ...now, ...change },
+          hash = "#" + writePlace(next);
+        if (hash !== (location.hash || "#"))
+          history[how === "replace" ? "replaceState" : "pushState"](
+            null,
+            "",
+            hash === "#" ? location.pathname : hash,
+          );
+        return next;
+      }),
+    [],
+  );
   return [place, go];
 }
 
 // A value kept in the browser; where that is not allowed it lasts as long as the page.
 export function useKept<T extends string>(name: string, initial: T): [T, (v: T) => void] {
   const [value, setValue] = useState<T>(() => {
-    try { return (localStorage.getItem("weir." + name) as T | null) ?? initial; } catch { return initial; }
+    try {
+      return (localStorage.getItem("weir." + name) as T | null) ?? initial;
+    } catch {
+      return initial;
+    }
   });
-  return [value, v => {
-    try { localStorage.setItem("weir." + name, v); } catch { /* private mode */ }
-    setValue(v);
-  }];
+  return [
+    value,
+    v => {
+      try {
+        localStorage.setItem("weir." + name, v);
+      } catch {
+        /* private mode */
+      }
+      setValue(v);
+    },
+  ];
 }
