@@ -268,15 +268,30 @@ enum err chunk_open_as(struct str bytes, enum chunk_trust trust, uint8_t encodin
     return OK;
 }
 
+enum err chunk_open_inner(const struct chunk *outer, uint32_t part, struct str bytes, uint32_t n,
+                          struct arena *a, struct chunk *ret)
+{
+    struct chunk c;
+    TRY(chunk_open(bytes, CHUNK_SMALL, outer->lane, n, a, &c));
+    c.inner = outer->inner + 1;
+    if (c.inner > CHUNK_INNER_MAX)
+        return err_set(ERR_CORRUPT, "chunks inside chunks, too deep");
+    c.cache_segment = outer->cache_segment;
+    c.cache_offset = outer->cache_offset;
+    c.cache_part = (outer->cache_part + part + 1) * CHUNK_PARTS_MAX;
+    *ret = c;
+    return OK;
+}
+
 static void unref_blob(void *b)
 {
     blob_unref(b);
 }
 
-/* Through the cache: part i has the key (segment, offset of the chunk, i + 1). */
+/* Through the cache: part i has the key (segment, offset of the chunk, cache_part + i + 1). */
 static enum err load_cached(const struct chunk *c, uint32_t part, struct chunk_part *p)
 {
-    struct chunk_key key = {c->cache_segment, c->cache_offset, part + 1};
+    struct chunk_key key = {c->cache_segment, c->cache_offset, c->cache_part + part + 1};
     struct blob *b = chunk_cache_get(&key);
     if (!b || b->bytes.n != p->raw_n) {
         blob_unref(b);

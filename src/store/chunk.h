@@ -10,6 +10,8 @@
 #define CHUNK_VALUES_MAX (1u << 20)
 #define CHUNK_PARTS_MAX (1u << 17)
 #define CHUNK_SUM_BYTES 8
+/* A column's dictionary, its entries' slots, the slots of those and a dictionary in one. */
+#define CHUNK_INNER_MAX 4
 
 /* As read: */
 struct chunk_part {
@@ -39,6 +41,9 @@ NODISCARD enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *pa
 /* chunk_open for an encoding that is no column's. */
 NODISCARD enum err chunk_open_as(struct str bytes, enum chunk_trust trust, uint8_t encoding,
                                  uint32_t n, struct arena *a, struct chunk *ret);
+/* A chunk that stands in `bytes` of a part of another, of the same lane. */
+NODISCARD enum err chunk_open_inner(const struct chunk *outer, uint32_t part, struct str bytes,
+                                    uint32_t n, struct arena *a, struct chunk *ret);
 /* The sum of checksummed bytes: u64 of XXH3 over what follows. */
 bool chunk_sum_ok(struct str bytes);
 

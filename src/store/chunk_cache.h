@@ -9,7 +9,7 @@
 
 struct chunk_key {
     uint64_t segment, offset; /* segment is never 0 */
-    uint32_t part;            /* 0: the stored chunk; i + 1: part i, decompressed */
+    uint64_t part;            /* 0: the stored chunk; else a part of it, decompressed */
 };
 /* A reference, or NULL. */
 struct blob *chunk_cache_get(const struct chunk_key *key);

@@ -60,8 +60,9 @@ struct chunk {
     uint32_t n_parts;
     struct chunk_part *part;
     struct arena *arena; /* the opener's: what is kept lives here */
-    uint64_t cache_segment,
-        cache_offset; /* key of decompressed parts in the cache; segment 0: none */
+    /* Key of decompressed parts in the cache (segment 0: none); cache_part: of an inner chunk, what
+     * its parts' numbers begin behind. */
+    uint64_t cache_segment, cache_offset, cache_part;
     enum err (*time)(void *ctx,
                      const int64_t **ret); /* for ENC_TIME: the times of the values' rows */
     void *time_ctx;

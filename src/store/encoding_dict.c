@@ -226,8 +226,7 @@ static enum err entries_chunk(const struct chunk *c, struct chunk **ret)
     struct chunk *inner = ARENA_TRY_ARRAY(c->arena, struct chunk, 1);
     if (!inner)
         return err_set(ERR_NOMEM, "no memory for a dictionary");
-    TRY(chunk_open(rest, CHUNK_SMALL, c->lane, (uint32_t)n, c->arena, inner));
-    inner->inner = c->inner + 1;
+    TRY(chunk_open_inner(c, 0, rest, (uint32_t)n, c->arena, inner));
     if (inner->encoding != ENC_PLAIN && inner->encoding != ENC_HEX &&
         inner->encoding != ENC_PREFIX_INT && inner->encoding != ENC_TEMPLATE)
         return err_set(ERR_CORRUPT, "entries of a dictionary in encoding %u", inner->encoding);

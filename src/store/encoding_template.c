@@ -6,10 +6,12 @@
  *            patterns, in order of first appearance; 0x1a is a hole where the template has slots,
  *            and a byte 0x1a of the text written twice where it has none
  *   part 1   the template of each value (codes.c)
- *   part 2   varint number of dictionaries; for each template a varint, its number of slots; then
- *            for each slot of each template u8 kind: 0 own, 1 number, 2 text, 3 words, 4 own words;
- *            behind kind 1 the form of its numbers: u8 digits behind the point, u8 pad, u8 width
- *            (numeral.h); behind kinds 3 and 4 u8 number of its dictionary
+ *   part 2   varint number of dictionaries, of each a u16, the kinds of bytes in its entries
+ *            (byte_kinds.h); for each template a varint, its number of slots; then for each slot of
+ *            each template u8 kind: 0 own, 1 number, 2 text, 3 words, 4 own words; behind kinds 0
+ *            and 2 a u16, the kinds of bytes in its values; behind kind 1 the form of its numbers:
+ *            u8 digits behind the point, u8 pad, u8 width (numeral.h); behind kinds 3 and 4 u8
+ *            number of its dictionary
  *   part 3   the mantissas of all slots of kind 1, one slot after the other, as integers; empty
  *            where there is none
  *   part 4   an inner chunk of the values of all slots of kind 2, one slot after the other; empty
@@ -69,6 +71,11 @@ static enum err slot_values(const struct writer *w, const struct text_template *
         text_out_add(&out, templates_var(w->t, x->row[i], x->slot[slot]));
     *ret = text_out_values(&out, LANE_STR);
     return OK;
+}
+
+static uint16_t values_bytes(const struct values *v)
+{
+    return byte_kinds(str_of(v->bytes + v->off[0], v->off[v->n] - v->off[0]));
 }
 
 static const int64_t *slot_times(const struct writer *w, const struct text_template *x)
@@ -144,6 +151,7 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
         struct str bytes;
         TRY(inner_chunk(w, &v, slot_times(w, x), &bytes));
         buf_put_u8(&w->slots, SLOT_OWN);
+        buf_put_u16(&w->slots, values_bytes(&v));
         put_part(w, bytes, ZIP_NEVER);
         return OK;
     }
@@ -155,6 +163,7 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
         return OK;
     }
     buf_put_u8(&w->slots, SLOT_TEXT);
+    buf_put_u16(&w->slots, values_bytes(&v));
     for (uint32_t i = 0; i < v.n; i++)
         text_out_add(&w->text, values_text(&v, i));
     return OK;
@@ -241,6 +250,8 @@ static enum err put_pools(struct writer *w)
 static enum err put_dictionaries(struct writer *w)
 {
     buf_put_varint(&w->slots, w->words.n_dicts);
+    for (uint32_t d = 0; d < w->words.n_dicts; d++)
+        buf_put_u16(&w->slots, values_bytes(&w->words.dict[d]));
     for (uint32_t d = 0; d < w->words.n_dicts; d++) {
         struct str chunk;
         struct buf b;

@@ -26,7 +26,9 @@ struct query {
     const struct predicate *p;
     uint8_t text[NEEDLE_MAX]; /* lower case */
     uint32_t n;
-    uint64_t at[256];   /* bit i: text[i] is this byte */
+    uint64_t at[256]; /* bit i: text[i] is this byte */
+    uint64_t of_kind[BYTES_KINDS];
+    struct needle needle;
     bool static_proves; /* static text alone can prove a match */
 };
 
@@ -54,43 +56,41 @@ static bool query_init(const struct predicate *p, enum lane lane, struct query *
         if (q->text[i] >= 'a' && q->text[i] <= 'z')
             q->at[q->text[i] & 0xdf] |= (uint64_t)1 << i;
     }
+    for (unsigned c = 0; c < 0x80; c++)
+        q->of_kind[byte_kind_of[c]] |= q->at[c];
     for (unsigned c = 0x80; c < 256; c++)
         q->at[c] = ((uint64_t)1 << q->n) - 1;
+    if (q->n)
+        needle_init(&q->needle, str_of((const char *)q->text, q->n), true);
     return q->n > 0;
 }
 
 /* ---- what characters a slot's values are made of ---- */
 
 /* As bits: bit i where the needle's byte i may be in a value. */
-static uint64_t allow_bytes(const struct query *q, const char *bytes)
-{
-    uint64_t at = 0;
-    for (; *bytes; bytes++)
-        at |= q->at[(uint8_t)*bytes];
-    return at;
-}
-
 static uint64_t any_byte(const struct query *q)
 {
     return ((uint64_t)1 << q->n) - 1;
 }
 
-static enum err slot_allows(struct templated *o, const struct query *q, uint32_t t, uint32_t slot,
-                            uint64_t *ret)
+static uint64_t allow_kinds(const struct query *q, uint16_t kinds)
 {
+    if (kinds & 1u << BYTES_WIDE)
+        return any_byte(q);
+    uint64_t at = 0;
+    for (unsigned k = 0; k < BYTES_WIDE; k++)
+        at |= kinds & 1u << k ? q->of_kind[k] : 0;
+    return at;
+}
+
+static uint64_t slot_allows(const struct templated *o, const struct query *q, uint32_t slot)
+{
+    static const uint16_t number = 1u << BYTES_DIGIT | 1u << BYTES_DOT;
     const struct slot *s = &o->slot[slot];
-    *ret = any_byte(q);
     if (s->kind == SLOT_NUMBER)
-        *ret = allow_bytes(q, s->form.pad == ' ' ? "0123456789. " : "0123456789.");
-    if (s->kind != SLOT_OWN)
-        return OK;
-    struct chunk *c = NULL;
-    TRY(templated_own(o, t, slot, &c));
-    if (c->encoding == ENC_NUMERAL)
-        *ret = allow_bytes(q, "0123456789. ");
-    else if (c->encoding == ENC_CLOCK)
-        *ret = allow_bytes(q, "0123456789.:,");
-    return OK;
+        return allow_kinds(q, s->form.pad == ' ' ? number | 1u << BYTES_SPACE : number);
+    bool own = s->kind == SLOT_OWN || s->kind == SLOT_TEXT;
+    return allow_kinds(q, own ? s->bytes : o->dict_bytes[s->dict]);
 }
 
 /* ---- the needle across a pattern ---- */
@@ -256,7 +256,7 @@ static enum err ask_slots(struct matching *m, uint32_t t, const struct str *piec
         return err_set(ERR_NOMEM, "no memory to match templates");
     uint64_t suffixes = (uint64_t)1 << m->q->n, prefixes = 0;
     for (uint32_t i = n; i-- > 0;) {
-        TRY(slot_allows(o, m->q, t, first + i, &allowed[i]));
+        allowed[i] = slot_allows(o, m->q, first + i);
         behind[i] = suffixes = back_through(m->q, suffixes, piece[i + 1]);
         suffixes = run_back(suffixes, allowed[i]) | (uint64_t)1 << m->q->n;
     }
@@ -276,40 +276,59 @@ static enum err ask_slots(struct matching *m, uint32_t t, const struct str *piec
     return OK;
 }
 
-static bool stands_in_static(const struct query *q, const struct str *piece, uint32_t n)
+/* A template whose static text holds the needle. */
+static enum err judge_static(struct matching *m, uint32_t t, struct str pattern)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t prefixes = 0;
-        for (size_t k = 0; k < piece[i].n; k++) {
-            prefixes = step(q, prefixes, (uint8_t)piece[i].p[k]);
-            if (prefixes >> q->n & 1)
-                return true;
-        }
+    uint32_t n = m->o->first_slot[t + 1] - m->o->first_slot[t];
+    bool hit = false;
+    if (n == 0 || m->q->static_proves) {
+        struct str *piece = ARENA_TRY_ARRAY(m->o->a, struct str, (size_t)n + 1);
+        if (!piece)
+            return err_set(ERR_NOMEM, "no memory to match templates");
+        TRY(template_pieces(pattern, n, m->o->a, piece));
+        if (n == 0)
+            TRY(predicate_match_text(m->q->p, m->o->c->lane, piece[0], &hit));
+        else
+            TRY(static_match(m, piece, n + 1, &hit));
     }
-    return false;
+    m->verdict[t] = hit ? ALL_ROWS : n ? SOME_ROWS : NO_ROW;
+    return OK;
 }
 
-static enum err judge(struct matching *m, uint32_t t, struct str pattern)
+static enum err judge_holes(struct matching *m, uint32_t t, struct str pattern)
 {
-    struct templated *o = m->o;
-    uint32_t n = o->first_slot[t + 1] - o->first_slot[t];
-    struct str *piece = ARENA_TRY_ARRAY(o->a, struct str, (size_t)n + 1);
+    uint32_t n = m->o->first_slot[t + 1] - m->o->first_slot[t];
+    if (n == 0)
+        return OK;
+    struct str *piece = ARENA_TRY_ARRAY(m->o->a, struct str, (size_t)n + 1);
     if (!piece)
         return err_set(ERR_NOMEM, "no memory to match templates");
-    TRY(template_pieces(pattern, n, o->a, piece));
-    bool hit = false;
-    if (n == 0)
-        TRY(predicate_match_text(m->q->p, o->c->lane, piece[0], &hit));
-    else if (m->q->static_proves)
-        TRY(static_match(m, piece, n + 1, &hit));
-    m->verdict[t] = hit ? ALL_ROWS : NO_ROW;
-    if (hit || n == 0)
-        return OK;
-    if (stands_in_static(m->q, piece, n + 1)) {
-        m->verdict[t] = SOME_ROWS;
-        return OK;
-    }
+    TRY(template_pieces(pattern, n, m->o->a, piece));
     return ask_slots(m, t, piece);
+}
+
+/* What folds to ASCII from outside it is not found by the needle: such patterns are asked. */
+static bool may_fold(const struct query *q, struct str pattern)
+{
+    return q->p->needle_rare_fold && needle_wide(pattern);
+}
+
+/* One search over all patterns, then each template by whether it was found there. */
+static enum err judge_all(struct matching *m, const struct values *patterns)
+{
+    struct str all = str_of(patterns->bytes, patterns->off[patterns->n]);
+    size_t at = needle_next(&m->q->needle, all, patterns->off[0]);
+    for (uint32_t t = 0; t < patterns->n; t++) {
+        struct str pattern = values_text(patterns, t);
+        while (at != SIZE_MAX && at < patterns->off[t])
+            at = needle_next(&m->q->needle, all, patterns->off[t]);
+        bool stands = at != SIZE_MAX && at + m->q->n <= patterns->off[t + 1];
+        if (stands || may_fold(m->q, pattern))
+            TRY(judge_static(m, t, pattern));
+        else
+            TRY(judge_holes(m, t, pattern));
+    }
+    return OK;
 }
 
 /* ---- rows ---- */
@@ -379,11 +398,11 @@ enum err template_match(const struct chunk *c, const struct predicate *p, struct
         return err_set(ERR_NOMEM, "no memory to match %u templates", o.n);
     memset(m.rank, 0, o.n * sizeof(*m.rank));
     memset(m.dict_hit, 0, o.n_dicts * sizeof(*m.dict_hit));
+    memset(m.verdict, NO_ROW, o.n);
+    TRY(judge_all(&m, &patterns));
     uint32_t any = NO_ROW, n, *pos;
-    for (uint32_t t = 0; t < o.n; t++) {
-        TRY(judge(&m, t, values_text(&patterns, t)));
+    for (uint32_t t = 0; t < o.n; t++)
         any |= m.verdict[t];
-    }
     if (!any)
         return OK;
     TRY(sort_rows(&m, bits, &pos, &n));

@@ -8,11 +8,11 @@ static enum err no_memory(const char *what)
     return err_set(ERR_NOMEM, "no memory for %s", what);
 }
 
-static enum err open_inner(const struct templated *o, struct str bytes, uint32_t n,
+static enum err open_inner(const struct templated *o, uint32_t part, struct str bytes, uint32_t n,
                            struct chunk *ret)
 {
-    TRY(chunk_open(bytes, CHUNK_SMALL, LANE_STR, n, o->a, ret));
-    ret->inner = o->c->inner + 1;
+    TRY(chunk_open_inner(o->c, part, bytes, n, o->a, ret));
+    ret->lane = LANE_STR;
     if (ret->encoding == ENC_TEMPLATE && ret->inner >= TEMPLATE_INNER_MAX)
         return err_set(ERR_CORRUPT, "templates too deep inside templates");
     return OK;
@@ -28,7 +28,8 @@ static enum err open_patterns(struct templated *o)
         o->c->n_parts < TEMPLATE_PARTS)
         return err_set(ERR_CORRUPT, "%llu templates of %u texts", (unsigned long long)n, o->c->n);
     o->n = (uint32_t)n;
-    return open_inner(o, str_from(bytes, bytes.n - reader_left(&r)), o->n, &o->patterns);
+    return open_inner(o, TEMPLATE_PATTERNS, str_from(bytes, bytes.n - reader_left(&r)), o->n,
+                      &o->patterns);
 }
 
 static enum err open_codes(struct templated *o)
@@ -50,6 +51,7 @@ static enum err read_slot(struct templated *o, struct reader *r, uint32_t rows, 
 {
     s->kind = read_u8(r);
     s->chunk = NULL;
+    s->bytes = s->kind == SLOT_OWN || s->kind == SLOT_TEXT ? read_u16(r) : 0;
     if (s->kind == SLOT_OWN) {
         s->at = (*part)++;
     } else if (s->kind == SLOT_NUMBER) {
@@ -88,9 +90,12 @@ static enum err open_slots(struct templated *o)
         return err_set(ERR_CORRUPT, "%llu dictionaries of templates", (unsigned long long)dicts);
     o->n_dicts = (uint32_t)dicts;
     o->dict = ARENA_TRY_ARRAY(o->a, const struct values *, dicts + 1);
-    if (!o->dict)
+    o->dict_bytes = ARENA_TRY_ARRAY(o->a, uint16_t, dicts + 1);
+    if (!o->dict || !o->dict_bytes)
         return no_memory("the dictionaries of templates");
     memset(o->dict, 0, dicts * sizeof(*o->dict));
+    for (uint32_t d = 0; d < dicts; d++)
+        o->dict_bytes[d] = read_u16(&r);
     for (uint32_t t = 0; t < o->n; t++) {
         o->first_slot[t] = (uint32_t)n;
         n += read_varint(&r);
@@ -155,7 +160,7 @@ enum err templated_own(struct templated *o, uint32_t template, uint32_t slot, st
         if (!c || !time)
             return no_memory("a slot");
         TRY(chunk_part_bytes(o->c, s->at, &bytes));
-        TRY(open_inner(o, bytes, o->rows[template], c));
+        TRY(open_inner(o, s->at, bytes, o->rows[template], c));
         *time = (struct slot_time){o, template};
         c->time = o->c->time ? time_of_slot : NULL;
         c->time_ctx = time;
@@ -184,7 +189,7 @@ static enum err text_pool(struct templated *o)
     if (!v)
         return no_memory("the texts of slots");
     TRY(chunk_part_bytes(o->c, TEMPLATE_TEXTS, &bytes));
-    TRY(open_inner(o, bytes, o->n_texts, &c));
+    TRY(open_inner(o, TEMPLATE_TEXTS, bytes, o->n_texts, &c));
     TRY(chunk_values(&c, o->a, v));
     o->text = v;
     return OK;
@@ -233,7 +238,8 @@ static enum err dictionary(struct templated *o, uint32_t d, const struct values 
         uint64_t n = read_varint(&r);
         if (r.bad || n == 0 || n > CHUNK_VALUES_MAX)
             return err_set(ERR_CORRUPT, "a dictionary of %llu words", (unsigned long long)n);
-        TRY(open_inner(o, str_from(bytes, bytes.n - reader_left(&r)), (uint32_t)n, &c));
+        TRY(open_inner(o, TEMPLATE_PARTS + d, str_from(bytes, bytes.n - reader_left(&r)),
+                       (uint32_t)n, &c));
         TRY(chunk_values(&c, o->a, v));
         o->dict[d] = v;
     }

@@ -4,6 +4,7 @@
 #ifndef WEIR_STORE_TEMPLATE_READ_H
 #define WEIR_STORE_TEMPLATE_READ_H
 
+#include "store/byte_kinds.h"
 #include "store/encoding_ops.h"
 #include "store/numeral.h"
 #include "store/template.h"
@@ -24,6 +25,7 @@ enum { TEMPLATE_INNER_MAX = 3, TEMPLATE_DICTS_MAX = 16 };
 
 struct slot {
     uint8_t kind, dict;
+    uint16_t bytes; /* byte_kinds of its values; of kinds own and text */
     struct numeral_form form;
     uint32_t at;         /* in its pool, or its part */
     struct chunk *chunk; /* of kind own, once opened */
@@ -42,6 +44,7 @@ struct templated {
     const struct values *text;
     const int64_t *pool_code;
     const struct values **dict; /* each once read */
+    uint16_t *dict_bytes;       /* byte_kinds of the words of each */
     const int64_t *time;
 };
 
