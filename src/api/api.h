@@ -19,10 +19,14 @@ struct api {
     int64_t started_ns;
     atomic_bool ready;                          /* replay is over */
     _Atomic uint64_t replay_done, replay_total; /* bytes */
+    _Atomic unsigned tails;                     /* live tails under way */
+    atomic_bool stopping;
 };
 
 /* The table for http_server_start: static, one a process; every handler's ctx is `api`. */
 const struct http_route *api_routes(struct api *api);
+/* Ends the live tails, which would not end by themselves. */
+void api_stop_tails(struct api *api);
 /* Gauges that are read when scraped: queue, memory, process. Once a process. */
 void api_register_metrics(struct api *api);
 uint64_t api_resident_bytes(void); /* of this process */

@@ -13,6 +13,8 @@ void api_ingest(void *ctx, struct http_request *r);
 void api_search(void *ctx, struct http_request *r);
 void api_query(void *ctx, struct http_request *r);
 void api_histogram(void *ctx, struct http_request *r);
+/* tail.c */
+void api_tail(void *ctx, struct http_request *r);
 /* status.c */
 void api_healthz(void *ctx, struct http_request *r);
 void api_readyz(void *ctx, struct http_request *r);

@@ -19,6 +19,7 @@ static const struct http_route weir_routes[] = {
     {"POST", "/api/v1/logs/values", HTTP_QUERY, false, api_values, NULL},
     {"GET", "/api/v1/logs/context", HTTP_QUERY, false, api_context, NULL},
     {"POST", "/api/v1/logs/context", HTTP_QUERY, false, api_context, NULL},
+    {"GET", "/api/v1/logs/tail", HTTP_QUERY, false, api_tail, NULL},
     {"GET", "/api/v1/streams", HTTP_QUERY, false, api_streams, NULL},
     {"GET", "/api/v1/stats", HTTP_FAST, false, api_stats, NULL},
     {"POST", "/api/v1/admin/flush", HTTP_QUERY, false, api_flush, NULL},

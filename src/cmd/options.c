@@ -200,13 +200,25 @@ bool options_number(const struct options *o, const char *name, uint64_t min, uin
     return true;
 }
 
+static bool remembered, was_terminal, had_colours;
+
 bool terminal_is_stdout(void)
 {
-    return isatty(STDOUT_FILENO);
+    return remembered ? was_terminal : isatty(STDOUT_FILENO);
 }
 
 bool terminal_colours(void)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    if (remembered)
+        return had_colours;
     return isatty(STDOUT_FILENO) && !(no && *no) && !(term && !strcmp(term, "dumb"));
+}
+
+void terminal_remember(void)
+{
+    bool colours = terminal_colours();
+    was_terminal = terminal_is_stdout();
+    had_colours = colours;
+    remembered = true;
 }

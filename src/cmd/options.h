@@ -60,5 +60,7 @@ const char *options_nearest(struct str name, const char *const *names, size_t n)
 /* Whether stdout is a terminal, and one that takes colours (NO_COLOR is honoured). */
 bool terminal_is_stdout(void);
 bool terminal_colours(void);
+/* What these two say now is what they say from now on: before standard output goes elsewhere. */
+void terminal_remember(void);
 
 #endif

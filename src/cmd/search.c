@@ -4,6 +4,8 @@
  * them). The records are cut out of the answer as the text they are, so that json output is the
  * server's to the byte; only tables parse them. */
 #include "cmd/commands.h"
+#include "cmd/follow.h"
+#include "cmd/pager.h"
 #include "cmd/remote.h"
 #include "cmd/table.h"
 #include "core/mem.h"
@@ -23,6 +25,8 @@ static const struct option_def option_defs[] = {
     {"output", 'o', "FORMAT",
      "table, raw (the message alone) or json (table on a terminal, else json).",
      .choices = "table|raw|json"},
+    {"follow", 'F', NULL, "Goes on: records as they land, after the newest 10 (or --limit)."},
+    {"no-pager", 0, NULL, "Long output on a terminal is not shown by $PAGER (less)."},
     {0},
 };
 const struct command search_command = {
@@ -33,7 +37,8 @@ const struct command search_command = {
             "  weir search 'level:ERROR timeout'               words, fields\n"
             "  weir search '\"connection reset\" -host:h7'       a phrase, and not\n"
             "  weir search 'latency_ms:>500 service:pay*' --from -1h\n"
-            "  weir search '* | stats count(), p99(latency_ms) by service | sort -count'",
+            "  weir search '* | stats count(), p99(latency_ms) by service | sort -count'\n"
+            "  weir search --follow 'level:ERROR'              live, each record once",
     .options = option_defs,
     .args_min = 1,
     .args_max = 1,
@@ -77,7 +82,9 @@ static enum err take_record(void *ctx, uint32_t position, struct str record)
     struct search *s = ctx;
     s->rows++;
     if (s->output == OUTPUT_TABLE)
-        return s->rows <= TABLE_ROWS_MAX ? table_add(s->table, record) : OK;
+        return s->rows <= TABLE_ROWS_MAX || options_has(s->o, "follow")
+                   ? table_add(s->table, record)
+                   : OK;
     if (s->output == OUTPUT_RAW)
         table_print_raw(record);
     else
@@ -174,8 +181,17 @@ static int ask(struct search *s, struct http_client *c)
     return status;
 }
 
+static enum err take_live(void *ctx, struct str line)
+{
+    return take_record(ctx, 0, line);
+}
+
 static int run(struct search *s, struct http_client *c)
 {
+    if (options_has(s->o, "follow"))
+        return follow(s->o, c, take_live, s);
+    if (!options_has(s->o, "no-pager"))
+        pager_start();
     int status = ask(s, c);
     if (status != 0)
         return status;
@@ -219,11 +235,12 @@ int cmd_search(int argc, char **argv)
     if (remote_open(&o, &c) != OK)
         return options_fail(&search_command, "%s", err_text());
     s.pipes = has_pipes(o.arg[0]);
-    s.table = table_new(!s.pipes);
+    s.table = table_new(!s.pipes || options_has(&o, "follow"));
     s.reader = json_reader_new(&limits);
     buf_init(&s.rest, ANSWER_BYTES_MAX);
     buf_init(&s.padded, (size_t)ANSWER_BYTES_MAX + JSON_PADDING);
     status = run(&s, c);
+    pager_finish();
     buf_release(&s.rest);
     buf_release(&s.padded);
     json_reader_free(s.reader);

@@ -386,6 +386,7 @@ static void stop(struct server *s)
         log_info("stopped during the replay", NULL);
         _exit(0);
     }
+    api_stop_tails(&s->api);
     http_server_stop(s->http, wait_ms);
     if (s->replay_started) {
         pthread_join(s->replay, NULL);

@@ -16,6 +16,7 @@ struct http_client {
     bool has_params;
     const char *method;
     struct curl_slist *headers;
+    unsigned silence_s; /* 0: none */
     /* While it is being sent. */
     enum err (*write)(void *ctx, struct str bytes);
     void *ctx;
@@ -58,6 +59,7 @@ void http_client_begin(struct http_client *c, const char *method, const char *pa
 {
     c->method = method;
     c->has_params = false;
+    c->silence_s = 0;
     curl_slist_free_all(c->headers);
     c->headers = NULL;
     buf_clear(&c->url);
@@ -117,6 +119,11 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return size * n;
 }
 
+void http_client_silence(struct http_client *c, unsigned seconds)
+{
+    c->silence_s = seconds;
+}
+
 static void set_up(struct http_client *c, struct str body, int64_t timeout_ms)
 {
     curl_easy_reset(c->curl);
@@ -131,6 +138,10 @@ static void set_up(struct http_client *c, struct str body, int64_t timeout_ms)
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
+    if (c->silence_s) {
+        curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, (long)c->silence_s);
+    }
     if (c->user) {
         curl_easy_setopt(c->curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(c->curl, CURLOPT_USERPWD, c->user);

@@ -17,6 +17,9 @@ void http_client_begin(struct http_client *c, const char *method, const char *pa
 void http_client_param(struct http_client *c, const char *name,
                        struct str value); /* percent-encoded */
 void http_client_header(struct http_client *c, const char *name, const char *value);
+/* For a streamed answer without end: nothing for so long ends it with ERR_TIMEOUT. Of this request
+ * alone. */
+void http_client_silence(struct http_client *c, unsigned seconds);
 
 struct http_answer {
     unsigned status;

@@ -33,6 +33,7 @@ struct query_request {
     int64_t deadline_ns;    /* 0: the engine's */
     uint32_t limit, offset; /* search */
     struct str cursor;      /* search: continue behind it */
+    uint64_t after;         /* only what may be behind this queue position; 0: all */
     bool total;             /* search: count all hits */
     bool meta;              /* query: a last line {"_meta":{...}} */
     bool explain;

@@ -100,7 +100,8 @@ enum err scan_open(struct query_engine *e, const struct query_request *r,
     };
     filter_time_bounds(ret->filter, &ret->from, &ret->to);
     struct str *stream;
-    struct snapshot_want want = {.org = r->org, .from = ret->from, .to = ret->to};
+    struct snapshot_want want = {
+        .org = r->org, .from = ret->from, .to = ret->to, .after = r->after};
     want.n_streams = stream_list(r->stream, arena, &stream);
     want.stream = stream;
     TRY(snapshot_open(e->options.store, &want, &ret->snapshot));

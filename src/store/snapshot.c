@@ -37,6 +37,7 @@ struct snapshot {
     struct block_ref *ref;
     size_t n, cap;
     struct snapshot_stats stats;
+    uint64_t position; /* the last delivered */
 };
 
 static bool wants_stream(const struct snapshot_want *w, const struct mem_stream *st)
@@ -56,6 +57,11 @@ static bool wants_time(const struct snapshot_want *w, int64_t time_min, int64_t 
     return time_max >= w->from && time_min < w->to;
 }
 
+static bool wants_position(const struct snapshot_want *w, uint64_t position_max)
+{
+    return !w->after || position_max > w->after;
+}
+
 /* With the lock. */
 static void pin_stream(struct snapshot *n, struct mem_stream *st)
 {
@@ -71,6 +77,7 @@ static void pin(struct snapshot *n, const struct snapshot_want *w)
     struct store *s = n->s;
     pthread_mutex_lock(&s->lock);
     n->manifest = manifest_ref(s->manifest);
+    n->position = s->delivered;
     for (size_t i = 0; i < s->streams.n; i++) {
         struct mem_stream *st = s->streams.all[i];
         if (wants_stream(w, st))
@@ -125,7 +132,8 @@ static void add_segments(struct snapshot *n, const struct snapshot_want *w)
             if (!sec->stream || !str_eq(sec->stream->org, w->org))
                 continue;
             n->stats.blocks_total += sec->blocks;
-            if (wants_stream(w, sec->stream) && wants_time(w, sec->time_min, sec->time_max))
+            if (wants_position(w, m->segment[i]->position_max) && wants_stream(w, sec->stream) &&
+                wants_time(w, sec->time_min, sec->time_max))
                 add_section(n, w, m->segment[i], k);
         }
 }
@@ -138,7 +146,7 @@ static void add_parts(struct snapshot *n, const struct snapshot_want *w)
         for (uint32_t k = 0; k < pin->n; k++) {
             const struct part *p = pin->list->part[k];
             struct block_place at = {.part = p, .stream = pin->st->name};
-            if (wants_time(w, p->time_min, p->time_max))
+            if (wants_position(w, p->position_max) && wants_time(w, p->time_min, p->time_max))
                 add_ref(n, &at, p->time_min, p->time_max, p->rows, p->bytes);
         }
     }
@@ -167,6 +175,11 @@ void snapshot_close(struct snapshot *n)
     mem_free(n->ref);
     arena_release(&n->arena);
     mem_free(n);
+}
+
+uint64_t snapshot_position(const struct snapshot *n)
+{
+    return n->position;
 }
 
 const struct block_ref *snapshot_blocks(const struct snapshot *n, size_t *ret_n)

@@ -146,12 +146,33 @@ void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint6
         insert(s, &in[i]);
     if (n && first_position + n - 1 > s->delivered)
         s->delivered = first_position + n - 1;
+    if (s->waiting)
+        pthread_cond_broadcast(&s->arrived);
     if (!s->oldest_unpublished_mono_ns && s->delivered >= s->checkpoint)
         s->oldest_unpublished_mono_ns = clock_mono_ns();
     if (cut_due(s))
         pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     mem_free(in);
+}
+
+uint64_t store_wait(struct store *s, uint64_t position, int64_t deadline_mono)
+{
+    pthread_mutex_lock(&s->lock);
+    s->waiting++;
+    if (s->delivered <= position && !s->closing)
+        cond_wait_until(&s->arrived, &s->lock, deadline_mono);
+    s->waiting--;
+    uint64_t delivered = s->delivered;
+    pthread_mutex_unlock(&s->lock);
+    return delivered;
+}
+
+void store_wake_waiting(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    pthread_cond_broadcast(&s->arrived);
+    pthread_mutex_unlock(&s->lock);
 }
 
 enum claim store_claim_sequence(struct store *s, const struct store_sequence *n)
@@ -367,6 +388,7 @@ enum err store_open(const struct store_options *options, struct store **ret)
     pthread_mutex_init(&s->compact_lock, NULL);
     pthread_mutex_init(&s->space_lock, NULL);
     cond_init(&s->changed);
+    cond_init(&s->arrived);
     s->manifest = manifest_empty();
     s->landing = landing_new(options->id_window_ns, STORE_KEYS_MAX);
     s->producers = producers_new();
@@ -409,6 +431,7 @@ void store_close(struct store *s)
     producers_free(s->producers);
     id_cache_free(s->id_cache);
     pthread_cond_destroy(&s->changed);
+    pthread_cond_destroy(&s->arrived);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->cut_lock);
     pthread_mutex_destroy(&s->compact_lock);

@@ -105,6 +105,8 @@ struct snapshot_want {
     const struct str *stream; /* n_streams 0: all */
     uint32_t n_streams;
     int64_t from, to; /* [from, to) */
+    /* Only blocks that may hold rows of queue positions behind `after` (and others besides). */
+    uint64_t after;
 };
 /* One block: rows of one stream. Those of segments and sealed blocks are in total order; those of
  * the open part of the memtable are as they arrived, and a consumer that needs an order sorts them
@@ -125,6 +127,8 @@ struct snapshot_stats {
 NODISCARD enum err snapshot_open(struct store *s, const struct snapshot_want *want,
                                  struct snapshot **ret);
 void snapshot_close(struct snapshot *n);
+/* The last queue position whose rows are in it: all below are too. */
+uint64_t snapshot_position(const struct snapshot *n);
 const struct block_ref *snapshot_blocks(const struct snapshot *n, size_t *ret_n);
 void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret);
 /* Columns decode on demand into the arena, which must not outlive the snapshot. ERR_CORRUPT names
@@ -132,6 +136,11 @@ void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret);
  * arena lifetime) counts bytes read from chunks as columns are read. */
 NODISCARD enum err block_open(const struct snapshot *s, const struct block_ref *b,
                               struct arena *arena, struct rows *ret, uint64_t *bytes_read);
+
+/* Waits until something behind `position` was delivered, store_wake_waiting is called or the time
+ * is over; the last position delivered. */
+uint64_t store_wait(struct store *s, uint64_t position, int64_t deadline_mono);
+void store_wake_waiting(struct store *s);
 
 struct store_stats {
     uint64_t segments, segment_bytes, segment_rows, segment_raw_bytes;

@@ -41,10 +41,12 @@ struct store {
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a job ended, memory was freed, work came up, closing */
+    pthread_cond_t arrived; /* frames were delivered, while somebody waits for them */
     /* under lock: */
     struct stream_map streams;
     struct manifest *manifest;
     uint64_t delivered;  /* the last position */
+    unsigned waiting;    /* in store_wait */
     uint64_t checkpoint; /* everything below is published */
     uint64_t frozen;     /* parts at or below belong to the cut under way; 0: none */
     unsigned generation; /* of jobs: a cut waits for those before it */

@@ -11,7 +11,7 @@ import conftest
 import pytest
 
 BIN = os.path.dirname(os.path.abspath(conftest.WEIR))
-COMMANDS = {"server", "ingest", "search", "grep", "status", "check", "config", "produce", "segment", "completion", "man"}
+COMMANDS = {"server", "agent", "ingest", "search", "grep", "status", "check", "config", "produce", "segment", "completion", "man"}
 
 
 class Terminal:
