@@ -155,6 +155,7 @@ enum err conf_load_yaml(struct conf *c, struct str text, const char *name)
     struct loader l = {.conf = c, .file = name, .doc = &doc};
     if (!yaml_parser_initialize(&parser))
         BUG("no memory for a YAML parser");
+    text = text.n ? text : STR(""); /* the library insists on an address */
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.p, text.n);
     enum err err;
     if (yaml_parser_load(&parser, &doc)) {

@@ -267,6 +267,8 @@ static void test_file(void **state)
     assert_ok(io_write_file(path, STR("query.threads: 5\nquery.deadlin: 3s\n")));
     snprintf(want, sizeof(want), "%s:2:1: unknown setting \"query.deadlin\"; did you", path);
     assert_err(conf_load_file(conf, path), ERR_INVALID, want);
+    assert_ok(io_write_file(path, STR(""))); /* all defaults */
+    assert_ok(conf_load_file(conf, path));
     assert_ok(io_write_file(path, STR("query.threads: 5\n")));
     assert_ok(conf_load_file(conf, path));
     assert_int_equal(conf_int(conf, "query.threads"), 5);
