@@ -265,11 +265,13 @@ static enum err read_stream(struct reading *r)
         if (!bitmap_get(r->taken, i))
             sel[m++] = i;
     off[1] = (uint32_t)r->rows->stream.n;
-    *piece_new(r) = (struct field_piece){
-        .v = {.n = 1, .lane = LANE_STR, .off = off, .bytes = r->rows->stream.p},
-        .code = code,
-        .sel = sel,
-        .n = m};
+    *piece_new(r) = (struct field_piece){.v = {.n = 1,
+                                               .lane = LANE_STR,
+                                               .off = off,
+                                               .bytes = r->rows->stream.n ? r->rows->stream.p : ""},
+                                         .code = code,
+                                         .sel = sel,
+                                         .n = m};
     return OK;
 }
 

@@ -162,6 +162,14 @@ static enum err name_groups(struct extractor *x, struct arena *a)
     return OK;
 }
 
+/* Where in the pattern the error at byte `at` of its regular expression is. */
+static size_t place_of(const struct grok *g, size_t at)
+{
+    if (g->n_places)
+        return grok_place_of(g, at);
+    return g->field ? 0 : at; /* nobody knows what a place's text became */
+}
+
 static enum err make(struct extractor *x, const struct grok *g, struct arena *a, size_t *ret_at)
 {
     x->text = g->regex;
@@ -171,7 +179,7 @@ static enum err make(struct extractor *x, const struct grok *g, struct arena *a,
         memcpy(x->field, g->field, g->n_fields * sizeof(*g->field));
     size_t at = 0;
     if (regex_compile_at(a, g->regex, &x->regex, &at) != OK)
-        return fail_at(ret_at, g->n_places ? grok_place_of(g, at) : at, ERR_INVALID);
+        return fail_at(ret_at, place_of(g, at), ERR_INVALID);
     if (name_groups(x, a) != OK)
         return fail_at(ret_at, 0, ERR_INVALID);
     struct str literal = regex_tree_literal(a, regex_tree(a, g->regex));
