@@ -8,6 +8,7 @@
 #include "record/json.h"
 #include "record/timestamp.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -56,6 +57,19 @@ uint64_t api_resident_bytes(void)
 static double read_resident(void *ctx)
 {
     return (double)api_resident_bytes();
+}
+
+/* The allocator's view: what the program holds, and what it has given back but the system has not
+ * got yet. */
+static double read_heap_used(void *ctx)
+{
+    struct mallinfo2 m = mallinfo2();
+    return (double)(m.uordblks + m.hblkhd);
+}
+
+static double read_heap_free(void *ctx)
+{
+    return (double)mallinfo2().fordblks;
 }
 
 static double read_started(void *ctx)
@@ -136,6 +150,10 @@ void api_register_metrics(struct api *api)
                     "Bytes of the queue that the disk would not give at the start.",
                     read_queue_unreadable, api);
     metric_gauge_fn("process_resident_memory_bytes", NULL, "Resident memory.", read_resident, NULL);
+    metric_gauge_fn("weir_heap_used_bytes", NULL, "Heap in use, with what no owner reserved.",
+                    read_heap_used, NULL);
+    metric_gauge_fn("weir_heap_free_bytes", NULL, "Heap that is free and kept for later.",
+                    read_heap_free, NULL);
     metric_gauge_fn("process_start_time_seconds", NULL, "Start of the process, since 1970.",
                     read_started, api);
 }

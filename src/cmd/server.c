@@ -7,9 +7,10 @@
  * in the queue. A stop during the replay ends the process at once, for the same reason.
  *
  * Memory. One budget (memory.budget; by default half of the machine's, at most 1 GiB) of
- * which the memtable takes at most a third and MEMTABLE_MAX, the queue's line a sixth and
- * QUEUE_MAX, bodies and what they inflate to INGEST_MAX but never less than two of the largest.
- * These bounds keep the process below 512 MB under a full load of ingest. */
+ * which the memtable takes at most a third and MEMTABLE_MAX, encoders and merges about a quarter
+ * at a time, the queue's line a sixth and QUEUE_MAX, bodies and what they inflate to INGEST_MAX but
+ * never less than two of the largest. With what the allocator keeps, which goes back TRIM_EVERY_NS
+ * later, these bounds keep the process below 512 MB under a full load of ingest. */
 #include "api/api.h"
 #include "catalog/catalog.h"
 #include "cmd/commands.h"
@@ -37,11 +38,12 @@
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
-#define MEMTABLE_MAX (160 * MIB)
+#define MEMTABLE_MAX (128 * MIB)
 #define QUEUE_MAX (64 * MIB)
 #define INGEST_MAX (96 * MIB)
 #define TRIM_ABOVE (64 * MIB)
-enum { IDS_MAX = 20000000, ENCODERS_MAX = 8, TRIM_SECONDS = 2 };
+#define TRIM_EVERY_NS 250000000
+enum { IDS_MAX = 20000000, ENCODERS_MAX = 8 };
 
 static const struct option_def option_defs[] = {
     SETTINGS_OPTIONS,
@@ -232,6 +234,7 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
         .retention_ns = conf_duration_ns(c, "store.retention"),
         .max_disk = conf_bytes(c, "store.max_disk"),
         .encoders = cpus > ENCODERS_MAX ? ENCODERS_MAX : cpus,
+        .scratch_max = budget / 64 * 15,
         .id_window_ns = conf_duration_ns(c, "store.idempotency_window"),
         .ids_max = IDS_MAX,
         .background = true,
@@ -419,7 +422,7 @@ static void give_back_memory(void)
 
 static void wait_for_signal(void)
 {
-    const struct timespec tick = {.tv_sec = TRIM_SECONDS};
+    const struct timespec tick = {.tv_nsec = TRIM_EVERY_NS};
     sigset_t set;
     int number;
     sigemptyset(&set);

@@ -130,3 +130,39 @@ void reservation_release(struct reservation *r)
 {
     reservation_shrink(r, r->bytes);
 }
+
+void gate_init(struct gate *g, size_t max)
+{
+    *g = (struct gate){.max = max ? max : SIZE_MAX};
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_cond_init(&g->changed, NULL);
+}
+
+void gate_release(struct gate *g)
+{
+    CHECK(!g->used && g->asked == g->admitted);
+    pthread_mutex_destroy(&g->lock);
+    pthread_cond_destroy(&g->changed);
+}
+
+void gate_enter(struct gate *g, enum owner owner, size_t bytes)
+{
+    pthread_mutex_lock(&g->lock);
+    uint64_t turn = g->asked++;
+    while (turn != g->admitted || (g->used && (g->used >= g->max || bytes > g->max - g->used)))
+        pthread_cond_wait(&g->changed, &g->lock);
+    g->admitted++;
+    g->used += bytes;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
+    governor_force(owner, bytes);
+}
+
+void gate_leave(struct gate *g, enum owner owner, size_t bytes)
+{
+    governor_give(owner, bytes);
+    pthread_mutex_lock(&g->lock);
+    g->used -= bytes;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
+}

@@ -7,6 +7,8 @@
 #include "core/err.h"
 #include "core/str.h"
 
+#include <pthread.h>
+
 enum owner {
     OWNER_INGEST,   /* request bodies and batches being decoded */
     OWNER_QUEUE,    /* frames waiting for their fsync */
@@ -45,5 +47,19 @@ void reservation_release(struct reservation *r);
 NODISCARD enum err governor_take(enum owner owner, size_t bytes);
 void governor_force(enum owner owner, size_t bytes);
 void governor_give(enum owner owner, size_t bytes);
+
+/* A gate for work that can wait: it takes its bytes in the order of asking, as many at a time as
+ * fit `max`, but always one piece of work. They are charged to its owner until it leaves. Whoever
+ * is inside must not enter again. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t max, used;
+    uint64_t asked, admitted;
+};
+void gate_init(struct gate *g, size_t max); /* 0: no bound */
+void gate_release(struct gate *g);
+void gate_enter(struct gate *g, enum owner owner, size_t bytes); /* blocks */
+void gate_leave(struct gate *g, enum owner owner, size_t bytes);
 
 #endif

@@ -294,7 +294,8 @@ static enum err merge_section(struct merging *g, const struct piece *piece, size
                       .block_bytes = g->s->o.block_bytes,
                       .zstd_level = g->s->o.compact_zstd_level,
                       .owner = OWNER_COMPACT,
-                      .scratch_owner = OWNER_COMPACT};
+                      .scratch_owner = OWNER_COMPACT,
+                      .gate = &g->s->scratch};
     enum err err = segment_begin_section(g->w, st->id, st->org, st->name, piece->section->day);
     if (err == OK)
         err = merge_run(&m);

@@ -334,6 +334,13 @@ static bool job_has_one_day(const struct job *j)
     return true;
 }
 
+/* Compaction makes blocks of the full size; those before it are smaller, as several are made at a
+ * time, each with scratch of several times its size. */
+static uint64_t seal_bytes(const struct store *s)
+{
+    return s->o.block_bytes / 4 * 3;
+}
+
 static enum err job_merge(struct job *j)
 {
     struct merge m = {.source = j->source,
@@ -343,10 +350,11 @@ static enum err job_merge(struct job *j)
                       .ctx = j,
                       .stream = j->st->name,
                       .block_rows = j->s->o.block_rows,
-                      .block_bytes = j->s->o.block_bytes,
+                      .block_bytes = seal_bytes(j->s),
                       .zstd_level = j->seal ? SEAL_ZSTD_LEVEL : GATHER_ZSTD_LEVEL,
                       .owner = OWNER_MEMTABLE,
-                      .scratch_owner = OWNER_ENCODE};
+                      .scratch_owner = OWNER_ENCODE,
+                      .gate = &j->s->scratch};
     j->day = j->part[0]->day_min;
     if (!j->seal || job_has_one_day(j))
         return merge_run(&m);
@@ -548,12 +556,12 @@ static uint32_t group_end(const struct store *s, const struct part_list *l, uint
     for (; i < l->n && is_free(l->part[i], above) && l->part[i]->position_max <= upto; i++) {
         rows += l->part[i]->rows;
         bytes += l->part[i]->raw_bytes;
-        if (i > at && (rows > s->o.block_rows || bytes > s->o.block_bytes)) {
+        if (i > at && (rows > s->o.block_rows || bytes > seal_bytes(s))) {
             *ret_full = true;
             return i;
         }
     }
-    *ret_full = rows >= s->o.block_rows || bytes >= s->o.block_bytes;
+    *ret_full = rows >= s->o.block_rows || bytes >= seal_bytes(s);
     return i;
 }
 
@@ -594,7 +602,7 @@ void memtable_schedule(struct store *s, struct mem_stream *st)
 {
     if (!st->parts || s->closing)
         return;
-    if (st->open_rows >= s->o.block_rows || st->open_bytes >= s->o.block_bytes)
+    if (st->open_rows >= s->o.block_rows || st->open_bytes >= seal_bytes(s))
         schedule_seals(s, st);
     if (st->loose >= SMALL_GROUP)
         schedule_gather(s, st);

@@ -368,7 +368,8 @@ static enum err merge_one_block(struct merging *g)
     return emit_batch(g);
 }
 
-/* About what a merge takes: its largest source decoded, a batch, and as much for the encoder. */
+/* About what a merge takes: its largest source decoded, a batch, and twice as much for the encoder,
+ * whose worst case is one column that holds nearly all. */
 static uint64_t scratch_bytes(const struct merge *m)
 {
     uint64_t all = 0, largest = 0;
@@ -377,7 +378,7 @@ static uint64_t scratch_bytes(const struct merge *m)
         if (m->source[i].raw_bytes > largest)
             largest = m->source[i].raw_bytes;
     }
-    return largest + 2 * (all < m->block_bytes ? all : m->block_bytes);
+    return largest + 3 * (all < m->block_bytes ? all : m->block_bytes);
 }
 
 enum err merge_run(const struct merge *m)
@@ -387,7 +388,7 @@ enum err merge_run(const struct merge *m)
         return OK;
     struct merging g = {.m = m, .batch = batch_new()};
     uint64_t scratch = scratch_bytes(m);
-    governor_force(m->scratch_owner, scratch);
+    gate_enter(m->gate, m->scratch_owner, scratch);
     arena_init(&g.arena, 0, NULL);
     arena_init(&g.scratch, 0, NULL);
     enum err err = !m->one_day && fits_one_block(m) ? merge_one_block(&g) : merge_windows(&g);
@@ -395,6 +396,6 @@ enum err merge_run(const struct merge *m)
     batch_free(g.batch);
     arena_release(&g.arena);
     arena_release(&g.scratch);
-    governor_give(m->scratch_owner, scratch);
+    gate_leave(m->gate, m->scratch_owner, scratch);
     return err;
 }

@@ -2,10 +2,12 @@
  *
  * Sources are opened one at a time and as often as needed, so that memory holds one decoded source,
  * the rows of the block that is being made, and the order keys of a window of sources, whatever the
- * number of sources and however they overlap. Threads: any; a merge is one thread's. */
+ * number of sources and however they overlap. Threads: any; a merge is one thread's, which waits at
+ * the gate. */
 #ifndef WEIR_STORE_MERGE_H
 #define WEIR_STORE_MERGE_H
 
+#include "core/governor.h"
 #include "store/block.h"
 
 struct merge_source {
@@ -31,6 +33,7 @@ struct merge {
     int zstd_level;
     enum owner owner;         /* of the blocks made */
     enum owner scratch_owner; /* of what the merge itself takes */
+    struct gate *gate;        /* which bounds what all merges take together */
     bool one_day;             /* only rows whose retention day is `day` */
     int64_t day;
 };

@@ -389,6 +389,7 @@ enum err store_open(const struct store_options *options, struct store **ret)
     pthread_mutex_init(&s->space_lock, NULL);
     cond_init(&s->changed);
     cond_init(&s->arrived);
+    gate_init(&s->scratch, options->scratch_max);
     s->manifest = manifest_empty();
     s->landing = landing_new(options->id_window_ns, STORE_KEYS_MAX);
     s->producers = producers_new();
@@ -422,6 +423,7 @@ void store_close(struct store *s)
         pthread_join(s->background_thread, NULL);
     }
     pool_free(s->encoders);
+    gate_release(&s->scratch);
     /* A doubt stays one: the catalog decides at the next start. */
     manifest_segment_unref(s->doubt.segment);
     replacement_release(&s->replace_doubt);

@@ -34,6 +34,7 @@ struct store_options {
     int64_t retention_ns; /* 0: keep */
     uint64_t max_disk;    /* 0: no limit; segments, queue and catalog together */
     unsigned encoders;    /* threads; 0: one a core */
+    size_t scratch_max;   /* bytes that encoders and merges take together; 0: no bound */
     int64_t id_window_ns; /* client ids and idempotency keys land once within it */
     uint64_t ids_max;
     bool background;                    /* false: no background work by itself (tests drive it) */

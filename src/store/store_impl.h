@@ -71,6 +71,7 @@ struct store {
     struct producers *producers;
     struct id_cache *id_cache;
     struct pool *encoders;
+    struct gate scratch; /* of encoders and merges */
     bool threads;
     pthread_t cut_thread, background_thread;
     struct store_metrics m;

@@ -4,6 +4,8 @@
 #include "core/thread.h"
 #include "test.h"
 
+#include <stdatomic.h>
+
 static int reset(void **state)
 {
     governor_set_budget(0);
@@ -103,9 +105,76 @@ static void test_blob(void **state)
     blob_unref(b);
 }
 
+/* ---- the gate ---- */
+
+struct guest {
+    struct gate *gate;
+    size_t bytes;
+    atomic_bool in, leave;
+};
+
+static void *visit(void *arg)
+{
+    struct guest *g = arg;
+    gate_enter(g->gate, OWNER_ENCODE, g->bytes);
+    g->in = true;
+    while (!g->leave)
+        usleep(200);
+    gate_leave(g->gate, OWNER_ENCODE, g->bytes);
+    return NULL;
+}
+
+static void wait_until(const atomic_bool *flag)
+{
+    for (int i = 0; i < 20000 && !*flag; i++)
+        usleep(500);
+    assert_true(*flag);
+}
+
+static void wait_asked(struct gate *g, uint64_t n)
+{
+    for (uint64_t asked = 0; asked < n; usleep(200)) {
+        pthread_mutex_lock(&g->lock);
+        asked = g->asked;
+        pthread_mutex_unlock(&g->lock);
+    }
+}
+
+/* As many bytes as fit, in the order of asking: a small one does not pass a large one that waits;
+ * and one that is larger than all goes alone. */
+static void test_gate(void **state)
+{
+    struct gate gate;
+    gate_init(&gate, 100);
+    struct guest g[4] = {{&gate, 60}, {&gate, 300}, {&gate, 10}, {&gate, 90}};
+    pthread_t t[4];
+    for (uint64_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&t[i], NULL, visit, &g[i]), 0);
+        wait_asked(&gate, i + 1);
+    }
+    wait_until(&g[0].in);
+    usleep(2000);
+    assert_false(g[1].in || g[2].in || g[3].in);
+    assert_int_equal(governor_used_by(OWNER_ENCODE), 60);
+    g[0].leave = true;
+    wait_until(&g[1].in);
+    usleep(2000);
+    assert_false(g[2].in || g[3].in);
+    assert_int_equal(governor_used_by(OWNER_ENCODE), 300);
+    g[1].leave = true;
+    wait_until(&g[2].in);
+    wait_until(&g[3].in); /* 10 and 90 fit together */
+    g[2].leave = g[3].leave = true;
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+    assert_int_equal(governor_used_by(OWNER_ENCODE), 0);
+    gate_release(&gate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gate),
         cmocka_unit_test_teardown(test_budget, reset),
         cmocka_unit_test_teardown(test_share, reset),
         cmocka_unit_test_teardown(test_no_budget_no_limit, reset),
