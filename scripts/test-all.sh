@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
-MACHINE_TESTS='^test_(bitmap|ints|json|predicate|str|words)$'
+MACHINE_TESTS='^test_(bitmap|ints|json|needle|predicate|regex|str|words)$'
 scripts/deps.sh dev
 
 step() {

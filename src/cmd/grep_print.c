@@ -12,8 +12,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "record/json.h"
-
-#include <utf8proc.h>
+#include "record/json_simd.h"
 
 enum { OUT_BYTES = 64 << 10, SPANS_MAX = 1024 };
 
@@ -197,23 +196,6 @@ static void begin_file(struct grep_output *o, struct grep_file *f)
 
 /* ---- events of --json ---- */
 
-static bool is_utf8(struct str s)
-{
-    for (size_t i = 0; i < s.n;) {
-        utf8proc_int32_t rune;
-        if (s.p[i] >= 0) {
-            i++;
-            continue;
-        }
-        utf8proc_ssize_t n =
-            utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &rune);
-        if (n < 1)
-            return false;
-        i += (size_t)n;
-    }
-    return true;
-}
-
 static void put_base64(struct buf *out, struct str s)
 {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -230,7 +212,7 @@ static void put_base64(struct buf *out, struct str s)
 static void put_data(struct grep_output *o, const char *key, struct str s)
 {
     buf_printf(&o->out, "\"%s\":{", key);
-    if (is_utf8(s)) {
+    if (json_simd_utf8(s.p, s.n)) {
         buf_put_c(&o->out, "\"text\":");
         json_put_string(&o->out, s);
     } else {
