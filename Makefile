@@ -82,11 +82,13 @@ lint: ## format, width, layers, clang-tidy
 	@$(call configure,clang)
 	@git ls-files 'src/*.c' | xargs -P $(JOBS) -n 8 clang-tidy -quiet -p build/clang
 
-coverage: ## line coverage of the unit suite
+coverage: ## line coverage of the unit and the integration suite
 	@scripts/deps.sh dev
 	@$(call compile,coverage)
-	@ctest --test-dir build/coverage -j $(JOBS) >/dev/null
-	@"$$(scripts/python.sh)" scripts/coverage.py build/coverage
+	@find build/coverage -name '*.gcda' -delete
+	@ctest --test-dir build/coverage --output-on-failure -j $(JOBS) -LE lint | tail -n 60
+	@WEIR=$$PWD/build/coverage/weir "$$(scripts/python.sh)" -m pytest -q tests/integration
+	@"$$(scripts/python.sh)" scripts/coverage.py build/coverage --under 85
 
 clean:
 	@rm -rf build

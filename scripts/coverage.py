@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Line coverage of src/ after the tests of a build with --coverage ran: per folder, the files with
-the lowest share, and in total. What a killed child ran is not seen (fault_undo.c), and api/ and cmd/ are
-the integration tests' business: `WEIR=build/coverage/weir pytest` adds them.
+the lowest share, and in total. What a killed process ran is not seen (fault_undo.c). `make coverage` runs the
+unit and the integration tests first; api/ and cmd/ are the latter's business.
 
 usage: coverage.py BUILD [--files N] [--under PERCENT]
   --files N         list the N files with the lowest share (default 15)
