@@ -16,6 +16,10 @@ struct api {
     struct ingest *ingest;
     struct query_engine *engine;
     struct input_set *inputs;
+    const struct str *hec_tokens; /* that Splunk's collector asks for */
+    size_t n_hec_tokens;
+    bool (*authorize)(void *ctx, struct str authorization); /* NULL: there are no credentials */
+    void *auth_ctx;
     int64_t started_ns;
     atomic_bool ready;                          /* replay is over */
     _Atomic uint64_t replay_done, replay_total; /* bytes */

@@ -8,6 +8,7 @@
 #include "api/internal.h"
 
 #include "core/buf.h"
+#include "query/dsl_search.h"
 
 /* The version that is claimed: what clients and shippers are told to speak. */
 #define ES_VERSION "8.17.0"
@@ -36,7 +37,72 @@ bool es_param_bool(struct http_request *r, const char *name, bool *ret);
 void es_bulk(void *ctx, struct http_request *r);
 void es_put_doc(void *ctx, struct http_request *r);
 void es_create_doc(void *ctx, struct http_request *r);
+/* es_index.c. The streams that an index expression names. ERR_NOTFOUND for a name, not a pattern,
+ * that there is not. */
+struct es_streams {
+    struct stream_stats *stream;
+    size_t n;
+};
+NODISCARD enum err es_resolve(struct api *api, struct str expression, bool ignore_missing,
+                              struct arena *a, struct es_streams *ret);
+/* False, and answered: not ready, or no such index. */
+bool es_resolve_path(struct api *api, struct http_request *r, struct str expression,
+                     struct arena *a, struct es_streams *ret);
+/* Those streams alone. */
+void es_want(const struct es_streams *s, struct arena *a, struct query_request *q);
+
+/* es_body.c */
+#define ES_JSON_MAX ((size_t)2 << 20)
+/* The body, inflated where it must be. */
+NODISCARD enum err es_read_body(struct http_request *r, struct buf *inflated, struct str *ret);
+/* A JSON object, or NULL where there is no body. */
+NODISCARD enum err es_read_json(struct http_request *r, json_t **ret);
+/* Puts what parameters say into the body, which is made where there is none: q alone, and all. */
+NODISCARD enum err es_add_query_param(struct http_request *r, json_t **body);
+NODISCARD enum err es_add_params(struct http_request *r, json_t **body);
+/* What the id of a scroll or a point in time holds. */
+struct es_token {
+    struct str index;
+    int64_t arrival_ns; /* what arrived later is not in it; 0: none */
+    /* Of a scroll; JSON is owned. */
+    json_t *body, *after;
+    uint64_t total;
+    bool more;
+};
+void es_token_write(const struct es_token *t, struct buf *out);
+NODISCARD enum err es_token_read(struct str id, struct arena *a, struct es_token *ret);
+
+/* es_fields.c. ,"fields":{...} of a record given as JSON. */
+void es_put_fields(struct buf *out, const struct dsl_search *s, const struct hit *hit,
+                   struct str record, struct arena *arena);
+
+/* es_search.c */
+void es_search(void *ctx, struct http_request *r);
+void es_msearch(void *ctx, struct http_request *r);
+void es_count(void *ctx, struct http_request *r);
+void es_scroll(void *ctx, struct http_request *r);
+void es_close_scroll(void *ctx, struct http_request *r);
+void es_open_pit(void *ctx, struct http_request *r);
+void es_get_doc(void *ctx, struct http_request *r);
 /* es_info.c */
 void es_root(void *ctx, struct http_request *r);
+void es_health(void *ctx, struct http_request *r);
+void es_nodes(void *ctx, struct http_request *r);
+void es_license(void *ctx, struct http_request *r);
+void es_xpack(void *ctx, struct http_request *r);
+void es_put_template(void *ctx, struct http_request *r);
+void es_put_policy(void *ctx, struct http_request *r);
+void es_put_mapping(void *ctx, struct http_request *r);
+void es_not_kept(void *ctx, struct http_request *r);
+/* es_indices.c */
+void es_get_mapping(void *ctx, struct http_request *r);
+void es_get_index(void *ctx, struct http_request *r);
+void es_field_caps(void *ctx, struct http_request *r);
+void es_create_index(void *ctx, struct http_request *r);
+void es_refresh(void *ctx, struct http_request *r);
+void es_delete_index(void *ctx, struct http_request *r);
+void es_get_data_stream(void *ctx, struct http_request *r);
+void es_put_data_stream(void *ctx, struct http_request *r);
+void es_cat_indices(void *ctx, struct http_request *r);
 
 #endif

@@ -2,6 +2,7 @@
  * default, a parameter that cannot be read is an error that says what would be right. Weir's own
  * routes come first: the others' have patterns that their paths would fit. */
 #include "api/es.h"
+#include "api/push.h"
 
 enum { ROUTES_MAX = 256 };
 
@@ -34,7 +35,7 @@ static const struct http_route weir_routes[] = {
 
 const struct http_route *api_routes(struct api *api)
 {
-    static const struct http_route *const families[] = {weir_routes, es_routes};
+    static const struct http_route *const families[] = {weir_routes, push_routes, es_routes};
     static struct http_route table[ROUTES_MAX];
     size_t n = 0;
     for (size_t f = 0; f < sizeof(families) / sizeof(*families); f++)

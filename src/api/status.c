@@ -281,7 +281,9 @@ void api_streams(void *ctx, struct http_request *r)
     buf_init(&out, 64 << 20);
     buf_put_c(&out, "{\"streams\":[");
     for (size_t i = 0; i < n; i++) {
-        buf_printf(&out, "%s{\"name\":", i ? "," : "");
+        if (!s[i].rows)
+            continue;
+        buf_printf(&out, "%s{\"name\":", out.p[out.n - 1] == '[' ? "" : ",");
         json_put_string(&out, s[i].name);
         put_u64(&out, "rows", s[i].rows);
         put_u64(&out, "bytes", s[i].bytes);

@@ -79,6 +79,7 @@ struct server {
     struct input_set *inputs;
     struct http_server *http;
     struct api api;
+    struct str *hec_tokens;
     pthread_t replay;
     bool replay_started;
     atomic_bool replay_failed;
@@ -270,6 +271,17 @@ static void open_ingest(struct server *s)
     s->ingest = ingest_new(&o);
 }
 
+static void read_hec_tokens(struct server *s)
+{
+    const char *token;
+    size_t cap = 0;
+    for (size_t i = 0; (token = conf_list_item(s->conf, "hec.tokens", i)); i++) {
+        ARRAY_GROW(s->hec_tokens, cap, i + 1);
+        s->hec_tokens[s->api.n_hec_tokens++] = str_c(token);
+    }
+    s->api.hec_tokens = s->hec_tokens;
+}
+
 static enum err start_http(struct server *s)
 {
     const struct conf *c = s->conf;
@@ -279,6 +291,9 @@ static enum err start_http(struct server *s)
     s->api.ingest = s->ingest;
     s->api.engine = s->engine;
     s->api.inputs = s->inputs;
+    read_hec_tokens(s);
+    s->api.authorize = s->root.user.n ? auth_root_check : NULL;
+    s->api.auth_ctx = &s->root;
     s->api.started_ns = clock_now_ns();
     api_register_metrics(&s->api);
     struct http_server_options o = {
@@ -408,6 +423,7 @@ static void stop(struct server *s)
     ingest_free(s->ingest);
     if (s->catalog)
         catalog_close(s->catalog);
+    mem_free(s->hec_tokens);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
 }

@@ -74,6 +74,10 @@ const struct conf_setting conf_table[] = {
     {"auth.root_password", CONF_STRING, NULL, 0, 0,
      "Password of the root user (or WEIR_ROOT_PASSWORD).", .secret = true},
 
+    {"hec.tokens", CONF_LIST, NULL, 0, 0,
+     "Tokens of senders to /services/collector; none: credentials as for the rest of the API.",
+     .secret = true},
+
     {"log.level", CONF_STRING, "info", 0, 0, "Least level of Weir's own log on stderr.",
      .choices = "debug|info|warn|error"},
     {"log.format", CONF_STRING, "auto", 0, 0,

@@ -236,13 +236,35 @@ static unsigned put_groups(struct buf *out, const char *before, const char *name
     return depth;
 }
 
-static void put_list(const struct conf *c, const char *name, struct buf *out)
+/* Of a URL its user and what stands behind the '?' are left out: keys and passwords are there. */
+static void put_item(struct buf *out, struct str item, bool secret)
+{
+    size_t scheme = str_find(item, STR("://")), query = str_find_byte(item, '?', 0);
+    if (scheme == SIZE_MAX || secret) {
+        put_scalar(out, secret ? STR("***") : item);
+        return;
+    }
+    size_t host = scheme + 3;
+    for (size_t i = host; i < query; i++)
+        if (item.p[i] == '@')
+            host = i + 1;
+    struct buf shown;
+    buf_init(&shown, SIZE_MAX);
+    buf_put(&shown, item.p, scheme + 3);
+    buf_put_c(&shown, host > scheme + 3 ? "***@" : "");
+    buf_put(&shown, item.p + host, query - host);
+    buf_put_c(&shown, query < item.n ? "?***" : "");
+    put_scalar(out, buf_str(&shown));
+    buf_release(&shown);
+}
+
+static void put_list(const struct conf *c, const char *name, bool secret, struct buf *out)
 {
     const char *item;
     buf_put_byte(out, '[');
     for (size_t i = 0; (item = conf_list_item(c, name, i)); i++) {
         buf_put_c(out, i ? ", " : "");
-        put_scalar(out, str_c(item));
+        put_item(out, str_c(item), secret);
     }
     buf_put_byte(out, ']');
 }
@@ -258,7 +280,7 @@ static void put_setting(const struct conf *c, const struct conf_setting *s, unsi
     buf_printf(out, "%s%s:", shown ? "" : "# ", dot ? dot + 1 : s->name);
     buf_put_c(out, shown || text ? " " : "");
     if (s->type == CONF_LIST)
-        put_list(c, s->name, out);
+        put_list(c, s->name, s->secret, out);
     else if (text && s->secret)
         buf_put_c(out, "\"***\"");
     else if (text)

@@ -83,6 +83,29 @@ bool str_split(struct str *rest, char sep, struct str *ret_part)
     return true;
 }
 
+/* On a mismatch go back to the last '*' and let it take one byte more. */
+bool str_glob(struct str pattern, struct str s)
+{
+    size_t i = 0, j = 0, star = SIZE_MAX, from = 0;
+    while (i < s.n) {
+        if (j < pattern.n && pattern.p[j] == '*') {
+            star = j++;
+            from = i;
+        } else if (j < pattern.n && pattern.p[j] == s.p[i]) {
+            i++;
+            j++;
+        } else if (star != SIZE_MAX) {
+            j = star + 1;
+            i = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (j < pattern.n && pattern.p[j] == '*')
+        j++;
+    return j == pattern.n;
+}
+
 bool str_to_u64(struct str s, uint64_t *ret)
 {
     uint64_t v = 0;

@@ -63,6 +63,8 @@ struct str str_trim(struct str a);
 /* Cuts the part before `sep` off *rest; false when *rest is used up (its pointer is NULL then).
  * "a," has two parts, "" one. */
 bool str_split(struct str *rest, char sep, struct str *ret_part);
+/* Whether all of `s` fits a pattern in which '*' stands for any bytes. */
+bool str_glob(struct str pattern, struct str s);
 /* Whole-string conversions; false when not wholly a number in range. */
 bool str_to_i64(struct str s, int64_t *ret);
 bool str_to_u64(struct str s, uint64_t *ret);

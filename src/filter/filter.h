@@ -24,6 +24,12 @@ struct filter_options {
     bool or_default;   /* space means OR (Elasticsearch-compatible endpoints) */
     bool stop_at_pipe; /* stop at a top-level '|', for the query language; *ret_end says where */
     struct str default_field; /* n == 0: a term without a field looks in every field */
+    /* Besides default_field: a term without a field looks in each of these. */
+    const struct str *more_fields;
+    uint32_t n_more_fields;
+    bool boosts; /* ^2 is passed over: it says how to order, not what matches */
+    /* May be NULL: what a field's name in the text stands for. */
+    struct str (*rename)(struct str name, struct arena *arena);
 };
 
 /* An empty text matches everything. On ERR_INVALID err_text() is several lines: what is wrong, the
@@ -32,12 +38,36 @@ struct filter_options {
 NODISCARD enum err filter_parse(struct str text, const struct filter_options *options,
                                 struct arena *arena, const struct filter **ret, size_t *ret_end,
                                 size_t *ret_at);
-/* Trees made by hand, for API parameters: equality on a field, AND of several. */
+/* Trees made by hand: for API parameters, and for query languages of other systems. A field is
+ * named as in the language, without escapes; wildcards in it and in a pattern are PATTERN_ANY and
+ * PATTERN_ONE. Everything lives in the arena. */
 const struct filter *filter_equal(struct arena *arena, struct str field, struct str value);
 const struct filter *filter_and(struct arena *arena, const struct filter *a,
                                 const struct filter *b);
 /* Records without a value in the field. */
 const struct filter *filter_lacks(struct arena *arena, struct str field);
+enum filter_kind { FILTER_ALL, FILTER_LEAF, FILTER_AND, FILTER_OR, FILTER_NOT };
+/* FILTER_AND or FILTER_OR of n > 0 children. */
+const struct filter *filter_list(struct arena *a, enum filter_kind kind,
+                                 const struct filter *const *child, uint32_t n);
+const struct filter *filter_not(struct arena *a, const struct filter *f);
+const struct filter *filter_everything(void);
+const struct filter *filter_exists(struct arena *a, struct str field);
+/* What `field:pattern` means: existence where it is '*', a span where the field is a time, else
+ * text. */
+NODISCARD enum err filter_term(struct arena *a, struct str field, struct str pattern,
+                               int64_t now_ns, const struct filter **ret);
+NODISCARD enum err filter_regex(struct arena *a, struct str field, struct str pattern,
+                                const struct filter **ret);
+/* An end of a range; text.p NULL: open. */
+struct filter_bound {
+    struct str text;
+    bool inclusive;
+};
+/* ERR_INVALID where the field is a time and a bound is none. */
+NODISCARD enum err filter_range(struct arena *a, struct str field, struct filter_bound low,
+                                struct filter_bound high, int64_t now_ns,
+                                const struct filter **ret);
 
 /* Sets the bits of the rows that match; `bits` is zeroed by the caller (rows->n bits). */
 NODISCARD enum err filter_eval(const struct filter *f, struct rows *rows, struct arena *arena,

@@ -7,8 +7,6 @@
 #define FILTER_TEXT_MAX (64u << 10)
 #define FILTER_NESTING_MAX 100
 
-enum filter_kind { FILTER_ALL, FILTER_LEAF, FILTER_AND, FILTER_OR, FILTER_NOT };
-
 /* What a leaf looks at. The last four are of the row, where its record has no such key of its own.
  */
 enum filter_field {
@@ -37,9 +35,8 @@ struct filter {
 /* make.c. The pattern of a field: empty (any), a name, an alias, with wildcards. */
 void filter_set_field(struct arena *a, struct filter *leaf, struct str field);
 struct filter *filter_leaf(struct arena *a, struct str field);
-const struct filter *filter_list(struct arena *a, enum filter_kind kind,
-                                 const struct filter *const *child, uint32_t n);
-const struct filter *filter_not(struct arena *a, const struct filter *f);
+bool filter_is_time_field(const struct filter *leaf);
+bool filter_has_wildcard(struct str s);
 extern const struct filter filter_all;
 /* The whole of `name` fits the pattern; letter case counts. */
 bool filter_name_fits(struct str pattern, struct str name);
@@ -50,6 +47,7 @@ struct lexer {
     size_t at;
     struct arena *arena;
     size_t *ret_at; /* of an error; may be NULL */
+    bool boosts;    /* ^2 is passed over */
 };
 /* ERR_INVALID: what and where, the line, a caret, and where there is one a hint. */
 enum err lex_fail(struct lexer *l, size_t at, const char *hint, const char *fmt, ...)

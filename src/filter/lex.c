@@ -143,6 +143,20 @@ static bool ends_word(const struct lexer *l, bool stop_at_colon)
            (c == '&' && lex_peek(l, 1) == '&');
 }
 
+/* ^2, ^0.5: how much a clause is worth in an order that is not had here. */
+static bool pass_boost(struct lexer *l)
+{
+    size_t n = 1;
+    while ((lex_peek(l, n) >= '0' && lex_peek(l, n) <= '9') || lex_peek(l, n) == '.')
+        n++;
+    struct lexer behind = *l;
+    behind.at += n;
+    if (lex_peek(l, 0) != '^' || n == 1 || !(lex_done(&behind) || ends_word(&behind, false)))
+        return false;
+    l->at += n;
+    return true;
+}
+
 /* What Lucene gives a meaning that is not had here. */
 static enum err refuse(struct lexer *l)
 {
@@ -170,6 +184,8 @@ static enum err read_word(struct lexer *l, bool stop_at_colon, struct buf *out)
 {
     while (!lex_done(l) && !ends_word(l, stop_at_colon)) {
         char c = lex_peek(l, 0);
+        if (l->boosts && pass_boost(l))
+            break;
         TRY(refuse(l));
         if (c == '*' || c == '?') {
             buf_put_byte(out, c == '*' ? PATTERN_ANY : PATTERN_ONE);
@@ -201,6 +217,8 @@ static enum err read_quoted(struct lexer *l, struct buf *out)
         return lex_fail(l, open, "close it, or write \\\" for the character",
                         "this '\"' is never closed");
     l->at++;
+    if (l->boosts && pass_boost(l))
+        return OK;
     if (lex_peek(l, 0) == '~' || lex_peek(l, 0) == '^')
         return refuse(l);
     return OK;

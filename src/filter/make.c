@@ -7,7 +7,7 @@
 
 const struct filter filter_all = {.kind = FILTER_ALL};
 
-static bool is_pattern(struct str s)
+bool filter_has_wildcard(struct str s)
 {
     return str_find_byte(s, PATTERN_ANY, 0) < s.n || str_find_byte(s, PATTERN_ONE, 0) < s.n;
 }
@@ -23,7 +23,7 @@ static enum filter_field kind_of(struct str field)
                  {"ingested_at", FIELD_ARRIVAL}};
     if (field.n == 0 || (field.n == 1 && field.p[0] == PATTERN_ANY))
         return FIELD_ANY;
-    if (is_pattern(field))
+    if (filter_has_wildcard(field))
         return FIELD_WILD;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (str_eq_c(field, known[i].name))
@@ -97,6 +97,85 @@ const struct filter *filter_lacks(struct arena *arena, struct str field)
     struct filter *leaf = filter_leaf(arena, field);
     predicate_exists(&leaf->pred);
     return filter_not(arena, leaf);
+}
+
+bool filter_is_time_field(const struct filter *leaf)
+{
+    return leaf->field_kind == FIELD_TIME || leaf->field_kind == FIELD_ARRIVAL;
+}
+
+const struct filter *filter_everything(void)
+{
+    return &filter_all;
+}
+
+const struct filter *filter_exists(struct arena *a, struct str field)
+{
+    struct filter *leaf = filter_leaf(a, field);
+    predicate_exists(&leaf->pred);
+    return leaf->field_kind == FIELD_ANY ? &filter_all : leaf;
+}
+
+static bool only_any(struct str pattern)
+{
+    for (size_t i = 0; i < pattern.n; i++) {
+        if (pattern.p[i] != PATTERN_ANY)
+            return false;
+    }
+    return pattern.n > 0;
+}
+
+enum err filter_term(struct arena *a, struct str field, struct str pattern, int64_t now_ns,
+                     const struct filter **ret)
+{
+    if (only_any(pattern)) {
+        *ret = filter_exists(a, field);
+        return OK;
+    }
+    struct filter *leaf = filter_leaf(a, field);
+    struct predicate_bound low, high;
+    *ret = leaf;
+    if (pattern.n == 0)
+        return predicate_equal(a, pattern, &leaf->pred);
+    if (filter_is_time_field(leaf) && !filter_has_wildcard(pattern) &&
+        predicate_bound_time(pattern, true, true, now_ns, &low) &&
+        predicate_bound_time(pattern, true, false, now_ns, &high))
+        return predicate_range(a, &low, &high, &leaf->pred);
+    leaf->source = arena_str(a, pattern);
+    return predicate_text(a, pattern, &leaf->pred);
+}
+
+enum err filter_regex(struct arena *a, struct str field, struct str pattern,
+                      const struct filter **ret)
+{
+    struct filter *leaf = filter_leaf(a, field);
+    *ret = leaf;
+    return predicate_regex(a, pattern, &leaf->pred);
+}
+
+static enum err read_bound(struct arena *a, const struct filter *leaf, struct filter_bound b,
+                           bool is_low, int64_t now_ns, struct predicate_bound *ret)
+{
+    *ret = (struct predicate_bound){0};
+    if (!b.text.p)
+        return OK;
+    if (!filter_is_time_field(leaf))
+        predicate_bound_init(a, b.text, b.inclusive, is_low, now_ns, ret);
+    else if (!predicate_bound_time(b.text, b.inclusive, is_low, now_ns, ret))
+        return err_set(ERR_INVALID, "'%.*s' is no time", b.text.n < 60 ? (int)b.text.n : 60,
+                       b.text.p);
+    return OK;
+}
+
+enum err filter_range(struct arena *a, struct str field, struct filter_bound low,
+                      struct filter_bound high, int64_t now_ns, const struct filter **ret)
+{
+    struct filter *leaf = filter_leaf(a, field);
+    struct predicate_bound from, to;
+    TRY(read_bound(a, leaf, low, true, now_ns, &from));
+    TRY(read_bound(a, leaf, high, false, now_ns, &to));
+    *ret = leaf;
+    return predicate_range(a, &from, &to, &leaf->pred);
 }
 
 const struct filter *filter_and(struct arena *arena, const struct filter *a, const struct filter *b)

@@ -70,31 +70,30 @@ static bool asks_for_level(const struct filter *leaf)
     return false;
 }
 
-/* What the predicate's values must hold: as given, or folded. */
-static bool text_of(const struct predicate *p, struct str *ret, bool *ret_fold)
+static bool add_text(struct str text, bool fold, bool json, struct filter_needles *out)
 {
-    *ret_fold = p->kind == PRED_TEXT;
+    if (json)
+        text = plain_part(text);
+    return text.n && add(out, text, fold);
+}
+
+/* What the predicate's values must hold one of: as given, or folded. */
+static bool add_texts(const struct predicate *p, bool json, struct filter_needles *out)
+{
     if (p->kind == PRED_EQUAL)
-        *ret = p->text;
-    else if (p->kind != PRED_RANGE && p->kind != PRED_EXISTS && p->has_needle)
-        *ret = p->needle.text;
-    else
-        return false;
-    return ret->n > 0;
+        return add_text(p->text, false, json, out);
+    if (p->kind == PRED_TEXT)
+        return p->has_needle && add_text(p->needle.text, true, json, out);
+    for (uint32_t i = 0; i < p->n_needles; i++)
+        if (!add_text(p->needles[i].text, p->needles[i].fold, json, out))
+            return false;
+    return p->kind == PRED_REGEX && p->n_needles > 0;
 }
 
 static bool find_leaf(const struct filter *leaf, bool json, struct filter_needles *out)
 {
     const struct predicate *p = &leaf->pred;
-    struct str text;
-    bool fold;
-    if (leaf->field_kind > FIELD_WILD || !text_of(p, &text, &fold))
-        return false;
-    if (json && p->is_number)
-        return false;
-    if (json && (text = plain_part(text)).n == 0)
-        return false;
-    if (!add(out, text, fold))
+    if (leaf->field_kind > FIELD_WILD || (json && p->is_number) || !add_texts(p, json, out))
         return false;
     /* What folds into ASCII letters, where the text has those. */
     if (p->kind == PRED_TEXT && p->needle_rare_fold &&

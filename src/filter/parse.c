@@ -96,47 +96,10 @@ static enum err pass_operator(struct parser *p, const char *name)
 
 /* ---- leaves ---- */
 
-static bool is_time_field(const struct filter *leaf)
-{
-    return leaf->field_kind == FIELD_TIME || leaf->field_kind == FIELD_ARRIVAL;
-}
-
-static bool only_any(struct str pattern)
-{
-    for (size_t i = 0; i < pattern.n; i++) {
-        if (pattern.p[i] != PATTERN_ANY)
-            return false;
-    }
-    return pattern.n > 0;
-}
-
-static bool has_wildcard(struct str s)
-{
-    return str_find_byte(s, PATTERN_ANY, 0) < s.n || str_find_byte(s, PATTERN_ONE, 0) < s.n;
-}
-
-/* A term: existence, equality with nothing, a span of time, or text. */
 static enum err leaf_text(struct parser *p, struct str field, struct str pattern,
                           const struct filter **ret)
 {
-    struct arena *a = p->lex.arena;
-    struct filter *leaf = filter_leaf(a, field);
-    struct predicate_bound low, high;
-    *ret = leaf;
-    if (only_any(pattern)) {
-        if (leaf->field_kind == FIELD_ANY)
-            *ret = &filter_all;
-        predicate_exists(&leaf->pred);
-        return OK;
-    }
-    if (pattern.n == 0)
-        return predicate_equal(a, pattern, &leaf->pred);
-    if (is_time_field(leaf) && !has_wildcard(pattern) &&
-        predicate_bound_time(pattern, true, true, p->o->now_ns, &low) &&
-        predicate_bound_time(pattern, true, false, p->o->now_ns, &high))
-        return predicate_range(a, &low, &high, &leaf->pred);
-    leaf->source = pattern;
-    return predicate_text(a, pattern, &leaf->pred);
+    return filter_term(p->lex.arena, field, pattern, p->o->now_ns, ret);
 }
 
 static enum err leaf_regex(struct parser *p, struct str field, const struct filter **ret)
@@ -144,8 +107,7 @@ static enum err leaf_regex(struct parser *p, struct str field, const struct filt
     size_t at = p->lex.at;
     struct str pattern;
     TRY(lex_regex(&p->lex, &pattern));
-    struct filter *leaf = filter_leaf(p->lex.arena, field);
-    if (predicate_regex(p->lex.arena, pattern, &leaf->pred) != OK) {
+    if (filter_regex(p->lex.arena, field, pattern, ret) != OK) {
         char why[200];
         struct str text = str_c(err_text());
         size_t n = text.n < sizeof(why) - 1 ? text.n : sizeof(why) - 1;
@@ -153,7 +115,6 @@ static enum err leaf_regex(struct parser *p, struct str field, const struct filt
         why[n] = 0;
         return lex_fail(&p->lex, at, "put a path or URL in quotes", "%s", why);
     }
-    *ret = leaf;
     return OK;
 }
 
@@ -168,7 +129,7 @@ static enum err leaf_exact(struct parser *p, struct str field, const struct filt
         if (text.n == 0 || text.p[0] == '=')
             return lex_fail(&p->lex, at, "exact equality is written field:=\"text\"",
                             "no text behind ':='");
-        if (has_wildcard(text))
+        if (filter_has_wildcard(text))
             return lex_fail(&p->lex, at, "put it in quotes to mean the characters",
                             "wildcards cannot stand in an exact text");
     }
@@ -181,7 +142,7 @@ static enum err leaf_exact(struct parser *p, struct str field, const struct filt
 static enum err make_bound(struct parser *p, const struct filter *leaf, struct str text, size_t at,
                            bool inclusive, bool is_low, struct predicate_bound *ret)
 {
-    if (!is_time_field(leaf)) {
+    if (!filter_is_time_field(leaf)) {
         predicate_bound_init(p->lex.arena, text, inclusive, is_low, p->o->now_ns, ret);
         return OK;
     }
@@ -350,7 +311,7 @@ static enum err take_field(struct parser *p, struct str *ret, bool *ret_is)
         return lex_fail(&p->lex, p->lex.at, "put the text in quotes to look for it",
                         "a field's name is expected before ':'");
     p->lex.at++;
-    *ret = name;
+    *ret = p->o->rename ? p->o->rename(name, p->lex.arena) : name;
     *ret_is = true;
     return OK;
 }
@@ -365,9 +326,9 @@ static enum err parse_exists(struct parser *p, const struct filter **ret)
         TRY(lex_word(&p->lex, false, &name));
     if (name.n == 0)
         return lex_fail(&p->lex, at, "as in _exists_:user", "a field's name is expected");
-    struct filter *leaf = filter_leaf(p->lex.arena, name);
-    predicate_exists(&leaf->pred);
-    *ret = leaf->field_kind == FIELD_ANY ? &filter_all : leaf;
+    if (p->o->rename)
+        name = p->o->rename(name, p->lex.arena);
+    *ret = filter_exists(p->lex.arena, name);
     return OK;
 }
 
@@ -391,6 +352,23 @@ static enum err parse_of_field(struct parser *p, struct str field, const struct 
     return parse_value(p, field, ret);
 }
 
+/* A value without a field: read again for each of the fields that it is looked for in. */
+static enum err parse_of_defaults(struct parser *p, const struct filter **ret)
+{
+    struct list list = {.arena = p->lex.arena};
+    const struct filter *f;
+    size_t from = p->lex.at;
+    TRY(parse_value(p, p->o->default_field, &f));
+    list_add(&list, f, MARK_NONE);
+    for (uint32_t i = 0; i < p->o->n_more_fields; i++) {
+        p->lex.at = from;
+        TRY(parse_value(p, p->o->more_fields[i], &f));
+        list_add(&list, f, MARK_NONE);
+    }
+    *ret = filter_list(p->lex.arena, FILTER_OR, list.f, list.n);
+    return OK;
+}
+
 static enum err parse_clause(struct parser *p, const struct filter **ret)
 {
     struct str field;
@@ -400,7 +378,7 @@ static enum err parse_clause(struct parser *p, const struct filter **ret)
     TRY(take_field(p, &field, &is));
     if (is)
         return parse_of_field(p, field, ret);
-    return parse_value(p, p->field.n ? p->field : p->o->default_field, ret);
+    return p->field.n ? parse_value(p, p->field, ret) : parse_of_defaults(p, ret);
 }
 
 /* A prefix here: '-' and '+' only with something right behind. */
@@ -539,7 +517,9 @@ static enum err parse_all(struct parser *p, const struct filter **ret)
 enum err filter_parse(struct str text, const struct filter_options *options, struct arena *arena,
                       const struct filter **ret, size_t *ret_end, size_t *ret_at)
 {
-    struct parser p = {.lex = {.text = text, .arena = arena, .ret_at = ret_at}, .o = options};
+    struct parser p = {
+        .lex = {.text = text, .arena = arena, .ret_at = ret_at, .boosts = options->boosts},
+        .o = options};
     if (text.n > FILTER_TEXT_MAX) {
         if (ret_at)
             *ret_at = FILTER_TEXT_MAX;

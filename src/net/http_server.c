@@ -66,14 +66,23 @@ static bool method_matches(const struct http_route *route, struct str method)
            (str_eq_c(method, "HEAD") && !strcmp(route->method, "GET"));
 }
 
+/* The path in the table that the request's fits: the first that does, whatever its methods. */
+static const char *path_of(const struct http_request *r)
+{
+    for (size_t i = 0; i < r->server->n_routes; i++)
+        if (path_matches(r->server->routes[i].route->path, r->path))
+            return r->server->routes[i].route->path;
+    return NULL;
+}
+
 /* Answers 404 with the nearest path, or 405 with the methods that the path has. */
 static void refuse_unknown(struct http_request *r)
 {
-    const char *nearest = NULL, *methods[4] = {0};
+    const char *path = path_of(r), *nearest = NULL, *methods[4] = {0};
     unsigned distance = 6, n = 0;
     for (size_t i = 0; i < r->server->n_routes; i++) {
         const struct http_route *route = r->server->routes[i].route;
-        if (path_matches(route->path, r->path) && n < 4)
+        if (path && strcmp(route->path, path) == 0 && n < 4)
             methods[n++] = route->method;
         unsigned d = str_distance(r->path, str_c(route->path), distance);
         if (d < distance && !is_pattern(route->path)) {
@@ -98,8 +107,9 @@ static void refuse_unknown(struct http_request *r)
 
 static void find_route(struct http_request *r)
 {
-    for (size_t i = 0; i < r->server->n_routes && !r->slot; i++)
-        if (path_matches(r->server->routes[i].route->path, r->path) &&
+    const char *path = path_of(r);
+    for (size_t i = 0; path && i < r->server->n_routes && !r->slot; i++)
+        if (strcmp(r->server->routes[i].route->path, path) == 0 &&
             method_matches(r->server->routes[i].route, r->method))
             r->slot = &r->server->routes[i];
 }

@@ -22,7 +22,8 @@ enum http_pool {
 struct http_route {
     const char *method; /* "GET", "POST"; GET serves HEAD too */
     /* Exact, or ending in "/+" for any rest, or with segments such as "{index}", each of which any
-     * segment fits that is not empty. Of several that fit, the first in the table is taken. */
+     * segment fits that is not empty. Of several that fit, the first in the table is taken, with
+     * its methods alone. */
     const char *path;
     enum http_pool pool;
     bool open; /* needs no credentials */

@@ -470,6 +470,7 @@ static enum err decode(struct job *j, const struct ingest_body *body, struct str
 {
     bool bulk = body->format == WIRE_BULK || body->format == WIRE_DOC;
     wire_decoder_defaults(j->w->decoder, body->service, body->host);
+    wire_decoder_fields(j->w->decoder, body->fields, body->n_fields);
     if (bulk)
         TRY(job_read_bulk(j, body, bytes));
     if (bulk && !j->bulk.n)

@@ -64,8 +64,10 @@ struct ingest_body {
     enum bulk_op op; /* WIRE_DOC: what is asked for, */
     struct str id;   /* and the record's id; may be empty */
     bool sniff;      /* the format is not known: look at the bytes (ingest_sniff) */
-    struct str service, host; /* defaults of the lowest precedence */
-    struct str key;           /* Idempotency-Key; n == 0: none */
+    struct str service, host;        /* defaults of the lowest precedence */
+    const struct wire_field *fields; /* wire_decoder_fields; needed until ingest_body returns */
+    uint32_t n_fields;
+    struct str key; /* Idempotency-Key; n == 0: none */
     void *ctx;
     void (*done)(void *ctx, const struct ingest_result *result);
 };

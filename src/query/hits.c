@@ -74,6 +74,18 @@ void hits_release(struct hits *h)
     h->n_workers = 0;
 }
 
+/* Times in nanoseconds: as texts they would not be in their order. */
+static enum err read_times(const struct sort_keys *k, uint32_t f, struct rows *rows,
+                           const uint32_t *row, uint32_t n, struct scalar *key)
+{
+    const int64_t *time;
+    TRY(rows_time(rows, &time));
+    for (uint32_t i = 0; i < n; i++)
+        key[(size_t)i * k->n + f] = (struct scalar){
+            .lane = LANE_INT, .i64 = time[row[i]], .f64 = (double)time[row[i]], .numeric = true};
+    return OK;
+}
+
 enum err sort_keys_read(const struct sort_keys *k, struct rows *rows, const uint32_t *row,
                         uint32_t n, struct arena *arena, struct scalar **ret)
 {
@@ -82,6 +94,10 @@ enum err sort_keys_read(const struct sort_keys *k, struct rows *rows, const uint
         key[i] = (struct scalar){.lane = SCALAR_NONE};
     for (uint32_t f = 0; f < k->n; f++) {
         struct field_values values;
+        if (str_eq_c(k->key[f].field, "_time")) {
+            TRY(read_times(k, f, rows, row, n, key));
+            continue;
+        }
         TRY(field_read(rows, k->key[f].field, row, n, arena, &values));
         for (uint32_t p = 0; p < values.n; p++) {
             const struct field_piece *piece = &values.piece[p];
@@ -197,6 +213,14 @@ static enum err add(struct hits *h, struct hits_worker *w, const struct hit *hit
     return OK;
 }
 
+static bool comes_behind(const struct hits *h, const struct hit *hit)
+{
+    int c = sort_keys_cmp(&h->keys, hit->key, h->after->key);
+    if (c || !h->after->order)
+        return c > 0;
+    return row_order_cmp(&hit->order, h->after->order) < 0;
+}
+
 enum err hits_visit(struct hits *h, const struct scan_block *b)
 {
     struct hits_worker *w = &h->worker[b->worker];
@@ -216,6 +240,8 @@ enum err hits_visit(struct hits *h, const struct scan_block *b)
         hit.key = key ? &key[(size_t)i * h->keys.n] : NULL;
         int side = h->beyond ? row_order_cmp(&hit.order, h->beyond) : 0;
         if (h->beyond && (h->oldest ? side <= 0 : side >= 0))
+            continue;
+        if (h->after && !comes_behind(h, &hit))
             continue;
         TRY(add(h, w, &hit));
     }
@@ -340,8 +366,8 @@ static enum err write_block(void *ctx, struct page *p, struct rows *rows, const 
     return OK;
 }
 
-static enum err write_page(struct page *p, const struct row_style *style,
-                           const struct query_sink *sink)
+static enum err write_page(struct page *p, const struct row_style *style, void *ctx,
+                           enum err (*fn)(void *ctx, const struct hit *hit, struct str line))
 {
     struct lines l = {
         .style = style, .from = NEW_ARRAY(size_t, p->n), .to = NEW_ARRAY(size_t, p->n)};
@@ -349,7 +375,7 @@ static enum err write_page(struct page *p, const struct row_style *style,
     enum err err = each_block(p, &l, write_block);
     for (uint32_t i = 0; i < p->n && err == OK; i++)
         if (l.to[i] > l.from[i])
-            err = sink->write(sink->ctx, str_of(l.text.p + l.from[i], l.to[i] - l.from[i]));
+            err = fn(ctx, &p->hit[i], str_of(l.text.p + l.from[i], l.to[i] - l.from[i]));
     buf_release(&l.text);
     mem_free(l.from);
     mem_free(l.to);
@@ -382,21 +408,35 @@ static enum err each_page(struct hits *h, uint64_t from, uint64_t to, struct sca
 
 struct write_ctx {
     const struct row_style *style;
-    const struct query_sink *sink;
+    void *ctx;
+    enum err (*fn)(void *ctx, const struct hit *hit, struct str line);
 };
 
 static enum err write_one_page(void *ctx, struct page *p)
 {
     struct write_ctx *w = ctx;
     p->lossy = true;
-    return write_page(p, w->style, w->sink);
+    return write_page(p, w->style, w->ctx, w->fn);
+}
+
+enum err hits_each(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
+                   const struct row_style *style, void *ctx,
+                   enum err (*fn)(void *ctx, const struct hit *hit, struct str line))
+{
+    struct write_ctx w = {style, ctx, fn};
+    return each_page(h, from, to, s, &w, write_one_page);
+}
+
+static enum err write_hit(void *ctx, const struct hit *hit, struct str line)
+{
+    const struct query_sink *sink = ctx;
+    return sink->write(sink->ctx, line);
 }
 
 enum err hits_write(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
                     const struct row_style *style, const struct query_sink *sink)
 {
-    struct write_ctx w = {style, sink};
-    return each_page(h, from, to, s, &w, write_one_page);
+    return hits_each(h, from, to, s, style, (void *)(uintptr_t)sink, write_hit);
 }
 
 struct gather {

@@ -36,12 +36,19 @@ int hit_order_cmp(const struct hit *a, const struct hit *b);
 /* Of selected row i: where it is. */
 NODISCARD enum err hit_of(const struct scan_block *b, uint32_t i, struct hit *ret);
 
+/* A place in an order by keys: of the last row of a page. */
+struct hits_after {
+    const struct scalar *key;      /* keys.n */
+    const struct row_order *order; /* NULL: rows with the same keys do not come behind it */
+};
+
 struct hits {
     struct sort_keys keys; /* none: newest first */
     uint64_t keep;
     bool oldest; /* without keys: oldest first */
     /* Without keys, may be NULL: only rows older than this; with `oldest` only newer ones. */
     const struct row_order *beyond;
+    const struct hits_after *after; /* with keys, may be NULL: only rows that come behind it */
     size_t memory_each;
     struct hits_worker *worker;
     unsigned n_workers;
@@ -60,6 +67,11 @@ NODISCARD enum err hits_visit(struct hits *h, const struct scan_block *b);
 NODISCARD enum err hits_finish(struct hits *h);
 /* Adds a hit that was found by other means; before hits_finish, from one thread. */
 NODISCARD enum err hits_add(struct hits *h, const struct hit *hit);
+/* Calls `fn` with hits [from, to) in order and their lines; those that cannot be read are left out.
+ */
+NODISCARD enum err hits_each(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
+                             const struct row_style *style, void *ctx,
+                             enum err (*fn)(void *ctx, const struct hit *hit, struct str line));
 /* Writes hits [from, to) in order, one call of `write` a line. */
 NODISCARD enum err hits_write(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
                               const struct row_style *style, const struct query_sink *sink);

@@ -42,8 +42,8 @@ static bool wanted(const struct row_style *style, uint32_t i)
     return false;
 }
 
-static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, struct arena *arena,
-                           struct extra *e)
+static enum err values_read(struct rows *rows, const uint32_t *row, uint32_t n, struct arena *arena,
+                            struct extra *e)
 {
     struct field_values values;
     e->value = (struct values const **)ARENA_ARRAY(arena, struct values *, n);
@@ -57,6 +57,13 @@ static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, s
             e->at[sel] = piece->code ? piece->code[i] : i;
         }
     }
+    return OK;
+}
+
+static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, struct arena *arena,
+                           struct extra *e)
+{
+    TRY(values_read(rows, row, n, arena, e));
     /* A row's own key of that very name stands already (unless source and name agree on the value).
      */
     for (uint32_t c = rows_find(rows, e->name, 0); c != UINT32_MAX;
@@ -89,10 +96,122 @@ static void put_line(struct buf *out, struct str object, const struct extra *e, 
     buf_put_c(out, "}\n");
 }
 
+/* ---- documents ---- */
+
+struct texts {
+    struct buf text;
+    uint32_t *end;
+    uint32_t from; /* of the next */
+};
+
+static enum err write_objects(struct rows *rows, const uint32_t *row, uint32_t n,
+                              const struct document_style *d, bool whole, struct arena *arena,
+                              struct texts *t)
+{
+    struct str *without = ARENA_ARRAY(arena, struct str, 1 + d->n_exclude);
+    without[0] = STR("_id");
+    for (uint32_t i = 0; i < d->n_exclude; i++)
+        without[1 + i] = d->exclude[i];
+    struct json_rows what = {
+        .rows = rows, .row = row, .n = n, .arena = arena, .without = without, .n_without = 1};
+    if (!whole) {
+        what.fields = d->include;
+        what.n_fields = d->n_include;
+        what.n_without = 1 + d->n_exclude;
+        what.globs = true;
+    }
+    t->end = ARENA_ARRAY(arena, uint32_t, n);
+    return json_put_rows(&what, &t->text, t->end);
+}
+
+static void put_object(struct texts *t, uint32_t i, struct buf *out)
+{
+    buf_put(out, t->text.p + t->from, t->end[i] - t->from);
+    t->from = t->end[i];
+}
+
+/* The _id of its own, else the log_id, else the made one; as a text whatever it is. */
+static void put_id(const struct extra *own, const struct extra *log, uint32_t i, struct buf *out)
+{
+    const struct extra *e = own->value[i] || !log->value[i] ? own : log;
+    struct buf value;
+    buf_init(&value, SIZE_MAX);
+    json_put_value(&value, e->value[i], e->at[i]);
+    if (value.n && value.p[0] == '"')
+        buf_put_str(out, buf_str(&value));
+    else
+        json_put_string(out, buf_str(&value));
+    buf_release(&value);
+}
+
+static enum err read_ids(struct rows *rows, const uint32_t *row, uint32_t n, struct arena *arena,
+                         struct extra *id)
+{
+    struct extra made = {.name = STR("_id"), .source = STR("_id")};
+    struct extra log = {.name = STR("log_id"), .source = STR("log_id")};
+    TRY(values_read(rows, row, n, arena, &made));
+    TRY(values_read(rows, row, n, arena, &log));
+    for (uint32_t c = rows_find(rows, STR("_id"), 0); c != UINT32_MAX;
+         c = rows_find(rows, STR("_id"), c + 1)) {
+        struct presence has;
+        TRY(rows_presence(rows, c, &has));
+        for (uint32_t i = 0; i < n; i++)
+            if (presence_has(&has, row[i]))
+                log.value[i] = NULL;
+    }
+    id[0] = made;
+    id[1] = log;
+    for (uint32_t i = 0; i < n; i++)
+        if (log.value[i])
+            made.value[i] = NULL;
+    return OK;
+}
+
+static enum err output_documents(struct rows *rows, const uint32_t *row, uint32_t n,
+                                 const struct document_style *d, struct arena *arena,
+                                 struct buf *out, size_t *end)
+{
+    struct texts source = {0}, whole = {0};
+    struct extra id[2];
+    enum err err;
+    buf_init(&source.text, SIZE_MAX);
+    buf_init(&whole.text, SIZE_MAX);
+    TRY_OUT(read_ids(rows, row, n, arena, id));
+    if (d->source)
+        TRY_OUT(write_objects(rows, row, n, d, false, arena, &source));
+    if (d->whole)
+        TRY_OUT(write_objects(rows, row, n, d, true, arena, &whole));
+    for (uint32_t i = 0; i < n; i++) {
+        if (d->whole) {
+            put_object(&whole, i, out);
+            buf_put_byte(out, '\n');
+        }
+        buf_put_c(out, "{\"_index\":");
+        json_put_string(out, rows->stream);
+        buf_put_c(out, ",\"_id\":");
+        put_id(&id[0], &id[1], i, out);
+        if (d->source) {
+            buf_put_c(out, ",\"_source\":");
+            put_object(&source, i, out);
+        }
+        buf_put_c(out, "}\n");
+        if (end)
+            end[i] = out->n;
+    }
+out:
+    buf_release(&source.text);
+    buf_release(&whole.text);
+    return err;
+}
+
+/* ---- rows ---- */
+
 enum err output_rows(struct rows *rows, const uint32_t *row, uint32_t n,
                      const struct row_style *style, struct arena *arena, struct buf *out,
                      size_t *end)
 {
+    if (style->document)
+        return output_documents(rows, row, n, style->document, arena, out, end);
     struct extra extra[EXTRAS];
     uint32_t n_extras = 0;
     for (uint32_t i = 0; i < EXTRAS; i++) {

@@ -11,6 +11,18 @@ struct row_style {
     bool search; /* log_id, timestamp and the aliases too */
     bool bare;   /* a table of results: nothing is added */
     bool local;  /* rows of files: there is no _id */
+    /* {"_index":...,"_id":...,"_source":{...}} as Elasticsearch has it: the id is the record's own
+     * or made, and stands in no source. */
+    const struct document_style *document;
+};
+/* Names with '*' for any text. */
+struct document_style {
+    bool source;               /* _source is there, */
+    const struct str *include; /* n_include 0: with all fields */
+    uint32_t n_include;
+    const struct str *exclude; /* but for these */
+    uint32_t n_exclude;
+    bool whole; /* a line with the whole record, but for its _id, stands before */
 };
 
 /* Appends a line a row (objects with '\n' behind); end[i] = out->n behind row i (end may be NULL).

@@ -28,7 +28,9 @@ struct query_request {
     struct str default_field;                /* of terms without a field; n == 0: every field */
     bool or_default;                         /* a space between terms means OR */
     struct str stream, service, level, host; /* n == 0: any; `stream` may be a comma list */
-    int64_t from, to;                        /* INT64_MIN, INT64_MAX: open */
+    const struct str *streams;               /* n_streams > 0: in place of `stream` */
+    uint32_t n_streams;
+    int64_t from, to; /* INT64_MIN, INT64_MAX: open */
     int64_t now_ns;
     int64_t deadline_ns;    /* 0: the engine's */
     uint32_t limit, offset; /* search */

@@ -104,6 +104,10 @@ enum err scan_open(struct query_engine *e, const struct query_request *r,
         .org = r->org, .from = ret->from, .to = ret->to, .after = r->after};
     want.n_streams = stream_list(r->stream, arena, &stream);
     want.stream = stream;
+    if (r->n_streams) {
+        want.n_streams = r->n_streams;
+        want.stream = r->streams;
+    }
     TRY(snapshot_open(e->options.store, &want, &ret->snapshot));
     size_t n;
     const struct block_ref *block = snapshot_blocks(ret->snapshot, &n);

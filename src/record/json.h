@@ -62,6 +62,10 @@ struct json_rows {
     /* Only these dotted names (prefixes of nested ones too), or all when n_fields is 0. */
     const struct str *fields;
     uint32_t n_fields;
+    /* And none of these. In both lists '*' stands for any text where `globs` is set. */
+    const struct str *without;
+    uint32_t n_without;
+    bool globs;
 };
 NODISCARD enum err json_put_rows(const struct json_rows *what, struct buf *out,
                                  uint32_t *ret_end_of);

@@ -223,19 +223,39 @@ struct writer {
     struct buf *out;
 };
 
-static bool name_chosen(const struct json_rows *what, struct str name)
+/* Whether a list has the name, or an object that it lies in. */
+static bool list_has(const struct json_rows *what, const struct str *list, uint32_t n,
+                     struct str name)
 {
-    for (uint32_t i = 0; i < what->n_fields; i++) {
-        struct str f = what->fields[i];
+    for (uint32_t i = 0; i < n; i++) {
+        struct str f = list[i];
         if (str_starts(name, f) && (name.n == f.n || name.p[f.n] == '.'))
             return true;
+        for (size_t end = 0; what->globs && end < name.n; end++) {
+            end = str_find_byte(name, '.', end);
+            if (str_glob(f, str_of(name.p, end)))
+                return true;
+        }
     }
-    return what->n_fields == 0;
+    return false;
 }
 
-/* Whether a field lies below the name. */
+static bool name_chosen(const struct json_rows *what, struct str name)
+{
+    return (what->n_fields == 0 || list_has(what, what->fields, what->n_fields, name)) &&
+           !list_has(what, what->without, what->n_without, name);
+}
+
+static bool is_choosing(const struct json_rows *what)
+{
+    return what->n_fields || what->n_without;
+}
+
+/* Whether a field lies below the name, or may. */
 static bool name_leads(const struct json_rows *what, struct str name)
 {
+    if (what->globs)
+        return true;
     for (uint32_t i = 0; i < what->n_fields; i++) {
         struct str f = what->fields[i];
         if (f.n > name.n && str_starts(f, name) && f.p[name.n] == '.')
@@ -246,7 +266,7 @@ static bool name_leads(const struct json_rows *what, struct str name)
 
 static bool column_chosen(struct writer *w, const struct column *c)
 {
-    if (w->what->n_fields == 0 || c->path.n == 0)
+    if (!is_choosing(w->what) || c->path.n == 0)
         return true;
     buf_clear(&w->key);
     path_name(c->path, &w->key);
@@ -296,7 +316,7 @@ static enum err add_step(struct writer *w, struct program *p, uint32_t column, s
     struct step *s = &p->step[p->n];
     *s = (struct step){.before = {NULL, w->text.n - from}, .kind = STEP_VALUE};
     if (c->lane == LANE_JSON && c->path.n == 0)
-        s->kind = w->what->n_fields ? STEP_CHOOSE : STEP_WHOLE;
+        s->kind = is_choosing(w->what) ? STEP_CHOOSE : STEP_WHOLE;
     TRY(source_for(w, column, &s->source));
     p->n++;
     return OK;
@@ -467,6 +487,7 @@ static bool put_chosen(struct writer *w, struct str object)
             buf_put_str(&w->key, plain);
         struct str name = buf_str(&w->key);
         bool chosen = name_chosen(w->what, name);
+        bool whole = chosen && (!w->what->n_without || value.p[0] != '{');
         if (!chosen && (value.p[0] != '{' || !name_leads(w->what, name)))
             continue;
         if (any)
@@ -474,9 +495,9 @@ static bool put_chosen(struct writer *w, struct str object)
         put_json(w->out, key);
         buf_put_byte(w->out, ':');
         buf_put_byte(&w->key, '.');
-        if (chosen)
+        if (whole)
             put_json(w->out, value);
-        else if (!put_chosen(w, value))
+        else if (!put_chosen(w, value) && !chosen)
             w->out->n = before;
         any |= w->out->n > before;
     }

@@ -62,6 +62,8 @@ static void find_words(struct arena *a, struct predicate *p, const struct predic
 
 /* ---- makers ---- */
 
+#define LITERAL_BYTES_MIN 3 /* shorter ones are everywhere: an automaton finds better */
+
 static bool is_wildcard(char c)
 {
     return c == PATTERN_ANY || c == PATTERN_ONE;
@@ -155,6 +157,24 @@ enum err predicate_equal(struct arena *a, struct str text, struct predicate *ret
     return OK;
 }
 
+/* What a search for the pattern begins with: its literal, or one for each alternative. */
+static void choose_needles(struct arena *a, const struct regex_tree *tree, struct predicate *p)
+{
+    struct regex_literal literal[REGEX_LITERALS_MAX] = {{p->literal, false}};
+    uint32_t n = p->literal.n > 0;
+    size_t least = p->finder ? LITERAL_BYTES_MIN : 1;
+    if (p->literal.n < LITERAL_BYTES_MIN)
+        n = regex_tree_literals(a, tree, literal);
+    struct needle *needles = ARENA_ARRAY(a, struct needle, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        if (literal[i].text.n < least)
+            return;
+        needle_init(&needles[i], literal[i].text, literal[i].fold);
+    }
+    p->needles = needles;
+    p->n_needles = n;
+}
+
 enum err predicate_regex(struct arena *a, struct str pattern, struct predicate *ret)
 {
     struct predicate p = {.kind = PRED_REGEX, .text = arena_str(a, pattern)};
@@ -165,6 +185,7 @@ enum err predicate_regex(struct arena *a, struct str pattern, struct predicate *
     p.has_needle = p.literal.n > 0;
     if (p.has_needle)
         needle_init(&p.needle, p.literal, false);
+    choose_needles(a, tree, &p);
     find_words(a, &p, &(struct predicate_part){.text = p.literal}, 1, false, false);
     *ret = p;
     return OK;

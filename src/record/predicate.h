@@ -76,8 +76,10 @@ struct predicate {
     /* RANGE; TEXT and EQUAL of a number: from it to it */
     struct predicate_bound low, high;
     /* REGEX */
-    void *regex;                       /* compiled */
-    struct str literal;                /* a literal every match must hold (not folded), or empty */
+    void *regex;                  /* compiled */
+    struct str literal;           /* a literal every match must hold (not folded), or empty */
+    const struct needle *needles; /* every match holds one of these n_needles; 0: none known */
+    uint32_t n_needles;
     const struct regex_finder *finder; /* what finds values that could match, or NULL */
 };
 

@@ -5,8 +5,8 @@
  * PCRE2's interpreter with PCRE2_MATCH_INVALID_UTF does. The JIT cannot do both: in 10.42, compiled
  * with that option, it takes no character beyond ASCII for \W, \S and \D.
  *
- * Over a column, values that could match are found first: by the literal that every match holds
- * (needle.h), else, or where that is in many values, by the automaton of the pattern
+ * Over a column, values that could match are found first: by a literal that every match holds, one
+ * of a few (needle.h), else, or where that is in many values, by the automaton of the pattern
  * (regex_finder.h), and where most values are found, there is no use in it. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/mem.h"
@@ -208,7 +208,6 @@ bool regex_is_anchored(const void *regex)
 
 /* ---- columns ---- */
 
-#define LITERAL_BYTES_MIN 3  /* shorter ones are everywhere */
 #define LOOKS_MIN 256        /* before one judges how many values are found */
 #define ROWS_FIRST 1024      /* after which one judges the finder */
 #define ROWS_ONCE (16 << 10) /* judged by themselves: values that look alike stand together */
@@ -236,27 +235,23 @@ static bool look(void *ctx, uint32_t i)
     return l->err == OK;
 }
 
-/* Values of [row, end) that hold the literal, until it is in more than a quarter of them: the one
- * to go on with. */
+/* Values of [row, end) that hold a literal, until these are more than a quarter: the one to go on
+ * with. Where a literal stands across the border of two values, the first is looked at in vain. */
 static uint32_t look_by_literal(struct looking *l, uint32_t row, uint32_t end)
 {
+    const struct predicate *p = l->p;
     const uint32_t *off = l->v->off;
-    const struct needle *needle = &l->p->needle;
     struct str bytes = {l->v->bytes + off[row], off[end] - off[row]};
     uint32_t from = row, base = off[row];
-    for (size_t at = needle_next(needle, bytes, 0); at != SIZE_MAX;) {
+    size_t at = needle_first(p->needles, p->n_needles, bytes, 0);
+    while (at != SIZE_MAX) {
         while (off[row + 1] - base <= at)
             row++;
-        size_t value_end = off[row + 1] - base;
-        if (at + needle->text.n > value_end) { /* across a border */
-            at = needle_next(needle, bytes, at + 1);
-            continue;
-        }
         if (!look(l, row++))
             return row;
         if (l->n > LOOKS_MIN && l->n > (row - from) / 4)
             return row;
-        at = needle_next(needle, bytes, value_end);
+        at = needle_first(p->needles, p->n_needles, bytes, off[row] - base);
     }
     return end;
 }
@@ -279,7 +274,7 @@ static enum err look_in(struct looking *l, uint32_t row, uint32_t end)
     const uint32_t *off = l->v->off;
     l->n = 0;
     l->ascii = !needle_wide(str_of(l->v->bytes + off[row], off[end] - off[row]));
-    if (p->has_needle && (p->literal.n >= LITERAL_BYTES_MIN || !p->finder))
+    if (p->n_needles)
         row = look_by_literal(l, row, end);
     if (p->finder && l->err == OK && row < end)
         row = look_by_finder(l, row, end);

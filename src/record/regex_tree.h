@@ -25,6 +25,15 @@ struct regex_tree {
 const struct regex_tree *regex_tree(struct arena *a, struct str pattern);
 /* The longest text that every match holds as it is written, or an empty one. tree: may be NULL. */
 struct str regex_tree_literal(struct arena *a, const struct regex_tree *tree);
+/* Texts of which every match holds one: where `fold`, in lower case, and the match may hold them in
+ * any. Their number, 0 where there are none. */
+#define REGEX_LITERALS_MAX 8
+struct regex_literal {
+    struct str text;
+    bool fold;
+};
+uint32_t regex_tree_literals(struct arena *a, const struct regex_tree *tree,
+                             struct regex_literal ret[REGEX_LITERALS_MAX]);
 
 static inline bool regex_set_has(const uint64_t set[4], uint8_t byte)
 {

@@ -514,18 +514,33 @@ static int stream_name_cmp(const void *a, const void *b)
     return str_cmp(((const struct stream_stats *)a)->name, ((const struct stream_stats *)b)->name);
 }
 
-/* Those of the organisation that have rows, to the front. */
+/* Those of the organisation, to the front. */
 static size_t keep_streams(struct stream_stats *list, size_t n, struct mem_stream *const *all,
                            struct str org, struct arena *a)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!list[i].rows || !str_eq(all[i]->org, org))
+        if (!str_eq(all[i]->org, org))
             continue;
         list[kept] = list[i];
         list[kept++].name = arena_str(a, all[i]->name);
     }
     return kept;
+}
+
+enum err store_create_stream(struct store *s, struct str org, struct str name, bool *ret_new)
+{
+    uint64_t id;
+    pthread_mutex_lock(&s->lock);
+    *ret_new = !memtable_find_stream(s, org, name);
+    pthread_mutex_unlock(&s->lock);
+    if (!*ret_new)
+        return OK;
+    TRY(catalog_stream(s->o.catalog, org, name, &id)); /* a cut asks for it by name */
+    pthread_mutex_lock(&s->lock);
+    (void)memtable_stream(s, org, name);
+    pthread_mutex_unlock(&s->lock);
+    return OK;
 }
 
 enum err store_streams(struct store *s, struct str org, struct arena *a, struct stream_stats **ret,

@@ -154,6 +154,10 @@ struct store_stats {
     bool cut_failing; /* the last cut failed; it is being tried again */
 };
 void store_stats(struct store *s, struct store_stats *ret);
+/* Makes a stream that has no records yet; *ret_new: it was not there. Durable. */
+NODISCARD enum err store_create_stream(struct store *s, struct str org, struct str name,
+                                       bool *ret_new);
+/* Those of the organisation by name, also without rows. */
 struct stream_stats {
     struct str name; /* in the arena */
     uint64_t rows, bytes, raw_bytes;

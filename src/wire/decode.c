@@ -110,6 +110,12 @@ enum err wire_make_room(struct wire_decoder *d, size_t bytes)
     return batch_full(d->batch, bytes + extra) ? wire_flush(d) : OK;
 }
 
+void wire_decoder_fields(struct wire_decoder *d, const struct wire_field *fields, uint32_t n)
+{
+    d->fields = fields;
+    d->n_fields = n;
+}
+
 void wire_decoder_inflate_max(struct wire_decoder *d, size_t bytes)
 {
     d->inflated_max = bytes;
@@ -242,6 +248,12 @@ static const struct {
     [WIRE_NDJSON] = {decode_ndjson, true},
     [WIRE_TEXT] = {decode_text, false},
     [WIRE_SYSLOG] = {wire_decode_syslog, false},
+    [WIRE_LOKI] = {wire_decode_loki, false},
+    [WIRE_LOKI_JSON] = {wire_decode_loki_json, false},
+    [WIRE_OTLP] = {wire_decode_otlp, false},
+    [WIRE_OTLP_JSON] = {wire_decode_otlp_json, false},
+    [WIRE_HEC] = {wire_decode_hec, false},
+    [WIRE_GELF] = {wire_decode_gelf, false},
     [WIRE_FORWARD] = {wire_decode_forward, false},
     [WIRE_SYSLOG_COUNTED] = {wire_decode_syslog_counted, false},
 };

@@ -13,6 +13,12 @@ enum wire_format {
     WIRE_SYSLOG,         /* as on a connection: wire/syslog.h */
     WIRE_SYSLOG_COUNTED, /* each message with its length before it: "LENGTH SP MESSAGE" */
     WIRE_FORWARD,        /* whole messages: wire/forward.h */
+    WIRE_LOKI,           /* a push request as protobuf, plain: wire/loki.c */
+    WIRE_LOKI_JSON,      /* the same as JSON */
+    WIRE_OTLP,           /* an export request as protobuf: wire/otlp.c */
+    WIRE_OTLP_JSON,      /* the same as JSON */
+    WIRE_HEC,            /* Splunk's events: wire/hec.c */
+    WIRE_GELF,           /* GELF messages with NULs between them: wire/gelf.c */
     WIRE_FORMAT_COUNT,
     WIRE_BULK, /* wire/bulk.h: by wire_decode_bulk alone */
     WIRE_DOC,  /* the whole body is one record of a bulk */
@@ -52,9 +58,18 @@ struct json_reader *wire_decoder_json(struct wire_decoder *d);
  * at the record's end as `service`/`host` where its shape has none of the alias's names. Either may
  * be empty. */
 void wire_decoder_defaults(struct wire_decoder *d, struct str service, struct str host);
-/* gzip, deflate, zstd, lz4 (frame), identity or empty: appends the plain bytes to `out`, whose max
- * bounds it. ERR_LIMIT (the text has that limit), ERR_INVALID for a broken, cut or overlong body,
- * ERR_UNSUPPORTED for other encodings; `out` then keeps what it had. zstd: windows up to 8 MiB. */
+/* Text fields that records of formats without JSON of their own get (lines of text, for one) where
+ * they have none of that name. Valid until the next call. */
+struct wire_field {
+    struct str name, value;
+};
+void wire_decoder_fields(struct wire_decoder *d, const struct wire_field *fields, uint32_t n);
+/* The coding of a GELF message by its first bytes: "gzip", "deflate" (zlib), or empty. */
+struct str wire_gelf_encoding(struct str message);
+/* gzip, deflate, zstd, lz4 (frame), snappy (a block), identity or empty: appends the plain bytes to
+ * `out`, whose max bounds it. ERR_LIMIT (the text has that limit), ERR_INVALID for a broken, cut or
+ * overlong body, ERR_UNSUPPORTED for other encodings; `out` then keeps what it had. zstd: windows
+ * up to 8 MiB. */
 NODISCARD enum err wire_inflate(struct str encoding, struct str body, struct buf *out);
 
 #endif

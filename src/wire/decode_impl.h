@@ -17,6 +17,8 @@ struct wire_default {
 
 struct wire_decoder {
     struct json_limits limits;
+    const struct wire_field *fields;
+    uint32_t n_fields;
     struct json_reader *reader;
     /* Lines of JSON have a batch of their own: its records have JSON text, which they are kept as
      * when they are too wide; records of other kinds have none, and must not meet its limits. */
@@ -55,6 +57,12 @@ NODISCARD enum err wire_inflate_part(struct wire_decoder *d, struct str encoding
 
 /* The decoders, one a format: each reads a whole body. */
 enum err wire_decode_syslog(struct wire_decoder *d, struct str body);
+enum err wire_decode_loki(struct wire_decoder *d, struct str body);
+enum err wire_decode_loki_json(struct wire_decoder *d, struct str body);
+enum err wire_decode_otlp(struct wire_decoder *d, struct str body);
+enum err wire_decode_otlp_json(struct wire_decoder *d, struct str body);
+enum err wire_decode_hec(struct wire_decoder *d, struct str body);
+enum err wire_decode_gelf(struct wire_decoder *d, struct str body);
 enum err wire_decode_forward(struct wire_decoder *d, struct str body);
 enum err wire_decode_syslog_counted(struct wire_decoder *d, struct str body);
 

@@ -1,5 +1,5 @@
 /* Content encodings: gzip (any number of members), deflate (with zlib's head or raw), zstd (any
- * number of frames), lz4 (frames), identity.
+ * number of frames), lz4 (frames), snappy (one block), identity.
  *
  * One loop drives four libraries. Each turn gives the library what is left of the input and some
  * room; what it reports is how much it took and made and whether it stands at an end. A turn
@@ -12,6 +12,7 @@
 #include "core/mem.h"
 
 #include <lz4frame.h>
+#include <snappy-c.h>
 #include <stdio.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -209,6 +210,23 @@ static enum err identity(struct str body, struct buf *out)
     return buf_add(out, body.p, body.n);
 }
 
+/* A block, not Snappy's framing: what Loki's and Prometheus's clients send. It is checked before
+ * the room that it asks for is made. */
+static enum err unsnap(struct str body, struct buf *out)
+{
+    size_t n;
+    if (snappy_uncompressed_length(body.p, body.n, &n) != SNAPPY_OK ||
+        snappy_validate_compressed_buffer(body.p, body.n) != SNAPPY_OK)
+        return err_set(ERR_INVALID, "the body is no valid snappy block");
+    if (n > out->max - out->n)
+        return too_large(out);
+    char *to = buf_reserve(out, n);
+    if (snappy_uncompress(body.p, body.n, to, &n) != SNAPPY_OK)
+        return err_set(ERR_INVALID, "the body is no valid snappy block");
+    out->n += n;
+    return OK;
+}
+
 static enum err inflate_by(const struct codec *c, struct str body, struct buf *out)
 {
     void *state;
@@ -230,9 +248,12 @@ enum err wire_inflate(struct str encoding, struct str body, struct buf *out)
             codec = &codecs[i];
     if (codec)
         return inflate_by(codec, body, out);
+    if (str_ieq(encoding, STR("snappy")))
+        return unsnap(body, out);
     if (encoding.n == 0 || str_ieq(encoding, STR("identity")))
         return identity(body, out);
-    return err_set(ERR_UNSUPPORTED,
-                   "content encoding \"%.*s\": gzip, deflate, zstd, lz4 and identity are known",
-                   encoding.n > 64 ? 64 : (int)encoding.n, encoding.p);
+    return err_set(
+        ERR_UNSUPPORTED,
+        "content encoding \"%.*s\": gzip, deflate, zstd, lz4, snappy and identity are known",
+        encoding.n > 64 ? 64 : (int)encoding.n, encoding.p);
 }

@@ -5,6 +5,7 @@
  * is put as JSON text, and the batch keeps that text. */
 #include "wire/decode_impl.h"
 
+#include "core/hash.h"
 #include "record/json_walk.h"
 
 /* A value takes up to COST_GROWTH times its bytes in a batch (a small integer takes one byte in
@@ -297,6 +298,16 @@ void wire_refuse(struct wire_decoder *d, struct str raw)
     d->sink->refused(d->sink->ctx, d->position++, raw, err_text());
 }
 
+/* In JSON text a field may stand there twice: it is the rare record that is too wide. */
+static void put_fields(struct wire_decoder *d, struct put *p)
+{
+    for (uint32_t i = 0; i < d->n_fields; i++) {
+        uint64_t hash = hash64(d->fields[i].name);
+        if (!p->batch || !batch_has_name(p->batch, &hash, 1))
+            put_text(p, d->fields[i].name, d->fields[i].value);
+    }
+}
+
 /* The fields with their defaults. `missing`: which of those the record lacks; found out where it is
  * put into a batch. */
 static enum err put_record(struct wire_decoder *d, const struct wire_record *r, struct put *p,
@@ -313,6 +324,7 @@ static enum err put_record(struct wire_decoder *d, const struct wire_record *r, 
         if (missing[i])
             put_text(p, f->key, buf_str(&f->value));
     }
+    put_fields(d, p);
     return OK;
 }
 

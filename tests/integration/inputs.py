@@ -24,9 +24,9 @@ def with_inputs(make_server, *urls, name="data"):
 def wait_for(server, count, seconds=20, **query):
     """The records once there are so many; fails with what there is."""
     deadline = time.monotonic() + seconds
-    rows = []
+    rows, q = [], query.pop("q", "")
     while time.monotonic() < deadline:
-        rows = server.query(query.pop("q", ""), **query)
+        rows = server.query(q, **query)
         if len(rows) >= count:
             break
         time.sleep(0.05)

@@ -92,6 +92,15 @@ def test_unknown_paths_and_methods(server):
     assert requests.get(server.url + "/api/v1/logs/search", params={"limit": "x"}).status_code == 400
 
 
+def test_times_are_sorted_as_times(server):
+    """Not as texts, in which a fraction of a second would come before its beginning."""
+    server.ingest("\n".join('{"timestamp":"2025-02-15T12:00:%s","n":%d}' % (t, n) for n, t in enumerate(
+        ["00Z", "00.000000001Z", "00.5Z", "01Z", "01.25Z"])))
+    assert [r["n"] for r in server.query("* | sort _time | fields n")] == [0, 1, 2, 3, 4]
+    assert [r["n"] for r in server.query("* | sort -_time | limit 3 | fields n")] == [4, 3, 2]
+    assert [r["n"] for r in server.query("* | limit 4 | sort _time | fields n")] == [1, 2, 3, 4]
+
+
 def test_operations(server):
     for path in ("/healthz", "/health", "/readyz"):
         assert requests.get(server.url + path).status_code == 200

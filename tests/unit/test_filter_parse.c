@@ -110,6 +110,36 @@ static void test_default_field(void **state)
     tree_is(&o, "a level:b *:c", "(message:\"a\" AND level:\"b\" AND \"c\")");
 }
 
+/* The hooks of other query languages: several fields, names that stand for others, boosts. */
+static struct str renamed(struct str name, struct arena *a)
+{
+    return str_eq_c(name, "@timestamp") ? STR("_time") : name;
+}
+
+static void test_hooks(void **state)
+{
+    struct filter_options o = plain;
+    const struct str more[] = {STR("b"), STR("c")};
+    o.default_field = STR("a");
+    o.more_fields = more;
+    o.n_more_fields = 2;
+    tree_is(&o, "x y:z", "((a:\"x\" OR b:\"x\" OR c:\"x\") AND y:\"z\")");
+    tree_is(&o, "\"p q\"", "(a:\"p q\" OR b:\"p q\" OR c:\"p q\")");
+    tree_is(&o, "y:(z)", "y:\"z\"");
+    o = plain;
+    o.rename = renamed;
+    tree_is(&o, "@timestamp:>=2025-02-15", "_time:[\"2025-02-15\" TO *]");
+    tree_is(&o, "_exists_:@timestamp", "_time:*");
+    o = plain;
+    o.boosts = true;
+    tree_is(&o, "a^2 \"b c\"^0.5 f:d^3", "(\"a\" AND \"b c\" AND f:\"d\")");
+    struct buf got;
+    buf_init(&got, SIZE_MAX);
+    assert_int_equal(parse(STR("a^x"), &o, &got), ERR_INVALID);
+    assert_int_equal(parse(STR("a^2"), &plain, &got), ERR_INVALID);
+    buf_release(&got);
+}
+
 static void stops_at(const char *query, size_t end)
 {
     struct filter_options o = plain;
@@ -199,8 +229,9 @@ static void test_made_by_hand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_golden), TEST(test_space_means_or), TEST(test_default_field), TEST(test_pipes),
-        TEST(test_limits), TEST(test_time_bounds),    TEST(test_made_by_hand),
+        TEST(test_golden),      TEST(test_space_means_or), TEST(test_default_field),
+        TEST(test_hooks),       TEST(test_pipes),          TEST(test_limits),
+        TEST(test_time_bounds), TEST(test_made_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,6 +232,7 @@ static void test_patterns(void **state)
     expect(HEAD("GET /box/blue/in/") AUTH, "404", "nothing is at");
     expect(HEAD("GET /box//lid") AUTH, "404", "nothing is at /box//lid");
     expect(HEAD("GET /box/blue/lid/") AUTH, "404", "did you mean /box/red/lid");
+    expect(HEAD("POST /box/red/lid") "Content-Length: 0\r\n" AUTH, "405", "Allow: GET\r\n");
     expect(HEAD("PUT /box/blue/lid") "Content-Length: 0\r\n" AUTH, "405", "Allow: GET, POST");
 }
 

@@ -362,6 +362,57 @@ static void test_fields(void **state)
     assert_str(with_fields(*state, text, "x m.q"), "{}");
 }
 
+static struct str without_fields(struct fixture *f, const char *fields, const char *without)
+{
+    struct str list[2][8], rest, name;
+    uint32_t n[2] = {0};
+    const char *names[] = {fields, without};
+    for (int k = 0; k < 2; k++) {
+        rest = str_c(names[k]);
+        while (rest.n && str_split(&rest, ' ', &name))
+            list[k][n[k]++] = name;
+    }
+    arena_reset(&f->arena);
+    batch_view(f->batch, &f->arena, &f->rows);
+    struct json_rows what = {&f->rows, (uint32_t[]){0}, 1,    &f->arena, list[0],
+                             n[0],     list[1],         n[1], true};
+    buf_clear(&f->out);
+    assert_ok(json_put_rows(&what, &f->out, NULL));
+    return buf_str(&f->out);
+}
+
+static void test_without_fields(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const cases[][3] = {
+        {"", "a", "{\"m\":{\"x\":2,\"y\":{\"z\":[3]}},\"ab\":5}"},
+        {"", "m.x ab", "{\"a\":1,\"m\":{\"y\":{\"z\":[3]}}}"},
+        {"a*", "", "{\"a\":1,\"ab\":5}"},
+        {"m.*", "*.x", "{\"m\":{\"y\":{\"z\":[3]}}}"},
+        {"*z", "", "{\"m\":{\"y\":{\"z\":[3]}}}"},
+        {"m", "m.y", "{\"m\":{\"x\":2}}"},
+    };
+    batch_clear(f->batch);
+    assert_ok(read_padded(f, STR("{\"a\":1,\"m\":{\"x\":2,\"y\":{\"z\":[3]}},\"ab\":5}")));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_str(without_fields(f, cases[i][0], cases[i][1]), cases[i][2]);
+    /* The same of a record that is kept as text. */
+    struct buf text;
+    buf_init(&text, SIZE_MAX);
+    buf_put_c(&text, "{\"a\":1,\"m\":{\"x\":2,\"y\":{\"z\":[3]}},\"ab\":5");
+    for (int i = 0; i <= PATHS_MAX; i++)
+        buf_printf(&text, ",\"k%d\":%d", i, i);
+    buf_put_byte(&text, '}');
+    batch_clear(f->batch);
+    assert_ok(read_padded(f, buf_str(&text)));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char names[64];
+        snprintf(names, sizeof(names), "k*%s%s", cases[i][1][0] ? " " : "", cases[i][1]);
+        assert_str(without_fields(f, cases[i][0], names), cases[i][2]);
+    }
+    buf_release(&text);
+}
+
 /* A record of more columns than a batch takes is kept as text and behaves as any other. */
 static void test_whole(void **state)
 {
@@ -833,14 +884,23 @@ static void test_nested_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_normalised),
-        cmocka_unit_test(test_lanes),         cmocka_unit_test(test_bad_unicode),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_many_rows),     cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_whole),         cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_conformance),   cmocka_unit_test(test_random_round_trip),
-        cmocka_unit_test(test_random_damage), cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_parts),         cmocka_unit_test(test_put_string_blocks),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_normalised),
+        cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_bad_unicode),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_without_fields),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_conformance),
+        cmocka_unit_test(test_random_round_trip),
+        cmocka_unit_test(test_random_damage),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_put_string_blocks),
         cmocka_unit_test(test_nested_end),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -127,6 +127,8 @@ static void needles_are_what_must_be_there(void **state)
     assert_needles("wink", "wink|\\u|\xc4\xb0|\xe2\x84\xaa");
     assert_needles("\"a/long\"", "a/long|long|\\u");
     assert_needles("/x.*literal/", "literal|\\u");
+    assert_needles("message:/x(refused|(?i)Denied)/", "refused|denied|\\u");
+    assert_needles("message:/refused|a/", "");
     assert_needles("_time:2025-02-15", "");
 }
 

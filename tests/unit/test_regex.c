@@ -69,6 +69,7 @@ static uint32_t check(const struct predicate *p, const struct values *v)
     uint64_t *bits = mem_zalloc(bitmap_words(v->n) * sizeof(uint64_t) + 8);
     uint32_t matches = 0;
     plain.has_needle = false;
+    plain.n_needles = 0;
     plain.finder = NULL;
     enum err err = predicate_match(p, v, bits);
     for (uint32_t i = 0; err == OK && i < v->n; i++) {
@@ -236,6 +237,37 @@ static void test_what_has_a_finder(void **state)
     assert_null(regex_of("(?x)a b").finder);
 }
 
+/* "error|fatal"; folded ones in brackets. */
+static void needles_are(const char *pattern, const char *want)
+{
+    struct predicate p = regex_of(pattern);
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    for (uint32_t i = 0; i < p.n_needles; i++) {
+        const struct needle *n = &p.needles[i];
+        buf_printf(&b, n->fold ? "%s[%.*s]" : "%s%.*s", i ? "|" : "", STR_ARG(n->text));
+    }
+    if (!str_eq_c(buf_str(&b), want))
+        fail_msg("/%s/: \"%.*s\", wanted \"%s\"", pattern, STR_ARG(buf_str(&b)), want);
+    buf_release(&b);
+}
+
+static void test_needles(void **state)
+{
+    needles_are("error|fatal", "error|fatal");
+    needles_are("a(error|fatal: (x|y))b", "error|fatal: ");
+    needles_are("(error|fatal) code=[0-9]", " code=");
+    needles_are("(error|fatal) x", "error|fatal");
+    needles_are("(?:(abc|def|ghi)+z){2}", "abc|def|ghi");
+    needles_are("(?i)Connection (reset|refused)", "[connection ]");
+    needles_are("(?i)denied|(?-i)Refused", "[denied]|Refused");
+    needles_are("(?i)task", ""); /* k and s have more than two cases */
+    needles_are("error|x", "");
+    needles_are("(error|fatal)?", "");
+    needles_are("abc|bcd|cde|def|efg|fgh|ghi|hij|ijk", "");
+    needles_are("^a", "a"); /* without an automaton any literal helps */
+}
+
 /* ---- large columns ---- */
 
 static void fill(struct texts *c, uint32_t n, const char *rare, uint32_t one_in)
@@ -342,7 +374,7 @@ static void test_random(void **state)
             tried++;
             with_finder += p.finder != NULL;
             if (p.finder && rnd_below(2))
-                p.has_needle = false; /* the automaton's turn, even where there is a literal */
+                p.n_needles = 0; /* the automaton's turn, even where there is a literal */
             for (int k = 0; k < 3; k++) {
                 random_column(&c);
                 matches += check(&p, texts_values(&c));
@@ -361,7 +393,8 @@ int main(void)
         cmocka_unit_test(test_case),          cmocka_unit_test(test_wide),
         cmocka_unit_test(test_constructs),    cmocka_unit_test(test_huge_patterns),
         cmocka_unit_test(test_large_columns), cmocka_unit_test(test_what_has_a_finder),
-        cmocka_unit_test(test_few_and_empty), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_needles),       cmocka_unit_test(test_few_and_empty),
+        cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -140,6 +140,21 @@ static void test_distance(void **state)
     assert_int_equal(str_distance(str_of(longest, 200), str_of(longest, 200), 2), 3);
 }
 
+static void test_glob(void **state)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool fits;
+    } cases[] = {{"", "", true},           {"", "a", false},        {"*", "", true},
+                 {"*", "abc", true},       {"abc", "abc", true},    {"abc", "ab", false},
+                 {"a*", "abc", true},      {"*c", "abc", true},     {"a*c", "abbc", true},
+                 {"a*c", "ab", false},     {"*b*", "abc", true},    {"**", "x", true},
+                 {"a*b*c", "aXbYc", true}, {"a*b*c", "acb", false}, {"*ab", "aab", true}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        if (str_glob(str_c(cases[i].pattern), str_c(cases[i].text)) != cases[i].fits)
+            fail_msg("%s and %s", cases[i].pattern, cases[i].text);
+}
+
 static void test_put_bytes(void **state)
 {
     char out[STR_BYTES_TEXT];
@@ -158,7 +173,7 @@ int main(void)
         cmocka_unit_test(test_split),     cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_doubles),   cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_durations), cmocka_unit_test(test_distance),
-        cmocka_unit_test(test_put_bytes),
+        cmocka_unit_test(test_put_bytes), cmocka_unit_test(test_glob),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,109 @@
+"""What shippers and clients of Elasticsearch set up and look at before they send."""
+import warnings
+
+import pytest
+import requests
+from elasticsearch import BadRequestError, Elasticsearch, NotFoundError, helpers
+from opensearchpy import OpenSearch
+
+
+def test_indices(server):
+    es = Elasticsearch(server.url)
+    assert not es.indices.exists(index="fresh")
+    assert es.indices.create(index="fresh", settings={"number_of_shards": 3},
+                             mappings={"properties": {"a": {"type": "long"}}})["acknowledged"] is True
+    assert es.indices.exists(index="fresh")
+    with pytest.raises(BadRequestError, match="resource_already_exists"):
+        es.indices.create(index="fresh")
+    with pytest.raises(BadRequestError, match="invalid_index_name"):
+        es.indices.create(index="_fresh")
+    assert es.count(index="fresh")["count"] == 0
+    assert es.search(index="fresh")["hits"]["total"]["value"] == 0
+    server.stop()
+    server.start()  # it was made for good
+    assert es.indices.exists(index="fresh") and not es.indices.exists(index="stale")
+    assert requests.get(server.url + "/api/v1/streams").json()["streams"] == []
+    r = requests.delete(server.url + "/fresh")
+    assert r.status_code == 400 and "store.retention" in r.json()["error"]["reason"]
+    assert es.indices.refresh(index="fresh")["_shards"]["failed"] == 0
+    with pytest.raises(NotFoundError):
+        es.indices.refresh(index="stale")
+
+
+def test_mapping_and_field_caps(server):
+    es = Elasticsearch(server.url)
+    helpers.bulk(es, [
+        {"_index": "typed", "@timestamp": "2025-02-15T12:00:00Z", "message": "m", "n": 1, "f": 1.5, "ok": True, "s": "x",
+         "http": {"status": 200, "path": "/"}, "tags": ["a"], "none": None, "mixed": 1},
+        {"_index": "typed", "_id": "1", "mixed": "one", "f": 2}, {"_index": "other", "only": 1}])
+    for _ in range(2):  # from memory, from a segment
+        properties = es.indices.get_mapping(index="typed")["typed"]["mappings"]["properties"]
+        assert properties == {
+            "@timestamp": {"type": "date_nanos"}, "message": {"type": "text"}, "n": {"type": "long"},
+            "f": {"type": "double"}, "ok": {"type": "boolean"}, "s": {"type": "keyword"}, "tags": {"type": "keyword"},
+            "mixed": {"type": "keyword"},
+            "http": {"properties": {"status": {"type": "long"}, "path": {"type": "keyword"}}}}
+        caps = es.field_caps(index="t*,o*", fields="*")
+        assert caps["indices"] == ["other", "typed"]
+        assert caps["fields"]["http.status"]["long"] == {
+            "type": "long", "metadata_field": False, "searchable": True, "aggregatable": True}
+        assert set(caps["fields"]) == {"_id", "_index", "@timestamp", "message", "n", "f", "ok", "s", "tags", "mixed",
+                                       "http.status", "http.path", "only"}
+        assert set(es.field_caps(index="typed", fields=["http.*", "n"])["fields"]) == {"http.status", "http.path", "n"}
+        server.flush()
+    assert set(es.indices.get_mapping()) == {"typed", "other"}
+    got = es.indices.get(index="other")["other"]
+    assert got["mappings"]["properties"]["only"] == {"type": "long"} and got["aliases"] == {}
+    assert "typed" in OpenSearch([server.url]).indices.get_mapping(index="typed")
+
+
+def test_cat_indices(server):
+    es = Elasticsearch(server.url)
+    helpers.bulk(es, [{"_index": "b", "n": n} for n in range(5)] + [{"_index": "a", "n": 1}])
+    table = es.cat.indices(format="json")
+    assert [(i["index"], i["docs.count"], i["health"]) for i in table] == [("a", "1", "green"), ("b", "5", "green")]
+    assert es.cat.indices(h="index,docs.count", format="json") == [
+        {"index": "a", "docs.count": "1"}, {"index": "b", "docs.count": "5"}]
+    text = requests.get(server.url + "/_cat/indices?v&h=index,docs.count,rep").text
+    assert text == "index docs.count rep\na     1          0\nb     5          0\n"
+    assert requests.get(server.url + "/_cat/indices/b?h=i,dc").text == "b 5\n"
+    assert int(es.cat.indices(h="store.size", bytes="b", format="json")[0]["store.size"]) > 0
+    assert OpenSearch([server.url]).cat.indices(format="json")[1]["index"] == "b"
+
+
+def test_shippers_can_set_up(server):
+    es = Elasticsearch(server.url)
+    assert es.cluster.health()["status"] == "green" and es.license.get()["license"]["status"] == "active"
+    assert es.xpack.info()["features"]["ilm"] == {"available": False, "enabled": False}
+    node = next(iter(es.nodes.info()["nodes"].values()))
+    assert node["http"]["publish_address"] == server.url.split("//")[1]
+    assert not es.indices.exists_index_template(name="filebeat")
+    with pytest.warns(Warning, match="streams need no mapping"):
+        assert es.indices.put_index_template(name="filebeat", index_patterns=["filebeat-*"],
+                                             template={"settings": {}})["acknowledged"] is True
+    with pytest.warns(Warning, match="store.retention"):
+        es.ilm.put_lifecycle(name="filebeat", policy={"phases": {}})
+    with pytest.warns(Warning, match="mappings are accepted"):
+        es.indices.put_mapping(index="x", properties={})
+    with pytest.raises(NotFoundError):
+        es.ilm.get_lifecycle(name="filebeat")
+    with pytest.raises(NotFoundError):
+        es.ingest.get_pipeline(id="x")
+    with pytest.raises(NotFoundError):
+        es.indices.get_data_stream(name="logs-app-default")
+    es.indices.create_data_stream(name="logs-app-default")
+    assert es.indices.get_data_stream(name="logs-app-default")["data_streams"][0]["name"] == "logs-app-default"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        es.create(index="logs-app-default", id="1", document={"@timestamp": "2025-02-15T12:00:00Z"})
+
+
+def test_sniffing_leads_back(server):
+    es = Elasticsearch(server.url, sniff_on_start=True, sniff_timeout=5)
+    assert es.count()["count"] == 0
+
+
+def test_browsers_get_the_page(server):
+    r = requests.get(server.url + "/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert "text/html" in r.headers["Content-Type"]
+    assert requests.get(server.url + "/").json()["tagline"] == "You Know, for Search"
