@@ -162,6 +162,7 @@ static inline struct dumped *dump_rows(struct rows *r, struct arena *a)
     struct values *v = ARENA_ARRAY(a, struct values, r->n_columns + 1);
     const int64_t *time;
     const uint16_t *shape_of;
+    const uint8_t *flags;
     struct buf b;
     buf_init(&b, SIZE_MAX);
     for (uint32_t c = 0; c < r->n_columns; c++) {
@@ -171,10 +172,11 @@ static inline struct dumped *dump_rows(struct rows *r, struct arena *a)
     }
     assert_ok(rows_time(r, &time));
     assert_ok(rows_shape_of(r, &shape_of));
+    assert_ok(rows_flags(r, &flags));
     struct dumped *d = ARENA_ARRAY(a, struct dumped, r->n + 1);
     for (uint32_t i = 0; i < r->n; i++) {
         buf_clear(&b);
-        buf_printf(&b, "%u ", r->flags ? r->flags[i] : 0);
+        buf_printf(&b, "%u ", flags ? flags[i] : 0);
         const struct shape *s = &r->shapes[shape_of[i]];
         for (uint32_t t = 0; t < s->n; t++) {
             uint32_t c = s->token[t];

@@ -244,6 +244,8 @@ static inline enum err kit_read_block(const struct kit *k, const struct snapshot
     assert_int_equal(rows.columns[col].n, rows.n);
     TRY_OUT(rows.columns[col].ops->values(&rows.columns[col], &a, &v));
     bool ordered = true;
+    const uint8_t *flags;
+    TRY_OUT(rows_flags(&rows, &flags));
     for (uint32_t i = 0; i < rows.n; i++) {
         uint64_t n = (uint64_t)v.i64[i];
         assert_true(n < f->n);
@@ -251,7 +253,7 @@ static inline enum err kit_read_block(const struct kit *k, const struct snapshot
         assert_int_equal(time[i], kit_time(k, n));
         assert_true(time[i] >= ref->time_min && time[i] <= ref->time_max);
         ordered = ordered && (!i || time[i - 1] <= time[i]);
-        f->late += rows.flags && (rows.flags[i] & ROW_TIME_LATE);
+        f->late += flags && (flags[i] & ROW_TIME_LATE);
     }
     f->total += rows.n;
     f->ordered += ordered;

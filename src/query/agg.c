@@ -316,7 +316,12 @@ enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_t *row, ui
                  struct arena *scratch)
 {
     struct fold f = {.t = t, .rows = rows, .row = row, .n = n, .scratch = scratch};
-    TRY(agg_codes(&f, agg_counts_rows(t->pipe)));
+    bool counts = agg_counts_rows(t->pipe), tallied = false;
+    if (counts)
+        TRY(agg_tally(&f, &tallied));
+    if (tallied)
+        return t->arena.failed ? agg_too_large(t) : OK;
+    TRY(agg_codes(&f, counts));
     for (uint32_t a = 0; a < t->pipe->n_aggs; a++) {
         if (counts_rows(&t->pipe->agg[a]))
             fold_count(&f, a);

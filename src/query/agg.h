@@ -15,6 +15,9 @@ void agg_free(struct agg_table *t);
 /* Selected rows `row` (ascending) of one block. */
 NODISCARD enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_t *row, uint32_t n,
                            struct arena *scratch);
+/* `rows` rows with times in [time_min, time_max], of which only the number is wanted
+ * (agg_counts_rows). False: it takes a look at them to tell their groups. */
+bool agg_add_header(struct agg_table *t, int64_t time_min, int64_t time_max, uint64_t rows);
 NODISCARD enum err agg_merge(struct agg_table *into, const struct agg_table *from);
 /* Whether all that is asked for is how many rows there are. */
 bool agg_counts_rows(const struct pipe *pipe);

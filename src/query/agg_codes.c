@@ -140,12 +140,36 @@ static int64_t floor_to(int64_t v, int64_t width)
     return (v % width < 0 ? q - 1 : q) * width;
 }
 
+static struct str bin_cell(int64_t bin, char room[16])
+{
+    struct buf b = {.p = room, .cap = 16, .max = 16};
+    cell_put(&b, LANE_TIME, str_of((const char *)&bin, sizeof(bin)));
+    return buf_str(&b);
+}
+
 static uint32_t intern_bin(struct intern *in, int64_t bin)
 {
-    char cell[16];
-    struct buf b = {.p = cell, .cap = sizeof(cell), .max = sizeof(cell)};
-    cell_put(&b, LANE_TIME, str_of((const char *)&bin, sizeof(bin)));
-    return intern_text(in, buf_str(&b));
+    char room[16];
+    return intern_text(in, bin_cell(bin, room));
+}
+
+bool agg_add_header(struct agg_table *t, int64_t time_min, int64_t time_max, uint64_t rows)
+{
+    const struct pipe *pipe = t->pipe;
+    char room[16];
+    struct str key = {0};
+    if (pipe->n_by > 1 || (pipe->n_by == 1 && !pipe->by[0].bin_time))
+        return false;
+    if (pipe->n_by == 1) {
+        int64_t bin = floor_to(time_min, pipe->by[0].bin_ns);
+        if (bin != floor_to(time_max, pipe->by[0].bin_ns))
+            return false;
+        key = bin_cell(bin, room);
+    }
+    struct group *g = agg_group(t, key);
+    for (uint32_t a = 0; g && a < pipe->n_aggs; a++)
+        g->state[a].n += rows;
+    return g;
 }
 
 static uint32_t *new_codes(struct fold *f)
@@ -516,6 +540,117 @@ static enum err fold_groups(struct fold *f, const struct intern *level, const st
     }
     buf_release(&key);
     return err;
+}
+
+/* ---- tallies ---- */
+
+/* The one column that gives each of the rows its value, where there is but one that may: *ret
+ * NULL: there is none; n == 0: no column bears the name. */
+static enum err only_column(struct rows *rows, struct str name, const struct column **ret,
+                            uint32_t *ret_number)
+{
+    const char *const *names = alias_names(name);
+    const char *const own[] = {NULL};
+    struct str one = name;
+    *ret = NULL;
+    for (uint32_t c = 0; c < rows->n_columns; c++)
+        if (rows->columns[c].lane == LANE_JSON)
+            return OK;
+    for (const char *const *n = names ? names : own;; n++) {
+        if (names && !*n)
+            return OK;
+        if (names)
+            one = str_c(*n);
+        for (uint32_t c = rows_find(rows, one, 0); c != UINT32_MAX;
+             c = rows_find(rows, one, c + 1)) {
+            if (*ret) {
+                *ret = NULL;
+                return OK;
+            }
+            *ret = &rows->columns[c];
+            *ret_number = c;
+        }
+        if (!names || (*ret && (*ret)->n == rows->n))
+            return OK;
+    }
+}
+
+/* Whether the selected rows are all there are, or just those that have the column; then
+ * *ret_missing of them have it not. */
+static enum err covers(struct fold *f, uint32_t number, uint32_t *ret_missing, bool *ret)
+{
+    uint32_t n = f->rows->columns[number].n;
+    struct presence has;
+    *ret_missing = f->rows->n - n;
+    *ret = f->n == f->rows->n;
+    if (*ret || f->n != n)
+        return OK;
+    *ret_missing = 0;
+    TRY(rows_presence(f->rows, number, &has));
+    for (uint32_t i = 0; i < n; i++)
+        if (!presence_has(&has, f->row[i]))
+            return OK;
+    *ret = true;
+    return OK;
+}
+
+static enum err add_count(struct fold *f, struct str cell, uint64_t n)
+{
+    if (n == 0)
+        return OK;
+    struct group *g = agg_group(f->t, cell);
+    for (uint32_t a = 0; g && a < f->t->pipe->n_aggs; a++)
+        g->state[a].n += n;
+    return g ? OK : agg_too_large(f->t);
+}
+
+static enum err add_tally(struct fold *f, const struct values *v, const uint32_t *count,
+                          uint32_t missing)
+{
+    bool text = v->lane == LANE_STR;
+    struct buf cell;
+    enum err err = OK;
+    buf_init(&cell, SIZE_MAX);
+    for (uint32_t i = 0; i < v->n && err == OK; i++) {
+        struct scalar s = text ? (struct scalar){.lane = LANE_STR} : scalar_of(v, i);
+        buf_clear(&cell);
+        if (text)
+            cell_put(&cell, LANE_STR, values_text(v, i));
+        else
+            cell_of(&cell, &s);
+        err = add_count(f, buf_str(&cell), count[i]);
+    }
+    buf_clear(&cell);
+    cell_put(&cell, SCALAR_NONE, (struct str){0});
+    if (err == OK && !f->t->pipe->by[0].required)
+        err = add_count(f, buf_str(&cell), missing);
+    buf_release(&cell);
+    return err;
+}
+
+enum err agg_tally(struct fold *f, bool *ret)
+{
+    const struct pipe *pipe = f->t->pipe;
+    const struct by_spec *by = &pipe->by[0];
+    const struct column *col;
+    uint32_t number = 0, missing;
+    struct values v;
+    const uint32_t *count;
+    *ret = false;
+    if (pipe->n_by != 1 || by->bin_time || by->bin_width > 0 || by->field.n == 0 ||
+        by->field.p[0] == '_' || str_eq_c(by->field, "ingested_at"))
+        return OK;
+    TRY(only_column(f->rows, by->field, &col, &number));
+    if (!col || !col->ops->tally)
+        return OK;
+    TRY(covers(f, number, &missing, ret));
+    if (!*ret)
+        return OK;
+    enum err err = col->ops->tally(col, f->scratch, &v, &count);
+    *ret = err == OK;
+    if (err != OK)
+        return err == ERR_UNSUPPORTED ? OK : err;
+    return add_tally(f, &v, count, missing);
 }
 
 static enum err one_group(struct fold *f)

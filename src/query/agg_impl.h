@@ -63,6 +63,9 @@ enum err agg_too_large(const struct agg_table *t);
 /* Gives every selected row the codes of its groups (not where counts are all that is wanted: code
  * is then not set), and each code its group and count. */
 NODISCARD enum err agg_codes(struct fold *f, bool only_counts);
+/* Where counts by one field are all that is wanted and a column keeps a tally: adds it. *ret: that
+ * was so. */
+NODISCARD enum err agg_tally(struct fold *f, bool *ret);
 /* Adds one state to another; returns the bytes that it grew by. */
 size_t agg_merge_state(const struct agg_spec *spec, struct state *into, const struct state *from);
 /* A state's result, as a member of the record that the batch has begun; and as a number, NaN where

@@ -41,6 +41,7 @@ struct run {
     struct hits hits;
     struct dedup *dedup;
     struct agg_table **table; /* a worker's groups */
+    struct agg_table *header; /* what blocks' headers say; under lock */
 };
 
 /* ---- rows stream out ---- */
@@ -334,6 +335,21 @@ static enum err visit_stats(void *ctx, const struct scan_block *b)
     return agg_add(r->table[b->worker], b->rows, b->row, b->n, b->arena);
 }
 
+/* Counts of whole blocks, altogether or by a bin of time that holds all of one, are their headers'
+ * numbers of rows. */
+static bool skip_counted(void *ctx, const struct block_ref *ref)
+{
+    struct run *r = ctx;
+    if (!scan_whole(&r->scan, ref))
+        return false;
+    pthread_mutex_lock(&r->lock);
+    bool counted = agg_add_header(r->header, ref->time_min, ref->time_max, ref->rows);
+    pthread_mutex_unlock(&r->lock);
+    if (counted)
+        r->scan.matched += ref->rows;
+    return counted;
+}
+
 static enum err run_stats(struct run *r, const struct pipe *pipe)
 {
     unsigned workers = scan_workers(&r->scan);
@@ -345,9 +361,13 @@ static enum err run_stats(struct run *r, const struct pipe *pipe)
     r->table = NEW_ARRAY(struct agg_table *, workers);
     for (unsigned i = 0; i < workers; i++)
         r->table[i] = agg_new(pipe, r->engine->options.query_memory / (workers + (i > 0)));
+    r->header = agg_new(pipe, r->engine->options.query_memory / workers);
     r->scan.visit = visit_stats;
+    if (agg_counts_rows(pipe) && !r->scan.n_steps)
+        r->scan.skip = skip_counted;
     r->scan.ctx = r;
     TRY_OUT(scan_run(&r->scan));
+    TRY_OUT(agg_merge(r->table[0], r->header));
     for (unsigned i = 1; i < workers; i++) {
         TRY_OUT(agg_merge(r->table[0], r->table[i]));
         agg_free(r->table[i]);
@@ -360,6 +380,7 @@ static enum err run_stats(struct run *r, const struct pipe *pipe)
     b = NULL;
 out:
     batch_free(b);
+    agg_free(r->header);
     for (unsigned i = 0; i < workers; i++)
         agg_free(r->table[i]);
     mem_free(r->table);

@@ -209,9 +209,19 @@ enum err scan_check(struct scan *s)
     return OK;
 }
 
+static bool time_within(const struct scan *s, int64_t min, int64_t max)
+{
+    return min >= s->from && (max < s->to || s->to == INT64_MAX);
+}
+
+bool scan_whole(const struct scan *s, const struct block_ref *ref)
+{
+    return filter_is_all(s->filter) && time_within(s, ref->time_min, ref->time_max);
+}
+
 static enum err mask_time(struct scan *s, struct rows *rows, uint64_t *bits)
 {
-    if (rows->time_min >= s->from && rows->time_max < s->to)
+    if (time_within(s, rows->time_min, rows->time_max))
         return OK;
     const int64_t *time;
     TRY(rows_time(rows, &time));
@@ -219,6 +229,29 @@ static enum err mask_time(struct scan *s, struct rows *rows, uint64_t *bits)
         if (time[i] < s->from || (time[i] >= s->to && s->to != INT64_MAX))
             bitmap_clear(bits, i);
     return OK;
+}
+
+enum { IDENTITY_ROWS = 1 << 17 };
+
+static uint32_t identity[IDENTITY_ROWS];
+static pthread_once_t identity_once = PTHREAD_ONCE_INIT;
+
+static void identity_fill(void)
+{
+    for (uint32_t i = 0; i < IDENTITY_ROWS; i++)
+        identity[i] = i;
+}
+
+/* 0, 1, 2, ...: what is selected of a block that is wanted whole. */
+static const uint32_t *all_rows(uint32_t n, struct arena *arena)
+{
+    pthread_once(&identity_once, identity_fill);
+    if (n <= IDENTITY_ROWS)
+        return identity;
+    uint32_t *row = arena_alloc(arena, n * sizeof(*row));
+    for (uint32_t i = 0; i < n; i++)
+        row[i] = i;
+    return row;
 }
 
 /* The matching rows of one block. *ret_n 0: none, or pruned. */
@@ -232,6 +265,11 @@ static enum err select_rows(struct scan *s, struct rows *rows, struct arena *are
         return OK;
     }
     s->scanned++;
+    if (all && time_within(s, rows->time_min, rows->time_max)) {
+        *ret_row = all_rows(rows->n, arena);
+        *ret_n = rows->n;
+        return OK;
+    }
     uint64_t *bits = bitmap_new(arena, rows->n);
     if (all)
         bitmap_fill(bits, rows->n);
@@ -242,6 +280,11 @@ static enum err select_rows(struct scan *s, struct rows *rows, struct arena *are
     s->empty += n == 0;
     if (n == 0)
         return OK;
+    if (n == rows->n) {
+        *ret_row = all_rows(n, arena);
+        *ret_n = n;
+        return OK;
+    }
     uint32_t *row = arena_alloc(arena, n * sizeof(*row));
     bitmap_list(bits, rows->n, row);
     *ret_row = row;

@@ -84,6 +84,8 @@ NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, const uint32_t *
                                struct rows *ret, uint32_t *ret_row);
 /* ERR_CANCELED, ERR_TIMEOUT: for what goes on behind the scan. */
 NODISCARD enum err scan_check(struct scan *s);
+/* Every row of the block is wanted: what its header says needs no look at them. */
+bool scan_whole(const struct scan *s, const struct block_ref *ref);
 /* The times asked for; open ends are those of the blocks. False: there is no block. */
 bool scan_bounds(const struct scan *s, int64_t *ret_from, int64_t *ret_to);
 /* How the request wants its filters read. */

@@ -17,7 +17,6 @@ struct search {
     struct scan scan;
     struct hits hits;
     struct row_order before;
-    bool header_counts;     /* blocks wholly inside count without being read */
     _Atomic uint64_t total; /* rows older than the cursor are in it too */
 };
 
@@ -37,7 +36,7 @@ static bool skip(void *ctx, const struct block_ref *ref)
         return false;
     if (!s->request->total)
         return true;
-    if (!s->header_counts || ref->time_min < s->scan.from || ref->time_max >= s->scan.to)
+    if (!scan_whole(&s->scan, ref))
         return false;
     s->total += ref->rows;
     return true;
@@ -67,7 +66,6 @@ static enum err search_open(struct search *s)
             return err_set(ERR_INVALID, "cursor: not one that this server gave out");
         s->hits.beyond = &s->before;
     }
-    s->header_counts = filter_is_all(s->scan.filter);
     s->hits.keep = (uint64_t)q->offset + q->limit;
     hits_init(&s->hits, scan_workers(&s->scan), s->engine->options.query_memory);
     s->scan.visit = visit;
@@ -137,7 +135,6 @@ out:
 
 struct histogram {
     struct scan scan;
-    bool header_counts; /* blocks within one bucket count without being read */
     int64_t from, width;
     uint32_t n;
     _Atomic uint64_t *count;
@@ -148,11 +145,15 @@ static enum err visit_times(void *ctx, const struct scan_block *b)
     struct histogram *h = ctx;
     const int64_t *time;
     TRY(rows_time(b->rows, &time));
-    for (uint32_t i = 0; i < b->n; i++) {
-        int64_t at =
-            (int64_t)(((uint64_t)time[b->row[i]] - (uint64_t)h->from) / (uint64_t)h->width);
-        if (at >= 0 && at < h->n)
-            h->count[at]++;
+    /* Rows are in the order of time, as a rule: one addition a run. */
+    for (uint32_t i = 0; i < b->n;) {
+        uint64_t at = ((uint64_t)time[b->row[i]] - (uint64_t)h->from) / (uint64_t)h->width;
+        uint64_t begin = (uint64_t)h->from + at * (uint64_t)h->width;
+        uint32_t first = i;
+        while (i < b->n && (uint64_t)time[b->row[i]] - begin < (uint64_t)h->width)
+            i++;
+        if (at < h->n)
+            h->count[at] += i - first;
     }
     return OK;
 }
@@ -160,7 +161,7 @@ static enum err visit_times(void *ctx, const struct scan_block *b)
 static bool skip_times(void *ctx, const struct block_ref *ref)
 {
     struct histogram *h = ctx;
-    if (!h->header_counts || ref->time_min < h->scan.from || ref->time_max >= h->scan.to)
+    if (!scan_whole(&h->scan, ref))
         return false;
     uint64_t first = ((uint64_t)ref->time_min - (uint64_t)h->from) / (uint64_t)h->width;
     uint64_t last = ((uint64_t)ref->time_max - (uint64_t)h->from) / (uint64_t)h->width;
@@ -209,7 +210,6 @@ enum err query_histogram(struct query_engine *e, const struct query_request *q, 
     TRY_OUT(scan_open_filter(e, q, &arena, &h.scan));
     histogram_bounds(&h, buckets < 1 ? 1 : buckets > 10000 ? 10000 : buckets);
     h.count = (_Atomic uint64_t *)NEW_ARRAY(uint64_t, h.n);
-    h.header_counts = filter_is_all(h.scan.filter);
     h.scan.visit = visit_times;
     h.scan.skip = skip_times;
     h.scan.ctx = &h;

@@ -263,8 +263,8 @@ static uint32_t run_of(const struct origin_run *run, uint32_t n_runs, uint32_t r
     return low;
 }
 
-static void append_rows(struct append *a, const int64_t *time, const struct origin_run *run,
-                        uint32_t n_runs)
+static void append_rows(struct append *a, const int64_t *time, const uint8_t *flags,
+                        const struct origin_run *run, uint32_t n_runs)
 {
     struct batch *b = a->b;
     uint32_t at = 0;
@@ -273,7 +273,7 @@ static void append_rows(struct append *a, const int64_t *time, const struct orig
         uint32_t row = row_at(a, i);
         b->time[b->n] = time[row];
         b->shape_of[b->n] = (uint16_t)a->shape[a->shape_of[row]];
-        b->flags[b->n] = a->src->flags ? a->src->flags[row] : 0;
+        b->flags[b->n] = flags ? flags[row] : 0;
         b->n_flagged += b->flags[b->n] != 0;
         b->n++;
         at = run_of(run, n_runs, row, at);
@@ -287,9 +287,11 @@ static void append_rows(struct append *a, const int64_t *time, const struct orig
 static enum err append(struct append *a)
 {
     const int64_t *time;
+    const uint8_t *flags;
     const struct origin_run *run;
     uint32_t n_runs;
     TRY(rows_time(a->src, &time));
+    TRY(rows_flags(a->src, &flags));
     TRY(a->src->ops->origin(a->src, &run, &n_runs));
     if (!n_runs || run[0].row != 0)
         return err_set(ERR_CORRUPT, "rows without an origin");
@@ -306,7 +308,7 @@ static enum err append(struct append *a)
     for (uint32_t i = 0; i < a->src->n_columns; i++)
         if (a->column[i] != SHAPES_NONE)
             append_values(a->b, &a->b->column[a->column[i]], &a->values[i]);
-    append_rows(a, time, run, n_runs);
+    append_rows(a, time, flags, run, n_runs);
     return OK;
 }
 

@@ -196,8 +196,24 @@ static enum err repeated_origin(struct rows *r, const struct origin_run **ret, u
     return OK;
 }
 
-static const struct rows_ops repeated_rows_ops = {
-    .time = repeated_time, .shape_of = repeated_shape_of, .origin = repeated_origin};
+static enum err repeated_flags(struct rows *r, const uint8_t **ret)
+{
+    const struct repeated *of = r->impl;
+    const uint8_t *flags;
+    TRY(rows_flags(of->base, &flags));
+    uint8_t *to = flags ? arena_try_alloc(r->arena, of->n) : NULL;
+    if (flags && !to)
+        return no_memory(of->n);
+    for (uint32_t i = 0; to && i < of->n; i++)
+        to[i] = flags[of->src[i]];
+    *ret = to;
+    return OK;
+}
+
+static const struct rows_ops repeated_rows_ops = {.time = repeated_time,
+                                                  .shape_of = repeated_shape_of,
+                                                  .origin = repeated_origin,
+                                                  .flags = repeated_flags};
 
 static enum err count_by_shape(const struct repeated *of, struct arena *a, uint32_t **ret)
 {
@@ -223,7 +239,6 @@ enum err rows_repeat(struct rows *base, const uint32_t *src, uint32_t n, struct 
                 count[base->shapes[s].token[t]] += rows[s];
     struct column *column = ARENA_ARRAY(arena, struct column, base->n_columns + 1);
     struct repeated_column *impl = ARENA_ARRAY(arena, struct repeated_column, base->n_columns + 1);
-    uint8_t *flags = base->flags ? arena_alloc(arena, n) : NULL;
     for (uint32_t c = 0; c < base->n_columns; c++) {
         impl[c] = (struct repeated_column){.of = of, .number = c, .arena = arena, .n = count[c]};
         column[c] = base->columns[c];
@@ -231,8 +246,6 @@ enum err rows_repeat(struct rows *base, const uint32_t *src, uint32_t n, struct 
         column[c].ops = &repeated_column_ops;
         column[c].impl = &impl[c];
     }
-    for (uint32_t i = 0; flags && i < n; i++)
-        flags[i] = base->flags[src[i]];
     *ret = (struct rows){.n = n,
                          .n_shapes = base->n_shapes,
                          .n_columns = base->n_columns,
@@ -243,8 +256,7 @@ enum err rows_repeat(struct rows *base, const uint32_t *src, uint32_t n, struct 
                          .arena = arena,
                          .stream = base->stream,
                          .time_min = base->time_min,
-                         .time_max = base->time_max,
-                         .flags = flags};
+                         .time_max = base->time_max};
     return OK;
 }
 

@@ -420,8 +420,15 @@ static enum err zipped_origin(struct rows *r, const struct origin_run **ret, uin
     return base->ops->origin(base, ret, ret_n);
 }
 
-static const struct rows_ops zipped_rows_ops = {
-    .time = zipped_time, .shape_of = zipped_shape_of, .origin = zipped_origin};
+static enum err zipped_flags(struct rows *r, const uint8_t **ret)
+{
+    return rows_flags(((const struct zipped *)r->impl)->base, ret);
+}
+
+static const struct rows_ops zipped_rows_ops = {.time = zipped_time,
+                                                .shape_of = zipped_shape_of,
+                                                .origin = zipped_origin,
+                                                .flags = zipped_flags};
 
 enum err rows_zip(struct rows *base, struct rows *side, const uint32_t *side_of,
                   const struct str *field, uint32_t n_fields, struct arena *arena, struct rows *ret)

@@ -26,6 +26,14 @@ enum err rows_time(struct rows *r, const int64_t **ret)
     return OK;
 }
 
+enum err rows_flags(struct rows *r, const uint8_t **ret)
+{
+    if (!r->flags && r->ops->flags)
+        TRY(r->ops->flags(r, &r->flags));
+    *ret = r->flags;
+    return OK;
+}
+
 enum err rows_shape_of(struct rows *r, const uint16_t **ret)
 {
     if (!r->shape_cache && r->n_shapes > 1) {

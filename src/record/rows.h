@@ -53,6 +53,10 @@ struct column_ops {
      * NULL. */
     enum err (*codes)(const struct column *, struct arena *, struct values *ret_dict,
                       const uint32_t **ret_code);
+    /* The distinct values, and of each how many there are (0 for some, maybe). ERR_UNSUPPORTED
+     * where that is not to be had for less than a look at every value. May be NULL. */
+    enum err (*tally)(const struct column *, struct arena *, struct values *ret_dict,
+                      const uint32_t **ret_count);
 };
 
 struct column {
@@ -103,6 +107,8 @@ struct rows_ops {
     /* n shape numbers; never called when n_shapes == 1. */
     enum err (*shape_of)(struct rows *, const uint16_t **ret);
     enum err (*origin)(struct rows *, const struct origin_run **ret, uint32_t *ret_n);
+    /* n times enum row_flag, or NULL: none is set. May be NULL: `flags` says it all. */
+    enum err (*flags)(struct rows *, const uint8_t **ret);
 };
 
 struct rows {
@@ -118,7 +124,7 @@ struct rows {
     int64_t time_min, time_max; /* exact bounds */
     /* Of the queue entries that the rows come from; position_max 0: not known. */
     uint64_t position_min, position_max;
-    const uint8_t *flags;       /* n times enum row_flag; NULL: none is set */
+    const uint8_t *flags;       /* n times enum row_flag, by rows_flags; NULL: none is set */
     /* Caches of rows.c; zero at first. */
     const int64_t *time_cache;
     const uint16_t *shape_cache;
@@ -133,6 +139,8 @@ struct presence {
 };
 
 NODISCARD enum err rows_time(struct rows *r, const int64_t **ret);
+/* n times enum row_flag, or NULL: none is set. */
+NODISCARD enum err rows_flags(struct rows *r, const uint8_t **ret);
 /* n shape numbers (zeros when there is one shape). */
 NODISCARD enum err rows_shape_of(struct rows *r, const uint16_t **ret);
 NODISCARD enum err rows_presence(struct rows *r, uint32_t col, struct presence *ret);

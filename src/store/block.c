@@ -239,7 +239,8 @@ static enum err put_origin(struct job *j, const struct origin_run *run, uint32_t
 
 static enum err put_flags(struct job *j)
 {
-    const uint8_t *flags = j->rows->flags;
+    const uint8_t *flags;
+    TRY(rows_flags(j->rows, &flags));
     if (!flags)
         return OK;
     int64_t *v = arena_alloc(j->scratch, j->n * sizeof(*v));

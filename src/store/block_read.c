@@ -14,6 +14,7 @@
 #include "store/block_dir.h"
 #include "store/chunk_cache.h"
 #include "store/encoding_ops.h"
+#include "store/tally.h"
 
 #include <stdio.h>
 
@@ -286,12 +287,24 @@ static enum err column_codes(const struct column *col, struct arena *a, struct v
     return err == OK || err == ERR_UNSUPPORTED ? err : in_column(col->impl, err);
 }
 
+static enum err column_tally(const struct column *col, struct arena *a, struct values *ret_dict,
+                             const uint32_t **ret_count)
+{
+    const struct opened_column *c = col->impl;
+    const struct opened *o = c->block;
+    struct chunk_key key = {0};
+    if (!o->from->bytes.p && !c->field->rare)
+        key = (struct chunk_key){o->from->segment, o->block->offset + c->field->chunk.offset, 0};
+    return tally_of(col, &key, a, ret_dict, ret_count);
+}
+
 static const struct column_ops block_column_ops = {
     .values = column_values,
     .get = column_get,
     .match = column_match,
     .may_match = column_may_match,
     .codes = column_codes,
+    .tally = column_tally,
 };
 
 /* ---- rows operations ---- */
@@ -374,8 +387,24 @@ static enum err block_origin(struct rows *r, const struct origin_run **ret, uint
     return OK;
 }
 
+static enum err block_flags(struct rows *r, const uint8_t **ret)
+{
+    struct opened *o = r->impl;
+    const int64_t *v;
+    if (!o->block->flags.length)
+        return OK;
+    TRY(load_ints(o, o->block->flags, &v));
+    uint8_t *flags = ARENA_TRY_ARRAY(o->arena, uint8_t, r->n);
+    if (!flags)
+        return err_set(ERR_NOMEM, "no memory for the flags of %u rows", r->n);
+    for (uint32_t i = 0; i < r->n; i++)
+        flags[i] = (uint8_t)v[i];
+    *ret = flags;
+    return OK;
+}
+
 static const struct rows_ops block_rows_ops = {
-    .time = block_time, .shape_of = block_shape_of, .origin = block_origin};
+    .time = block_time, .shape_of = block_shape_of, .origin = block_origin, .flags = block_flags};
 
 /* ---- opening ---- */
 
@@ -451,21 +480,6 @@ static enum err open_shapes(struct opened *o, struct rows *r)
     return OK;
 }
 
-static enum err open_flags(struct opened *o, struct rows *r)
-{
-    if (!o->block->flags.length)
-        return OK;
-    const int64_t *v;
-    TRY(load_ints(o, o->block->flags, &v));
-    uint8_t *flags = ARENA_TRY_ARRAY(o->arena, uint8_t, r->n);
-    if (!flags)
-        return no_memory(o->block);
-    for (uint32_t i = 0; i < r->n; i++)
-        flags[i] = (uint8_t)v[i];
-    r->flags = flags;
-    return OK;
-}
-
 /* NOLINTBEGIN(readability-non-const-parameter): bytes are counted while columns are read */
 enum err block_dir_rows(const struct dir *d, uint32_t block, const struct block_source *from,
                         struct str stream, struct arena *arena, uint64_t *bytes_read,
@@ -492,7 +506,6 @@ enum err block_dir_rows(const struct dir *d, uint32_t block, const struct block_
                      .position_max = o->block->position_max};
     TRY(open_columns(o, &r));
     TRY(open_shapes(o, &r));
-    TRY(open_flags(o, &r));
     o->rows = r;
     if (r.n_shapes == 1)
         TRY(check_counts(o, &r.n));
@@ -506,6 +519,7 @@ static enum err verify_rows(struct rows *r)
 {
     const int64_t *time;
     const uint16_t *shape_of;
+    const uint8_t *flags;
     const struct origin_run *run;
     uint32_t n_runs;
     TRY(rows_time(r, &time));
@@ -513,6 +527,7 @@ static enum err verify_rows(struct rows *r)
         if (time[i] < r->time_min || time[i] > r->time_max || (i && time[i] < time[i - 1]))
             return err_set(ERR_CORRUPT, "row %u: its time is out of order", i);
     TRY(rows_shape_of(r, &shape_of));
+    TRY(rows_flags(r, &flags));
     return r->ops->origin(r, &run, &n_runs);
 }
 

@@ -135,6 +135,8 @@ static void run_flags(void *ctx, const struct origin_run *run, uint32_t end, con
 static enum err flag_late(struct rows *r, struct arena *a)
 {
     struct flagging f = {r, a, NULL};
+    const uint8_t *had;
+    TRY(rows_flags(r, &had));
     TRY(each_run(r, run_flags, &f));
     if (f.flags)
         r->flags = f.flags;

@@ -136,6 +136,18 @@ def test_rare_and_values(filled, corpus):
         rows = filled.query("* | rare 25 message")
         assert [(r["message"], r["count"]) for r in rows] == [(k[0][1], n) for k, n in hosts], state
         assert counted(filled.query("* | values tags"), "tags") == tags, state
+        for _ in range(2):  # what is kept of the first answers the second
+            for field in ("level", "service", "message", "seq", "latency", "host", "http.status"):
+                rows = filled.query(f"* | stats count() by {field}")
+                if field != "http.status":
+                    assert counted(rows, field) == oracle.count_by(records, field), (state, field)
+                assert sum(r["count"] for r in rows) == len(records)
+                some = [r for r in records if r.get(field) is not None]
+                if field != "http.status":
+                    rows = filled.query(f"{field}:* | stats count() by {field}")
+                    assert counted(rows, field) == oracle.count_by(some, field), (state, field)
+            assert filled.query("* | stats count()") == [{"count": len(records)}], state
+            assert filled.query("* | stats count() by bin(7d) | stats sum(count) as n") == [{"n": len(records)}], state
         rows = filled.query("* | values tags limit 2")
         assert [r["count"] for r in rows] == sorted(tags.values(), reverse=True)[:2], state
 
