@@ -22,7 +22,7 @@
 #include "input/tail.h"
 #include "output/outputs.h"
 #include "pipeline/ingest.h"
-#include "pipeline/route.h"
+#include "pipeline/pipeline.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -30,7 +30,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PATTERNS_MAX = 100, ROUTES_MAX = 32, STOP_MS = 5000 };
+enum { STOP_MS = 5000 };
 #define ONCE_NS (1500 * NS_PER_MS) /* longer than a group of lines waits for more */
 #define SPOOL_DEFAULT "1GiB"
 #define LINE_DEFAULT "1MiB"
@@ -40,6 +40,7 @@ static const struct option_def option_defs[] = {
      .many = true},
     {"output", 'o', "URL", "Where to: http://HOST:PORT is a Weir server; may be given often.",
      .many = true},
+    {"config", 'c', "FILE", "All of it, and transforms and routes, as YAML; see weir pipeline."},
     {"data", 'd', "DIR", "The agent's folder: positions and spool (./weir-agent)."},
     {"stream", 's', "NAME", "The stream of the records (default)."},
     {"service", 0, "NAME", "Their service, where the path captures none (the file's name)."},
@@ -82,24 +83,14 @@ struct agent {
     struct spool *spool;
     struct tail *tail;
     struct multiline *multiline;
-    struct route *route[ROUTES_MAX];
+    struct route *route[PIPELINE_ROUTES_MAX];
     unsigned n_routes, hold;
     char host[256];
-    const char *pattern[PATTERNS_MAX + 1];
+    struct pipeline p;
     char *positions;
 };
 
 /* ---- options ---- */
-
-static enum err read_bytes_option(const struct options *o, const char *name, const char *def,
-                                  uint64_t min, uint64_t *ret)
-{
-    const char *text = options_value(o, name);
-    if (!str_to_bytes(str_c(text ? text : def), ret) || *ret < min)
-        return err_set(ERR_INVALID, "--%s %s: a size of %llu bytes or more is wanted", name, text,
-                       (unsigned long long)min);
-    return OK;
-}
 
 static enum err set_level(const struct options *o)
 {
@@ -115,47 +106,45 @@ static enum err set_level(const struct options *o)
     return err_set(ERR_INVALID, "--log-level %s: debug, info, warn or error is wanted", text);
 }
 
-/* A route's name: what its output's URL says, in the letters of a file's name. */
-static void route_name(struct str url, char out[ROUTE_NAME_MAX + 1])
+/* The file first; what the command line says comes after it. */
+static enum err read_pipeline(struct agent *a)
 {
-    size_t n = 0;
-    size_t at = str_find(url, STR("@")), scheme = str_find(url, STR("://"));
-    url = str_of(url.p, str_find_byte(url, '?', 0));
-    for (size_t i = 0; i < url.n && n < ROUTE_NAME_MAX; i++) {
-        char c = url.p[i];
-        if (at != SIZE_MAX && scheme != SIZE_MAX && i >= scheme + 3 && i <= at)
-            continue; /* no credentials */
-        c = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.';
-        if (plain || (n && out[n - 1] != '-'))
-            out[n++] = plain ? c : '-';
-    }
-    while (n && out[n - 1] == '-')
-        n--;
-    out[n] = '\0';
+    const struct {
+        const char *name, **to;
+    } texts[] = {
+        {"stream", &a->p.stream},       {"service", &a->p.service},   {"host", &a->p.host},
+        {"multiline", &a->p.multiline}, {"encoding", &a->p.encoding}, {"line-max", &a->p.line_max},
+        {"spool", &a->p.spool},
+    };
+    const char *value = options_value(a->o, "config");
+    if (value)
+        TRY(pipeline_load(&a->p, value));
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        if ((value = options_value(a->o, texts[i].name)))
+            *texts[i].to = value;
+    a->p.text = a->p.text || options_has(a->o, "text");
+    for (unsigned i = 0; (value = options_value_at(a->o, "file", i)); i++)
+        TRY(pipeline_add_file(&a->p, value));
+    for (unsigned i = 0; (value = options_value_at(a->o, "output", i)); i++)
+        TRY(pipeline_add_route(&a->p, value));
+    if (!a->p.n_files || !a->p.n_routes)
+        return err_set(ERR_INVALID, "--file and --output are wanted, or a --config with both");
+    return OK;
 }
 
-static enum err open_route(struct agent *a, const char *url)
+static enum err open_route(struct agent *a, const struct pipeline_route *p)
 {
-    char name[ROUTE_NAME_MAX + 1];
     struct output *output;
-    if (a->n_routes == ROUTES_MAX)
-        return err_set(ERR_LIMIT, "at most %d outputs", ROUTES_MAX);
-    route_name(str_c(url), name);
-    for (unsigned i = 0; i < a->n_routes; i++) {
-        struct route_stats s;
-        route_stats(a->route[i], &s);
-        if (!strcmp(s.name, name))
-            return err_set(ERR_INVALID, "the output %s is given twice", name);
-    }
-    TRY(output_open(output_types, str_c(url), &output));
-    struct route_options o = {.name = name,
+    TRY(output_open(output_types, str_c(p->output), &output));
+    struct route_options o = {.name = p->name,
                               .dir = a->data,
                               .spool = a->spool,
                               .output = output,
                               .gather = output->type->gather,
                               .retry_min_ns = 200 * NS_PER_MS,
-                              .retry_max_ns = 30 * NS_PER_S};
+                              .retry_max_ns = 30 * NS_PER_S,
+                              .where = p->filter,
+                              .chain = p->chain};
     enum err err = route_open(&o, &a->route[a->n_routes]);
     if (err != OK)
         output_close(output);
@@ -164,44 +153,37 @@ static enum err open_route(struct agent *a, const char *url)
     return err;
 }
 
-static enum err read_patterns(struct agent *a)
+static enum err read_size(const char *name, const char *text, const char *def, uint64_t min,
+                          uint64_t max, uint64_t *ret)
 {
-    const char *value;
-    unsigned n = 0;
-    while ((value = options_value_at(a->o, "file", n))) {
-        if (n == PATTERNS_MAX)
-            return err_set(ERR_LIMIT, "at most %d patterns", PATTERNS_MAX);
-        a->pattern[n++] = value;
-    }
-    if (!n || !options_has(a->o, "output"))
-        return err_set(ERR_INVALID, "--file and --output are wanted");
+    if (!str_to_bytes(str_c(text ? text : def), ret) || *ret < min || *ret > max)
+        return err_set(ERR_INVALID, "%s %s: a size from %llu to %llu bytes is wanted", name, text,
+                       (unsigned long long)min, (unsigned long long)max);
     return OK;
 }
 
 static enum err open_tail(struct agent *a)
 {
-    const char *host = options_value(a->o, "host"), *stream = options_value(a->o, "stream");
-    const char *service = options_value(a->o, "service"), *kind = options_value(a->o, "multiline");
+    const struct pipeline *p = &a->p;
+    const char *stream = p->stream ? p->stream : "default";
     uint64_t line_max;
-    TRY(read_patterns(a));
-    TRY(read_bytes_option(a->o, "line-max", LINE_DEFAULT, 1024, &line_max));
-    TRY(ingest_check_stream(str_c(stream ? stream : "default")));
-    if (line_max > 8 << 20)
-        return err_set(ERR_INVALID, "--line-max: at most 8MiB");
-    if (kind)
-        TRY(multiline_new(str_c(kind), &a->multiline));
+    TRY(read_size("line-max", p->line_max, LINE_DEFAULT, 1024, 8 << 20, &line_max));
+    TRY(ingest_check_stream(str_c(stream)));
+    if (p->multiline)
+        TRY(multiline_new(str_c(p->multiline), &a->multiline));
     if (gethostname(a->host, sizeof(a->host) - 1) != 0)
         snprintf(a->host, sizeof(a->host), "localhost");
     a->positions = mem_printf("%s/positions", a->data);
-    struct tail_options o = {.pattern = a->pattern,
+    struct tail_options o = {.pattern = p->file,
                              .positions = a->positions,
-                             .stream = str_c(stream ? stream : "default"),
-                             .host = str_c(host ? host : a->host),
-                             .service = str_c(service ? service : ""),
-                             .text = options_has(a->o, "text"),
+                             .stream = str_c(stream),
+                             .host = str_c(p->host ? p->host : a->host),
+                             .service = str_c(p->service ? p->service : ""),
+                             .text = p->text,
                              .line_max = line_max,
-                             .encoding = options_value(a->o, "encoding"),
+                             .encoding = p->encoding,
                              .multiline = a->multiline,
+                             .chain = p->chain,
                              .poll_ns = NS_PER_S};
     return tail_new(&o, &a->tail);
 }
@@ -222,11 +204,11 @@ static void on_appended(void *ctx)
 
 static enum err start(struct agent *a)
 {
-    const char *url;
     uint64_t spool_max;
     TRY(fault_from_env());
     TRY(set_level(a->o));
-    TRY(read_bytes_option(a->o, "spool", SPOOL_DEFAULT, 16 << 20, &spool_max));
+    TRY(read_pipeline(a));
+    TRY(read_size("spool", a->p.spool, SPOOL_DEFAULT, 16 << 20, 1ULL << 50, &spool_max));
     TRY(io_mkdir(a->data));
     TRY(open_tail(a));
     struct spool_options s = {.dir = a->data,
@@ -236,8 +218,8 @@ static enum err start(struct agent *a)
                               .note = on_note,
                               .appended = on_appended};
     TRY(spool_open(&s, &a->spool));
-    for (unsigned i = 0; (url = options_value_at(a->o, "output", i)); i++)
-        TRY(open_route(a, url));
+    for (unsigned i = 0; i < a->p.n_routes; i++)
+        TRY(open_route(a, &a->p.route[i]));
     uint64_t notes_from = tail_notes_from(a->tail, spool_epoch(a->spool));
     a->hold = spool_hold(a->spool, notes_from);
     TRY(spool_start(a->spool, notes_from));
@@ -257,6 +239,7 @@ static void stop(struct agent *a)
     tail_free(a->tail);
     spool_close(a->spool);
     multiline_free(a->multiline);
+    pipeline_release(&a->p);
     mem_free(a->positions);
 }
 
@@ -299,6 +282,7 @@ static int run(struct options *o)
     const char *data = options_value(o, "data");
     struct agent a = {.o = o, .data = data ? data : "./weir-agent"};
     sigset_t set;
+    pipeline_init(&a.p);
     /* Small buffers that come and go: pages go back, and few arenas hold them. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 4 << 20);

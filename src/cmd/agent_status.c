@@ -15,7 +15,7 @@ enum { ROUTES_MAX = 64, STATE_MAX = 4096 };
 
 struct route_state {
     char name[80];
-    uint64_t sent, dead;
+    uint64_t sent, dead, dropped;
 };
 struct status {
     const char *data;
@@ -39,9 +39,10 @@ static enum err take_route(void *ctx, const char *name)
     buf_put_byte(&b, '\0');
     snprintf(r->name, sizeof(r->name), "%s", name);
     int n =
-        sscanf(b.p, "position %*u epoch %*x\nsent %" SCNu64 "\ndead %" SCNu64, &r->sent, &r->dead);
+        sscanf(b.p, "position %*u epoch %*x\nsent %" SCNu64 "\ndead %" SCNu64 "\ndropped %" SCNu64,
+               &r->sent, &r->dead, &r->dropped);
     buf_release(&b);
-    s->n_routes += n == 2;
+    s->n_routes += n == 3;
     return OK;
 }
 
@@ -90,7 +91,7 @@ static bool size_now(const struct tail_entry *e, uint64_t *ret)
 
 static uint64_t waiting(const struct status *s, const struct route_state *r)
 {
-    uint64_t gone = r->sent + r->dead;
+    uint64_t gone = s->positions.dropped + r->sent + r->dead + r->dropped;
     return s->records > gone ? s->records - gone : 0;
 }
 
@@ -108,12 +109,14 @@ static void print_text(const struct status *s)
                e->records, (long long)((now - e->at_ns) / NS_PER_S), e->path,
                e->gone || !there ? " (gone)" : "");
     }
-    printf("\n%" PRIu64 " records read, the spool takes %s\n\n", s->records,
-           str_put_bytes(b, s->spool_bytes));
-    printf("%12s %10s %10s  %s\n", "sent", "dead", "waiting", "route");
-    for (unsigned i = 0; i < s->n_routes; i++)
-        printf("%12" PRIu64 " %10" PRIu64 " %10" PRIu64 "  %s\n", s->route[i].sent,
-               s->route[i].dead, waiting(s, &s->route[i]), s->route[i].name);
+    printf("\n%" PRIu64 " records read, %" PRIu64 " dropped, the spool takes %s\n\n", s->records,
+           s->positions.dropped, str_put_bytes(b, s->spool_bytes));
+    printf("%12s %10s %10s %10s  %s\n", "sent", "dropped", "dead", "waiting", "route");
+    for (unsigned i = 0; i < s->n_routes; i++) {
+        const struct route_state *r = &s->route[i];
+        printf("%12" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "  %s\n", r->sent, r->dropped,
+               r->dead, waiting(s, r), r->name);
+    }
 }
 
 static void print_json(const struct status *s)
@@ -133,14 +136,18 @@ static void print_json(const struct status *s)
                    e->offset, size, e->records, (long long)((clock_now_ns() - e->at_ns) / NS_PER_S),
                    e->gone || !there ? "true" : "false");
     }
-    buf_printf(&out, "],\"records\":%" PRIu64 ",\"spool_bytes\":%" PRIu64 ",\"routes\":[",
-               s->records, s->spool_bytes);
+    buf_printf(&out,
+               "],\"records\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"spool_bytes\":%" PRIu64
+               ",\"routes\":[",
+               s->records, s->positions.dropped, s->spool_bytes);
     for (unsigned i = 0; i < s->n_routes; i++) {
         const struct route_state *r = &s->route[i];
         buf_printf(&out, "%s{\"route\":", i ? "," : "");
         json_put_string(&out, str_c(r->name));
-        buf_printf(&out, ",\"sent\":%" PRIu64 ",\"dead\":%" PRIu64 ",\"waiting\":%" PRIu64 "}",
-                   r->sent, r->dead, waiting(s, r));
+        buf_printf(&out,
+                   ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"dead\":%" PRIu64
+                   ",\"waiting\":%" PRIu64 "}",
+                   r->sent, r->dropped, r->dead, waiting(s, r));
     }
     buf_put_c(&out, "]}\n");
     fwrite(out.p, 1, out.n, stdout);

@@ -11,6 +11,7 @@
     int cmd_##name(int argc, char **argv)
 COMMAND(server);
 COMMAND(agent);
+COMMAND(pipeline);
 COMMAND(ingest);
 COMMAND(search);
 COMMAND(grep);

@@ -408,6 +408,8 @@ enum err tail_new(const struct tail_options *o, struct tail **ret)
     t->encoding = mem_strdup(str_c(o->encoding ? o->encoding : ""));
     t->wake_fd = -1;
     t->body.batch = batch_new();
+    t->body.changed = batch_new();
+    arena_init(&t->body.arena, 0, NULL);
     buf_init(&t->body.encoded, SIZE_MAX);
     buf_init(&t->read, SIZE_MAX);
     buf_init(&t->text, SIZE_MAX);
@@ -453,6 +455,7 @@ enum err tail_start(struct tail *t, struct spool *spool, unsigned hold)
     for (size_t i = 0; i < t->positions.n; i++)
         t->status.records += t->positions.entry[i].records;
     t->status.records += t->positions.retired;
+    t->status.dropped = t->positions.dropped;
     more_files();
     t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (t->wake_fd < 0)
@@ -495,6 +498,8 @@ void tail_free(struct tail *t)
     tail_positions_release(&t->positions);
     json_reader_free(t->json);
     batch_free(t->body.batch);
+    batch_free(t->body.changed);
+    arena_release(&t->body.arena);
     buf_release(&t->body.encoded);
     buf_release(&t->read);
     buf_release(&t->text);

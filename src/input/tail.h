@@ -16,6 +16,7 @@
 
 #include "pipeline/spool.h"
 #include "transform/multiline.h"
+#include "transform/transform.h"
 
 struct tail;
 enum { TAIL_FILES_MAX = 100000 };
@@ -28,6 +29,7 @@ struct tail_options {
     size_t line_max;
     const char *encoding;              /* of the files, as iconv names them; NULL: UTF-8 */
     const struct multiline *multiline; /* NULL: a line is a record */
+    struct chain *chain;               /* before the spool; NULL: none. Run by the tail alone */
     int64_t poll_ns;                   /* how often sizes are looked at where nothing is notified */
 };
 
@@ -46,6 +48,7 @@ void tail_free(struct tail *t); /* stopped, or never started; NULL is fine */
 struct tail_status {
     uint64_t files;   /* open */
     uint64_t records; /* handed on, since the folder was made */
+    uint64_t dropped; /* of them, by the chain */
     uint64_t behind;  /* bytes that are not read yet */
     uint64_t errors;
     int64_t idle_since_ns; /* monotonic: nothing was read since; 0: the files are looked for */

@@ -6,9 +6,11 @@
 #include "core/mem.h"
 #include "input/tail_impl.h"
 #include "record/frame.h"
+#include "record/text_line.h"
 
 #include <errno.h>
 #include <iconv.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { RECORD_EXTRA = 1024 };
@@ -52,6 +54,32 @@ static struct str to_utf8(struct tail *t, struct str line)
 
 /* ---- records ---- */
 
+/* What the chain makes of the batch; *ret: that, NULL when nothing is left. */
+static enum err change(struct tail *t, struct batch **ret)
+{
+    struct tail_body *b = &t->body;
+    struct rows *in = ARENA_NEW(&b->arena, struct rows), out;
+    *ret = b->batch;
+    if (!t->o.chain)
+        return OK;
+    batch_view(b->batch, &b->arena, in);
+    TRY(chain_run(t->o.chain, 0, UINT32_MAX, in, b->arrival_ns, &b->arena, &out));
+    b->dropped += in->n - out.n;
+    batch_clear(b->changed);
+    if (out.n)
+        TRY(batch_append_rows(b->changed, &out, NULL, out.n));
+    *ret = out.n ? b->changed : NULL;
+    return OK;
+}
+
+static enum err encode(struct tail *t, const struct frame_info *info)
+{
+    struct tail_body *b = &t->body;
+    struct batch *batch;
+    TRY(change(t, &batch));
+    return batch ? frame_encode(batch, info, &b->encoded) : OK;
+}
+
 static enum err seal(struct tail *t)
 {
     struct tail_body *b = &t->body;
@@ -64,8 +92,12 @@ static enum err seal(struct tail *t)
                               .parts = b->n + 1,
                               .lz4 = true};
     buf_clear(&b->encoded);
-    TRY(frame_encode(b->batch, &info, &b->encoded));
+    enum err err = encode(t, &info);
+    arena_reset(&b->arena);
+    TRY(err);
     batch_clear(b->batch);
+    if (!b->encoded.n)
+        return OK;
     ARRAY_GROW(b->frame, b->cap, b->n + 1);
     b->frame[b->n++] = blob_copy(buf_str(&b->encoded), OWNER_QUEUE);
     b->bytes += b->encoded.n;
@@ -75,8 +107,14 @@ static enum err seal(struct tail *t)
 static void add_text(struct tail *t, const struct tail_file *f, struct str line)
 {
     struct batch *b = t->body.batch;
+    struct text_line is;
+    text_line_read(line, t->body.arrival_ns, &is);
     batch_begin(b);
     batch_text(b, STR("message"), LANE_STR, line);
+    if (is.level.n)
+        batch_text(b, STR("level"), LANE_STR, is.level);
+    if (is.has_time)
+        batch_time(b, is.time_ns);
     batch_text(b, STR("host"), LANE_STR, str_c(t->host));
     batch_text(b, STR("file"), LANE_STR, str_c(f->e.path));
     batch_text(b, STR("service"), LANE_STR, service_of(t, f));
@@ -105,7 +143,7 @@ enum err tail_body_add(struct tail *t, struct tail_file *f, struct str line)
     if (!json || !add_json(t, f, line))
         add_text(t, f, line);
     f->e.records++;
-    f->touched = true;
+    f->touched = b->any = true;
     return OK;
 }
 
@@ -147,12 +185,16 @@ static void committed(struct tail *t, uint64_t position)
     }
     t->positions.spool = position + b->n + 1;
     t->unsaved = true;
+    t->positions.dropped += b->dropped;
+    b->dropped = 0;
+    b->any = false;
     b->n = 0;
     b->bytes = 0;
     metric_add(t->records_metric, (int64_t)records);
     pthread_mutex_lock(&t->lock);
     t->status.blocked = false;
     t->status.records += records;
+    t->status.dropped = t->positions.dropped;
     t->status.idle_since_ns = clock_mono_ns();
     pthread_mutex_unlock(&t->lock);
 }
@@ -163,12 +205,14 @@ enum err tail_body_commit(struct tail *t)
     struct buf note;
     uint64_t position = 0;
     TRY(seal(t));
-    if (!b->n)
+    if (!b->any)
         return OK;
     buf_init(&note, SIZE_MAX);
     for (size_t i = 0; i < t->n; i++)
         if (t->file[i]->touched)
             note_entry(t, t->file[i], &note);
+    if (b->dropped)
+        buf_printf(&note, "dropped %" PRIu64 "\n", t->positions.dropped + b->dropped);
     enum err err;
     while ((err = spool_append(t->spool, buf_str(&note), b->frame, b->n, &position)) != OK) {
         if (tail_stopping(t))

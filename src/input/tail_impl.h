@@ -34,7 +34,10 @@ enum tail_wide { TAIL_NARROW, TAIL_WIDE_LITTLE, TAIL_WIDE_BIG };
 
 /* What is being put together for the spool. */
 struct tail_body {
-    struct batch *batch;
+    struct batch *batch, *changed; /* changed: what the chain made of it */
+    struct arena arena;
+    uint64_t dropped;
+    bool any; /* a file has records in it */
     int64_t arrival_ns;
     struct buf encoded;
     struct blob **frame;

@@ -133,6 +133,8 @@ static bool parse_line(struct tail_positions *p, struct str line)
                str_to_u64(str_from(line, 23), &p->spool);
     if (str_starts(line, STR("retired ")))
         return str_to_u64(str_from(line, 8), &p->retired);
+    if (str_starts(line, STR("dropped ")))
+        return str_to_u64(str_from(line, 8), &p->dropped);
     if (!parse_entry(line, &e))
         return false;
     tail_positions_put(p, &e);
@@ -171,8 +173,8 @@ enum err tail_positions_save(const struct tail_positions *p, const char *file)
     buf_printf(&b,
                "# weir agent positions, version 1\n"
                "# device inode head-bytes head-hash offset tail-hash records at state path\n"
-               "spool %016" PRIx64 " %" PRIu64 "\nretired %" PRIu64 "\n",
-               p->epoch, p->spool, p->retired);
+               "spool %016" PRIx64 " %" PRIu64 "\nretired %" PRIu64 "\ndropped %" PRIu64 "\n",
+               p->epoch, p->spool, p->retired, p->dropped);
     for (size_t i = 0; i < p->n; i++)
         tail_entry_write(&p->entry[i], &b);
     enum err err = io_write_file(file, buf_str(&b));

@@ -5,6 +5,7 @@
  *   # device inode head-bytes head-hash offset tail-hash records at state path
  *   spool 5e...01 1234       notes before this position of the spool of that epoch are in this file
  *   retired 5678             records of files that are forgotten
+ *   dropped 12               records that transforms dropped before the spool
  *   2049 131 256 9f...e1 88431 77...02 912 2026-11-21T10:00:00Z open /var/log/app.log
  *
  * Fields are parted by a space; the path is last, with \n and \\ for a line feed and a backslash.
@@ -36,7 +37,7 @@ struct tail_positions {
     struct tail_entry *entry;
     size_t n, cap;
     uint64_t epoch, spool;
-    uint64_t retired;
+    uint64_t retired, dropped;
 };
 
 void tail_positions_release(struct tail_positions *p);

@@ -4,6 +4,7 @@
  *   position N epoch HEX      of the spool
  *   sent N
  *   dead N
+ *   dropped N                 by the route's condition and transforms
  *
  * A bulk that is refused as a whole is sent again unit by unit; the unit that is refused then goes
  * to the dead letters, and the others go on. */
@@ -15,6 +16,8 @@
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "core/thread.h"
+#include "filter/filter.h"
+#include "record/derive.h"
 #include "record/frame.h"
 #include "record/json.h"
 #include "record/timestamp.h"
@@ -30,6 +33,8 @@ enum { STATE_MAX = 4096 };
 struct unit {
     uint32_t first, n;  /* items */
     uint64_t rows, end; /* the position behind it */
+    uint64_t dropped;   /* of the rows, by condition and transforms */
+    uint64_t refused;   /* by its transforms: to the dead letters */
 };
 
 struct route {
@@ -57,8 +62,11 @@ struct route {
     uint64_t rows, bytes;
     int64_t saved_ns, pause_ns;
     bool unsaved;
-    uint64_t refused; /* rows, of the send at hand */
-    struct buf dead;  /* lines for the dead letters */
+    uint64_t refused;   /* rows, of the send at hand */
+    struct buf dead;    /* lines for the dead letters */
+    size_t dead_before; /* of them from transforms: they do not go away when a send is repeated */
+    struct arena arena;
+    struct batch *batch;
     struct metric *sent_metric, *dead_metric, *retries_metric, *seconds_metric;
 };
 
@@ -73,12 +81,14 @@ static enum err load_state(struct route *r)
     buf_put_byte(&b, '\0');
     struct route_stats *s = &r->stats;
     uint64_t epoch = 0;
-    int n = sscanf(b.p, "position %" SCNu64 " epoch %" SCNx64 "\nsent %" SCNu64 "\ndead %" SCNu64,
-                   &s->position, &epoch, &s->sent, &s->dead);
+    int n = sscanf(b.p,
+                   "position %" SCNu64 " epoch %" SCNx64 "\nsent %" SCNu64 "\ndead %" SCNu64
+                   "\ndropped %" SCNu64,
+                   &s->position, &epoch, &s->sent, &s->dead, &s->dropped);
     buf_release(&b);
-    if (n == 4 && epoch != spool_epoch(r->o.spool))
+    if (n == 5 && epoch != spool_epoch(r->o.spool))
         s->position = 1; /* the spool is another one */
-    return n == 4 ? OK : err_set(ERR_CORRUPT, "%s cannot be read", r->state_path);
+    return n == 5 ? OK : err_set(ERR_CORRUPT, "%s cannot be read", r->state_path);
 }
 
 static enum err save_state(struct route *r)
@@ -86,10 +96,10 @@ static enum err save_state(struct route *r)
     char text[200];
     struct route_stats s;
     route_stats(r, &s);
-    int n =
-        snprintf(text, sizeof(text),
-                 "position %" PRIu64 " epoch %016" PRIx64 "\nsent %" PRIu64 "\ndead %" PRIu64 "\n",
-                 s.position, spool_epoch(r->o.spool), s.sent, s.dead);
+    int n = snprintf(text, sizeof(text),
+                     "position %" PRIu64 " epoch %016" PRIx64 "\nsent %" PRIu64 "\ndead %" PRIu64
+                     "\ndropped %" PRIu64 "\n",
+                     s.position, spool_epoch(r->o.spool), s.sent, s.dead, s.dropped);
     r->saved_ns = clock_mono_ns();
     TRY(io_write_file(r->state_path, str_of(text, (size_t)n)));
     r->unsaved = false;
@@ -138,69 +148,6 @@ static void wait_until(struct route *r, int64_t deadline, bool only_stop)
     }
     r->woken = false;
     pthread_mutex_unlock(&r->lock);
-}
-
-/* ---- gathering ---- */
-
-static void drop_bulk(struct route *r)
-{
-    for (uint32_t i = 0; i < r->n; i++)
-        blob_unref(r->blob[i]);
-    r->n = r->n_units = 0;
-    r->rows = r->bytes = 0;
-}
-
-static void add_body(struct route *r, const struct queue_read *body)
-{
-    uint32_t first;
-    struct unit u = {.first = r->n, .end = body->first_position + body->n};
-    (void)spool_body_rows(body->frame, body->n, &first);
-    for (uint32_t i = first; i < body->n; i++) {
-        uint64_t rows = spool_body_rows(&body->frame[i], 1, &(uint32_t){0});
-        ARRAY_GROW(r->item, r->items_cap, r->n + 1);
-        ARRAY_GROW(r->blob, r->blobs_cap, r->n + 1);
-        r->blob[r->n] = blob_ref(body->frame[i]);
-        r->item[r->n++] =
-            (struct output_item){body->first_position, body->frame[i]->bytes, (uint32_t)rows};
-        u.rows += rows;
-        r->bytes += body->frame[i]->bytes.n;
-    }
-    u.n = r->n - u.first;
-    r->rows += u.rows;
-    ARRAY_GROW(r->unit, r->units_cap, r->n_units + 1);
-    r->unit[r->n_units++] = u;
-}
-
-static bool bulk_full(const struct route *r)
-{
-    const struct output_gather *g = &r->o.gather;
-    return r->rows >= g->rows || r->bytes >= g->bytes;
-}
-
-/* False when there is nothing to send. */
-static bool gather(struct route *r)
-{
-    struct queue_read body;
-    int64_t began = clock_mono_ns();
-    for (;;) {
-        enum err err = bulk_full(r) ? OK : queue_reader_next(r->reader, &body);
-        if (bulk_full(r))
-            return true;
-        if (err == OK) {
-            add_body(r, &body);
-            continue;
-        }
-        if (err != ERR_AGAIN) {
-            log_error("the spool cannot be read", "route=%s error=\"%s\"", r->name, err_text());
-            wait_until(r, clock_mono_ns() + NS_PER_S, true);
-        }
-        int64_t until = began + r->o.gather.wait_ns;
-        if (r->n_units && (clock_mono_ns() >= until || is_stopping(r)))
-            return true;
-        if (!r->n_units)
-            return false;
-        wait_until(r, until, false);
-    }
 }
 
 /* ---- dead letters ---- */
@@ -259,6 +206,7 @@ static enum err append_dead(struct route *r)
     TRY_OUT(io_pwrite(fd, r->dead.p, r->dead.n, size));
     TRY_OUT(io_sync(fd));
     buf_clear(&r->dead);
+    r->dead_before = 0;
 out:
     io_close(fd);
     return err;
@@ -274,6 +222,139 @@ static enum err save_dead(struct route *r)
         wait_until(r, clock_mono_ns() + NS_PER_S, true);
     }
     return OK;
+}
+
+/* ---- gathering ---- */
+
+static void drop_bulk(struct route *r)
+{
+    for (uint32_t i = 0; i < r->n; i++)
+        blob_unref(r->blob[i]);
+    r->n = r->n_units = 0;
+    r->rows = r->bytes = 0;
+    r->dead_before = 0;
+}
+
+static enum err change_rows(struct route *r, struct rows *rows, int64_t arrival_ns)
+{
+    struct rows *in = ARENA_NEW(&r->arena, struct rows);
+    uint64_t *bits = ARENA_ARRAY(&r->arena, uint64_t, rows->n / 64 + 1);
+    uint32_t *row = ARENA_ARRAY(&r->arena, uint32_t, rows->n), n = 0;
+    if (r->o.where) {
+        struct rows *all = ARENA_NEW(&r->arena, struct rows);
+        TRY(filter_eval(r->o.where, rows, &r->arena, bits));
+        for (uint32_t i = 0; i < rows->n; i++)
+            if (bits[i / 64] >> i % 64 & 1)
+                row[n++] = i;
+        *all = *rows;
+        if (n && n < rows->n)
+            TRY(rows_repeat(all, row, n, &r->arena, rows));
+        rows->n = n;
+    }
+    *in = *rows;
+    return r->o.chain && rows->n
+               ? chain_run(r->o.chain, 0, UINT32_MAX, in, arrival_ns, &r->arena, rows)
+               : OK;
+}
+
+static enum err change_frame(struct route *r, struct str bytes, uint64_t position, uint32_t *rows_n,
+                             struct buf *out)
+{
+    struct frame_info info;
+    struct rows rows;
+    TRY(frame_open(bytes, position, 0, &r->arena, &info, &rows));
+    uint32_t had = rows.n;
+    TRY(change_rows(r, &rows, info.arrival_ns));
+    *rows_n = rows.n;
+    if (!rows.n || (rows.n == had && !r->o.chain))
+        return OK;
+    batch_clear(r->batch);
+    TRY(batch_append_rows(r->batch, &rows, NULL, rows.n));
+    return frame_encode(r->batch, &info, out);
+}
+
+/* The frame as this route wants it, a reference of the caller's; *rows: what is left in it. What
+ * cannot be transformed does not go on (a secret may be in it): it goes to the dead letters. */
+static struct blob *take_frame(struct route *r, struct blob *frame, uint64_t position,
+                               uint32_t *rows, uint64_t *refused)
+{
+    struct buf out;
+    if (!r->o.where && !r->o.chain)
+        return blob_ref(frame);
+    uint32_t had = *rows;
+    buf_init(&out, SIZE_MAX);
+    enum err err = change_frame(r, frame->bytes, position, rows, &out);
+    arena_reset(&r->arena);
+    if (err != OK) {
+        struct output_item item = {position, frame->bytes, had};
+        char reason[300];
+        snprintf(reason, sizeof(reason), "it could not be transformed: %.250s", err_text());
+        log_error("records could not be transformed: to the dead letters", "route=%s error=\"%s\"",
+                  r->name, reason);
+        note_dead(r, &item, UINT32_MAX, reason);
+        r->dead_before = r->dead.n;
+        *rows = 0;
+        *refused += had;
+    }
+    struct blob *made = err == OK && out.n ? blob_copy(buf_str(&out), OWNER_QUEUE) : NULL;
+    buf_release(&out);
+    return made ? made : *rows ? blob_ref(frame) : NULL;
+}
+
+static void add_body(struct route *r, const struct queue_read *body)
+{
+    uint32_t first;
+    struct unit u = {.first = r->n, .end = body->first_position + body->n};
+    (void)spool_body_rows(body->frame, body->n, &first);
+    for (uint32_t i = first; i < body->n; i++) {
+        uint32_t rows = (uint32_t)spool_body_rows(&body->frame[i], 1, &(uint32_t){0}), left = rows;
+        struct blob *frame = take_frame(r, body->frame[i], body->first_position, &left, &u.refused);
+        u.rows += rows;
+        u.dropped += rows - left;
+        if (!left)
+            continue;
+        ARRAY_GROW(r->item, r->items_cap, r->n + 1);
+        ARRAY_GROW(r->blob, r->blobs_cap, r->n + 1);
+        r->blob[r->n] = frame;
+        r->item[r->n++] = (struct output_item){body->first_position, frame->bytes, left};
+        r->bytes += frame->bytes.n;
+    }
+    u.n = r->n - u.first;
+    r->rows += u.rows;
+    ARRAY_GROW(r->unit, r->units_cap, r->n_units + 1);
+    r->unit[r->n_units++] = u;
+}
+
+static bool bulk_full(const struct route *r)
+{
+    const struct output_gather *g = &r->o.gather;
+    return r->rows >= g->rows || r->bytes >= g->bytes;
+}
+
+/* False when there is nothing to send. */
+static bool gather(struct route *r)
+{
+    struct queue_read body;
+    int64_t began = clock_mono_ns();
+    for (;;) {
+        enum err err = bulk_full(r) ? OK : queue_reader_next(r->reader, &body);
+        if (bulk_full(r))
+            return true;
+        if (err == OK) {
+            add_body(r, &body);
+            continue;
+        }
+        if (err != ERR_AGAIN) {
+            log_error("the spool cannot be read", "route=%s error=\"%s\"", r->name, err_text());
+            wait_until(r, clock_mono_ns() + NS_PER_S, true);
+        }
+        int64_t until = began + r->o.gather.wait_ns;
+        if (r->n_units && (clock_mono_ns() >= until || is_stopping(r)))
+            return true;
+        if (!r->n_units)
+            return false;
+        wait_until(r, until, false);
+    }
 }
 
 /* ---- sending ---- */
@@ -321,11 +402,11 @@ static enum err send_units(struct route *r, uint32_t from, uint32_t n)
     for (uint32_t i = 0; i < bulk.n; i++)
         bulk.bytes += bulk.item[i].frame.n;
     if (!bulk.n)
-        return OK;
+        return save_dead(r);
     r->pause_ns = r->o.retry_min_ns;
     for (;;) {
         int64_t wait_ns = 0, began = clock_mono_ns();
-        buf_clear(&r->dead);
+        r->dead.n = r->dead_before;
         r->refused = 0;
         enum err err = output_send(r->o.output, &bulk, &wait_ns);
         metric_observe_ns(r->seconds_metric, clock_mono_ns() - began);
@@ -349,17 +430,21 @@ static enum err send_units(struct route *r, uint32_t from, uint32_t n)
 
 static void settle(struct route *r, uint32_t from, uint32_t n, uint64_t dead)
 {
-    uint64_t rows = 0;
-    for (uint32_t i = from; i < from + n; i++)
+    uint64_t rows = 0, dropped = 0;
+    for (uint32_t i = from; i < from + n; i++) {
         rows += r->unit[i].rows;
+        dropped += r->unit[i].dropped - r->unit[i].refused;
+        dead += r->unit[i].refused;
+    }
     pthread_mutex_lock(&r->lock);
-    r->stats.sent += rows - dead;
+    r->stats.sent += rows - dead - dropped;
     r->stats.dead += dead;
+    r->stats.dropped += dropped;
     r->stats.position = r->unit[from + n - 1].end;
     r->stats.bulks++;
     r->stats.lost = queue_reader_lost(r->reader);
     pthread_mutex_unlock(&r->lock);
-    metric_add(r->sent_metric, (int64_t)(rows - dead));
+    metric_add(r->sent_metric, (int64_t)(rows - dead - dropped));
     metric_add(r->dead_metric, (int64_t)dead);
     spool_release(r->o.spool, r->hold, 0, rows);
     r->unsaved = true;
@@ -373,11 +458,11 @@ static enum err bury(struct route *r, uint32_t at)
     snprintf(reason, sizeof(reason), "%s", err_text());
     log_error("refused for good: to the dead letters", "route=%s records=%" PRIu64 " reason=\"%s\"",
               r->name, u->rows, reason);
-    buf_clear(&r->dead);
+    r->dead.n = r->dead_before;
     for (uint32_t i = u->first; i < u->first + u->n; i++)
         note_dead(r, &r->item[i], UINT32_MAX, reason);
     TRY(save_dead(r));
-    settle(r, at, 1, u->rows);
+    settle(r, at, 1, u->rows - u->dropped);
     return OK;
 }
 
@@ -439,7 +524,7 @@ static void make_metrics(struct route *r)
     buf_release(&label);
 }
 
-static enum err check_name(const char *name)
+enum err route_check_name(const char *name)
 {
     size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
     if (!n || name[n] || n > ROUTE_NAME_MAX || name[0] == '.')
@@ -468,10 +553,12 @@ enum err route_open(const struct route_options *o, struct route **ret)
     r->state_path = mem_printf("%s/routes/%s", o->dir, o->name);
     r->dead_path = mem_printf("%s/dead/%s.ndjson", o->dir, o->name);
     buf_init(&r->dead, SIZE_MAX);
+    arena_init(&r->arena, 0, NULL);
+    r->batch = batch_new();
     pthread_mutex_init(&r->lock, NULL);
     cond_init(&r->wake);
     r->stats.position = 1;
-    enum err err = check_name(o->name);
+    enum err err = route_check_name(o->name);
     if (err == OK)
         err = make_folders(r);
     if (err == OK)
@@ -524,6 +611,8 @@ void route_free(struct route *r)
     queue_reader_free(r->reader);
     output_close(r->o.output);
     buf_release(&r->dead);
+    arena_release(&r->arena);
+    batch_free(r->batch);
     mem_free(r->item);
     mem_free(r->blob);
     mem_free(r->unit);

@@ -14,6 +14,9 @@
 
 #include "pipeline/output.h"
 #include "pipeline/spool.h"
+#include "transform/transform.h"
+
+struct filter;
 
 struct route;
 struct route_options {
@@ -23,6 +26,8 @@ struct route_options {
     struct output *output; /* the route's from here on */
     struct output_gather gather;
     int64_t retry_min_ns, retry_max_ns; /* of the pauses */
+    const struct filter *where;         /* NULL: everything; the caller's, as the next */
+    struct chain *chain;                /* NULL: nothing is changed; run by the route alone */
 };
 enum { ROUTE_NAME_MAX = 64 };
 
@@ -30,6 +35,7 @@ struct route_stats {
     char name[ROUTE_NAME_MAX + 1];
     uint64_t position;       /* everything below is settled */
     uint64_t sent, dead;     /* records since the folder was made */
+    uint64_t dropped;        /* that `where` or the chain did not let through */
     uint64_t waiting;        /* records in the spool and not settled */
     uint64_t lost;           /* entries of the spool that could not be read */
     uint64_t bulks, retries; /* since the start */
@@ -38,6 +44,7 @@ struct route_stats {
     char last_error[300];
 };
 
+NODISCARD enum err route_check_name(const char *name);
 /* Reads the state and holds the spool there; before spool_start. */
 NODISCARD enum err route_open(const struct route_options *o, struct route **ret);
 NODISCARD enum err route_start(struct route *r); /* after spool_start */

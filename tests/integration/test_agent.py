@@ -454,3 +454,72 @@ def test_bad_options(weir, tmp_path):
         r = weir("agent", "--data", str(tmp_path / "a"), *args, check=False)
         assert r.returncode == 2 and text in r.stderr, (args, r.stderr)
     assert weir("agent", "status", "--data", str(tmp_path / "none"), check=False).returncode == 1
+
+
+PIPELINE = """
+files: ['%s/<service>/app.log']
+transforms:
+  - json
+  - drop: 'level:DEBUG'
+  - redact: [cards]
+  - set: {team: shop}
+routes:
+  - name: all
+    output: %s
+  - name: errors
+    output: %s
+    where: 'level:ERROR'
+    transforms:
+      - only: [message, level]
+"""
+
+
+def test_transforms_and_routes(make_server, make_agent, weir, tmp_path):
+    one, two = make_server("one"), make_server("two")
+    logs = tmp_path / "logs" / "pay"
+    logs.mkdir(parents=True)
+    config = tmp_path / "agent.yaml"
+    config.write_text(PIPELINE % (tmp_path / "logs", one.url, two.url))
+    assert b"is good" in weir("pipeline", "check", str(config)).stdout
+    with open(logs / "app.log", "w") as f:
+        for i in range(300):
+            level = ("DEBUG", "INFO", "ERROR")[i % 3]
+            f.write(json.dumps({"message": f"n{i} card 4111111111111111", "level": level}) + "\n")
+    a = make_agent("agent", "--config", str(config), output=[]).start()
+    check(one, Counter(f"n{i}" for i in range(300) if i % 3))
+    check(two, Counter(f"n{i}" for i in range(300) if i % 3 == 2))
+    assert {r["message"].split(" ", 1)[1] for r in one.query("*")} == {"card ***"}
+    assert all(r["team"] == "shop" and r["service"] == "pay" for r in one.query("*"))
+    assert all(set(r) <= {"message", "level", "_time", "_id", "_stream", "ingested_at"} for r in two.query("*"))
+    a.kill()
+    a.start()
+    with open(logs / "app.log", "a") as f:
+        f.write('{"message":"n300 x","level":"ERROR"}\n')
+    wait_for(lambda: count(two) == 101)
+    a.stop()
+    s = a.status()
+    routes = {r["route"]: r for r in s["routes"]}
+    assert s["records"] == 301 and s["dropped"] == 100
+    assert routes["all"]["sent"] == 201 and routes["all"]["dropped"] == 0 and routes["all"]["waiting"] == 0
+    assert routes["errors"]["sent"] == 101 and routes["errors"]["dropped"] == 100 and routes["errors"]["waiting"] == 0
+
+
+def test_pipeline_commands(weir, tmp_path):
+    config = tmp_path / "p.yaml"
+    config.write_text(PIPELINE % ("/var/log", "http://a:1", "http://b:2"))
+    out = weir("pipeline", "test", str(config), input=b'{"message":"a 4111111111111111","level":"ERROR"}\nDEBUG x\n').stdout
+    assert b'redact     {"level":"ERROR","message":"a ***"}' in out and b"> errors" in out and b"(dropped)" in out
+    assert b"? level:ERROR" in weir("pipeline", "graph", str(config)).stdout
+    assert weir("pipeline", "graph", "--svg", str(config)).stdout.startswith(b"<svg ")
+    for text, why in [
+        ("file: [a]\n", b":1:1: \"file\" is not known here; did you mean \"files\"?"),
+        ("routes:\n  - outptu: http://a\n", b":2:5: \"outptu\" is not known here; did you mean \"output\"?"),
+        ("routes:\n  - output: http://a\n    where: 'level:('\n", b":3:12: "),
+        ("transforms:\n  - jsno\n", b":2:5: no transform \"jsno\"; did you mean \"json\"?"),
+        ("routes:\n  - output: ftp://a\n", b"no output has the scheme ftp://"),
+        ("routes:\n  - output: http://a\n  - output: http://a\n", b":3:5: the route \"http-a\" is there twice"),
+        ("a: [\n", b":2:1: "),
+    ]:
+        config.write_text(text)
+        r = weir("pipeline", "check", str(config), check=False)
+        assert r.returncode == 1 and why in r.stderr, (text, r.stderr)

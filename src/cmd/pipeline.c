@@ -1,0 +1,229 @@
+/* weir pipeline: looks into a pipeline's configuration. check reads it; graph draws it; test runs
+ * sample lines through it and shows what each stage makes of each. */
+#include "pipeline/pipeline.h"
+
+#include "cmd/commands.h"
+#include "cmd/source.h"
+#include "core/clock.h"
+#include "output/outputs.h"
+#include "record/json.h"
+#include "record/text_line.h"
+#include "transform/multiline.h"
+
+#include <stdio.h>
+
+enum { SAMPLES_MAX = 256 << 20 };
+
+static const struct option_def option_defs[] = {
+    {"svg", 0, NULL, "graph: as an SVG image."},
+    {"text", 't', NULL, "test: lines are text, even where they look like JSON."},
+    {0},
+};
+const struct command pipeline_command = {
+    .name = "pipeline",
+    .summary = "Checks, draws and tries the configuration of an agent's pipeline",
+    .usage = "check|graph|test CONFIG",
+    .text =
+        "Looks into a pipeline's configuration, as weir agent --config takes it.\n\n"
+        "  weir pipeline check agent.yaml\n"
+        "  weir pipeline graph agent.yaml --svg > pipeline.svg\n"
+        "  weir pipeline test agent.yaml < samples.log\n\n"
+        "test prints what each stage makes of each line: the record after every transform that\n"
+        "changed it, and the routes that it takes.",
+    .options = option_defs,
+    .args_min = 2,
+    .args_max = 2,
+};
+
+/* ---- check ---- */
+
+/* What only those who run it would find. */
+static enum err check(const struct pipeline *p)
+{
+    for (unsigned i = 0; i < p->n_routes; i++) {
+        struct output *output;
+        TRY(output_open(output_types, str_c(p->route[i].output), &output));
+        output_close(output);
+    }
+    struct multiline *m = NULL;
+    enum err err = p->multiline ? multiline_new(str_c(p->multiline), &m) : OK;
+    multiline_free(m);
+    return err;
+}
+
+/* ---- test ---- */
+
+struct trial {
+    const struct pipeline *p;
+    struct arena arena;
+    struct batch *batch;
+    struct json_reader *json;
+    struct buf text, before;
+    unsigned long number;
+};
+
+static enum err put_row(struct trial *t, struct rows *rows)
+{
+    uint32_t row = 0;
+    struct json_rows what = {.rows = rows, .row = &row, .n = 1, .arena = &t->arena};
+    buf_clear(&t->text);
+    return json_put_rows(&what, &t->text, NULL);
+}
+
+/* Shows the record if the stage changed it; *ret_left: whether it goes on. */
+static enum err show(struct trial *t, const char *indent, const char *stage, struct rows *rows,
+                     bool *ret_left)
+{
+    *ret_left = rows->n > 0;
+    if (!rows->n) {
+        printf("%s%-10s (dropped)\n", indent, stage);
+        return OK;
+    }
+    TRY(put_row(t, rows));
+    if (!str_eq(buf_str(&t->text), buf_str(&t->before)))
+        printf("%s%-10s %.*s\n", indent, stage, STR_ARG(buf_str(&t->text)));
+    buf_clear(&t->before);
+    buf_put_str(&t->before, buf_str(&t->text));
+    return OK;
+}
+
+static enum err run_chain(struct trial *t, struct chain *c, const char *indent, struct rows *rows,
+                          bool *ret_left)
+{
+    *ret_left = true;
+    for (uint32_t i = 0; c && *ret_left && i < chain_stages(c); i++) {
+        struct chain_stage s;
+        struct rows *in = ARENA_NEW(&t->arena, struct rows);
+        *in = *rows;
+        chain_stage(c, i, &s);
+        TRY(chain_run(c, i, i + 1, in, clock_now_ns(), &t->arena, rows));
+        TRY(show(t, indent, s.name, rows, ret_left));
+    }
+    return OK;
+}
+
+static enum err run_route(struct trial *t, const struct pipeline_route *r, const struct rows *from)
+{
+    struct rows rows = *from;
+    uint64_t bit = 0;
+    bool left;
+    if (r->filter) {
+        TRY(filter_eval(r->filter, &rows, &t->arena, &bit));
+        if (!bit) {
+            printf("  - %s (its condition does not match)\n", r->name);
+            return OK;
+        }
+    }
+    printf("  > %s\n", r->name);
+    TRY(put_row(t, &rows));
+    buf_clear(&t->before);
+    buf_put_str(&t->before, buf_str(&t->text));
+    return run_chain(t, r->chain, "      ", &rows, &left);
+}
+
+static bool read_json(struct trial *t, struct str line)
+{
+    if (t->p->text || line.n < 2 || line.p[0] != '{')
+        return false;
+    buf_clear(&t->text);
+    if (!buf_reserve(&t->text, line.n + JSON_PADDING))
+        return false;
+    buf_put_str(&t->text, line);
+    memset(t->text.p + line.n, 0, JSON_PADDING);
+    return json_read_record(t->json, buf_str(&t->text), clock_now_ns(), t->batch) == OK;
+}
+
+static enum err try_line(struct trial *t, struct str line)
+{
+    struct rows rows;
+    bool left;
+    batch_clear(t->batch);
+    if (!read_json(t, line))
+        text_line_append(t->batch, line, clock_now_ns());
+    batch_view(t->batch, &t->arena, &rows);
+    printf("%lu\n", ++t->number);
+    buf_clear(&t->before);
+    TRY(show(t, "  ", "record", &rows, &left));
+    TRY(run_chain(t, t->p->chain, "  ", &rows, &left));
+    for (unsigned i = 0; left && i < t->p->n_routes; i++)
+        TRY(run_route(t, &t->p->route[i], &rows));
+    return OK;
+}
+
+static enum err try_lines(struct trial *t, struct str rest)
+{
+    struct str line;
+    while (str_split(&rest, '\n', &line)) {
+        line.n -= line.n && line.p[line.n - 1] == '\r';
+        if (line.n)
+            TRY(try_line(t, line));
+        arena_reset(&t->arena);
+    }
+    return OK;
+}
+
+static enum err test(const struct pipeline *p)
+{
+    struct trial t = {.p = p, .batch = batch_new()};
+    struct buf all;
+    struct source *in;
+    bool idle;
+    arena_init(&t.arena, 0, NULL);
+    buf_init(&t.text, SIZE_MAX);
+    buf_init(&t.before, SIZE_MAX);
+    buf_init(&all, SAMPLES_MAX);
+    t.json = json_reader_new(&(struct json_limits){.record_bytes = 8 << 20, .nesting = 128});
+    enum err err = source_open("-", &in);
+    if (err == OK) {
+        while ((err = source_read(in, &all, &idle)) == OK)
+            ;
+        source_close(in);
+    }
+    if (err == ERR_EOF)
+        err = try_lines(&t, buf_str(&all));
+    buf_release(&all);
+    json_reader_free(t.json);
+    batch_free(t.batch);
+    buf_release(&t.text);
+    buf_release(&t.before);
+    arena_release(&t.arena);
+    return err;
+}
+
+/* ---- all ---- */
+
+static void graph(const struct pipeline *p, bool svg)
+{
+    struct buf out;
+    buf_init(&out, SIZE_MAX);
+    pipeline_graph(p, svg, &out);
+    fwrite(out.p, 1, out.n, stdout);
+    buf_release(&out);
+}
+
+int cmd_pipeline(int argc, char **argv)
+{
+    struct options o;
+    struct pipeline p;
+    int status = options_parse(&o, &pipeline_command, argc, argv);
+    if (status >= 0)
+        return status;
+    const char *what = o.arg[0];
+    if (strcmp(what, "check") != 0 && strcmp(what, "graph") != 0 && strcmp(what, "test") != 0)
+        return options_fail(&pipeline_command, "\"%s\": check, graph or test is wanted", what);
+    pipeline_init(&p);
+    enum err err = pipeline_load(&p, o.arg[1]);
+    p.text = p.text || options_has(&o, "text");
+    if (err == OK)
+        err = check(&p);
+    if (err == OK && !strcmp(what, "check"))
+        printf("%s is good: %u patterns of files, %u routes\n", o.arg[1], p.n_files, p.n_routes);
+    else if (err == OK && !strcmp(what, "graph"))
+        graph(&p, options_has(&o, "svg"));
+    else if (err == OK)
+        err = test(&p);
+    if (err != OK)
+        fprintf(stderr, "weir pipeline: %s\n", err_text());
+    pipeline_release(&p);
+    return err == OK ? 0 : 1;
+}

@@ -1,0 +1,284 @@
+/* Transforms: every stage on records of its own, alone and behind each other; what they refuse of
+ * their arguments. A case is the stages, the records, and what comes out, as JSON. */
+#include "core/clock.h"
+#include "core/mem.h"
+#include "record/json.h"
+#include "test.h"
+#include "transform/transform.h"
+
+static const int64_t arrival = 1700000000LL * NS_PER_S;
+
+static void read_records(const char *lines, struct batch *b)
+{
+    struct json_reader *r =
+        json_reader_new(&(struct json_limits){.record_bytes = 1 << 20, .nesting = 100});
+    struct str rest = str_c(lines), line;
+    char text[4096] = {0};
+    while (str_split(&rest, '\n', &line)) {
+        memset(text, 0, sizeof(text));
+        memcpy(text, line.p, line.n);
+        assert_ok(json_read_record(r, str_of(text, line.n), arrival, b));
+    }
+    json_reader_free(r);
+}
+
+static void put_rows(struct rows *rows, struct arena *a, struct buf *out)
+{
+    uint32_t *row = ARENA_ARRAY(a, uint32_t, rows->n + 1), *end = ARENA_ARRAY(a, uint32_t, rows->n);
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    for (uint32_t i = 0; i < rows->n; i++)
+        row[i] = i;
+    struct json_rows what = {.rows = rows, .row = row, .n = rows->n, .arena = a};
+    assert_ok(json_put_rows(&what, &text, end));
+    for (uint32_t i = 0, at = 0; i < rows->n; at = end[i++])
+        buf_printf(out, "%s%.*s", i ? "\n" : "", (int)(end[i] - at), text.p + at);
+    buf_release(&text);
+}
+
+/* Through a batch again: so what came out is proven to be whole. */
+static void run(const char *yaml, const char *records, struct buf *out, int64_t *ret_time)
+{
+    struct arena a;
+    struct tree t;
+    struct chain *c;
+    struct rows in, changed, again;
+    struct batch *from = batch_new(), *to = batch_new();
+    arena_init(&a, 0, NULL);
+    assert_ok(tree_read(str_c(yaml), "T", &a, &t));
+    assert_ok(chain_new(&t, &c));
+    read_records(records, from);
+    batch_view(from, &a, &in);
+    assert_ok(chain_run(c, 0, UINT32_MAX, &in, arrival, &a, &changed));
+    buf_init(out, 1 << 20);
+    if (changed.n) {
+        assert_ok(batch_append_rows(to, &changed, NULL, changed.n));
+        batch_view(to, &a, &again);
+        put_rows(&again, &a, out);
+        const int64_t *time;
+        assert_ok(rows_time(&again, &time));
+        *ret_time = time[0];
+    }
+    chain_free(c);
+    batch_free(to);
+    arena_release(&a);
+    batch_free(from);
+}
+
+static void check(const char *yaml, const char *records, const char *want)
+{
+    struct buf out;
+    int64_t time = 0;
+    run(yaml, records, &out, &time);
+    if (!str_eq_c(buf_str(&out), want))
+        fail_msg("%s\n%s\n gives\n%.*s\n wanted\n%s", yaml, records, STR_ARG(buf_str(&out)), want);
+    buf_release(&out);
+}
+
+static void test_parsers(void **state)
+{
+    check("[json]", "{\"message\":\"{\\\"a\\\":1,\\\"b\\\":{\\\"c\\\":[2]}}\"}",
+          "{\"message\":\"{\\\"a\\\":1,\\\"b\\\":{\\\"c\\\":[2]}}\",\"a\":1,\"b\":{\"c\":[2]}}");
+    check("[json: {remove: true}]", "{\"message\":\"{\\\"message\\\":\\\"in\\\"}\",\"x\":1}",
+          "{\"x\":1}");
+    check("[json]", "{\"msg\":\"{\\\"x\\\":2}\",\"x\":1}", "{\"msg\":\"{\\\"x\\\":2}\",\"x\":2}");
+    check("[json]", "{\"message\":\"{broken\"}\n{\"other\":1}",
+          "{\"message\":\"{broken\"}\n{\"other\":1}");
+    check("[logfmt: {from: line}]",
+          "{\"line\":\"at=info took=1.5 n=007 ok=true msg=\\\"a \\\\\\\"b\\\\\\\"\\\" x= y\"}",
+          "{\"line\":\"at=info took=1.5 n=007 ok=true msg=\\\"a \\\\\\\"b\\\\\\\"\\\" x= y\","
+          "\"at\":\"info\",\"took\":1.5,\"n\":\"007\",\"ok\":true,\"msg\":\"a \\\"b\\\"\",\"x\":"
+          "\"\"}");
+    check("[csv: {columns: [a, b, c]}]", "{\"message\":\"1,\\\"x, \\\"\\\"y\\\"\\\"\\\",\"}",
+          "{\"message\":\"1,\\\"x, \\\"\\\"y\\\"\\\"\\\",\",\"a\":1,\"b\":\"x, \\\"y\\\"\"}");
+    check("[csv: {columns: [a], separator: ';'}]", "{\"message\":\"1;2\"}",
+          "{\"message\":\"1;2\"}");
+    check("[grok: '%{IP:client} %{NUMBER:ms:int}']", "{\"message\":\"10.0.0.1 42\"}",
+          "{\"message\":\"10.0.0.1 42\",\"client\":\"10.0.0.1\",\"ms\":42}");
+    check("[regex: 'n=(?<n>[0-9]+)']", "{\"message\":\"n=5\"}\n{\"message\":\"none\"}",
+          "{\"message\":\"n=5\",\"n\":\"5\"}\n{\"message\":\"none\"}");
+    check("[extract: 'took <ms> ms']", "{\"message\":\"it took 5 ms\"}",
+          "{\"message\":\"it took 5 ms\",\"ms\":\"5\"}");
+    check("[access: {remove: true}]",
+          "{\"message\":\"1.2.3.4 - bob [15/Feb/2025:12:00:00 +0000] \\\"GET /a?b HTTP/1.1\\\" "
+          "200 512 \\\"-\\\" \\\"curl/8\\\"\"}",
+          "{\"client\":\"1.2.3.4\",\"user\":\"bob\",\"timestamp\":\"15/Feb/2025:12:00:00 +0000\","
+          "\"method\":\"GET\",\"path\":\"/a?b\",\"http_version\":\"1.1\",\"status\":200,\"bytes\":"
+          "512,\"agent\":\"curl/8\"}");
+}
+
+static void test_shapes(void **state)
+{
+    check("[set: {team: shop, n: 5, s: '5', a: true}]", "{\"a\":1}",
+          "{\"team\":\"shop\",\"n\":5,\"s\":\"5\",\"a\":true}");
+    check("[rename: {a: b}]", "{\"a\":1.50,\"c\":2}\n{\"c\":3}", "{\"c\":2,\"b\":1.50}\n{\"c\":3}");
+    check("[rename: {a: b}]", "{\"a\":1,\"b\":2}\n{\"a\":null}\n{\"a\":[1]}",
+          "{\"b\":1}\n{\"b\":null}\n{\"b\":[1]}");
+    check("[remove: [a, b.c]]", "{\"a\":1,\"b\":{\"c\":2},\"d\":3}\n{\"b\":{\"c\":1,\"x\":2}}",
+          "{\"d\":3}\n{\"b\":{\"x\":2}}");
+    check("[remove: a]", "{\"a\":{\"b\":1},\"ab\":2}", "{\"ab\":2}");
+    check("[only: [a, b]]", "{\"a\":1,\"b\":{\"c\":2},\"d\":3}", "{\"a\":1,\"b\":{\"c\":2}}");
+}
+
+static void test_selection(void **state)
+{
+    check("[keep: 'level:ERROR']", "{\"level\":\"ERROR\"}\n{\"level\":\"INFO\"}",
+          "{\"level\":\"ERROR\"}");
+    check("[drop: 'level:ERROR']", "{\"level\":\"ERROR\"}\n{\"level\":\"INFO\"}",
+          "{\"level\":\"INFO\"}");
+    check("[drop: '*']", "{\"a\":1}", "");
+    check("[dedup: {fields: [a]}]", "{\"a\":1,\"n\":1}\n{\"a\":2,\"n\":2}\n{\"a\":1,\"n\":3}\n{}",
+          "{\"a\":1,\"n\":1}\n{\"a\":2,\"n\":2}\n{}");
+    check("[sample: {keep: 0%}]", "{\"a\":1}", "");
+    check("[sample: {keep: 100%}]", "{\"a\":1}", "{\"a\":1}");
+    check("[sample: {keep: 0, where: 'level:DEBUG'}]",
+          "{\"level\":\"DEBUG\"}\n{\"level\":\"ERROR\"}", "{\"level\":\"ERROR\"}");
+}
+
+/* The share that goes on is about what was asked for, and the same when it is run again. */
+static void test_sample_share(void **state)
+{
+    struct buf lines, one, two;
+    int64_t time;
+    size_t n = 0;
+    buf_init(&lines, 1 << 20);
+    for (int i = 0; i < 4000; i++)
+        buf_printf(&lines, "%s{\"n\":%d}", i ? "\n" : "", i);
+    buf_put_byte(&lines, '\0');
+    run("[sample: {keep: 25%}]", lines.p, &one, &time);
+    run("[sample: {keep: 0.25}]", lines.p, &two, &time);
+    assert_true(str_eq(buf_str(&one), buf_str(&two)));
+    for (size_t i = 0; i < one.n; i++)
+        n += one.p[i] == '{';
+    assert_true(n > 850 && n < 1150);
+    buf_release(&lines);
+    buf_release(&one);
+    buf_release(&two);
+}
+
+static void test_values(void **state)
+{
+    check("[level]", "{\"level\":\"warning\"}\n{\"severity\":\"err\"}\n{\"level\":\"INFO\"}\n{}",
+          "{\"level\":\"WARN\"}\n{\"severity\":\"err\",\"level\":\"ERROR\"}\n{\"level\":\"INFO\"}\n"
+          "{}");
+    check("[level]", "{\"level\":4}\n{\"level\":\"odd\"}",
+          "{\"level\":\"WARN\"}\n"
+          "{\"level\":\"odd\"}");
+    check("[convert: {a: int, b: float, c: bool, d: string}]",
+          "{\"a\":\"12\",\"b\":\"1.5\",\"c\":\"yes\",\"d\":5}\n{\"a\":\"x\"}",
+          "{\"a\":12,\"b\":1.5,\"c\":true,\"d\":\"5\"}\n{\"a\":\"x\"}");
+    check("[redact]", "{\"a\":\"card 4111-1111-1111-1111 and 4111 1111 1111 1112\"}",
+          "{\"a\":\"card *** and 4111 1111 1111 1112\"}");
+    check("[redact: [emails]]", "{\"a\":\"to a.b+c@example.co.uk, 5105105105105100\"}",
+          "{\"a\":\"to ***, 5105105105105100\"}");
+    check("[redact: {what: [tokens], with: X}]",
+          "{\"a\":\"password=geheim Authorization: Bearer abcdefgh1234\"}",
+          "{\"a\":\"password=X Authorization: Bearer X\"}");
+    check("[redact: {patterns: ['id-[0-9]+'], fields: [b]}]",
+          "{\"a\":\"id-1\",\"b\":\"id-2 id-3\"}", "{\"a\":\"id-1\",\"b\":\"*** ***\"}");
+    struct buf one, two;
+    int64_t time;
+    run("[hash: {fields: [user], key: k}]", "{\"user\":\"bob\"}", &one, &time);
+    run("[hash: {fields: [user], key: other}]", "{\"user\":\"bob\"}", &two, &time);
+    assert_true(one.n == strlen("{\"user\":\"0123456789abcdef\"}"));
+    assert_false(str_eq(buf_str(&one), buf_str(&two)));
+    buf_release(&one);
+    buf_release(&two);
+}
+
+static void test_times(void **state)
+{
+    struct buf out;
+    int64_t time = 0, noon = 1739620800LL * NS_PER_S;
+    run("[timestamp: when]", "{\"when\":\"15/Feb/2025:12:00:00 +0000\"}", &out, &time);
+    assert_true(time == noon);
+    buf_release(&out);
+    run("[json]", "{\"message\":\"{\\\"timestamp\\\":\\\"2025-02-15T12:00:00Z\\\"}\"}", &out,
+        &time);
+    assert_true(time == noon);
+    buf_release(&out);
+    run("[timestamp: when, set: {a: 1}, drop: 'b:1']", "{\"when\":\"2025-02-15T12:00:00Z\"}", &out,
+        &time);
+    assert_true(time == noon);
+    buf_release(&out);
+}
+
+static void test_behind_each_other(void **state)
+{
+    check("[json, {rename: {a: b}}, {keep: 'b:>1'}, {remove: message}, {set: {c: x}}]",
+          "{\"message\":\"{\\\"a\\\":1}\"}\n{\"message\":\"{\\\"a\\\":2}\"}\n{\"message\":\"{"
+          "\\\"a\\\":3}\"}",
+          "{\"b\":2,\"c\":\"x\"}\n{\"b\":3,\"c\":\"x\"}");
+}
+
+static void test_counts(void **state)
+{
+    struct arena a;
+    struct tree t;
+    struct chain *c;
+    struct rows in, out;
+    struct chain_stage s;
+    struct batch *b = batch_new();
+    arena_init(&a, 0, NULL);
+    assert_ok(tree_read(STR("[json, drop: 'a:1']"), "T", &a, &t));
+    assert_ok(chain_new(&t, &c));
+    read_records("{\"message\":\"{\\\"a\\\":1}\"}\n{\"message\":\"no\"}", b);
+    batch_view(b, &a, &in);
+    assert_ok(chain_run(c, 0, UINT32_MAX, &in, arrival, &a, &out));
+    chain_stage(c, 0, &s);
+    assert_true(s.in == 2 && s.out == 2 && s.missed == 1 && s.dropped == 0);
+    chain_stage(c, 1, &s);
+    assert_true(s.in == 2 && s.out == 1 && s.dropped == 1);
+    chain_free(c);
+    arena_release(&a);
+    batch_free(b);
+}
+
+static void test_bad_arguments(void **state)
+{
+    static const struct {
+        const char *yaml, *text;
+    } cases[] = {
+        {"json", "T:1:1: a list of at most"},
+        {"[jsn]", "T:1:2: no transform \"jsn\"; did you mean \"json\"?"},
+        {"[elephant]", "no transform \"elephant\""},
+        {"[{json: {}, set: {}}]", "T:1:2: a transform is a name"},
+        {"[json: {form: x}]", "T:1:9: \"form\" is not known here; did you mean \"from\"?"},
+        {"[json: {remove: maybe}]", "true or false"},
+        {"[csv]", "csv takes columns"},
+        {"[grok: '%{NOPE:x}']", "byte 1 of the pattern"},
+        {"[regex: '(?<a>']", "T:1:9: byte"},
+        {"[set: x]", "set takes a map"},
+        {"[drop: 'a:(']", "T:1:8: "},
+        {"[sample: {keep: 200%}]", "keep: a share is wanted"},
+        {"[convert: {a: number}]", "int, float, bool or string"},
+        {"[redact: [cats]]", "cards, emails or tokens"},
+        {"[redact: {patterns: ['(']}]", "at byte 1"},
+        {"[dedup: {fields: [a], within: soon}]", "a time is wanted"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct arena a;
+        struct tree t;
+        struct chain *c;
+        arena_init(&a, 0, NULL);
+        assert_ok(tree_read(str_c(cases[i].yaml), "T", &a, &t));
+        assert_err(chain_new(&t, &c), ERR_INVALID, cases[i].text);
+        arena_release(&a);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parsers),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_sample_share),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_behind_each_other),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_bad_arguments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
