@@ -52,7 +52,8 @@ static void take(void *ctx, const struct datagram *list, unsigned n)
             flush(in);
             snprintf(in->peer, sizeof(in->peer), "%s", list[i].peer);
         }
-        (void)in->protocol->add(in->ctx, in->socket, &list[i], &in->body);
+        if (in->protocol->add(in->ctx, in->socket, &list[i], &in->body) != OK)
+            parcel_desk_error(&in->desk, NULL, err_text());
     }
     flush(in);
 }

@@ -14,9 +14,10 @@ struct datagram_protocol {
     /* Its own state, made when the input opens; may be NULL. */
     void *(*new_state)(const struct input_options *o);
     void (*free_state)(void *ctx);
-    /* Appends the datagram to a body; false: it is no record (an answered heartbeat, a part that
-     * waits for its rest, a bad one). */
-    bool (*add)(void *ctx, struct datagram_socket *s, const struct datagram *d, struct buf *body);
+    /* Appends the datagram to a body, or keeps it where its rest is missing. ERR_INVALID,
+     * ERR_LIMIT: it is dropped and counted. */
+    enum err (*add)(void *ctx, struct datagram_socket *s, const struct datagram *d,
+                    struct buf *body);
     void (*tick)(void *ctx); /* may be NULL */
 };
 

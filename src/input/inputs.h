@@ -4,6 +4,11 @@
 
 #include "pipeline/input.h"
 
+/* beats://, beats+tls://: Filebeat and its kin, Logstash. The frames: wire/lumberjack.h. */
+extern const struct input_type beats_input;
+/* gelf+tcp://, gelf+tls://; gelf+udp:// and gelf://. The messages: wire/gelf.c. */
+extern const struct input_type gelf_stream_input;
+extern const struct input_type gelf_datagram_input;
 /* forward://, forward+tls://: Fluentd and Fluent Bit. The messages: wire/forward.h. */
 extern const struct input_type forward_input;
 /* syslog+tcp://, syslog+tls://; syslog+udp:// and syslog://. The formats: wire/syslog.h. */

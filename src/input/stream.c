@@ -191,10 +191,19 @@ static void on_close(void *ctx, struct conn *c, const char *reason)
         sender_free(s);
 }
 
+static void on_tick(void *ctx, struct conn *c)
+{
+    struct stream_input *in = ctx;
+    struct sender *s = sender_of(c);
+    if (in->protocol->tick)
+        in->protocol->tick(in->ctx, c, s->state, s->first != NULL);
+}
+
 static const struct listener_protocol listener_protocol = {
     .state_size = sizeof(struct sender *),
     .open = on_open,
     .data = on_data,
+    .tick = on_tick,
     .close = on_close,
 };
 

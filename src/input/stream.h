@@ -40,6 +40,8 @@ struct stream_protocol {
     /* A body is durable: says so to the sender. May be NULL. */
     enum err (*landed)(void *ctx, struct conn *c, void *state, struct str ack);
     void (*close)(void *ctx, void *state); /* may be NULL */
+    /* About four times a second; `waiting`: bodies are out. May be NULL. */
+    void (*tick)(void *ctx, struct conn *c, void *state, bool waiting);
     /* May be NULL. Datagrams that come to the same port by UDP, for it to answer. */
     void (*datagram)(void *ctx, struct datagram_socket *s, const struct datagram *list, unsigned n);
 };

@@ -41,11 +41,12 @@ const struct input_type syslog_stream_input = {
 
 /* ---- UDP ---- */
 
-static bool add(void *ctx, struct datagram_socket *s, const struct datagram *d, struct buf *body)
+static enum err add(void *ctx, struct datagram_socket *s, const struct datagram *d,
+                    struct buf *body)
 {
     buf_printf(body, "%zu ", d->bytes.n);
     buf_put_str(body, d->bytes);
-    return true;
+    return OK;
 }
 
 static const struct datagram_protocol datagram_protocol = {

@@ -321,6 +321,11 @@ void *conn_state(struct conn *c)
     return c->state;
 }
 
+size_t conn_message_max(const struct conn *c)
+{
+    return c->listener->o.message_max;
+}
+
 const char *conn_peer(const struct conn *c)
 {
     return c->peer;

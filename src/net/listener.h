@@ -52,6 +52,7 @@ const char *listener_address(const struct listener *l); /* with the real port */
 unsigned listener_connections(const struct listener *l);
 
 void *conn_state(struct conn *c);
+size_t conn_message_max(const struct conn *c);
 const char *conn_peer(const struct conn *c); /* "127.0.0.1" */
 /* Queues bytes to be sent. ERR_LIMIT when the other side does not read them. */
 NODISCARD enum err conn_write(struct conn *c, struct str bytes);

@@ -31,7 +31,7 @@ def wait_for(server, count, seconds=20, **query):
             break
         time.sleep(0.05)
     assert len(rows) == count, (len(rows), rows[:5], inputs(server))
-    return sorted(rows, key=lambda r: r["_time"])
+    return sorted(rows, key=lambda r: r["_time"].rstrip("Z"))
 
 
 def make_certificates(folder):
