@@ -115,7 +115,7 @@ static void part_zip(struct part_out *p, const struct encode_options *o, struct 
 enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *part, uint32_t n_parts,
                      const struct encode_options *o, struct arena *scratch, struct buf *out)
 {
-    CHECK(n <= CHUNK_VALUES_MAX && n_parts <= CHUNK_PARTS_MAX);
+    CHECK(n <= CHUNK_VALUES_MAX && n_parts < CHUNK_PARTS_MAX);
     size_t start = out->n, bytes = 0;
     for (uint32_t i = 0; i < n_parts; i++) {
         part_zip(&part[i], o, scratch);
@@ -256,7 +256,7 @@ enum err chunk_open_as(struct str bytes, enum chunk_trust trust, uint8_t encodin
     bool known = encoding ? c.encoding == encoding : encoding_ops(c.encoding) != NULL;
     if (version != VERSION || !known)
         return err_set(ERR_UNSUPPORTED, "encoding %u version %u is not known", c.encoding, version);
-    if (parts > CHUNK_PARTS_MAX || parts > reader_left(&r))
+    if (parts >= CHUNK_PARTS_MAX || parts > reader_left(&r))
         return err_set(ERR_CORRUPT, "a chunk of %llu parts", (unsigned long long)parts);
     c.n_parts = (uint32_t)parts;
     c.part = ARENA_TRY_ARRAY(a, struct chunk_part, parts);
@@ -306,6 +306,40 @@ static enum err load_cached(const struct chunk *c, uint32_t part, struct chunk_p
     }
     arena_defer(c->arena, unref_blob, b);
     p->raw = b->bytes;
+    return OK;
+}
+
+/* u32 offsets of n + 1, then the bytes. */
+static struct blob *values_blob(const struct values *v)
+{
+    size_t head = ((size_t)v->n + 1) * sizeof(uint32_t), bytes = v->off[v->n] - v->off[0];
+    char *to = mem_alloc(head + bytes);
+    uint32_t *off = (uint32_t *)to;
+    for (uint32_t i = 0; i <= v->n; i++)
+        off[i] = v->off[i] - v->off[0];
+    if (bytes)
+        memcpy(to + head, v->bytes + v->off[0], bytes);
+    return blob_take(to, head + bytes, OWNER_CACHE);
+}
+
+enum err chunk_values_kept(const struct chunk *c, struct arena *a, struct values *ret)
+{
+    if (!c->cache_segment || !lane_is_text(c->lane))
+        return chunk_values(c, a, ret);
+    struct chunk_key key = {c->cache_segment, c->cache_offset, c->cache_part + CHUNK_PARTS_MAX};
+    struct blob *b = chunk_cache_get(&key);
+    size_t head = ((size_t)c->n + 1) * sizeof(uint32_t);
+    if (!b || b->bytes.n < head) {
+        blob_unref(b);
+        TRY(chunk_values(c, a, ret));
+        b = values_blob(ret);
+        chunk_cache_put(&key, b);
+    }
+    arena_defer(a, unref_blob, b);
+    *ret = (struct values){.n = c->n,
+                           .lane = c->lane,
+                           .off = (const uint32_t *)b->bytes.p,
+                           .bytes = b->bytes.p + head};
     return OK;
 }
 

@@ -44,6 +44,9 @@ NODISCARD enum err chunk_open_as(struct str bytes, enum chunk_trust trust, uint8
 /* A chunk that stands in `bytes` of a part of another, of the same lane. */
 NODISCARD enum err chunk_open_inner(const struct chunk *outer, uint32_t part, struct str bytes,
                                     uint32_t n, struct arena *a, struct chunk *ret);
+/* chunk_values for texts that are asked for again and again, as the entries of dictionaries are:
+ * those of chunks in files are kept in the chunk cache as they come out. */
+NODISCARD enum err chunk_values_kept(const struct chunk *c, struct arena *a, struct values *ret);
 /* The sum of checksummed bytes: u64 of XXH3 over what follows. */
 bool chunk_sum_ok(struct str bytes);
 

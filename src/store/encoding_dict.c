@@ -238,7 +238,7 @@ static enum err entries_of(const struct chunk *c, struct values *ret)
 {
     struct chunk *inner = NULL;
     TRY(entries_chunk(c, &inner));
-    return chunk_values(inner, c->arena, ret);
+    return chunk_values_kept(inner, c->arena, ret);
 }
 
 static enum err dict_codes(const struct chunk *c, struct arena *a, struct values *ret_dict,

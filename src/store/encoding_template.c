@@ -284,7 +284,7 @@ static enum err write_parts(struct writer *w)
     for (uint32_t t = 0; t < w->t->n; t++)
         for (uint32_t s = 0; s < w->t->t[t].n_slots; s++, slot++)
             TRY(put_slot(w, &w->t->t[t], s, w->words.slot ? &w->words.slot[slot] : &none));
-    return w->n_parts > CHUNK_PARTS_MAX ? not_mine() : put_pools(w);
+    return w->n_parts >= CHUNK_PARTS_MAX ? not_mine() : put_pools(w);
 }
 
 enum err encode_template(const struct encoder *e)

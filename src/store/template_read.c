@@ -240,7 +240,7 @@ static enum err dictionary(struct templated *o, uint32_t d, const struct values 
             return err_set(ERR_CORRUPT, "a dictionary of %llu words", (unsigned long long)n);
         TRY(open_inner(o, TEMPLATE_PARTS + d, str_from(bytes, bytes.n - reader_left(&r)),
                        (uint32_t)n, &c));
-        TRY(chunk_values(&c, o->a, v));
+        TRY(chunk_values_kept(&c, o->a, v));
         o->dict[d] = v;
     }
     *ret = o->dict[d];
