@@ -38,7 +38,8 @@ enum { STOP_MS = 5000 };
 static const struct option_def option_defs[] = {
     {"file", 'f', "GLOB", "Files to follow; *, ?, [...], ** and <service>; may be given often.",
      .many = true},
-    {"output", 'o', "URL", "Where to: http://HOST:PORT is a Weir server; may be given often.",
+    {"output", 'o', "URL",
+     "http://HOST:PORT (Weir), opensearch://HOST:PORT/INDEX, file:///FILE, stdout://; often.",
      .many = true},
     {"config", 'c', "FILE", "All of it, and transforms and routes, as YAML; see weir pipeline."},
     {"data", 'd', "DIR", "The agent's folder: positions and spool (./weir-agent)."},
