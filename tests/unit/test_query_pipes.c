@@ -316,7 +316,7 @@ static void test_memory(void **state)
     struct query_engine *small, *whole = engine;
     struct query_engine_options o = {
         .store = kit.store, .threads = 1, .query_memory = 3000, .deadline_ns = 60 * NS_PER_S};
-    static const char *const queries[] = {"* | unnest tags", "* | dedup i", "* | " TOOK,
+    static const char *const queries[] = {"* | unnest tags", "* | dedup i", ("* | " TOOK),
                                           "* | sort i | unnest tags", "* | timechart span=1s by i"};
     assert_ok(query_engine_new(&o, &small));
     engine = small;
