@@ -276,6 +276,48 @@ static bool code_range(struct by_coder *c, const struct field_piece *piece, uint
     return true;
 }
 
+static uint64_t *grow_slots(struct arena *arena, const uint64_t *from, uint32_t *slots)
+{
+    uint32_t more = *slots * 4;
+    uint64_t *to = ARENA_ARRAY(arena, uint64_t, more);
+    for (uint32_t i = 0; i < *slots; i++) {
+        uint32_t at = (uint32_t)(from[i] >> 32) & (more - 1);
+        if (!from[i])
+            continue;
+        while (to[at])
+            at = (at + 1) & (more - 1);
+        to[at] = from[i];
+    }
+    *slots = more;
+    return to;
+}
+
+/* Texts without a dictionary: told apart as they stand, so that only new ones become cells. */
+static void code_texts(struct by_coder *c, const struct field_piece *piece, uint32_t *code)
+{
+    const struct values *v = &piece->v;
+    uint32_t slots = 1024, n = 0;
+    uint64_t *slot = ARENA_ARRAY(c->f->scratch, uint64_t, slots); /* hash, 1 + first value */
+    for (uint32_t i = 0; i < piece->n; i++) {
+        struct str s = values_text(v, i);
+        uint64_t hash = hash64(s) & 0xffffffff00000000ULL;
+        uint32_t at = (uint32_t)(hash >> 32) & (slots - 1), first = 0;
+        for (; slot[at]; at = (at + 1) & (slots - 1)) {
+            first = (uint32_t)slot[at];
+            if ((slot[at] & 0xffffffff00000000ULL) == hash && str_eq(values_text(v, first - 1), s))
+                break;
+        }
+        if (slot[at]) {
+            set_code(code, piece, i, code[piece->sel ? piece->sel[first - 1] : first - 1]);
+            continue;
+        }
+        set_code(code, piece, i, code_value(c, v, i));
+        slot[at] = hash | (i + 1);
+        if (++n * 2 > slots)
+            slot = grow_slots(c->f->scratch, slot, &slots);
+    }
+}
+
 static void code_piece(struct by_coder *c, const struct field_piece *piece, uint32_t *code)
 {
     if (piece->code && piece->v.n <= piece->n) {
@@ -286,6 +328,10 @@ static void code_piece(struct by_coder *c, const struct field_piece *piece, uint
     }
     if (piece->v.lane == LANE_INT && !piece->code && piece->n && code_range(c, piece, code))
         return;
+    if (piece->v.lane == LANE_STR && !piece->code) {
+        code_texts(c, piece, code);
+        return;
+    }
     for (uint32_t i = 0; i < piece->n; i++)
         set_code(code, piece, i, code_value(c, &piece->v, piece->code ? piece->code[i] : i));
 }

@@ -1,7 +1,8 @@
 /* Looking at rows, whatever holds them.
  *
- * Shapes say which rows have a column. The index below turns that around: column -> the shapes that
- * hold it, built once for a set of rows; from it and the row's shape numbers a column's presence
+ * Shapes say which rows have a column. For the first few columns that are asked for, every shape is
+ * looked through; the index below turns that around for the rest: column -> the shapes that hold
+ * it, built once for a set of rows. From that and the row's shape numbers a column's presence
  * bitmap with a rank directory is made on first use and kept. A column that every row has needs
  * neither. Invariant (checked by whoever opens rows from bytes): a column's n is the number of rows
  * whose shape holds it, so that ranks never pass n. */
@@ -11,8 +12,11 @@
 #include "record/bitmap.h"
 #include "record/predicate.h"
 
+enum { ASKED_BEFORE_INDEX = 6 };
+
 struct rows_index {
-    uint32_t *begin; /* n_columns + 1: where a column's shapes begin in `shape` */
+    uint32_t asked;  /* columns whose presence was made without `begin` */
+    uint32_t *begin; /* n_columns + 1: where a column's shapes begin in `shape`; NULL: not yet */
     uint16_t *shape;
     struct presence *presence; /* by column; bits NULL: not made yet */
     uint8_t *holds;            /* scratch: by shape, whether it holds the column at hand */
@@ -53,23 +57,37 @@ static bool is_column(uint32_t token)
     return token < SHAPE_OPEN;
 }
 
+static enum err no_index(const struct rows *r)
+{
+    return err_set(ERR_NOMEM, "no memory for an index of %u columns", r->n_columns);
+}
+
+static enum err index_new(struct rows *r)
+{
+    struct rows_index *x = arena_try_alloc(r->arena, sizeof(*x));
+    struct presence *presence = ARENA_TRY_ARRAY(r->arena, struct presence, r->n_columns);
+    uint8_t *holds = ARENA_TRY_ARRAY(r->arena, uint8_t, r->n_shapes);
+    if (!x || !presence || !holds)
+        return no_index(r);
+    *x = (struct rows_index){.presence = presence, .holds = holds};
+    memset(presence, 0, r->n_columns * sizeof(*presence));
+    memset(holds, 0, r->n_shapes);
+    r->index = x;
+    return OK;
+}
+
 static enum err index_build(struct rows *r)
 {
     struct arena *a = r->arena;
+    struct rows_index *x = r->index;
     uint64_t tokens = 0;
     for (uint32_t s = 0; s < r->n_shapes; s++)
         tokens += r->shapes[s].n;
-    struct rows_index *x = arena_try_alloc(a, sizeof(*x));
     uint32_t *begin = ARENA_TRY_ARRAY(a, uint32_t, r->n_columns + 1);
     uint16_t *shape = ARENA_TRY_ARRAY(a, uint16_t, tokens);
-    struct presence *presence = ARENA_TRY_ARRAY(a, struct presence, r->n_columns);
-    uint8_t *holds = ARENA_TRY_ARRAY(a, uint8_t, r->n_shapes);
-    if (!x || !begin || !shape || !presence || !holds)
-        return err_set(ERR_NOMEM, "no memory for an index of %u columns", r->n_columns);
-    *x = (struct rows_index){begin, shape, presence, holds};
+    if (!begin || !shape)
+        return no_index(r);
     memset(begin, 0, (r->n_columns + 1) * sizeof(*begin));
-    memset(presence, 0, r->n_columns * sizeof(*presence));
-    memset(holds, 0, r->n_shapes);
     for (uint32_t s = 0; s < r->n_shapes; s++)
         for (uint32_t t = 0; t < r->shapes[s].n; t++)
             if (is_column(r->shapes[s].token[t]))
@@ -81,7 +99,8 @@ static enum err index_build(struct rows *r)
         for (uint32_t t = 0; t < r->shapes[s].n; t++)
             if (is_column(r->shapes[s].token[t]))
                 shape[--begin[r->shapes[s].token[t]]] = (uint16_t)s;
-    r->index = x;
+    x->begin = begin;
+    x->shape = shape;
     return OK;
 }
 
@@ -103,6 +122,17 @@ static uint32_t presence_fill(const uint16_t *shape_of, const uint8_t *holds, ui
     return count;
 }
 
+static void mark_shapes(const struct rows *r, uint32_t col, uint8_t *holds)
+{
+    for (uint32_t s = 0; s < r->n_shapes; s++) {
+        const struct shape *shape = &r->shapes[s];
+        bool has = false;
+        for (uint32_t t = 0; t < shape->n; t++)
+            has |= shape->token[t] == col;
+        holds[s] = has;
+    }
+}
+
 static enum err presence_make(struct rows *r, uint32_t col, struct presence *ret)
 {
     const struct rows_index *x = r->index;
@@ -113,11 +143,13 @@ static enum err presence_make(struct rows *r, uint32_t col, struct presence *ret
     uint32_t *rank = ARENA_TRY_ARRAY(r->arena, uint32_t, words);
     if (!bits || !rank)
         return err_set(ERR_NOMEM, "no memory for the presence of a column in %u rows", r->n);
-    for (uint32_t i = x->begin[col]; i < x->begin[col + 1]; i++)
-        x->holds[x->shape[i]] = 1;
+    if (x->begin)
+        for (uint32_t i = x->begin[col]; i < x->begin[col + 1]; i++)
+            x->holds[x->shape[i]] = 1;
+    else
+        mark_shapes(r, col, x->holds);
     uint32_t count = presence_fill(shape_of, x->holds, r->n, bits, rank);
-    for (uint32_t i = x->begin[col]; i < x->begin[col + 1]; i++)
-        x->holds[x->shape[i]] = 0;
+    memset(x->holds, 0, r->n_shapes);
     if (count != r->columns[col].n)
         return err_set(ERR_CORRUPT, "column %u has %u values, its shapes have %u rows", col,
                        r->columns[col].n, count);
@@ -133,10 +165,13 @@ enum err rows_presence(struct rows *r, uint32_t col, struct presence *ret)
         return OK;
     }
     if (!r->index)
-        TRY(index_build(r));
+        TRY(index_new(r));
     struct presence *p = &r->index->presence[col];
-    if (!p->bits)
+    if (!p->bits) {
+        if (!r->index->begin && r->index->asked++ == ASKED_BEFORE_INDEX)
+            TRY(index_build(r));
         TRY(presence_make(r, col, p));
+    }
     *ret = *p;
     return OK;
 }
