@@ -1,123 +1,93 @@
-/* weir produce: sample logs of an invented shop, the same for the same seed but for their times.
- * Fourteen fields, about 400 bytes each: what an application logs in JSON. */
+/* weir produce: sample logs for demos and load, to standard output or to a server. They come at a
+ * rate, with bursts and with spikes of errors, as real traffic does. */
+#include "cmd/produce.h"
 #include "cmd/commands.h"
 #include "cmd/sender.h"
 #include "core/clock.h"
 #include "core/hash.h"
 #include "record/timestamp.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
-enum { BATCH_RECORDS = 2000, RECORD_BYTES_MAX = 2048, TICK_MS = 200, STEP_US = 200 };
+enum { BATCH_RECORDS = 2000, TICK_MS = 200, STEP_US = 200, CYCLE_S = 60, SPIKE_S = 5 };
 
 static const struct option_def option_defs[] = {
     REMOTE_OPTIONS,
+    {"host", 'H', "URL", "The same as --url: http:// or https://, with /path of a proxy."},
     {"stream", 's', "NAME", "With --url: the stream they go to (default)."},
+    {"kind", 'k', "KIND", "What they are (app).",
+     .choices = "app|nginx|mysql-slow|mysql-error|k8s"},
     {"count", 'n', "N", "How many; 0: without end (0)."},
     {"rate", 'r', "N", "Records a second; 0: as fast as may be (0)."},
+    {"delay", 'd', "SECONDS", "A pause behind each record, such as 0.1; instead of --rate."},
+    {"burst", 'b', "N", "N times the rate for 5 seconds of each minute (1: no bursts)."},
+    {"errors", 'e', "PERCENT", "How many are errors, such as 2.5 (as the kind has them)."},
+    {"spike", 0, "PERCENT", "So many are errors in the middle 5 seconds of each minute."},
+    {"batch", 0, "N", "Records of a request at most (2000)."},
     {"seed", 0, "N", "Another seed, other records (1)."},
     {"start", 0, "TIME",
      "The first record's time; the others follow some 0.2 ms apart (now, as it goes on)."},
     {"retry-for", 0, "SECONDS", "With --url: how long a batch is tried (300)."},
+    {"quiet", 'q', NULL, "No summary."},
     {0},
 };
 const struct command produce_command = {
     .name = "produce",
     .summary = "Makes sample logs, to standard output or to a server",
     .usage = "[options]",
-    .text = "Makes sample application logs, one JSON object a line, to standard output or, with "
-            "--url, to a\n"
-            "server.\n\n"
-            "  weir produce --count 100000 > sample.ndjson\n"
-            "  weir produce --url http://127.0.0.1:5080 --stream demo --rate 100",
+    .text =
+        "Makes sample logs: of an application, nginx, MySQL, Kubernetes. To standard output, "
+        "or with --url\n"
+        "to a server, in batches that land once however often they are sent; at the end it says "
+        "how many\n"
+        "the server took.\n\n"
+        "  weir produce --count 100000 > sample.ndjson\n"
+        "  weir produce --url http://127.0.0.1:5080 --stream demo --rate 100 --burst 10\n"
+        "  weir produce --kind nginx --count 100 --delay 0.1 --host https://logs.example.com\n"
+        "  weir produce --kind k8s --rate 500 --spike 40 --url http://127.0.0.1:5080",
     .options = option_defs,
 };
 
 struct producer {
     struct sender sender;
-    bool remote;
-    uint64_t state; /* of the generator */
-    uint64_t count, rate, made;
-    int64_t time_ns; /* 0: the clock's */
+    struct maker maker;
+    const struct produce_kind *kind;
+    bool remote, quiet;
+    uint64_t count, rate, burst, batch_records;
+    unsigned errors_1000, spike_1000;
+    bool has_spike, is_dated;
+    int64_t began_ns, delay_ns;
+    double due; /* records that should be there by now */
+    int64_t due_at_ns;
     struct buf batch;
 };
 
-static uint64_t draw(struct producer *p, uint64_t below)
+/* ---- traffic ---- */
+
+static bool in_seconds(const struct producer *p, int64_t now, int64_t from)
 {
-    p->state += 0x9e3779b97f4a7c15ULL;
-    return hash_mix(p->state) % below;
+    int64_t at = (now - p->began_ns) / NS_PER_S % CYCLE_S;
+    return at >= from && at < from + SPIKE_S;
 }
 
-static void put_message(struct producer *p)
+/* The bursts are at the end of a minute, the spikes in its middle. */
+static double rate_at(const struct producer *p, int64_t now)
 {
-    struct buf *b = &p->batch;
-    unsigned a = (unsigned)draw(p, 10000), c = (unsigned)draw(p, 10000);
-    unsigned x = (unsigned)draw(p, 256), y = (unsigned)draw(p, 256);
-    switch (draw(p, 10)) {
-    case 0:
-        buf_printf(b, "Payment failed: timeout connecting to stripe after %u ms", a);
-        break;
-    case 1:
-        buf_printf(b, "Order %u accepted for user u_%u", a, c);
-        break;
-    case 2:
-    case 3:
-        buf_printf(b, "GET /api/v1/items/%u 200 in %u ms", a, c % 800);
-        break;
-    case 4:
-        buf_printf(b, "cache miss key=sess:%x", a * 7919 + c);
-        break;
-    case 5:
-        buf_printf(b, "retrying request req_%x attempt %u", a * 104729 + c, 1 + x % 5);
-        break;
-    case 6:
-        buf_printf(b, "connection from 10.%u.%u.%u closed", x, y, a % 256);
-        break;
-    case 7:
-        buf_printf(b, "slow query: SELECT * FROM orders WHERE id=%u took %u ms", a, 500 + c);
-        break;
-    case 8:
-        buf_printf(b, "user u_%u logged in from 172.16.%u.%u", c, x, y);
-        break;
-    default:
-        buf_printf(b, "disk usage of /var/lib/data at %u%%, %u MB free", 60 + x % 40, a);
-    }
+    bool bursts = p->burst > 1 && in_seconds(p, now, CYCLE_S - SPIKE_S);
+    return (double)p->rate * (bursts ? (double)p->burst : 1.0);
 }
 
-static void put_record(struct producer *p)
+static void make(struct producer *p)
 {
-    static const char *const areas[] = {"payment", "order",     "user",     "cart",    "search",
-                                        "auth",    "inventory", "shipping", "billing", "email"};
-    static const char *const kinds[] = {"service", "worker", "api"};
-    static const char *const regions[] = {"us-east-1", "eu-west-1", "ap-south-1"};
-    char service[32], time[TIME_TEXT_MAX];
-    struct buf *b = &p->batch;
-    struct time_form form = {.kind = TIME_ISO, .digits = 3, .sep = 'T', .frac = '.', .zone = 'Z'};
-    if (p->time_ns)
-        p->time_ns += (int64_t)(1 + draw(p, 2 * STEP_US)) * 1000;
-    size_t n = time_format(&form, p->time_ns ? p->time_ns : clock_now_ns(), time);
-    uint64_t dice = draw(p, 100);
-    const char *level = dice < 70 ? "INFO" : dice < 90 ? "DEBUG" : dice < 97 ? "WARN" : "ERROR";
-    snprintf(service, sizeof(service), "%s-%s", areas[draw(p, 10)], kinds[draw(p, 3)]);
-    buf_printf(b,
-               "{\"timestamp\":\"%.*s\",\"level\":\"%s\",\"service\":\"%s\",\"host\":\"host-%04u\","
-               "\"message\":\"",
-               (int)n, time, level, service, (unsigned)draw(p, 5000));
-    put_message(p);
-    uint64_t id = hash_mix(p->state ^ 1), trace = hash_mix(p->state ^ 2);
-    unsigned latency = (unsigned)(5000 / (1 + draw(p, 500)));
-    buf_printf(b,
-               "\",\"metadata\":{\"request_id\":\"req_%016" PRIx64
-               "\",\"user_id\":\"u_%u\",\"latency_ms\":%u,",
-               id, (unsigned)draw(p, 100000), latency);
-    buf_printf(
-        b,
-        "\"trace_id\":\"%016" PRIx64 "%016" PRIx64 "\",\"region\":\"%s\",\"version\":\"1.%u.%u\",",
-        trace, hash_mix(trace), regions[draw(p, 3)], (unsigned)draw(p, 4), (unsigned)draw(p, 10));
-    buf_printf(b, "\"pod\":\"%s-%c%u-x7k2p\",\"thread\":\"worker-%u\"}}\n", service,
-               (char)('a' + draw(p, 6)), (unsigned)draw(p, 100), (unsigned)draw(p, 32));
-    p->made++;
+    struct maker *m = &p->maker;
+    if (p->is_dated)
+        m->time_ns += (int64_t)(1 + maker_draw(m, 2 * STEP_US)) * 1000;
+    else
+        m->time_ns = clock_now_ns();
+    bool spikes = p->has_spike && in_seconds(p, clock_mono_ns(), (CYCLE_S - SPIKE_S) / 2);
+    m->errors_1000 = spikes ? p->spike_1000 : p->errors_1000;
+    p->kind->put(m, &p->batch);
+    m->made++;
 }
 
 static enum err send_batch(struct producer *p)
@@ -126,27 +96,86 @@ static enum err send_batch(struct producer *p)
     if (p->batch.n == 0)
         return OK;
     if (p->remote)
-        err = sender_send(&p->sender, buf_str(&p->batch), "application/x-ndjson");
+        err = sender_send(&p->sender, buf_str(&p->batch), p->kind->content_type);
     else if (fwrite(p->batch.p, 1, p->batch.n, stdout) != p->batch.n || fflush(stdout) != 0)
         err = err_set(ERR_EOF, "standard output is closed");
     buf_clear(&p->batch);
     return err;
 }
 
-/* Makes what is due now; sleeps when that is nothing. */
-static enum err step(struct producer *p, int64_t began_ns)
+static uint64_t due_now(struct producer *p)
 {
-    uint64_t due = UINT64_MAX, n = 0;
-    if (p->rate)
-        due = (uint64_t)((double)(clock_mono_ns() - began_ns) / 1e9 * (double)p->rate) + 1;
+    int64_t now = clock_mono_ns();
+    if (!p->rate)
+        return UINT64_MAX;
+    p->due += (double)(now - p->due_at_ns) / 1e9 * rate_at(p, now);
+    p->due_at_ns = now;
+    return (uint64_t)p->due + 1;
+}
+
+/* Makes what is due now; sleeps when that is nothing. */
+static enum err step(struct producer *p)
+{
+    uint64_t due = due_now(p), n = 0, most = p->delay_ns ? 1 : p->batch_records;
     if (p->count && due > p->count)
         due = p->count;
-    for (; p->made < due && n < BATCH_RECORDS; n++)
-        put_record(p);
+    for (; p->maker.made < due && n < most; n++)
+        make(p);
     TRY(send_batch(p));
-    if (p->rate && n < BATCH_RECORDS)
+    bool more = p->count == 0 || p->maker.made < p->count;
+    if (p->delay_ns && more)
+        clock_sleep_ms((p->delay_ns + NS_PER_MS - 1) / NS_PER_MS);
+    else if (p->rate && n < most && more)
         clock_sleep_ms(TICK_MS);
     return OK;
+}
+
+/* ---- the command line ---- */
+
+/* A decimal from 0 to max; *ret_given: it was there. */
+static bool read_decimal(const struct options *o, const char *name, double max, double *ret,
+                         bool *ret_given)
+{
+    const char *text = options_value(o, name);
+    *ret_given = text != NULL;
+    if (!text || (str_to_f64(str_c(text), ret) && *ret >= 0 && *ret <= max))
+        return true;
+    options_fail(&produce_command, "--%s %s: a number from 0 to %g is wanted", name, text, max);
+    return false;
+}
+
+static bool read_kind(struct producer *p, const struct options *o)
+{
+    const char *name = options_has(o, "kind") ? options_value(o, "kind") : "app";
+    for (p->kind = produce_kinds; p->kind->name; p->kind++)
+        if (!strcmp(p->kind->name, name))
+            return true;
+    options_fail(&produce_command, "--kind %s: there are", name);
+    for (const struct produce_kind *k = produce_kinds; k->name; k++)
+        fprintf(stderr, "  %-12s %s\n", k->name, k->what);
+    return false;
+}
+
+static bool read_traffic(struct producer *p, const struct options *o)
+{
+    double delay = 0, errors = 0, spike = 0;
+    bool has_delay, has_errors;
+    if (!options_number(o, "count", 0, UINT64_MAX, 0, &p->count) ||
+        !options_number(o, "rate", 0, 10000000, 0, &p->rate) ||
+        !options_number(o, "burst", 1, 10000, 1, &p->burst) ||
+        !options_number(o, "batch", 1, 100000, BATCH_RECORDS, &p->batch_records) ||
+        !read_decimal(o, "delay", 86400, &delay, &has_delay) ||
+        !read_decimal(o, "errors", 100, &errors, &has_errors) ||
+        !read_decimal(o, "spike", 100, &spike, &p->has_spike))
+        return false;
+    if (has_delay && p->rate) {
+        options_fail(&produce_command, "--delay and --rate are two ways to say the same");
+        return false;
+    }
+    p->delay_ns = (int64_t)(delay * 1e9);
+    p->errors_1000 = has_errors ? (unsigned)(errors * 10) : p->kind->errors_1000;
+    p->spike_1000 = (unsigned)(spike * 10);
+    return true;
 }
 
 static bool read_options(struct producer *p, const struct options *o)
@@ -154,17 +183,39 @@ static bool read_options(struct producer *p, const struct options *o)
     uint64_t seed;
     int64_t end;
     const char *start = options_value(o, "start");
-    if (!options_number(o, "count", 0, UINT64_MAX, 0, &p->count) ||
-        !options_number(o, "rate", 0, 10000000, 0, &p->rate) ||
+    if (!read_kind(p, o) || !read_traffic(p, o) ||
         !options_number(o, "seed", 0, UINT64_MAX, 1, &seed))
         return false;
-    p->state = hash_mix(seed + 1);
-    if (start && !time_parse_query(str_c(start), clock_now_ns(), &p->time_ns, &end)) {
+    p->maker.state = hash_mix(seed + 1);
+    p->is_dated = start != NULL;
+    p->quiet = options_has(o, "quiet");
+    p->remote = options_has(o, "url") || options_has(o, "host");
+    if (start && !time_parse_query(str_c(start), clock_now_ns(), &p->maker.time_ns, &end)) {
         options_fail(&produce_command, "--start %s is no time: write 2025-02-15T12:00:00Z or -1h",
                      start);
         return false;
     }
     return true;
+}
+
+static void summarise(const struct producer *p)
+{
+    double seconds = (double)(clock_mono_ns() - p->began_ns) / 1e9;
+    const struct sender *s = &p->sender;
+    fprintf(stderr,
+            "%llu made, %llu accepted, %llu refused, %llu duplicates in %.1f s (%.0f a second), "
+            "%llu requests, %llu sent again\n",
+            (unsigned long long)p->maker.made, (unsigned long long)s->accepted,
+            (unsigned long long)s->rejected, (unsigned long long)s->duplicates, seconds,
+            seconds > 0 ? (double)p->maker.made / seconds : 0.0, (unsigned long long)s->batches,
+            (unsigned long long)s->retries);
+}
+
+static void on_waiting(void *ctx, const char *why)
+{
+    const struct producer *p = ctx;
+    if (!p->quiet)
+        fprintf(stderr, "weir produce: waiting: %s\n", why);
 }
 
 int cmd_produce(int argc, char **argv)
@@ -176,18 +227,24 @@ int cmd_produce(int argc, char **argv)
         return status;
     if (!read_options(&p, &o))
         return 2;
-    p.remote = options_has(&o, "url");
     if (p.remote && sender_init(&p.sender, &o) != OK)
         return options_fail(&produce_command, "%s", err_text());
-    buf_init(&p.batch, (size_t)BATCH_RECORDS * RECORD_BYTES_MAX);
-    int64_t began_ns = clock_mono_ns();
+    p.sender.waiting = on_waiting;
+    p.sender.ctx = &p;
+    buf_init(&p.batch, (p.batch_records + 1) * PRODUCE_RECORD_MAX);
+    p.began_ns = p.due_at_ns = clock_mono_ns();
     enum err err = OK;
-    while (err == OK && (p.count == 0 || p.made < p.count))
-        err = step(&p, began_ns);
+    while (err == OK && (p.count == 0 || p.maker.made < p.count))
+        err = step(&p);
+    status = 0;
     if (err != OK && err != ERR_EOF)
         status = options_fail(&produce_command, "%s", err_text());
+    if (p.remote && !p.quiet)
+        summarise(&p);
+    if (status == 0 && p.sender.rejected)
+        status = 1;
     buf_release(&p.batch);
     if (p.remote)
         sender_release(&p.sender);
-    return status < 0 ? 0 : 1;
+    return status;
 }

@@ -9,7 +9,8 @@
 
 const char *remote_url(const struct options *o)
 {
-    const char *url = options_value(o, "url"), *from_env = getenv("WEIR_URL");
+    const char *url = options_value(o, options_has(o, "url") ? "url" : "host");
+    const char *from_env = getenv("WEIR_URL");
     return url ? url : from_env && *from_env ? from_env : "http://127.0.0.1:5080";
 }
 

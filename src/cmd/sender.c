@@ -115,6 +115,7 @@ enum err sender_send(struct sender *s, struct str body, const char *content_type
             err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || (err == OK && may_retry(a.status));
         if (!again || clock_mono_ns() >= give_up)
             break;
+        s->retries++;
         pause_before_retry(s, &a, err, &pause_ms);
     }
     if (err == OK && !((a.status == 202 || a.status == 400) && take_counts(s, &a))) {

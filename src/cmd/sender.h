@@ -11,7 +11,7 @@ struct sender {
     const char *stream;  /* NULL: the server's default */
     int64_t patience_ns; /* how long one batch is tried */
     char run[33];        /* random: what the keys of this run begin with */
-    uint64_t batches, accepted, rejected, duplicates;
+    uint64_t batches, retries, accepted, rejected, duplicates;
     unsigned complaints;                         /* refusals shown so far */
     void (*waiting)(void *ctx, const char *why); /* may be NULL: called before each pause */
     void *ctx;

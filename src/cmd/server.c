@@ -25,7 +25,7 @@
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "core/thread.h"
-#include "net/listen.h"
+#include "pipeline/self_log.h"
 #include "store/chunk_cache.h"
 
 #include <errno.h>
@@ -70,7 +70,11 @@ const struct command server_command = {
 struct server {
     struct conf *conf;
     int lock_fd;
+    struct conf *latest; /* read again since the start, or NULL */
     struct auth_root root;
+    _Atomic(const struct auth_root *) asked; /* whose credentials are asked for */
+    size_t budget;
+    struct self_log *self_log;
     struct catalog *catalog;
     struct store *store;
     struct queue *queue;
@@ -123,8 +127,7 @@ static void set_log(const struct conf *c)
         if (!strcmp(conf_string(c, "log.level"), levels[i]))
             log_set_level((enum log_level)i);
     const char *format = conf_string(c, "log.format");
-    if (strcmp(format, "auto") != 0)
-        log_set_json(!strcmp(format, "json"));
+    log_set_json(strcmp(format, "auto") != 0 ? !strcmp(format, "json") : !isatty(STDERR_FILENO));
 }
 
 /* ---- memory ---- */
@@ -282,6 +285,12 @@ static void read_hec_tokens(struct server *s)
     s->api.hec_tokens = s->hec_tokens;
 }
 
+static bool authorize(void *ctx, struct str authorization)
+{
+    struct auth_root root = *((struct server *)ctx)->asked;
+    return auth_root_check(&root, authorization);
+}
+
 static enum err start_http(struct server *s)
 {
     const struct conf *c = s->conf;
@@ -292,8 +301,8 @@ static enum err start_http(struct server *s)
     s->api.engine = s->engine;
     s->api.inputs = s->inputs;
     read_hec_tokens(s);
-    s->api.authorize = s->root.user.n ? auth_root_check : NULL;
-    s->api.auth_ctx = &s->root;
+    s->api.authorize = s->root.user.n ? authorize : NULL;
+    s->api.auth_ctx = s;
     s->api.started_ns = clock_now_ns();
     api_register_metrics(&s->api);
     struct http_server_options o = {
@@ -306,8 +315,8 @@ static enum err start_http(struct server *s)
         .idle_seconds = (unsigned)(conf_duration_ns(c, "server.idle_timeout") / NS_PER_S),
         .workers = {1, cpus, (unsigned)conf_int(c, "query.concurrency")},
         .routes = api_routes(&s->api),
-        .authorize = s->root.user.n ? auth_root_check : NULL,
-        .auth_ctx = &s->root,
+        .authorize = s->root.user.n ? authorize : NULL,
+        .auth_ctx = s,
     };
     return http_server_start(&o, &s->http);
 }
@@ -348,6 +357,8 @@ static void *replay(void *arg)
     struct queue_stats stats;
     queue_stats(s->queue, &stats);
     ingest_open(s->ingest);
+    if (self_log_run(s->self_log) != OK)
+        log_warn("the own log is not taken in", "error=%s", err_text());
     if (input_set_start(s->inputs) != OK) {
         log_error("an input cannot be started", "error=\"%s\"", err_text());
         s->replay_failed = true;
@@ -379,7 +390,8 @@ static enum err start(struct server *s, const struct options *o)
     char path[4096];
     TRY(fault_from_env());
     TRY(settings_check_auth(s->conf, &s->root));
-    size_t budget = set_budget(s->conf);
+    s->asked = &s->root;
+    size_t budget = s->budget = set_budget(s->conf);
     TRY(lock_data(s, data));
     TRY(store_make_room(data));
     snprintf(path, sizeof(path), "%s/catalog.db", data);
@@ -388,6 +400,8 @@ static enum err start(struct server *s, const struct options *o)
     TRY(explain_catalog(open_store(s, data, budget)));
     TRY(open_engine(s));
     open_ingest(s);
+    s->self_log = self_log_new(s->ingest);
+    self_log_set(s->self_log, conf_bool(s->conf, "log.self_ingest"));
     TRY(add_inputs(s, o));
     TRY(start_http(s));
     TRY(thread_start(&s->replay, "replay", replay, s));
@@ -409,6 +423,9 @@ static void stop(struct server *s)
     if (s->replay_started) {
         pthread_join(s->replay, NULL);
         input_set_stop(s->inputs, wait_ms);
+    }
+    self_log_stop(s->self_log);
+    if (s->replay_started) {
         if (!s->replay_failed)
             queue_drain(s->queue);
     }
@@ -436,7 +453,65 @@ static void give_back_memory(void)
         malloc_trim(0);
 }
 
-static void wait_for_signal(void)
+/* ---- reading the configuration again ---- */
+
+static const char *const reloadable[] = {
+    "log.level",          "log.format",
+    "log.self_ingest",    "store.retention",
+    "store.max_disk",     "query.cache_bytes",
+    "query.deadline",     "auth.root_user",
+    "auth.root_password", NULL,
+};
+
+/* Others in place of others; to ask for them at all, or no longer, is for a start. Requests under
+ * way may still read the old ones, so they stay. */
+static void set_credentials(struct server *s, const struct auth_root *root)
+{
+    if ((root->user.n > 0) != (s->root.user.n > 0)) {
+        log_warn("setting needs a restart", "name=%s", "auth.root_user");
+        return;
+    }
+    if (str_eq(root->user, s->asked->user) && str_eq(root->password, s->asked->password))
+        return;
+    struct auth_root *copy = NEW(struct auth_root);
+    copy->user = str_c(mem_strdup(root->user));
+    copy->password = str_c(mem_strdup(root->password));
+    s->asked = copy;
+}
+
+static void apply(struct server *s, const struct conf *c)
+{
+    set_log(c);
+    self_log_set(s->self_log, conf_bool(c, "log.self_ingest"));
+    store_set_limits(s->store, conf_duration_ns(c, "store.retention"),
+                     conf_bytes(c, "store.max_disk"));
+    chunk_cache_set_max(smaller(conf_bytes(c, "query.cache_bytes"), s->budget / 4));
+    query_engine_set_deadline(s->engine, conf_duration_ns(c, "query.deadline"));
+}
+
+/* SIGHUP: what can change changes, what cannot is said, and a configuration with a fault changes
+ * nothing. */
+static void reload(struct server *s, const struct options *o)
+{
+    struct conf *c = conf_new();
+    struct auth_root root = {0};
+    enum err err = settings_load(o, c);
+    if (err == OK)
+        err = settings_check_auth(c, &root);
+    if (err != OK) {
+        log_error("configuration not reloaded, the old one stays", "error=%s", err_text());
+        conf_free(c);
+        return;
+    }
+    settings_report(s->conf, s->latest ? s->latest : s->conf, c, reloadable);
+    set_credentials(s, &root);
+    apply(s, c);
+    conf_free(s->latest);
+    s->latest = c;
+    log_info("configuration reloaded", NULL);
+}
+
+static void wait_for_signal(struct server *s, const struct options *o)
 {
     const struct timespec tick = {.tv_nsec = TRIM_EVERY_NS};
     sigset_t set;
@@ -444,9 +519,13 @@ static void wait_for_signal(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    while ((number = sigtimedwait(&set, NULL, &tick)) < 0)
-        if (errno == EAGAIN)
+    sigaddset(&set, SIGHUP);
+    while ((number = sigtimedwait(&set, NULL, &tick)) < 0 || number == SIGHUP) {
+        if (number == SIGHUP)
+            reload(s, o);
+        else if (errno == EAGAIN)
             give_back_memory();
+    }
     log_info("stopping", "signal=%s", number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
@@ -479,8 +558,8 @@ int cmd_server(int argc, char **argv)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGHUP, SIG_IGN);
     s->conf = conf_new();
     enum err err = settings_load(&o, s->conf);
     if (err != OK) {
@@ -492,11 +571,12 @@ int cmd_server(int argc, char **argv)
     err = start(s, &o);
     if (err == OK) {
         greet(s);
-        wait_for_signal();
+        wait_for_signal(s, &o);
     } else {
         options_fail(&server_command, "%s", err_text());
     }
     stop(s);
+    conf_free(s->latest);
     conf_free(s->conf);
     return err == OK && !s->replay_failed ? 0 : 1;
 }

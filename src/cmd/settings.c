@@ -1,6 +1,7 @@
 /* Configuration from command lines. */
 #include "cmd/settings.h"
 
+#include "core/log.h"
 #include "net/listen.h"
 
 #include <stdio.h>
@@ -30,6 +31,43 @@ enum err settings_load(const struct options *o, struct conf *c)
     for (unsigned i = 0; (value = options_value_at(o, "set", i)); i++)
         TRY(set_one(c, str_c(value)));
     return OK;
+}
+
+static bool list_differs(const struct conf *a, const struct conf *b, const char *name)
+{
+    const char *x, *y;
+    for (size_t i = 0;; i++) {
+        x = conf_list_item(a, name, i);
+        y = conf_list_item(b, name, i);
+        if (!x || !y || strcmp(x, y) != 0)
+            return x || y;
+    }
+}
+
+static bool differs(const struct conf *a, const struct conf *b, const struct conf_setting *s)
+{
+    if (s->type == CONF_LIST)
+        return list_differs(a, b, s->name);
+    const char *x = conf_text(a, s->name), *y = conf_text(b, s->name);
+    return x && y ? strcmp(x, y) != 0 : x != y;
+}
+
+void settings_report(const struct conf *running, const struct conf *latest, const struct conf *c,
+                     const char *const *now)
+{
+    for (const struct conf_setting *s = conf_settings(c); s->name; s++) {
+        bool at_once = false;
+        for (size_t i = 0; now[i]; i++)
+            at_once = at_once || !strcmp(now[i], s->name);
+        if (!differs(at_once ? latest : running, c, s))
+            continue;
+        bool shown = !s->secret && s->type != CONF_LIST && conf_text(c, s->name);
+        if (at_once)
+            log_info("setting changed", "name=%s value=%s", s->name,
+                     shown ? conf_text(c, s->name) : "...");
+        else
+            log_warn("setting needs a restart", "name=%s", s->name);
+    }
 }
 
 enum err settings_check_auth(const struct conf *c, struct auth_root *ret)

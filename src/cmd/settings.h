@@ -20,6 +20,10 @@
 /* File, environment, --data, --listen, --set, in this order; options that a command does not have
  * count as not given. */
 NODISCARD enum err settings_load(const struct options *o, struct conf *c);
+/* Logs what `c` changes: of the settings named in `now` (ended by NULL) against `latest`, which is
+ * in force; of all others against `running`, with the word that they need a restart. */
+void settings_report(const struct conf *running, const struct conf *latest, const struct conf *c,
+                     const char *const *now);
 /* Without credentials only this machine may reach the server. *ret points into the conf. */
 NODISCARD enum err settings_check_auth(const struct conf *c, struct auth_root *ret);
 /* memory.budget where it is 0, on a machine with so much memory. */

@@ -82,5 +82,7 @@ const struct conf_setting conf_table[] = {
      .choices = "debug|info|warn|error"},
     {"log.format", CONF_STRING, "auto", 0, 0,
      "Form of Weir's own log; auto: text on a terminal, else JSON.", .choices = "auto|json|text"},
+    {"log.self_ingest", CONF_BOOL, "false", 0, 0,
+     "Keep Weir's own log as records of the stream _weir too."},
     {0},
 };

@@ -42,6 +42,9 @@ static _Atomic int json_mode = -1; /* -1: by the terminal */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct slot slots[SLOTS];
 static int64_t next_sweep;
+static void (*tap)(void *ctx, struct str line); /* lock */
+static void *tap_ctx;
+static _Thread_local bool tap_muted;
 
 void log_set_level(enum log_level level)
 {
@@ -51,6 +54,19 @@ void log_set_level(enum log_level level)
 void log_set_json(bool json)
 {
     json_mode = json;
+}
+
+void log_set_tap(void (*fn)(void *ctx, struct str line), void *ctx)
+{
+    pthread_mutex_lock(&lock);
+    tap = fn;
+    tap_ctx = ctx;
+    pthread_mutex_unlock(&lock);
+}
+
+void log_mute_tap(void)
+{
+    tap_muted = true;
 }
 
 static bool is_key_byte(char c)
@@ -184,10 +200,28 @@ static void put_details(struct buf *out, bool json, struct str details)
     }
 }
 
+static void put_json(struct buf *out, const char *when, enum log_level level, const char *name,
+                     const char *event, struct str details)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    buf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"%s\":", when, names[level], name);
+    put_quoted(out, str_c(event));
+    put_details(out, true, details);
+    buf_put_c(out, "}\n");
+}
+
+static void put_plain(struct buf *out, const char *when, enum log_level level, const char *event,
+                      struct str details)
+{
+    static const char *const names[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
+    buf_printf(out, "%s %s ", when, names[level]);
+    put_escaped(out, str_c(event), false);
+    put_details(out, false, details);
+    buf_put_c(out, "\n");
+}
+
 static void write_line(enum log_level level, const char *event, struct str details)
 {
-    static const char *const json_names[] = {"debug", "info", "warn", "error"};
-    static const char *const text_names[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
     int mode = json_mode;
     bool json = mode < 0 ? !isatty(STDERR_FILENO) : mode;
     int64_t now = clock_now_ns();
@@ -200,17 +234,17 @@ static void write_line(enum log_level level, const char *event, struct str detai
 
     struct buf out;
     buf_init(&out, OUT_MAX); /* every byte may be escaped */
-    if (json) {
-        buf_printf(&out, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":", when, json_names[level]);
-        put_quoted(&out, str_c(event));
-    } else {
-        buf_printf(&out, "%s %s ", when, text_names[level]);
-        put_escaped(&out, str_c(event), false);
-    }
-    put_details(&out, json, details);
-    buf_put_c(&out, json ? "}\n" : "\n");
+    if (json)
+        put_json(&out, when, level, "event", event, details);
+    else
+        put_plain(&out, when, level, event, details);
     ssize_t written = write(STDERR_FILENO, out.p, out.n);
     (void)written; /* there is nowhere left to say it */
+    if (tap && !tap_muted) {
+        buf_clear(&out);
+        put_json(&out, when, level, "message", event, details);
+        tap(tap_ctx, buf_str(&out));
+    }
     buf_release(&out);
 }
 

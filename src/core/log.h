@@ -4,6 +4,8 @@
 #ifndef WEIR_CORE_LOG_H
 #define WEIR_CORE_LOG_H
 
+#include "core/str.h"
+
 #include <stdbool.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -11,6 +13,11 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_set_level(enum log_level level);
 /* true: JSON lines; false: text. Default: JSON unless stderr is a terminal. */
 void log_set_json(bool json);
+/* Each line that is written also goes here, as JSON with the event as "message" and a line's end:
+ * under the log's lock, so be quick and log nothing. NULL: nowhere. */
+void log_set_tap(void (*tap)(void *ctx, struct str line), void *ctx);
+/* What this thread logs from now on does not go there. */
+void log_mute_tap(void);
 /* event: a fixed short phrase ("segment published"); fmt: details as "key=%d key2=%s", or NULL. The
  * format has no quotes: values get them where the form of the log and their bytes ask for it. */
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)

@@ -21,6 +21,8 @@ struct query_engine_options {
 NODISCARD enum err query_engine_new(const struct query_engine_options *o,
                                     struct query_engine **ret);
 void query_engine_free(struct query_engine *e);
+/* The deadline of queries from now on. */
+void query_engine_set_deadline(struct query_engine *e, int64_t deadline_ns);
 
 struct query_request {
     struct str org;

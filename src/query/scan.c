@@ -31,11 +31,17 @@ enum err query_engine_new(const struct query_engine_options *o, struct query_eng
 {
     struct query_engine *e = NEW(struct query_engine);
     e->options = *o;
+    e->deadline_ns = o->deadline_ns;
     e->threads = o->threads ? o->threads : thread_cpus();
     e->threads = e->threads > SCAN_WORKERS_MAX ? SCAN_WORKERS_MAX : e->threads;
     e->pool = e->threads > 1 ? pool_new("scan", e->threads - 1, 4096) : NULL;
     *ret = e;
     return OK;
+}
+
+void query_engine_set_deadline(struct query_engine *e, int64_t deadline_ns)
+{
+    e->deadline_ns = deadline_ns;
 }
 
 void query_engine_free(struct query_engine *e)
@@ -87,7 +93,7 @@ static uint32_t stream_list(struct str list, struct arena *arena, struct str **r
 enum err scan_open(struct query_engine *e, const struct query_request *r,
                    const struct filter *filter, struct arena *arena, struct scan *ret)
 {
-    int64_t deadline = e->options.deadline_ns;
+    int64_t deadline = e->deadline_ns;
     if (r->deadline_ns && (!deadline || r->deadline_ns < deadline))
         deadline = r->deadline_ns;
     *ret = (struct scan){

@@ -12,6 +12,7 @@
 
 struct query_engine {
     struct query_engine_options options;
+    _Atomic int64_t deadline_ns; /* of the options, or set since */
     struct pool *pool;
     unsigned threads;
 };

@@ -395,13 +395,16 @@ static void take_inputs(struct merging *g)
 struct summary {
     size_t from, to;
     uint64_t rows, before, after;
+    bool own; /* of nothing but Weir's own log */
 };
 
 static struct summary summarize(const struct merging *g)
 {
-    struct summary sum = {.from = g->r.n_remove, .to = g->r.n_add};
-    for (size_t i = 0; i < g->r.n_remove; i++)
+    struct summary sum = {.from = g->r.n_remove, .to = g->r.n_add, .own = true};
+    for (size_t i = 0; i < g->r.n_remove; i++) {
         sum.before += g->r.remove[i]->bytes;
+        sum.own = sum.own && manifest_segment_is_own(g->r.remove[i]);
+    }
     for (size_t i = 0; i < g->r.n_add; i++) {
         sum.rows += g->r.add[i]->rows;
         sum.after += g->r.add[i]->bytes;
@@ -411,11 +414,10 @@ static struct summary summarize(const struct merging *g)
 
 static void report(struct store *s, const struct summary *sum, uint32_t level, int64_t took_ns)
 {
-    log_info("segments merged",
-             "from=%zu to=%zu level=%u rows=%" PRIu64 " bytes=%" PRIu64 " before=%" PRIu64
-             " ms=%lld",
-             sum->from, sum->to, level, sum->rows, sum->after, sum->before,
-             (long long)(took_ns / NS_PER_MS));
+    log_at(sum->own ? LOG_DEBUG : LOG_INFO, "segments merged",
+           "from=%zu to=%zu level=%u rows=%" PRIu64 " bytes=%" PRIu64 " before=%" PRIu64 " ms=%lld",
+           sum->from, sum->to, level, sum->rows, sum->after, sum->before,
+           (long long)(took_ns / NS_PER_MS));
     metric_add(s->m.merges, 1);
     metric_observe_ns(s->m.merge_seconds, took_ns);
     pthread_mutex_lock(&s->lock);

@@ -168,11 +168,12 @@ static void swap(struct cut *c)
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     metric_add(s->m.cuts, 1);
-    log_info("segment published",
-             "id=%" PRIu64 " positions=%" PRIu64 "-%" PRIu64 " rows=%" PRIu64 " bytes=%" PRIu64
-             " sections=%u",
-             c->segment ? c->segment->id : 0, c->from, c->upto, c->segment ? c->segment->rows : 0,
-             c->segment ? c->segment->bytes : 0, c->segment ? c->segment->n_sections : 0);
+    bool own = c->segment && manifest_segment_is_own(c->segment);
+    log_at(own ? LOG_DEBUG : LOG_INFO, "segment published",
+           "id=%" PRIu64 " positions=%" PRIu64 "-%" PRIu64 " rows=%" PRIu64 " bytes=%" PRIu64
+           " sections=%u",
+           c->segment ? c->segment->id : 0, c->from, c->upto, c->segment ? c->segment->rows : 0,
+           c->segment ? c->segment->bytes : 0, c->segment ? c->segment->n_sections : 0);
     if (s->o.published)
         s->o.published(s->o.ctx, c->upto + 1);
 }

@@ -165,6 +165,14 @@ enum err manifest_segment_open(struct store *s, const struct catalog_segment *ro
 
 /* ---- manifests ---- */
 
+bool manifest_segment_is_own(const struct manifest_segment *s)
+{
+    for (uint32_t i = 0; i < s->n_sections; i++)
+        if (!s->section[i].stream || !str_eq(s->section[i].stream->name, STORE_OWN_STREAM))
+            return false;
+    return s->n_sections > 0;
+}
+
 struct manifest *manifest_empty(void)
 {
     struct manifest *m = NEW(struct manifest);

@@ -41,6 +41,8 @@ struct manifest {
 
 struct manifest_segment *manifest_segment_ref(struct manifest_segment *s);
 void manifest_segment_unref(struct manifest_segment *s);
+/* Of nothing but Weir's own log. */
+bool manifest_segment_is_own(const struct manifest_segment *s);
 
 struct manifest *manifest_empty(void);
 struct manifest *manifest_ref(struct manifest *m);

@@ -38,7 +38,7 @@ static int oldest_day_cmp(const void *a, const void *b)
 static bool too_old(const struct store *s, const struct manifest_segment *e, int64_t now)
 {
     int64_t age = (now - (e->day_max + 1) * NS_PER_DAY);
-    return s->o.retention_ns && e->n_sections && age >= s->o.retention_ns;
+    return s->retention_ns && e->n_sections && age >= s->retention_ns;
 }
 
 /* Which segments go; references are taken. */
@@ -51,7 +51,7 @@ static void choose(struct store *s, const struct manifest *m, struct replacement
     qsort(by_day, m->n, sizeof(by_day[0]), oldest_day_cmp);
     r->remove = NEW_ARRAY(struct manifest_segment *, m->n ? m->n : 1);
     for (size_t i = 0; i < m->n; i++) {
-        bool over = s->o.max_disk && used > s->o.max_disk;
+        bool over = s->max_disk && used > s->max_disk;
         if (!over && !too_old(s, by_day[i], now))
             continue;
         r->remove[r->n_remove++] = manifest_segment_ref(by_day[i]);

@@ -152,14 +152,14 @@ bool space_watch(struct store *s)
     char text[sizeof(s->disk_text)] = "";
     struct manifest *m = store_manifest(s);
     uint64_t used = retention_bytes_used(s, m);
-    bool over = s->o.max_disk && used > s->o.max_disk, segments = m->n > 0;
+    bool over = s->max_disk && used > s->max_disk, segments = m->n > 0;
     manifest_unref(m);
     describe(s, text, sizeof(text));
     if (!text[0] && over && !segments)
         snprintf(text, sizeof(text),
                  "store.max_disk (%" PRIu64 " MiB) is used up by what is not in segments yet "
                  "(%" PRIu64 " MiB): raise it",
-                 s->o.max_disk >> 20, used >> 20);
+                 (uint64_t)s->max_disk >> 20, used >> 20);
     pthread_mutex_lock(&s->lock);
     if (text[0] && !s->disk_low)
         log_error("ingest is closed", "reason=%s", text);

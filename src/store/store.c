@@ -156,6 +156,13 @@ void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint6
     mem_free(in);
 }
 
+void store_set_limits(struct store *s, int64_t retention_ns, uint64_t max_disk)
+{
+    s->retention_ns = retention_ns;
+    s->max_disk = max_disk;
+    s->limits_new = true;
+}
+
 uint64_t store_wait(struct store *s, uint64_t position, int64_t deadline_mono)
 {
     pthread_mutex_lock(&s->lock);
@@ -292,7 +299,7 @@ static void *background_main(void *arg)
                 expire_at = now;
             watch_at = now + WATCH_EVERY_NS;
         }
-        if (now >= expire_at) {
+        if (now >= expire_at || atomic_exchange(&s->limits_new, false)) {
             uint64_t freed;
             expire_at = now + EXPIRE_EVERY_NS;
             if (store_expire(s, &freed) != OK)
@@ -390,6 +397,7 @@ enum err store_open(const struct store_options *options, struct store **ret)
     cond_init(&s->changed);
     cond_init(&s->arrived);
     gate_init(&s->scratch, options->scratch_max);
+    store_set_limits(s, s->o.retention_ns, s->o.max_disk);
     s->manifest = manifest_empty();
     s->landing = landing_new(options->id_window_ns, STORE_KEYS_MAX);
     s->producers = producers_new();

@@ -53,6 +53,10 @@ NODISCARD enum err store_make_room(const char *dir);
 NODISCARD enum err store_open(const struct store_options *options, struct store **ret);
 /* Where replay starts: the position behind the last published. */
 uint64_t store_checkpoint(struct store *s);
+/* Weir's own log. What concerns only its records is logged at level debug. */
+#define STORE_OWN_STREAM STR("_weir")
+/* retention_ns and max_disk from now on. */
+void store_set_limits(struct store *s, int64_t retention_ns, uint64_t max_disk);
 /* As a queue_consumer's deliver. */
 void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint64_t first_position);
 /* Replay is over: the ids of later frames come by claims, and deliver need not look into frames for

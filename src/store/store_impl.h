@@ -23,6 +23,8 @@ struct doubt {
     uint64_t upto;
 };
 
+#include <stdatomic.h>
+
 struct replacement {
     bool set;
     struct manifest_segment **remove, **add; /* referenced */
@@ -63,6 +65,10 @@ struct store {
     pthread_mutex_t cut_lock, compact_lock; /* one cut, one merge or expiry at a time */
     struct doubt doubt;                     /* cut_lock */
     struct replacement replace_doubt;       /* compact_lock */
+
+    _Atomic int64_t retention_ns; /* of the options, or set since */
+    _Atomic uint64_t max_disk;
+    atomic_bool limits_new; /* not acted on yet */
 
     pthread_mutex_t space_lock;
     bool reserved; /* space_lock: DIR/reserve is there */

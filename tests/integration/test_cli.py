@@ -149,6 +149,53 @@ def test_produce(server, weir):
     assert server.query("* | stats count() as n", stream="demo") == [{"n": 4321}]
 
 
+def test_produce_kinds(server, weir):
+    for kind, field in (("app", "metadata"), ("nginx", "remote_ip"), ("mysql-slow", "log"), ("k8s", "kubernetes")):
+        args = ("produce", "--kind", kind, "--count", "2000", "--start", "2025-02-15T12:00:00Z")
+        lines = weir(*args).stdout
+        assert lines == weir(*args).stdout
+        rows = [json.loads(line) for line in lines.splitlines()]
+        assert len(rows) == 2000 and all(field in r for r in rows)
+        weir("produce", "--kind", kind, "--host", server.url, "--stream", kind, "--count", "500", "--quiet")
+        assert server.query("* | stats count() as n", stream=kind) == [{"n": 500}]
+    lines = weir("produce", "--kind", "mysql-error", "--count", "3000", "--errors", "10").stdout.decode().splitlines()
+    assert 200 < sum("[ERROR]" in line for line in lines) < 400
+    weir("produce", "--kind", "mysql-error", "--url", server.url, "--stream", "e", "--count", "300", "--errors", "100")
+    assert server.search("level:ERROR", stream="e", limit=0)["total_hits"] == 300
+    r = weir("produce", "--kind", "oracle", check=False)
+    assert r.returncode == 2 and b"nginx" in r.stderr
+    lines = weir("produce", "--kind", "nginx", "--count", "2000", "--errors", "0").stdout.splitlines()
+    assert {json.loads(x)["response"] for x in lines} == {200, 206, 304}
+
+
+def test_produce_traffic(weir):
+    began = time.monotonic()
+    lines = weir("produce", "--count", "60", "--rate", "100").stdout.splitlines()
+    assert len(lines) == 60 and time.monotonic() - began > 0.4
+    began = time.monotonic()
+    assert len(weir("produce", "--count", "4", "--delay", "0.1").stdout.splitlines()) == 4
+    assert time.monotonic() - began > 0.3
+    r = weir("produce", "--delay", "1", "--rate", "5", check=False)
+    assert r.returncode == 2 and b"--rate" in r.stderr
+    r = weir("produce", "--errors", "101", check=False)
+    assert r.returncode == 2 and b"0 to 100" in r.stderr
+
+
+def test_produce_says_what_became_of_it(weir, make_server):
+    """With credentials, to a server that is away at first."""
+    server = make_server(env={"WEIR_ROOT_USER": "root", "WEIR_ROOT_PASSWORD": "p"}, start=False)
+    p = subprocess.Popen([conftest.WEIR, "produce", "--kind", "k8s", "--count", "30", "--delay", "0.01", "--host",
+                          server.url, "--user", "root:p"], stderr=subprocess.PIPE)
+    time.sleep(0.5)
+    server.start()
+    said = p.communicate(timeout=60)[1].decode()
+    assert p.returncode == 0 and "waiting:" in said
+    summary = said.splitlines()[-1]
+    assert re.match(r"30 made, 30 accepted, 0 refused, 0 duplicates in .* 30 requests, [1-9]\d* sent again", summary)
+    r = weir("produce", "--host", server.url, "--user", "root:wrong", "--count", "5", "--retry-for", "0", check=False)
+    assert r.returncode != 0 and b"0 accepted" in r.stderr
+
+
 def test_status_and_idle_memory(server, weir):
     assert requests.get(server.url + "/api/v1/stats").json()["memory"]["resident"] < 40 << 20
     server.ingest('{"a":1}', stream="seen")
