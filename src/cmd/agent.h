@@ -1,8 +1,26 @@
-/* The parts of weir agent. Threads: main only. */
+/* The parts of weir agent, and what its folder says. Threads: main only. */
 #ifndef WEIR_CMD_AGENT_H
 #define WEIR_CMD_AGENT_H
 
 #include "cmd/options.h"
+#include "input/tail_positions.h"
+
+enum { AGENT_ROUTES_MAX = 64 };
+struct agent_route {
+    char name[80];
+    uint64_t position;
+    uint64_t sent, dead, dropped;
+};
+struct agent_books {
+    const char *data;
+    struct tail_positions positions; /* sorted by path */
+    struct agent_route route[AGENT_ROUTES_MAX];
+    unsigned n_routes;
+    uint64_t records, spool_bytes;
+};
+/* From the files of the folder (NULL: ./weir-agent). Release the positions, also after an error.
+ * ERR_NOTFOUND when it is no agent's. */
+NODISCARD enum err agent_books_read(struct agent_books *b, const char *data);
 
 int agent_status(const struct command *c, const struct options *o);
 

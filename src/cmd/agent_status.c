@@ -11,44 +11,32 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { ROUTES_MAX = 64, STATE_MAX = 4096 };
-
-struct route_state {
-    char name[80];
-    uint64_t sent, dead, dropped;
-};
-struct status {
-    const char *data;
-    struct tail_positions positions;
-    struct route_state route[ROUTES_MAX];
-    unsigned n_routes;
-    uint64_t records, spool_bytes;
-};
+enum { STATE_MAX = 4096 };
 
 static enum err take_route(void *ctx, const char *name)
 {
-    struct status *s = ctx;
+    struct agent_books *s = ctx;
     struct buf b;
-    if (s->n_routes == ROUTES_MAX || str_ends(str_c(name), STR(".tmp")))
+    if (s->n_routes == AGENT_ROUTES_MAX || str_ends(str_c(name), STR(".tmp")))
         return OK;
-    struct route_state *r = &s->route[s->n_routes];
+    struct agent_route *r = &s->route[s->n_routes];
     char *path = mem_printf("%s/routes/%s", s->data, name);
     enum err err = io_read_file(path, STATE_MAX, &b);
     mem_free(path);
     TRY(err);
     buf_put_byte(&b, '\0');
     snprintf(r->name, sizeof(r->name), "%s", name);
-    int n =
-        sscanf(b.p, "position %*u epoch %*x\nsent %" SCNu64 "\ndead %" SCNu64 "\ndropped %" SCNu64,
-               &r->sent, &r->dead, &r->dropped);
+    int n = sscanf(
+        b.p, "position %" SCNu64 " epoch %*x\nsent %" SCNu64 "\ndead %" SCNu64 "\ndropped %" SCNu64,
+        &r->position, &r->sent, &r->dead, &r->dropped);
     buf_release(&b);
-    s->n_routes += n == 3;
+    s->n_routes += n == 4;
     return OK;
 }
 
 static enum err take_queue_file(void *ctx, const char *name)
 {
-    struct status *s = ctx;
+    struct agent_books *s = ctx;
     struct stat st;
     char *path = mem_printf("%s/queue/%s", s->data, name);
     if (stat(path, &st) == 0)
@@ -62,9 +50,10 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct tail_entry *)a)->path, ((const struct tail_entry *)b)->path);
 }
 
-static enum err read_status(struct status *s)
+enum err agent_books_read(struct agent_books *s, const char *data)
 {
     char path[4096];
+    *s = (struct agent_books){.data = data ? data : "./weir-agent"};
     snprintf(path, sizeof(path), "%s/positions", s->data);
     if (!io_exists(path))
         return err_set(ERR_NOTFOUND, "%s is no agent's folder: it has no file \"positions\"",
@@ -89,13 +78,13 @@ static bool size_now(const struct tail_entry *e, uint64_t *ret)
     return same;
 }
 
-static uint64_t waiting(const struct status *s, const struct route_state *r)
+static uint64_t waiting(const struct agent_books *s, const struct agent_route *r)
 {
     uint64_t gone = s->positions.dropped + r->sent + r->dead + r->dropped;
     return s->records > gone ? s->records - gone : 0;
 }
 
-static void print_text(const struct status *s)
+static void print_text(const struct agent_books *s)
 {
     char a[STR_BYTES_TEXT], b[STR_BYTES_TEXT];
     int64_t now = clock_now_ns();
@@ -113,13 +102,13 @@ static void print_text(const struct status *s)
            s->positions.dropped, str_put_bytes(b, s->spool_bytes));
     printf("%12s %10s %10s %10s  %s\n", "sent", "dropped", "dead", "waiting", "route");
     for (unsigned i = 0; i < s->n_routes; i++) {
-        const struct route_state *r = &s->route[i];
+        const struct agent_route *r = &s->route[i];
         printf("%12" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "  %s\n", r->sent, r->dropped,
                r->dead, waiting(s, r), r->name);
     }
 }
 
-static void print_json(const struct status *s)
+static void print_json(const struct agent_books *s)
 {
     struct buf out;
     buf_init(&out, SIZE_MAX);
@@ -141,7 +130,7 @@ static void print_json(const struct status *s)
                ",\"routes\":[",
                s->records, s->positions.dropped, s->spool_bytes);
     for (unsigned i = 0; i < s->n_routes; i++) {
-        const struct route_state *r = &s->route[i];
+        const struct agent_route *r = &s->route[i];
         buf_printf(&out, "%s{\"route\":", i ? "," : "");
         json_put_string(&out, str_c(r->name));
         buf_printf(&out,
@@ -156,10 +145,8 @@ static void print_json(const struct status *s)
 
 int agent_status(const struct command *c, const struct options *o)
 {
-    struct status s = {.data = options_value(o, "data")};
-    if (!s.data)
-        s.data = "./weir-agent";
-    enum err err = read_status(&s);
+    struct agent_books s;
+    enum err err = agent_books_read(&s, options_value(o, "data"));
     if (err != OK)
         options_fail(c, "%s", err_text());
     else if (options_has(o, "json"))

@@ -2,11 +2,19 @@
 #include "cmd/commands.h"
 
 const struct command_row command_rows[] = {
-    {&server_command, cmd_server},     {&agent_command, cmd_agent},
-    {&pipeline_command, cmd_pipeline}, {&ingest_command, cmd_ingest},
-    {&search_command, cmd_search},     {&grep_command, cmd_grep},
-    {&status_command, cmd_status},     {&check_command, cmd_check},
-    {&config_command, cmd_config},     {&produce_command, cmd_produce},
-    {&segment_command, cmd_segment},   {&completion_command, cmd_completion},
-    {&man_command, cmd_man},           {0},
+    {&server_command, cmd_server},
+    {&agent_command, cmd_agent},
+    {&pipeline_command, cmd_pipeline},
+    {&ledger_command, cmd_ledger},
+    {&ingest_command, cmd_ingest},
+    {&search_command, cmd_search},
+    {&grep_command, cmd_grep},
+    {&status_command, cmd_status},
+    {&check_command, cmd_check},
+    {&config_command, cmd_config},
+    {&produce_command, cmd_produce},
+    {&segment_command, cmd_segment},
+    {&completion_command, cmd_completion},
+    {&man_command, cmd_man},
+    {0},
 };

@@ -12,6 +12,7 @@
 COMMAND(server);
 COMMAND(agent);
 COMMAND(pipeline);
+COMMAND(ledger);
 COMMAND(ingest);
 COMMAND(search);
 COMMAND(grep);

@@ -108,6 +108,11 @@ static bool is_note(struct str entry)
     return str_starts(entry, NOTE_MAGIC);
 }
 
+struct str spool_note_of(struct str entry)
+{
+    return str_from(entry, NOTE_MAGIC.n);
+}
+
 uint64_t spool_body_rows(struct blob *const *frame, uint32_t n, uint32_t *ret_first)
 {
     uint64_t sum = 0;
@@ -130,7 +135,7 @@ static void deliver(void *ctx, struct blob *const *frame, uint32_t n, uint64_t f
     uint32_t first;
     uint64_t rows = spool_body_rows(frame, n, &first);
     if (first && !body_ctx && s->o.note && first_position >= s->notes_from)
-        s->o.note(s->o.ctx, str_from(frame[0]->bytes, NOTE_MAGIC.n), first_position);
+        s->o.note(s->o.ctx, spool_note_of(frame[0]->bytes), first_position);
     pthread_mutex_lock(&s->lock);
     s->next = first_position + n;
     for (unsigned i = 0; i < s->n_holds; i++)

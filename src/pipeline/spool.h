@@ -51,6 +51,8 @@ uint64_t spool_epoch(const struct spool *s);
 /* The records of a body as the spool holds it: *ret_first is the number of its first frame that is
  * no note. */
 uint64_t spool_body_rows(struct blob *const *frame, uint32_t n, uint32_t *ret_first);
+/* What the note says; the entry is one. */
+struct str spool_note_of(struct str entry);
 void spool_close(struct spool *s);
 
 #endif

@@ -284,6 +284,44 @@ def test_multiline(server, make_agent, tmp_path, kind):
     assert sorted(r["message"] for r in server.query("*")) == sorted(want)
 
 
+def ledger(weir, a, check=True):
+    return json.loads(weir("ledger", "--json", "--data", str(a.data), check=check).stdout)
+
+
+def test_ledger(make_server, make_agent, weir, tmp_path):
+    """The books balance after kills in the middle, with what waits counted in the spool itself."""
+    server = make_server()
+    log = tmp_path / "app.log"
+    write(log, 0, 100)
+    a = make_agent("agent", "--file", str(log), output=server.url).start()
+    wait_for(lambda: count(server) == 100)
+    server.stop()
+    for turn in range(1, 6):
+        write(log, turn * 100, 100)
+        time.sleep(0.25)
+        a.kill()
+        got = ledger(weir, a)
+        assert got["balanced"] and not got["running"], got
+        a.start()
+    write(log, 600, 100)
+    wait_for(lambda: a.status()["records"] == 700)
+    a.kill()
+    got = ledger(weir, a)
+    assert got["balanced"] and got["read"] == 700, got
+    assert got["routes"][0]["sent"] == 100 and got["routes"][0]["waiting"] == 600
+    assert b"the books balance" in weir("ledger", "--data", str(a.data)).stdout
+    server.start()
+    a.start()
+    check(server, 700)
+    a.stop()
+    got = ledger(weir, a)
+    assert got["balanced"] and got["routes"][0]["sent"] == 700 and got["routes"][0]["waiting"] == 0
+    # One record less in the books of the route is seen.
+    state = next((a.data / "routes").iterdir())
+    state.write_text(state.read_text().replace("sent 700", "sent 699"))
+    assert not ledger(weir, a, check=False)["balanced"]
+
+
 def test_server_away(make_server, make_agent, tmp_path):
     server = make_server()
     log = tmp_path / "app.log"
