@@ -283,6 +283,7 @@ static enum err look_in(struct looking *l, uint32_t row, uint32_t end)
     return l->err;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through `l` */
 enum err regex_match_all(const struct predicate *p, const struct values *v, uint64_t *bits)
 {
     struct looking l = {.p = p, .v = v, .bits = bits, .room = room_of_thread()};
