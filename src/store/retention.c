@@ -18,12 +18,22 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-uint64_t retention_bytes_used(const struct store *s, const struct manifest *m)
+static uint64_t bytes_used(const struct store *s, const struct manifest *m)
 {
     uint64_t bytes = s->o.queue_bytes ? s->o.queue_bytes(s->o.ctx) : 0;
     for (size_t i = 0; i < m->n; i++)
         bytes += m->segment[i]->bytes;
     return bytes;
+}
+
+/* What the queue keeps only for speed must neither cost records nor hold ingest closed. */
+uint64_t retention_bytes_used(const struct store *s, const struct manifest *m)
+{
+    uint64_t bytes = bytes_used(s, m);
+    if (!s->o.max_disk || bytes <= s->o.max_disk || !s->o.reclaim)
+        return bytes;
+    s->o.reclaim(s->o.ctx);
+    return bytes_used(s, m);
 }
 
 static int oldest_day_cmp(const void *a, const void *b)

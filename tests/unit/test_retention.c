@@ -10,6 +10,12 @@ static uint64_t queue_size(void *ctx)
     return queue_bytes;
 }
 
+/* The queue gives back what it keeps for speed. */
+static void queue_shrinks(void *ctx)
+{
+    queue_bytes = 0;
+}
+
 static int setup(void **state)
 {
     kit_begin(&k);
@@ -122,6 +128,22 @@ static void test_by_size(void **state)
     assert_ok(store_admit(k.store, 1));
 }
 
+/* Spare files of the queue cost no records, and do not close admission. */
+static void test_spares_go_first(void **state)
+{
+    uint64_t freed;
+    k.o.queue_bytes = queue_size;
+    k.o.reclaim = queue_shrinks;
+    k.o.max_disk = 1 << 20;
+    ten_days();
+    uint64_t segments = kit_stats(&k).segments;
+    queue_bytes = 2 << 20;
+    assert_ok(store_expire(k.store, &freed));
+    assert_int_equal(freed, 0);
+    assert_int_equal(kit_stats(&k).segments, segments);
+    assert_ok(store_admit(k.store, 1));
+}
+
 /* What the queue takes counts, and when it alone is too much, admission says so. */
 static void test_queue_counts(void **state)
 {
@@ -168,6 +190,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_retention, setup, teardown),
         cmocka_unit_test_setup_teardown(test_by_size, setup, teardown),
         cmocka_unit_test_setup_teardown(test_queue_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spares_go_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_readers_keep_what_expires, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
