@@ -102,6 +102,9 @@ static bool take_value(struct json_walk *w, struct json_item *ret)
 
 bool json_walk_begin(struct json_walk *w, struct str text)
 {
+    *w = (struct json_walk){0};
+    if (!text.n)
+        return false;
     *w = (struct json_walk){.p = text.p, .end = text.p + text.n};
     skip_space(w);
     if (w->p == w->end || (*w->p != '[' && *w->p != '{'))
