@@ -165,8 +165,7 @@ static void put_mysql_error(struct maker *m, struct buf *b)
     static const char *const notes[] = {
         "[Note] [MY-010747] [Server] Plugin 'FEDERATED' is disabled.",
         "[Note] [MY-010925] [Repl] Forwarding events of the replication channel.",
-        "[Warning] [MY-010055] [Server] IP address could not be resolved: Name or service not "
-        "known",
+        "[Warning] [MY-010055] [Server] IP address could not be resolved: no name is known",
         "[Note] [MY-013730] [Server] 'wait_timeout' period of 28800 seconds was exceeded"};
     static const char *const errors[] = {
         "[ERROR] [MY-012592] [InnoDB] Operating system error number 28 in a file operation.",

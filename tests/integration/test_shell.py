@@ -156,6 +156,30 @@ def test_grep_on_a_terminal(terminal, tmp_path):
     t.wait_for(r"_stream +count\na\.log +3\nb\.log +1")
 
 
+def test_search_on_a_terminal(terminal, server):
+    """Colours by level, a pager for what is long, the live tail."""
+    server.ingest("".join('{"i":%d,"level":"%s","message":"m%d"}\n' % (i, ("ERROR", "info")[i % 2], i) for i in range(60)))
+    t = terminal(env={"WEIR_URL": server.url, "PAGER": "sed s/^/P:/"})
+    t.type("weir search 'i:<2'; echo e''nd", "Enter")
+    screen = t.wait_for(r"^end$")
+    assert re.search(r"^P:\S+ +info +m1 .*\nP:\S+ +ERROR +m0 ", screen, re.M)
+    t.type("clear; PAGER= weir search 'i:<2'; echo e''nd", "Enter")
+    assert re.search(r"\x1b\[31mERROR", t.wait_for(r"end\b", colours=True))
+    t.type("clear; weir search --no-pager 'i:0' | cat; echo e''nd", "Enter")
+    assert '"i":0' in t.wait_for(r"^end$")
+    if shutil.which("less"):
+        t.type("clear; PAGER=less weir search --limit 60 '*'", "Enter")
+        t.wait_for(r"^:$")
+        t.type("q")
+        t.wait_for(r"^> ?$")
+    t.type("clear; weir search --follow --limit 1 'level:ERROR'", "Enter")
+    t.wait_for(r"ERROR +m58")
+    server.ingest('{"level":"ERROR","message":"live one"}\n{"level":"info","message":"not this"}')
+    assert "not this" not in t.wait_for(r"ERROR +live one")
+    t.tmux("send-keys", "C-c")
+    t.wait_for(r"^> ?$")
+
+
 def check(*args, code, env=None):
     r = subprocess.run([conftest.WEIR, "check", "--json", *args], capture_output=True, timeout=60,
                        env=dict(os.environ, **(env or {})))
