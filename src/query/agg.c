@@ -266,6 +266,29 @@ static enum err fold_value(struct fold *f, const struct agg_spec *spec, struct s
     return OK;
 }
 
+/* Numbers into sums and percentiles, each into its one group: no more is done than that takes. */
+static bool fold_numbers(struct fold *f, const struct agg_spec *spec, uint32_t a,
+                         const struct field_piece *piece, size_t *grown)
+{
+    bool sum = spec->kind == AGG_SUM || spec->kind == AGG_AVG;
+    if (f->begin || piece->code || piece->v.lane != LANE_INT ||
+        (!sum && spec->kind != AGG_PERCENTILE))
+        return false;
+    for (uint32_t i = 0; i < piece->n; i++) {
+        uint32_t code = f->code[piece->sel ? piece->sel[i] : i];
+        int64_t n = piece->v.i64[i];
+        struct scalar v = {.lane = LANE_INT, .i64 = n, .f64 = (double)n, .numeric = true};
+        if (code == CODE_NONE)
+            continue;
+        struct state *s = &f->group[code]->state[a];
+        if (sum)
+            add_number(s, &v);
+        else
+            *grown += sketch_add(spec, s, &v);
+    }
+    return true;
+}
+
 static enum err fold_field(struct fold *f, uint32_t a)
 {
     const struct agg_spec *spec = &f->t->pipe->agg[a];
@@ -276,6 +299,8 @@ static enum err fold_field(struct fold *f, uint32_t a)
     TRY(field_read(f->rows, spec->field, f->row, f->n, f->scratch, &values));
     for (uint32_t p = 0; p < values.n; p++) {
         const struct field_piece *piece = &values.piece[p];
+        if (fold_numbers(f, spec, a, piece, &grown))
+            continue;
         for (uint32_t i = 0; i < piece->n; i++) {
             uint32_t sel = piece->sel ? piece->sel[i] : i;
             struct scalar v = scalar_of(&piece->v, piece->code ? piece->code[i] : i);

@@ -448,7 +448,7 @@ struct pairing {
     uint32_t n_b;
 };
 
-static uint32_t pair(struct pairing *p, uint32_t a, uint32_t b)
+static inline uint32_t pair(struct pairing *p, uint32_t a, uint32_t b)
 {
     if (a == CODE_NONE || b == CODE_NONE)
         return CODE_NONE;
@@ -459,6 +459,16 @@ static uint32_t pair(struct pairing *p, uint32_t a, uint32_t b)
     if (!*known)
         *known = intern_pair(p->level, both) + 1;
     return *known - 1;
+}
+
+/* Two dictionaries: their codes are paired in one pass. */
+static void pair_dicts(struct fold *f, struct pairing *p, struct coding *a, const struct coding *b)
+{
+    const uint32_t *a_dict = a->dict, *a_memo = a->memo, *b_dict = b->dict, *b_memo = b->memo;
+    uint32_t *code = new_codes(f);
+    for (uint32_t i = 0; i < f->n; i++)
+        code[i] = pair(p, a_memo[a_dict[i]], b_memo[b_dict[i]]);
+    *a = (struct coding){.code = code};
 }
 
 static enum err pair_lists(struct fold *f, struct pairing *p, struct coding *a,
@@ -499,6 +509,10 @@ static enum err pair_codings(struct fold *f, struct intern *level, uint32_t n_a,
     }
     if ((uint64_t)n_a * n_b <= PAIRS_DENSE)
         p.dense = ARENA_ARRAY(f->scratch, uint32_t, (size_t)n_a * n_b + 1);
+    if (a->dict && b->dict) {
+        pair_dicts(f, &p, a, b);
+        return OK;
+    }
     spell_out(f, a);
     spell_out(f, b);
     if (a->begin || b->begin)
