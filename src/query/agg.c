@@ -289,9 +289,30 @@ static bool fold_numbers(struct fold *f, const struct agg_spec *spec, uint32_t a
     return true;
 }
 
+/* The least and the greatest time, as times: as texts they would not be in their order. */
+static enum err fold_times(struct fold *f, uint32_t a)
+{
+    const struct agg_spec *spec = &f->t->pipe->agg[a];
+    struct row_order none = {0};
+    const int64_t *time;
+    TRY(rows_time(f->rows, &time));
+    for (uint32_t i = 0; i < f->n; i++) {
+        int64_t ns = time[f->row[i]];
+        struct scalar v = {
+            .lane = LANE_INT, .scale = 1, .i64 = ns, .f64 = (double)ns, .numeric = true};
+        uint32_t end = f->begin ? f->begin[i + 1] : i + 1;
+        for (uint32_t k = f->begin ? f->begin[i] : i; k < end; k++)
+            if (f->code[k] != CODE_NONE)
+                (void)update(spec, &f->group[f->code[k]]->state[a], &v, &none);
+    }
+    return OK;
+}
+
 static enum err fold_field(struct fold *f, uint32_t a)
 {
     const struct agg_spec *spec = &f->t->pipe->agg[a];
+    if ((spec->kind == AGG_MIN || spec->kind == AGG_MAX) && str_eq_c(spec->field, "_time"))
+        return fold_times(f, a);
     bool ordered = spec->kind == AGG_FIRST || spec->kind == AGG_LAST;
     struct field_values values;
     struct row_order order = {0};

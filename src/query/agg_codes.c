@@ -13,6 +13,7 @@
 #include "query/agg_impl.h"
 
 #include "core/hash.h"
+#include "query/bins.h"
 #include "record/json_walk.h"
 
 #include <math.h>
@@ -134,12 +135,6 @@ static uint32_t intern_pair(struct intern *in, uint64_t pair)
     return in->n - 1;
 }
 
-static int64_t floor_to(int64_t v, int64_t width)
-{
-    int64_t q = v / width;
-    return (v % width < 0 ? q - 1 : q) * width;
-}
-
 static struct str bin_cell(int64_t bin, char room[16])
 {
     struct buf b = {.p = room, .cap = 16, .max = 16};
@@ -161,8 +156,8 @@ bool agg_add_header(struct agg_table *t, int64_t time_min, int64_t time_max, uin
     if (pipe->n_by > 1 || (pipe->n_by == 1 && !pipe->by[0].bin_time))
         return false;
     if (pipe->n_by == 1) {
-        int64_t bin = floor_to(time_min, pipe->by[0].bin_ns);
-        if (bin != floor_to(time_max, pipe->by[0].bin_ns))
+        int64_t bin = bin_start(&pipe->by[0], time_min);
+        if (bin != bin_start(&pipe->by[0], time_max))
             return false;
         key = bin_cell(bin, room);
     }
@@ -180,20 +175,21 @@ static uint32_t *new_codes(struct fold *f)
 static enum err code_time(struct fold *f, const struct by_spec *by, struct intern *in,
                           struct coding *ret)
 {
-    int64_t width = by->bin_ns, first = floor_to(f->rows->time_min, width);
-    if (first == floor_to(f->rows->time_max, width)) {
+    int64_t first = bin_start(by, f->rows->time_min);
+    if (first == bin_start(by, f->rows->time_max)) {
         *ret = (struct coding){.is_constant = true, .constant = intern_bin(in, first)};
         return OK;
     }
     const int64_t *time;
     TRY(rows_time(f->rows, &time));
     *ret = (struct coding){.code = new_codes(f)};
-    int64_t bin = 0;
+    int64_t bin = 0, next = 0;
     uint32_t code = UINT32_MAX;
     for (uint32_t i = 0; i < f->n; i++) {
         int64_t t = time[f->row[i]];
-        if (code == UINT32_MAX || (uint64_t)t - (uint64_t)bin >= (uint64_t)width) {
-            bin = floor_to(t, width);
+        if (code == UINT32_MAX || t < bin || t >= next) {
+            bin = bin_start(by, t);
+            next = bin_next(by, bin);
             code = intern_bin(in, bin);
         }
         ret->code[i] = code;

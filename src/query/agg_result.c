@@ -10,9 +10,13 @@
 
 static void put_scalar(struct batch *b, struct str name, const struct scalar *s)
 {
+    char time[TIME_TEXT_MAX];
     switch (s->lane) {
-    case LANE_INT:
-        batch_int(b, name, s->i64);
+    case LANE_INT: /* with a scale it is a time */
+        if (s->scale)
+            batch_text(b, name, LANE_STR, str_of(time, time_rfc3339(s->i64, time)));
+        else
+            batch_int(b, name, s->i64);
         break;
     case LANE_DEC:
         batch_dec(b, name, s->i64, s->scale);

@@ -14,6 +14,7 @@
 #include "record/timestamp.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* ---- reading ---- */
 
@@ -130,41 +131,55 @@ static enum err read_terms(struct reading *r, const json_t *body, struct node *n
         return dsl_fail(r->d, "include and exclude are not supported");
     if (missing)
         TRY(dsl_text(r->d, missing, &n->missing));
-    *by = (struct by_spec){.field = n->field};
+    *by = (struct by_spec){.field = n->field, .required = !missing};
     return OK;
 }
 
-static bool named_interval(struct str text, int64_t *ret)
+/* Intervals by the calendar. Weeks begin on Mondays; 1970 began on a Thursday. */
+static bool named_interval(struct str text, struct by_spec *by)
 {
     static const struct {
-        const char *name;
+        const char *name, *short_name;
         int64_t ns;
-    } known[] = {{"second", NS_PER_S},  {"1s", NS_PER_S},          {"minute", 60 * NS_PER_S},
-                 {"1m", 60 * NS_PER_S}, {"hour", 3600 * NS_PER_S}, {"1h", 3600 * NS_PER_S},
-                 {"day", NS_PER_DAY},   {"1d", NS_PER_DAY}};
-    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-        if (str_eq_c(text, known[i].name)) {
-            *ret = known[i].ns;
-            return true;
-        }
+        int32_t months;
+    } known[] = {
+        {"second", "1s", NS_PER_S, 0},
+        {"minute", "1m", 60 * NS_PER_S, 0},
+        {"hour", "1h", 3600 * NS_PER_S, 0},
+        {"day", "1d", NS_PER_DAY, 0},
+        {"week", "1w", 7 * NS_PER_DAY, 0},
+        {"month", "1M", 0, 1},
+        {"quarter", "1q", 0, 3},
+        {"year", "1y", 0, 12},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        if (!str_eq_c(text, known[i].name) && !str_eq_c(text, known[i].short_name))
+            continue;
+        by->bin_ns = known[i].ns;
+        by->bin_months = known[i].months;
+        by->bin_shift_ns = str_eq_c(text, "week") || str_eq_c(text, "1w") ? 3 * NS_PER_DAY : 0;
+        return true;
+    }
     return false;
 }
 
-static enum err read_interval(struct reading *r, const json_t *body, struct node *n)
+static enum err read_interval(struct reading *r, const json_t *body, struct by_spec *by)
 {
     static const char *const names[] = {"fixed_interval", "calendar_interval", "interval"};
     struct str text = {0};
     int k = 0;
-    for (; k < 3 && !json_object_get(body, names[k]); k++)
-        ;
+    while (k < 3 && !json_object_get(body, names[k]))
+        k++;
     if (k == 3)
         return dsl_fail(r->d, "fixed_interval or calendar_interval is expected");
     TRY(dsl_text(r->d, json_object_get(body, names[k]), &text));
-    if (named_interval(text, &n->width_ns))
+    if (k > 0 && named_interval(text, by))
         return OK;
-    if (k == 1 || !str_to_duration_ns(text, &n->width_ns) || n->width_ns <= 0)
-        return dsl_fail(r->d, "%s: second, minute, hour, day or a duration such as 30s is expected",
-                        names[k]);
+    if (k == 1)
+        return dsl_fail(r->d, "calendar_interval: minute, hour, day, week, month, quarter or year "
+                              "is expected");
+    if (!str_to_duration_ns(text, &by->bin_ns) || by->bin_ns <= 0)
+        return dsl_fail(r->d, "%s: a duration such as 30s is expected", names[k]);
     return OK;
 }
 
@@ -193,17 +208,38 @@ static enum err read_bounds(struct reading *r, const json_t *body, struct node *
     return OK;
 }
 
-/* A zone shifts no bin that its offset is a multiple of. */
-static enum err check_zone(struct reading *r, const json_t *body, const struct node *n)
+/* +02:00, -0530, UTC, Z. */
+static bool zone_offset(const char *zone, int64_t *ret)
+{
+    unsigned hours, minutes = 0;
+    char sign;
+    *ret = 0;
+    if (!strcasecmp(zone, "utc") || !strcasecmp(zone, "gmt") || !strcmp(zone, "Z"))
+        return true;
+    if (sscanf(zone, "%c%2u:%2u", &sign, &hours, &minutes) < 2 || hours > 18 || minutes > 59)
+        return false;
+    *ret = (int64_t)(hours * 60 + minutes) * 60 * NS_PER_S * (sign == '-' ? -1 : 1);
+    return sign == '+' || sign == '-';
+}
+
+/* A named zone's offset changes within the year, by quarters of an hour: bins that divide one are
+ * not moved by any. */
+static enum err read_zone(struct reading *r, const json_t *body, struct by_spec *by)
 {
     const char *zone = json_string_value(json_object_get(body, "time_zone"));
     const char *offset = json_string_value(json_object_get(body, "offset"));
-    if (offset && strcmp(offset, "0") != 0 && strcmp(offset, "+0s") != 0)
-        return dsl_fail(r->d, "offset is not supported");
-    if (!zone || !strcasecmp(zone, "utc") || !strcmp(zone, "Z") || !strcmp(zone, "+00:00"))
+    int64_t ns = 0;
+    if (zone && !zone_offset(zone, &ns) && (by->bin_months || 15 * 60 * NS_PER_S % by->bin_ns != 0))
+        return dsl_fail(r->d, "time_zone: an offset such as +02:00 is expected, where bins are "
+                              "not of minutes");
+    by->bin_shift_ns += ns;
+    if (!offset)
         return OK;
-    if (15 * 60 * NS_PER_S % n->width_ns != 0)
-        return dsl_fail(r->d, "time_zone: with bins that do not divide 15m only UTC is supported");
+    bool back = offset[0] == '-';
+    if (!str_to_duration_ns(str_c(offset + (back || offset[0] == '+')), &ns) ||
+        ns > NS_PER_DAY * 366)
+        return dsl_fail(r->d, "offset: a duration such as +6h is expected");
+    by->bin_shift_ns += back ? ns : -ns;
     return OK;
 }
 
@@ -215,14 +251,15 @@ static enum err read_date_histogram(struct reading *r, const json_t *body, struc
     TRY(read_field(r, body, n));
     if (!str_eq_c(n->field, "_time"))
         return dsl_fail(r->d, "only @timestamp is cut by time");
-    TRY(read_interval(r, body, n));
-    TRY(check_zone(r, body, n));
+    *by = (struct by_spec){.field = n->field, .bin_time = true};
+    TRY(read_interval(r, body, by));
+    TRY(read_zone(r, body, by));
     TRY(read_count(r, body, "min_doc_count", &n->min_doc_count));
     TRY(dsl_bool(r->d, body, "keyed", &n->keyed));
     TRY(read_bounds(r, body, n));
     n->as_text = !(format && !strcmp(format, "epoch_millis"));
     n->ascending = n->by_key = true;
-    *by = (struct by_spec){.field = n->field, .bin_time = true, .bin_ns = n->width_ns};
+    n->by = *by;
     return OK;
 }
 
@@ -231,15 +268,15 @@ static enum err read_histogram(struct reading *r, const json_t *body, struct nod
 {
     TRY(dsl_object(r->d, body));
     TRY(read_field(r, body, n));
-    n->width = json_number_value(json_object_get(body, "interval"));
-    if (!(n->width > 0 && isfinite(n->width)))
+    double width = json_number_value(json_object_get(body, "interval"));
+    if (!(width > 0 && isfinite(width)))
         return dsl_fail(r->d, "interval: a number above 0 is expected");
     if (json_object_get(body, "offset") || json_object_get(body, "extended_bounds"))
         return dsl_fail(r->d, "offset and extended_bounds are not supported here");
     TRY(read_count(r, body, "min_doc_count", &n->min_doc_count));
     TRY(dsl_bool(r->d, body, "keyed", &n->keyed));
     n->ascending = n->by_key = true;
-    *by = (struct by_spec){.field = n->field, .bin_width = n->width};
+    n->by = *by = (struct by_spec){.field = n->field, .bin_width = width, .required = true};
     return OK;
 }
 

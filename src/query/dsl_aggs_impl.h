@@ -48,8 +48,8 @@ struct node {
     struct level *level;
     uint64_t size, min_doc_count;
     struct str missing; /* p NULL: none */
-    int64_t width_ns, bound_min, bound_max;
-    double width;
+    struct by_spec by;  /* date_histogram, histogram: the bins */
+    int64_t bound_min, bound_max;
     bool by_key, ascending, bounded;
     struct str order; /* a metric's name; n == 0: the count */
     bool as_text;     /* date_histogram: the format asks for text */

@@ -1,4 +1,5 @@
 /* Writing aggregations: the tree is walked again, each level's rows found by their keys. */
+#include "query/bins.h"
 #include "query/dsl_aggs_impl.h"
 
 #include "record/json.h"
@@ -287,12 +288,15 @@ static enum err put_terms(struct writing *w, const struct node *n, const struct 
 
 /* ---- histograms ---- */
 
-/* Bins are counted: of time from 1970 on, of numbers from 0. */
-static int64_t bin_number(const struct node *n, const struct scalar *s)
+/* A bin by its beginning in time, or by its number. */
+static int64_t bin_of(const struct node *n, const struct scalar *s)
 {
-    if (n->type == TYPE_HISTOGRAM)
-        return llround(s->f64 / n->width);
-    return s->i64 / n->width_ns - (s->i64 % n->width_ns < 0);
+    return n->type == TYPE_HISTOGRAM ? llround(s->f64 / n->by.bin_width) : s->i64;
+}
+
+static int64_t bin_behind(const struct node *n, int64_t bin)
+{
+    return n->type == TYPE_HISTOGRAM ? bin + 1 : bin_next(&n->by, bin);
 }
 
 /* The key of a bin, of time in milliseconds; in front of it its name where it is keyed. */
@@ -300,15 +304,15 @@ static void put_bin_key(struct writing *w, const struct node *n, int64_t bin)
 {
     char time[TIME_TEXT_MAX];
     if (n->type == TYPE_HISTOGRAM) {
-        struct str text = dsl_number_text(w->arena, (double)bin * n->width);
+        struct str text = dsl_number_text(w->arena, (double)bin * n->by.bin_width);
         if (n->keyed)
             put_name(w, text, false);
         buf_printf(w->out, "{\"key\":%.*s,", STR_ARG(text));
         return;
     }
-    long long ms = bin * n->width_ns / NS_PER_MS;
-    struct str text = n->as_text ? str_of(time, time_rfc3339(bin * n->width_ns, time))
-                                 : arena_printf(w->arena, "%lld", ms);
+    long long ms = bin / NS_PER_MS - (bin % NS_PER_MS < 0);
+    struct str text =
+        n->as_text ? str_of(time, time_rfc3339(bin, time)) : arena_printf(w->arena, "%lld", ms);
     if (n->keyed)
         put_name(w, text, false);
     buf_put_c(w->out, "{\"key_as_string\":");
@@ -317,26 +321,20 @@ static void put_bin_key(struct writing *w, const struct node *n, int64_t bin)
 }
 
 /* The bins to write: those of rows [from, to), and of the bounds asked for. None: first > last. */
-static enum err bin_range(const struct node *n, uint32_t from, uint32_t to, uint32_t cell,
-                          int64_t *first, int64_t *last)
+static void bin_range(const struct node *n, uint32_t from, uint32_t to, uint32_t cell,
+                      int64_t *first, int64_t *last)
 {
-    struct scalar min = {.i64 = n->bound_min}, max = {.i64 = n->bound_max};
     *first = INT64_MAX;
     *last = INT64_MIN;
     if (to > from) {
-        *first = bin_number(n, row_cell(n->level, from, cell));
-        *last = bin_number(n, row_cell(n->level, to - 1, cell));
+        *first = bin_of(n, row_cell(n->level, from, cell));
+        *last = bin_of(n, row_cell(n->level, to - 1, cell));
     }
     if (n->bounded && n->min_doc_count == 0) {
-        int64_t low = bin_number(n, &min), high = bin_number(n, &max);
+        int64_t low = bin_start(&n->by, n->bound_min), high = bin_start(&n->by, n->bound_max);
         *first = low < *first ? low : *first;
         *last = high > *last ? high : *last;
     }
-    if (n->min_doc_count == 0 && *first <= *last &&
-        (uint64_t)*last - (uint64_t)*first >= BUCKETS_MAX)
-        return err_set(ERR_INVALID, "[%.*s] more than %d buckets: a larger interval is needed",
-                       STR_ARG(n->name), BUCKETS_MAX);
-    return OK;
 }
 
 /* Rows are in the order of their bins; the empty bins between them are put in. */
@@ -344,32 +342,34 @@ static enum err put_histogram(struct writing *w, const struct node *n, const str
                               uint32_t n_keys)
 {
     const struct level *l = n->level;
-    uint32_t from, to;
+    uint32_t from, to, count = 0;
     int64_t bin, last;
     struct scalar *bucket = ARENA_ARRAY(w->arena, struct scalar, l->n_by);
     find_rows(l, key, n_keys, &from, &to);
-    while (to > from && !row_cell(l, to - 1, n_keys)->numeric)
-        to--; /* rows without a value */
-    TRY(bin_range(n, from, to, n_keys, &bin, &last));
+    bin_range(n, from, to, n_keys, &bin, &last);
     memcpy(bucket, key, n_keys * sizeof(*bucket));
     buf_put_c(w->out, n->keyed ? "{\"buckets\":{" : "{\"buckets\":[");
-    for (bool comma = false; bin <= last; bin++) {
-        if (n->min_doc_count && from < to)
-            bin = bin_number(n, row_cell(l, from, n_keys));
-        else if (n->min_doc_count)
-            break;
-        bool here = from < to && bin_number(n, row_cell(l, from, n_keys)) == bin;
-        uint64_t count = here ? doc_count(l, from) : 0;
-        if (count >= n->min_doc_count) {
-            if (comma)
+    for (bool more = bin <= last; more;) {
+        bool here = from < to && bin_of(n, row_cell(l, from, n_keys)) <= bin;
+        if (here ? doc_count(l, from) >= n->min_doc_count : n->min_doc_count == 0) {
+            if (count)
                 buf_put_byte(w->out, ',');
-            comma = true;
+            if (count++ == BUCKETS_MAX)
+                return err_set(ERR_INVALID,
+                               "[%.*s] more than %d buckets: a larger interval is "
+                               "needed",
+                               STR_ARG(n->name), BUCKETS_MAX);
             put_bin_key(w, n, bin);
             bucket[n_keys] =
                 here ? row_cell(l, from, 0)[n_keys] : (struct scalar){.lane = SCALAR_NONE};
             TRY(put_bucket(w, l, bucket, here ? from : UINT32_MAX));
         }
         from += here;
+        int64_t next = bin_behind(n, bin);
+        if (n->min_doc_count) /* on to the next row */
+            next = from < to ? bin_of(n, row_cell(l, from, n_keys)) : bin;
+        more = next > bin && next <= last;
+        bin = next;
     }
     buf_put_c(w->out, n->keyed ? "}}" : "]}");
     return OK;

@@ -31,9 +31,11 @@ struct by_spec {
     struct str name;
     bool bin_time;
     int64_t bin_ns;
-    double bin_width; /* > 0: numeric bins */
-    bool required;    /* rows without a value are left out, not gathered under null */
-    bool whole;       /* an array is one value; else each of its scalars is */
+    int64_t bin_shift_ns; /* time bins are cut in time moved ahead by it: a zone's, or weeks' */
+    int32_t bin_months;   /* > 0: of so many months of the calendar, not of bin_ns */
+    double bin_width;     /* > 0: numeric bins */
+    bool required;        /* rows without a value are left out, not gathered under null */
+    bool whole;           /* an array is one value; else each of its scalars is */
 };
 /* A timechart: groups by time, and by one field where it splits, laid out as a row a time with a
  * column a series. The field's `by` stands before that of the time. */

@@ -522,6 +522,37 @@ def test_buckets_by_conditions(es):
         assert b["bad"]["doc_count"] == len(where(lambda d: d["service"] == b["key"] and d["http"]["status"] >= 500))
 
 
+def test_bins_of_the_calendar_and_of_zones(es):
+    days = ["2024-12-30T23:30:00Z", "2025-01-01T00:00:00Z", "2025-01-05T23:59:59.999Z", "2025-02-28T22:30:00Z",
+            "2025-03-01T00:00:00Z", "2025-07-01T12:00:00Z", "1969-12-31T23:59:59Z"]
+    helpers.bulk(es, [{"_index": "calendar", "@timestamp": t} for t in days])
+
+    def bins(start=0, **options):
+        options.setdefault("min_doc_count", 1)
+        answer = es.search(index="calendar", size=0, query={"range": {"@timestamp": {"gte": "2024-01-01"}}}, aggs={
+            "a": {"date_histogram": {"field": "@timestamp", **options}}})
+        return [(b["key_as_string"][start:16], b["doc_count"]) for b in answer["aggregations"]["a"]["buckets"]]
+    assert bins(calendar_interval="year") == [("2024-01-01T00:00", 1), ("2025-01-01T00:00", 5)]
+    assert bins(calendar_interval="1q") == [("2024-10-01T00:00", 1), ("2025-01-01T00:00", 4), ("2025-07-01T00:00", 1)]
+    assert bins(calendar_interval="month", min_doc_count=0) == [
+        ("2024-12-01T00:00", 1), ("2025-01-01T00:00", 2), ("2025-02-01T00:00", 1), ("2025-03-01T00:00", 1),
+        ("2025-04-01T00:00", 0), ("2025-05-01T00:00", 0), ("2025-06-01T00:00", 0), ("2025-07-01T00:00", 1)]
+    assert bins(calendar_interval="week")[:2] == [("2024-12-30T00:00", 3), ("2025-02-24T00:00", 2)]
+    assert bins(calendar_interval="month", time_zone="+02:00") == [
+        ("2024-11-30T22:00", 1), ("2024-12-31T22:00", 2), ("2025-02-28T22:00", 2), ("2025-06-30T22:00", 1)]
+    assert bins(calendar_interval="day", time_zone="+01:00")[0] == ("2024-12-30T23:00", 1)
+    assert bins(fixed_interval="12h", offset="+6h")[:2] == [("2024-12-30T18:00", 1), ("2024-12-31T18:00", 1)]
+    assert bins(fixed_interval="5m", time_zone="Europe/Berlin")[0] == ("2024-12-30T23:30", 1)
+    with pytest.raises(BadRequestError):
+        bins(calendar_interval="day", time_zone="Europe/Berlin")
+    old = es.search(index="calendar", size=0, aggs={"a": {"date_histogram": {
+        "field": "@timestamp", "calendar_interval": "month", "min_doc_count": 1}},
+        "min": {"min": {"field": "@timestamp"}}, "max": {"max": {"field": "@timestamp"}}})["aggregations"]
+    assert old["a"]["buckets"][0]["key_as_string"] == "1969-12-01T00:00:00Z" and old["a"]["buckets"][0]["key"] == -2678400000
+    assert old["min"] == {"value": -1000, "value_as_string": "1969-12-31T23:59:59Z"}
+    assert old["max"]["value_as_string"] == "2025-07-01T12:00:00Z"
+
+
 @pytest.mark.parametrize("aggs, reason", [
     ({"a": {"top_hits": {}}}, "[aggs.a.top_hits] aggregations of this kind"),
     ({"a": {"avg": {}}}, "\"field\" is expected"),

@@ -99,6 +99,8 @@ def test_times_are_sorted_as_times(server):
     assert [r["n"] for r in server.query("* | sort _time | fields n")] == [0, 1, 2, 3, 4]
     assert [r["n"] for r in server.query("* | sort -_time | limit 3 | fields n")] == [4, 3, 2]
     assert [r["n"] for r in server.query("* | limit 4 | sort _time | fields n")] == [1, 2, 3, 4]
+    assert server.query("n:<3 | stats min(_time) as a, max(_time) as b") == [
+        {"a": "2025-02-15T12:00:00Z", "b": "2025-02-15T12:00:00.500Z"}]
 
 
 def test_operations(server):
