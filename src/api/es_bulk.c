@@ -172,7 +172,8 @@ static void send_body(struct api *api, struct http_request *r, enum wire_format 
     struct bulk_ctx *c = ARENA_NEW(http_arena(r), struct bulk_ctx);
     *c = (struct bulk_ctx){r, clock_mono_ns()};
     bool bulk = format == WIRE_BULK;
-    struct str index = http_path_segment(r, 0);
+    /* /_bulk, /{index}/_bulk, and with an organization before it */
+    struct str index = http_path_segment(r, bulk && http_path_segment(r, 2).n ? 2 : 0);
     struct ingest_body body = {
         .org = API_ORG,
         .stream = bulk && str_eq_c(index, "_bulk") ? STR("") : index,

@@ -9,6 +9,7 @@
 
 /* Ended by method NULL; ctx is filled in by api_routes. */
 extern const struct http_route push_routes[];
+extern const struct http_route openobserve_routes[]; /* openobserve.c */
 
 /* Fills the body from the request but for its format. An error is to be answered in the protocol's
  * own way: ERR_UNAVAILABLE while the queue is replayed, ERR_INVALID for the stream's name. */

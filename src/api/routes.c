@@ -35,7 +35,8 @@ static const struct http_route weir_routes[] = {
 
 const struct http_route *api_routes(struct api *api)
 {
-    static const struct http_route *const families[] = {weir_routes, push_routes, es_routes};
+    static const struct http_route *const families[] = {weir_routes, push_routes,
+                                                        openobserve_routes, es_routes};
     static struct http_route table[ROUTES_MAX];
     size_t n = 0;
     for (size_t f = 0; f < sizeof(families) / sizeof(*families); f++)

@@ -4,9 +4,10 @@
 #include "record/batch.h"
 
 const char *const time_names[] = {
-    "_time",         "timestamp", "@timestamp", "time",      "ts",          "eventTime",
-    "event.created", "datetime",  "date",       "Timestamp", "TimeCreated", "time_iso8601",
-    "@time",         "asctime",   "EventTime",  "Time",      "t",           NULL,
+    "_time",        "timestamp",     "@timestamp", "_timestamp", "time",      "ts",
+    "eventTime",    "event.created", "datetime",   "date",       "Timestamp", "TimeCreated",
+    "time_iso8601", "@time",         "asctime",    "EventTime",  "Time",      "t",
+    NULL,
 };
 
 const char *const message_names[] = {
