@@ -2,7 +2,8 @@
  * server stops. A thread a tail, for a tail waits nearly always; TAILS_MAX of them. Now and then an
  * empty line says that the server is alive, so that a client that is gone is noticed. With meta=1 a
  * line {"_meta":{"cursor":"..."}} follows what belongs to it, and takes the empty line's place:
- * after=CURSOR goes on behind it. timeout= ends it after that time. */
+ * after=CURSOR goes on behind it. timeout= ends it after that time. With aliases=1 a record has
+ * what /search adds: log_id, timestamp, level, service, host, message. */
 #include "api/internal.h"
 
 #include "core/clock.h"
@@ -131,7 +132,8 @@ void api_tail(void *ctx, struct http_request *r)
     struct query_tail *tail;
     uint64_t after = 0;
     bool has_after;
-    if (!api_read_query(api, r, &q) || !read_after(r, &after, &has_after))
+    if (!api_read_query(api, r, &q) || !read_after(r, &after, &has_after) ||
+        !api_param_bool(r, "aliases", &q.aliases))
         return;
     if (!http_param(r, "limit").n)
         q.limit = 0;

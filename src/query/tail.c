@@ -113,6 +113,7 @@ enum err query_tail_open(struct query_engine *e, const struct query_request *r,
     struct filter_options parsing = query_filter_options(r);
     TRY_OUT(query_parse(r->q, &parsing, &t->arena, &tree, NULL));
     TRY_OUT(read_pipes(t, &tree));
+    t->style.search = r->aliases;
     if (!after)
         TRY_OUT(open_at_now(t));
     else if (store_wait(e->options.store, 0, 0) < *after)

@@ -157,6 +157,10 @@ def test_endpoint(server):
     assert [json.loads(x)["i"] for x in r.text.splitlines() if x] == [0, 1, 2, 7]
     with requests.get(tail, params={"after": cursor}, stream=True) as r:
         assert json.loads(next(r.iter_lines()))["i"] == 7
+    # As search has them, where that is asked for.
+    server.ingest('{"msg":"named otherwise","i":8}')
+    r = requests.get(tail, params={"q": "i:8", "limit": 1, "aliases": 1, "timeout": "300ms"})
+    assert json.loads(r.text.splitlines()[0]) == server.search("i:8")["logs"][0]
     until = time.monotonic() + 20
     while "weir_tails_running 0" not in requests.get(server.url + "/metrics").text:
         assert time.monotonic() < until, "clients have left, their tails end"

@@ -273,14 +273,24 @@ def test_completion(open_page):
     expect(status(page)).to_contain_text("200 records")
 
 
-def test_live(open_page, server):
-    page = open_page("#q=live_one&live=1")
+def test_live(open_page, make_server):
+    server = make_server("live")
+    page = open_page(expected="net::ERR_")
+    page.goto(server.url + "/#q=live_one&live=1")
     expect(page.get_by_role("heading", name="No records here")).to_be_visible()
-    server.ingest(json.dumps({"message": "live_one arrives", "level": "WARN"}), stream="live")
+    server.ingest(json.dumps({"msg": "live_one arrives", "level": "WARN"}))
     expect(rows(page)).to_have_count(1)
-    server.ingest(json.dumps({"message": "live_one again"}), stream="live")
+    expect(rows(page).first.locator(".m")).to_have_text("live_one arrives")
+    server.ingest(json.dumps({"message": "live_one again"}) + "\n" + json.dumps({"message": "another"}))
     expect(rows(page)).to_have_count(2)
     expect(rows(page).first).to_contain_text("again")
+    server.stop()
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    server.start()
+    server.ingest(json.dumps({"message": "live_one after a break"}))
+    expect(rows(page).first).to_contain_text("after a break")
+    expect(rows(page)).to_have_count(3)
+    expect(page.get_by_role("alert")).to_have_count(0)
     page.get_by_role("button", name="Live", exact=True).click()
     assert "live=1" not in page.url
 

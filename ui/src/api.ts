@@ -48,7 +48,6 @@ export interface Page {
   cursor: string;
   tookMs: number;
   warning: string;
-  serverMs: number; // the server's clock when it answered, to the second; 0 where unknown
 }
 
 export async function search(params: Params, signal?: AbortSignal): Promise<Page> {
@@ -61,7 +60,6 @@ export async function search(params: Params, signal?: AbortSignal): Promise<Page
     cursor: text(o.get("next_cursor")),
     tookMs: number(o.get("took_ms")),
     warning: text(o.get("warning")),
-    serverMs: Date.parse(r.headers.get("Date") ?? "") || 0,
   };
 }
 
@@ -72,20 +70,8 @@ export interface Rows {
   warning: string;
 }
 
-// Rows of a query, read as they come; after `most` of them the rest is left with the server.
-export async function query(params: Params, most: number, signal?: AbortSignal): Promise<Rows> {
-  const out: Rows = { rows: [], cut: false, tookMs: 0, warning: "" };
-  const take = (line: string) => {
-    if (!line) return;
-    const o = parseObject(line),
-      meta = o.entries.length === 1 ? o.get("_meta") : undefined;
-    if (meta instanceof Obj) {
-      out.tookMs = number(meta.get("took_ms"));
-      out.warning = text(meta.get("warning"));
-    } else if (out.rows.length < most) out.rows.push(o);
-    else out.cut = true;
-  };
-  const r = await request("/api/v1/logs/query", { ...params, meta: 1 }, signal);
+// The lines of an answer, in pieces as they come, without empty ones.
+async function* linesOf(r: Response): AsyncGenerator<string[]> {
   const reader = r.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
@@ -93,12 +79,35 @@ export async function query(params: Params, most: number, signal?: AbortSignal):
       const { done, value } = await reader.read();
       const lines = (rest + (value ?? "")).split("\n");
       rest = done ? "" : lines.pop()!;
-      lines.forEach(take);
-      if (done) return out;
-      if (out.cut) {
-        await reader.cancel();
-        return out;
+      yield lines.filter(line => line);
+      if (done) return;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+// What the server says about an answer in a line of its own.
+function metaOf(o: Obj): Obj | null {
+  const meta = o.entries.length === 1 ? o.get("_meta") : null;
+  return meta instanceof Obj ? meta : null;
+}
+
+// Rows of a query, read as they come; after `most` of them the rest is left with the server.
+export async function query(params: Params, most: number, signal?: AbortSignal): Promise<Rows> {
+  const out: Rows = { rows: [], cut: false, tookMs: 0, warning: "" };
+  const r = await request("/api/v1/logs/query", { ...params, meta: 1 }, signal);
+  try {
+    for await (const lines of linesOf(r)) {
+      for (const o of lines.map(parseObject)) {
+        const meta = metaOf(o);
+        if (meta) {
+          out.tookMs = number(meta.get("took_ms"));
+          out.warning = text(meta.get("warning"));
+        } else if (out.rows.length < most) out.rows.push(o);
+        else out.cut = true;
       }
+      if (out.cut) break;
     }
   } catch (e) {
     if (signal?.aborted || e instanceof SyntaxError) throw e;
@@ -107,6 +116,7 @@ export async function query(params: Params, most: number, signal?: AbortSignal):
       0,
     );
   }
+  return out;
 }
 
 export interface Bucket {
@@ -251,4 +261,24 @@ export async function context(
     after: list(o.get("after")),
     same: source instanceof Obj ? source.entries : [],
   };
+}
+
+export interface Landed {
+  records: Obj[];
+  cursor: string;
+}
+
+// Records as they land, in pieces as they come; it ends only when the connection breaks or `signal` says so.
+export async function* tail(params: Params, signal: AbortSignal): AsyncGenerator<Landed> {
+  const r = await request("/api/v1/logs/tail", { ...params, meta: 1, aliases: 1 }, signal);
+  for await (const lines of linesOf(r)) {
+    const piece: Landed = { records: [], cursor: "" };
+    for (const line of lines) {
+      const o = parseObject(line),
+        meta = metaOf(o);
+      if (meta) piece.cursor = text(meta.get("cursor"));
+      else piece.records.push(o);
+    }
+    yield piece;
+  }
 }

@@ -7,6 +7,7 @@ import {
   histogram,
   query,
   search,
+  tail,
   type FieldList,
   type Histogram,
   type Params,
@@ -15,7 +16,6 @@ import { type Obj } from "./json";
 import { errorColumn, hasPipes } from "./query";
 import { idOf, timeOf } from "./rows";
 import { type Place } from "./state";
-import { iso } from "./time";
 
 export interface Found {
   q: string;
@@ -29,7 +29,6 @@ export interface Found {
   chart: Histogram | null;
   fields: FieldList | null; // of all records that the filter matches
   fresh: Set<string>; // ids that came last, while live
-  skipped: boolean; // more came than are shown, while live
   version: number; // changes with every search
 }
 
@@ -42,8 +41,10 @@ export interface Failure {
 const PAGE = 200,
   MOST_RECORDS = 10000,
   MOST_ROWS = 5000,
-  LIVE_MS = 2000,
-  LIVE_MOST = 1000;
+  LIVE_MOST = 1000,
+  DRAW_MS = 200,
+  RECOUNT_MS = 10000,
+  RETRY_MS = 2000;
 const EMPTY: Found = {
   q: "",
   piped: false,
@@ -56,7 +57,6 @@ const EMPTY: Found = {
   chart: null,
   fields: null,
   fresh: new Set(),
-  skipped: false,
   version: 0,
 };
 
@@ -138,50 +138,12 @@ export function useFound(place: Place, again: number) {
     };
   }, [q, stream, from, to, again]);
 
-  // Live: what arrived since the last look, a few seconds of it twice because the server's clock is told to the second.
   useEffect(() => {
-    if (!live || hasPipes(q) || error) return;
-    let timer = 0,
-      looks = 0,
-      since = 0;
+    if (!live || hasPipes(q)) return;
     const ended = new AbortController();
-    const look = async () => {
-      const { to: _, ...params } = paramsOf(place),
-        filter = params.q ? `(${params.q}) ` : "";
-      if (!document.hidden)
-        try {
-          const r = await search(
-            {
-              ...params,
-              from: "-15m",
-              ...(since ? { q: `${filter}ingested_at:>=${iso(since)}` } : {}),
-              limit: PAGE,
-              total: "false",
-            },
-            ended.signal,
-          );
-          since = (r.serverMs || Date.now()) - 3000;
-          setFound(f => f && merge(f, r.records, since > 0 && r.records.length === PAGE));
-          if (++looks % 5 === 0) {
-            const [chart, list] = await Promise.all([
-              histogram(params, 100, ended.signal).then(h => addLevels(h, params, ended.signal)),
-              fields(params, ended.signal),
-            ]);
-            setFound(
-              f => f && { ...f, chart, fields: list, total: chart.buckets.reduce((n, b) => n + b.count, 0) },
-            );
-          }
-        } catch (e) {
-          if (!ended.signal.aborted) setError(failure(e));
-        }
-      if (!ended.signal.aborted) timer = setTimeout(look, LIVE_MS) as unknown as number;
-    };
-    timer = setTimeout(look, 300) as unknown as number;
-    return () => {
-      ended.abort();
-      clearTimeout(timer);
-    };
-  }, [live, q, stream, from, again, error === null]);
+    void follow(paramsOf(place), setFound, setError, ended.signal);
+    return () => ended.abort();
+  }, [live, q, stream, from, again]);
 
   const loadMore = useCallback(async () => {
     if (!found?.cursor || more || found.records.length >= MOST_RECORDS) return;
@@ -213,18 +175,74 @@ export function useFound(place: Place, again: number) {
   return { found, error, busy, slow, more, loadMore, stop: end };
 }
 
-function merge(f: Found, came: Obj[], full: boolean): Found {
+type Change = (change: (f: Found | null) => Found | null) => void;
+
+const pause = (ms: number, signal: AbortSignal) =>
+  new Promise<void>(done => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), done()));
+  });
+
+// Adds what lands, until the signal says so: it begins with what may have landed since the search, goes on behind the
+// last cursor when the connection breaks, and draws at most five times a second.
+async function follow(
+  params: Params,
+  setFound: Change,
+  setError: (e: Failure | null) => void,
+  signal: AbortSignal,
+) {
+  const { from, to, ...filter } = params;
+  let waiting: Obj[] = [],
+    after = "";
+  const draw = () => {
+    const came = waiting;
+    waiting = [];
+    setFound(f => f && merge(f, came));
+  };
+  const drawing = setInterval(draw, DRAW_MS),
+    counting = setInterval(() => void recount(params, setFound, signal), RECOUNT_MS);
+  while (!signal.aborted) {
+    try {
+      for await (const piece of tail({ ...filter, ...(after ? { after } : { limit: PAGE }) }, signal)) {
+        waiting = [...waiting, ...piece.records].slice(-LIVE_MOST);
+        after = piece.cursor || after;
+        setError(null);
+      }
+    } catch (e) {
+      if (!signal.aborted) setError(failure(e));
+    }
+    await pause(RETRY_MS, signal);
+  }
+  clearInterval(drawing);
+  clearInterval(counting);
+}
+
+// The chart and the fields grow with the list, less often; an error is the tail's to tell.
+async function recount(params: Params, setFound: Change, signal: AbortSignal) {
+  try {
+    const h = await histogram(params, 100, signal);
+    const [chart, list] = await Promise.all([addLevels(h, params, signal), fields(params, signal)]);
+    setFound(f => f && { ...f, chart, fields: list, total: list.total });
+  } catch {
+    return;
+  }
+}
+
+// Fractions of a second come without their last zeros: the Z would be in the way of comparing them.
+const timeKey = (r: Obj) => timeOf(r).replace("Z", "");
+
+function merge(f: Found, came: Obj[]): Found {
   const known = new Set(f.records.map(idOf)),
     fresh = came.filter(r => !known.has(idOf(r)));
-  if (!fresh.length) return f.fresh.size ? { ...f, fresh: new Set() } : f;
+  if (!fresh.length) return f;
   const records = [...fresh, ...f.records]
-    .sort((a, b) => (timeOf(a) < timeOf(b) ? 1 : timeOf(a) > timeOf(b) ? -1 : 0))
+    .sort((a, b) => (timeKey(a) < timeKey(b) ? 1 : timeKey(a) > timeKey(b) ? -1 : 0))
     .slice(0, LIVE_MOST);
   return {
     ...f,
     records,
+    cursor: records.length < LIVE_MOST ? f.cursor : "", // behind a cut the next page would leave a gap
     fresh: new Set(fresh.map(idOf)),
-    skipped: full && fresh.length === came.length,
     total: f.total === null ? null : f.total + fresh.length,
   };
 }

@@ -17,7 +17,7 @@ function summary({ found, error, said, place }: View): string {
   const took = `${found.tookMs < 10 ? found.tookMs.toFixed(1) : Math.round(found.tookMs)} ms`;
   if (found.piped) return `${found.cut ? "the first " : ""}${plural(found.records.length, "row")} · ${took}`;
   const records = plural(found.total ?? found.records.length, "record");
-  if (place.live) return `${records} · live${found.skipped ? " · more arrive than are shown" : ""}`;
+  if (place.live) return `${records} · live`;
   return `${records} · ${took}`;
 }
 
@@ -121,13 +121,10 @@ function More({ v: { found, records, more, loadMore } }: { v: View }) {
     return () => watch.disconnect();
   }, [loadMore]);
   const at = total === null ? count(n) : `${count(n)} of ${count(total)}`;
-  const end = !found!.cursor
-    ? n > 20
-      ? `All ${count(n)} are shown.`
-      : ""
-    : n >= MOST
-      ? `${at} are shown: narrow the search or the time range, or export all of them.`
-      : null;
+  const whole = total === null || n >= total;
+  let end: string | null = null;
+  if (!found!.cursor) end = !whole ? `${at} are shown.` : n > 20 ? `All ${count(n)} are shown.` : "";
+  else if (n >= MOST) end = `${at} are shown: narrow the search or the time range, or export all of them.`;
   return (
     <div class="more" ref={ref}>
       {end !== null ? (
