@@ -186,6 +186,23 @@ static struct str written(const struct conf *c, struct buf *b)
     return buf_str(b);
 }
 
+/* What of a list is secret is not shown: whole items, users and parameters of URLs. */
+static void test_secrets_of_lists_are_not_shown(void **state)
+{
+    struct str urls[] = {STR("forward://bob:geheim@127.0.0.1:24224?shared_key=geheim"),
+                         STR("syslog+tcp://127.0.0.1:5514")};
+    struct buf b;
+    assert_ok(conf_set_list(conf, "inputs", urls, 2, "--input"));
+    assert_ok(conf_set(conf, "hec.tokens", STR("geheim, auch"), "--set"));
+    struct str text = written(conf, &b);
+    assert_true(str_find(text, STR("geheim")) == SIZE_MAX);
+    assert_true(str_find(text, STR("auch")) == SIZE_MAX);
+    assert_true(str_find(text, STR("inputs: [\"forward://***@127.0.0.1:24224?***\", "
+                                   "\"syslog+tcp://127.0.0.1:5514\"]")) < text.n);
+    assert_true(str_find(text, STR("tokens: [\"***\", \"***\"]")) < text.n);
+    buf_release(&b);
+}
+
 static void test_default_file_reads_back(void **state)
 {
     struct buf b, force;
@@ -284,7 +301,7 @@ int main(void)
         TEST(test_unknown_names), TEST(test_bad_values),  TEST(test_bad_structure),
         TEST(test_set),           TEST(test_environment), TEST(test_default_file_reads_back),
 
-        TEST(test_lists),         TEST(test_file),
+        TEST(test_lists),         TEST(test_file),        TEST(test_secrets_of_lists_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
