@@ -1,4 +1,6 @@
 """What shippers and clients of Elasticsearch set up and look at before they send."""
+import subprocess
+import time
 import warnings
 
 import pytest
@@ -107,3 +109,31 @@ def test_browsers_get_the_page(server):
     r = requests.get(server.url + "/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert "text/html" in r.headers["Content-Type"]
     assert requests.get(server.url + "/").json()["tagline"] == "You Know, for Search"
+
+
+def test_rsyslog_ships(server, tmp_path):
+    """A shipper that is no Python: rsyslog's omelasticsearch, by _bulk."""
+    (tmp_path / "in.log").write_text("".join(f"line {n}\n" for n in range(500)))
+    (tmp_path / "rsyslog.conf").write_text(f"""
+        global(workDirectory="{tmp_path}")
+        module(load="imfile")
+        module(load="omelasticsearch")
+        template(name="doc" type="list" option.jsonf="on") {{
+            property(outname="@timestamp" name="timereported" dateFormat="rfc3339" format="jsonf")
+            property(outname="message" name="msg" format="jsonf")
+        }}
+        input(type="imfile" File="{tmp_path}/in.log" Tag="t")
+        action(type="omelasticsearch" server="127.0.0.1" serverport="{server.port}" searchIndex="rsyslog" searchType=""
+               esVersion.major="8" template="doc" bulkmode="on" errorfile="{tmp_path}/refused")
+        """)
+    rsyslog = subprocess.Popen(["rsyslogd", "-n", "-f", str(tmp_path / "rsyslog.conf"), "-i", str(tmp_path / "pid")])
+    try:
+        deadline = time.monotonic() + 60
+        while server.query("* | stats count()", stream="rsyslog") != [{"count": 500}]:
+            assert time.monotonic() < deadline and rsyslog.poll() is None
+            time.sleep(0.1)
+    finally:
+        rsyslog.terminate()
+        rsyslog.wait(30)
+    assert server.query("* | stats distinct(message) as n", stream="rsyslog") == [{"n": 500}]
+    assert not (tmp_path / "refused").exists()
