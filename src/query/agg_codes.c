@@ -687,7 +687,7 @@ static enum err add_tally(struct fold *f, const struct values *v, const uint32_t
 enum err agg_tally(struct fold *f, bool *ret)
 {
     const struct pipe *pipe = f->t->pipe;
-    const struct by_spec *by = &pipe->by[0];
+    const struct by_spec *by = pipe->by;
     const struct column *col;
     uint32_t number = 0, missing;
     struct values v;
