@@ -148,6 +148,10 @@ def test_back_pressure_loses_nothing(make_server, tmp_path):
     deadline = time.monotonic() + 60
     while inputs(server)[0]["accepted"] < 60000 and time.monotonic() < deadline:
         time.sleep(0.1)
+    assert inputs(server)[0]["accepted"] == 60000
+    server.kill()
+    server.args = []  # a query over all of it wants more memory than that
+    server.start()
     assert server.query("| stats count() as n")[0]["n"] == 60000
 
 
