@@ -59,7 +59,8 @@ export function SearchBar({ value, busy, errorAt, fields, valuesOf, onChange, on
   const input = useRef<HTMLTextAreaElement>(null),
     back = useRef<HTMLPreElement>(null);
   const [suggestions, setSuggestions] = useState<Suggestion[]>([]);
-  const [chosen, setChosen] = useState(-1);
+  const [wanted, setWanted] = useState(""); // the text of the chosen one: it stays so when the list changes
+  const chosen = suggestions.findIndex(x => x.text === wanted);
   const asked = useRef(0);
   const parts = useMemo(() => tokens(value), [value]);
 
@@ -81,10 +82,12 @@ export function SearchBar({ value, busy, errorAt, fields, valuesOf, onChange, on
       if (mine !== asked.current || document.activeElement !== t) return;
       const only = list.length === 1 && list[0]!.text.toLowerCase() === at!.word.toLowerCase();
       setSuggestions(only ? [] : list.slice(0, 10));
-      setChosen(-1);
     };
     if (!at || t.selectionEnd !== cursor) return setSuggestions([]);
     const fits = (name: string) => name.toLowerCase().includes(at.word.toLowerCase());
+    // What is shown fits what is typed at once, not only when the server has answered.
+    setSuggestions(shown => (at.word ? shown.filter(x => fits(x.text)) : []));
+    setWanted("");
     if (at.piped)
       return put(
         PIPES.filter(p => p[0].startsWith(at.word)).map(([text, note, insert]) => ({
@@ -122,7 +125,9 @@ export function SearchBar({ value, busy, errorAt, fields, valuesOf, onChange, on
     // The word as it is now: more of it may have been typed since this was suggested.
     const from = wordAt(t.value, to)?.from ?? to;
     onChange(t.value.slice(0, from) + s.insert + t.value.slice(to));
+    asked.current++; // what is still being asked for is no longer wanted
     setSuggestions([]);
+    setWanted("");
     requestAnimationFrame(() => {
       t.focus();
       t.setSelectionRange(from + s.insert.length, from + s.insert.length);
@@ -133,7 +138,11 @@ export function SearchBar({ value, busy, errorAt, fields, valuesOf, onChange, on
   const key = (e: KeyboardEvent) => {
     const n = suggestions.length;
     if (n && (e.key === "ArrowDown" || e.key === "ArrowUp")) {
-      setChosen((chosen + (e.key === "ArrowDown" ? 1 : n) + (chosen < 0 && e.key === "ArrowUp" ? 1 : 0)) % n);
+      setWanted(
+        suggestions[
+          (chosen + (e.key === "ArrowDown" ? 1 : n) + (chosen < 0 && e.key === "ArrowUp" ? 1 : 0)) % n
+        ]!.text,
+      );
       e.preventDefault();
     } else if (n && (e.key === "Tab" || (e.key === "Enter" && chosen >= 0)) && !e.shiftKey) {
       take(suggestions[Math.max(0, chosen)]!);
