@@ -127,12 +127,27 @@ static void keep(struct state *s, const struct scalar *v)
     s->best.text.p = s->text;
 }
 
+void state_add(struct state *s, double v)
+{
+    double sum = s->fsum + v, of_v = sum - s->fsum;
+    s->frest += (s->fsum - (sum - of_v)) + (v - of_v);
+    s->fsum = sum;
+}
+
+/* What the nearest double of an integer leaves. */
+static double int_rest(int64_t v, double nearest)
+{
+    return nearest < 0x1p63 ? (double)(v - (int64_t)nearest) : (double)(v - INT64_MAX) - 1;
+}
+
 static void add_number(struct state *s, const struct scalar *v)
 {
     if (!v->numeric)
         return;
     s->n++;
-    s->fsum += v->f64;
+    state_add(s, v->f64);
+    if (v->lane == LANE_INT)
+        state_add(s, int_rest(v->i64, v->f64));
     if (v->lane != LANE_INT || __builtin_add_overflow(s->sum, v->i64, &s->sum))
         s->real = true;
 }
@@ -387,7 +402,9 @@ size_t agg_merge_state(const struct agg_spec *spec, struct state *into, const st
     case AGG_SUM:
     case AGG_AVG:
         into->n += from->n;
-        into->fsum += from->fsum;
+        state_add(into, from->fsum);
+        if (isfinite(from->frest))
+            state_add(into, from->frest);
         into->real |= from->real;
         into->real |= __builtin_add_overflow(into->sum, from->sum, &into->sum);
         return 0;

@@ -7,6 +7,8 @@
 #include "query/agg.h"
 #include "query/field.h"
 
+#include <math.h>
+
 struct value_set {
     struct scalar *item;
     uint32_t *slot; /* item + 1 */
@@ -16,7 +18,9 @@ struct value_set {
 struct state {
     uint64_t n; /* values seen */
     int64_t sum;
-    double fsum;
+    /* The sum in twice a double's digits (Knuth's two-sum), so that it hardly ever depends on the
+     * order in which workers add and merge. */
+    double fsum, frest;
     bool real;          /* the sum left the integers */
     struct scalar best; /* MIN, MAX, FIRST, LAST; text is in `text` */
     char *text;
@@ -24,6 +28,14 @@ struct state {
     struct row_order order;
     void *sketch; /* quantile, distinct, value_set */
 };
+
+/* Adds to the sum; an infinite or undefined one stays so. */
+void state_add(struct state *s, double v);
+static inline double state_sum(const struct state *s)
+{
+    double sum = s->fsum + s->frest;
+    return isfinite(s->fsum) ? sum : s->fsum;
+}
 
 struct group {
     uint64_t hash;

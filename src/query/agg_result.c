@@ -77,9 +77,9 @@ double agg_number(const struct agg_spec *spec, const struct state *s)
     case AGG_COUNT:
         return (double)s->n;
     case AGG_SUM:
-        return s->fsum;
+        return state_sum(s);
     case AGG_AVG:
-        return s->n ? s->fsum / (double)s->n : NAN;
+        return s->n ? state_sum(s) / (double)s->n : NAN;
     case AGG_PERCENTILE:
         return s->sketch ? quantile_get(s->sketch, spec->quantile) : NAN;
     case AGG_DISTINCT:
@@ -100,14 +100,14 @@ void agg_put_result(struct batch *b, struct str name, const struct agg_spec *spe
         break;
     case AGG_SUM:
         if (s->n && s->real)
-            put_double(b, name, s->fsum);
+            put_double(b, name, state_sum(s));
         else if (s->n)
             batch_int(b, name, s->sum);
         else
             batch_empty(b, name, LANE_NULL);
         break;
     case AGG_AVG:
-        put_double(b, name, s->n ? s->fsum / (double)s->n : NAN);
+        put_double(b, name, s->n ? state_sum(s) / (double)s->n : NAN);
         break;
     case AGG_PERCENTILE:
         put_double(b, name, s->sketch ? quantile_get(s->sketch, spec->quantile) : NAN);
