@@ -7,7 +7,9 @@
  * any more: on a disk with room a data folder holds nothing but data.
  *
  * Admission is closed while less than the low mark is free or the reserve is missing; that the
- * reserve must fit first keeps it from flapping. While it is closed, the queue gives back what it
+ * reserve must fit first keeps it from flapping. It is also closed while what is in memory would
+ * not fit on the disk as a segment, the reserve given up: a cut that cannot be written frees no
+ * queue file, and nothing would ever move again. While it is closed, the queue gives back what it
  * keeps for speed (options.reclaim) and whatever is in memory is cut. Nothing here waits for
  * anybody: space that is freed, by whom ever, is seen within WATCH_EVERY_NS. */
 #include "core/io.h"
@@ -125,17 +127,21 @@ static enum err look_and_mend(struct store *s, struct space *ret)
 static void describe(struct store *s, char *text, size_t n)
 {
     struct space t = {0};
+    pthread_mutex_lock(&s->lock);
+    uint64_t cut = store_memory(s);
+    pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&s->space_lock);
     enum err err = look_and_mend(s, &t);
     uint64_t missing = s->reserved ? 0 : t.reserve;
+    uint64_t room = t.free_bytes + (s->reserved ? t.reserve : 0);
     pthread_mutex_unlock(&s->space_lock);
     if (err != OK)
         log_warn("the disk cannot be looked at", "error=%s", err_text());
-    else if (t.free_bytes < t.low || missing)
+    else if (t.free_bytes < t.low || missing || room < t.low + cut)
         snprintf(text, n,
                  "the disk is full (%" PRIu64 " of %" PRIu64 " MiB free, %" PRIu64
                  " are needed): free some space, or set a lower store.max_disk or store.retention",
-                 t.free_bytes >> 20, t.total >> 20, (t.low + missing + (1 << 20) - 1) >> 20);
+                 t.free_bytes >> 20, t.total >> 20, (t.low + missing + cut + (1 << 20) - 1) >> 20);
 }
 
 void space_init(struct store *s)

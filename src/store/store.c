@@ -27,6 +27,7 @@
 #define RETRY_MAX_NS (30 * NS_PER_S)
 #define EXPIRE_EVERY_NS (60 * NS_PER_S)
 #define WATCH_EVERY_NS NS_PER_S
+#define WATCH_TIGHT_NS (NS_PER_S / 10) /* while a reserve stands: the disk is rather full */
 
 bool store_stopping(struct store *s)
 {
@@ -297,7 +298,7 @@ static void *background_main(void *arg)
         if (now >= watch_at) {
             if (space_watch(s))
                 expire_at = now;
-            watch_at = now + WATCH_EVERY_NS;
+            watch_at = now + (s->reserved ? WATCH_TIGHT_NS : WATCH_EVERY_NS);
         }
         if (now >= expire_at || atomic_exchange(&s->limits_new, false)) {
             uint64_t freed;
@@ -309,7 +310,8 @@ static void *background_main(void *arg)
             merge_at = clock_mono_ns() + RETRY_MAX_NS;
         pthread_mutex_lock(&s->lock);
         if (!s->closing)
-            (void)cond_wait_until(&s->changed, &s->lock, now + TICK_NS);
+            (void)cond_wait_until(&s->changed, &s->lock,
+                                  watch_at < now + TICK_NS ? watch_at : now + TICK_NS);
         pthread_mutex_unlock(&s->lock);
     }
     return NULL;
