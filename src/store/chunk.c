@@ -167,9 +167,7 @@ static bool planes_win(const int64_t *v, uint32_t n, int level, struct arena *sc
 
 static struct str buf_to_arena(struct buf *b, struct arena *a)
 {
-    struct str s = {arena_alloc(a, b->n ? b->n : 1), b->n};
-    if (b->n)
-        memcpy((char *)s.p, b->p, b->n);
+    struct str s = arena_str(a, buf_str(b));
     buf_release(b);
     return s;
 }

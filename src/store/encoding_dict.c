@@ -180,9 +180,7 @@ static enum err entries_part(const struct encoder *e, const struct values *entri
     if (err == ERR_UNSUPPORTED)
         err = encode_plain(&inner);
     if (err == OK) {
-        char *copy = arena_alloc(e->scratch, b.n);
-        memcpy(copy, b.p, b.n);
-        *ret = (struct part_out){.raw = str_of(copy, b.n), .zip = ZIP_NEVER};
+        *ret = (struct part_out){.raw = arena_str(e->scratch, buf_str(&b)), .zip = ZIP_NEVER};
     }
     buf_release(&b);
     return err;

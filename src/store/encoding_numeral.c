@@ -63,33 +63,13 @@ static enum err form_open(const struct chunk *c, struct numeral_form *ret)
     return OK;
 }
 
-static enum err numeral_texts(const struct chunk *c, const struct numeral_form *f,
-                              const int64_t *number, uint32_t n, struct arena *a,
-                              struct values *ret)
-{
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (!numeral_fits(f, number[i]))
-            return err_set(ERR_CORRUPT, "a number out of its digits' range");
-        bytes += numeral_write(f, number[i], NULL);
-    }
-    struct text_out out;
-    TRY(text_out_init(&out, n, bytes, a));
-    for (uint32_t i = 0; i < n; i++) {
-        out.used += numeral_write(f, number[i], out.bytes + out.used);
-        out.off[++out.n] = (uint32_t)out.used;
-    }
-    *ret = text_out_values(&out, c->lane);
-    return OK;
-}
-
 static enum err numeral_values(const struct chunk *c, struct arena *a, struct values *ret)
 {
     struct numeral_form f;
     int64_t *number;
     TRY(form_open(c, &f));
     TRY(part_ints(c, 1, 0, c->n, a, &number));
-    return numeral_texts(c, &f, number, c->n, a, ret);
+    return numeral_texts(&f, number, NULL, c->n, c->lane, a, ret);
 }
 
 static enum err numeral_get(const struct chunk *c, const uint32_t *pos, uint32_t n, struct arena *a,
@@ -99,7 +79,7 @@ static enum err numeral_get(const struct chunk *c, const uint32_t *pos, uint32_t
     int64_t *number;
     TRY(form_open(c, &f));
     TRY(part_ints_get(c, 1, 0, pos, n, a, &number));
-    return numeral_texts(c, &f, number, n, a, ret);
+    return numeral_texts(&f, number, NULL, n, c->lane, a, ret);
 }
 
 static enum err numeral_match(const struct chunk *c, const struct predicate *p, struct arena *a,
@@ -122,9 +102,6 @@ struct clock_form {
     bool relative;
 };
 enum { DAY_SECONDS = 86400, CLOCK_TEXT_MAX = 18 };
-
-static const int64_t unit_per_second[10] = {1,      10,      100,      1000,      10000,
-                                            100000, 1000000, 10000000, 100000000, 1000000000};
 
 static bool two_digits(const char *p, unsigned below, int64_t *ret)
 {
@@ -151,7 +128,7 @@ static bool clock_read(struct str s, struct clock_form *f, int64_t *ret)
             return false;
         frac = frac * 10 + (s.p[i] - '0');
     }
-    *ret = ((h * 60 + m) * 60 + sec) * unit_per_second[f->digits] + frac;
+    *ret = ((h * 60 + m) * 60 + sec) * numeral_power10[f->digits] + frac;
     return true;
 }
 
@@ -162,7 +139,7 @@ static size_t clock_bytes(const struct clock_form *f)
 
 static void clock_write(const struct clock_form *f, int64_t v, char *to)
 {
-    int64_t unit = unit_per_second[f->digits], frac = v % unit, sec = v / unit;
+    int64_t unit = numeral_power10[f->digits], frac = v % unit, sec = v / unit;
     for (unsigned i = f->digits; i-- > 0; frac /= 10)
         to[9 + i] = (char)('0' + frac % 10);
     if (f->mark)
@@ -180,13 +157,13 @@ static void clock_write(const struct clock_form *f, int64_t v, char *to)
 static int64_t clock_of_time(const struct clock_form *f, int64_t ns)
 {
     int64_t day = (int64_t)DAY_SECONDS * 1000000000, of_day = ns % day;
-    return (of_day < 0 ? of_day + day : of_day) / (1000000000 / unit_per_second[f->digits]);
+    return (of_day < 0 ? of_day + day : of_day) / (1000000000 / numeral_power10[f->digits]);
 }
 
 /* Near zero modulo a day, so that a zone's distance stays one number across midnight. */
 static int64_t clock_near(const struct clock_form *f, int64_t v)
 {
-    int64_t day = DAY_SECONDS * unit_per_second[f->digits];
+    int64_t day = DAY_SECONDS * numeral_power10[f->digits];
     return v < 0 ? v + day : v;
 }
 
@@ -262,7 +239,7 @@ static enum err clock_texts(const struct chunk *c, const uint32_t *pos, uint32_t
         TRY(c->time(c->time_ctx, &time));
     struct text_out out;
     TRY(text_out_init(&out, n, (uint64_t)n * clock_bytes(&f), a));
-    int64_t day = DAY_SECONDS * unit_per_second[f.digits];
+    int64_t day = DAY_SECONDS * numeral_power10[f.digits];
     for (uint32_t i = 0; i < n; i++) {
         int64_t v = clock[i];
         if (v < 0 || v >= day)

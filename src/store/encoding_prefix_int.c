@@ -5,8 +5,9 @@
  *            has that many, with zeros in front), then the prefix to the end of the part
  *   part 1   the numbers of all values as integers (ints.c), each in 0 .. 10^18 - 1 */
 #include "store/encoding_ops.h"
+#include "store/numeral.h"
 
-enum { DIGITS_MAX = 18, SAMPLE = 64, PREFIX_MAX = 255 };
+enum { DIGITS_MAX = NUMERAL_DIGITS_MAX, SAMPLE = 64, PREFIX_MAX = 255 };
 
 struct form {
     struct str prefix;
@@ -89,28 +90,6 @@ enum err encode_prefix_int(const struct encoder *e)
 
 /* ---- reading ---- */
 
-static const int64_t power10[DIGITS_MAX + 1] = {
-    1,
-    10,
-    100,
-    1000,
-    10000,
-    100000,
-    1000000,
-    10000000,
-    100000000,
-    1000000000,
-    10000000000,
-    100000000000,
-    1000000000000,
-    10000000000000,
-    100000000000000,
-    1000000000000000,
-    10000000000000000,
-    100000000000000000,
-    1000000000000000000,
-};
-
 static enum err form_open(const struct chunk *c, struct form *ret)
 {
     struct str head;
@@ -124,14 +103,14 @@ static enum err form_open(const struct chunk *c, struct form *ret)
 static unsigned digits_of(const struct form *f, int64_t v)
 {
     unsigned n = 1;
-    while (n < DIGITS_MAX && v >= power10[n])
+    while (n < DIGITS_MAX && v >= numeral_power10[n])
         n++;
     return f->digits ? f->digits : n;
 }
 
 static bool number_fits(const struct form *f, int64_t v)
 {
-    return v >= 0 && v < power10[f->digits ? f->digits : DIGITS_MAX];
+    return v >= 0 && v < numeral_power10[f->digits ? f->digits : DIGITS_MAX];
 }
 
 static void put_number(const struct form *f, int64_t v, struct text_out *out)

@@ -50,14 +50,6 @@ struct writer {
     uint32_t n_parts, parts_cap;
 };
 
-static struct str buf_kept(const struct buf *b, struct arena *a)
-{
-    char *p = arena_alloc(a, b->n + 1);
-    if (b->n)
-        memcpy(p, b->p, b->n);
-    return str_of(p, b->n);
-}
-
 /* The values of one slot, copied together. */
 static enum err slot_values(const struct writer *w, const struct text_template *x, uint32_t slot,
                             struct values *ret)
@@ -101,12 +93,12 @@ static enum err inner_chunk(const struct writer *w, const struct values *v, cons
     struct encoder inner = {v, &o, w->e->scratch, &b, &unused};
     enum err err = encode_text(&inner);
     if (err == OK)
-        *ret = buf_kept(&b, w->e->scratch);
+        *ret = arena_str(w->e->scratch, buf_str(&b));
     buf_release(&b);
     return err;
 }
 
-static void put_part(struct writer *w, struct str bytes, enum part_zip zip)
+static void put_part(struct writer *w, struct part_out part)
 {
     if (w->n_parts == w->parts_cap) {
         struct part_out *old = w->part;
@@ -115,7 +107,12 @@ static void put_part(struct writer *w, struct str bytes, enum part_zip zip)
         if (old)
             memcpy(w->part, old, w->n_parts * sizeof(*old));
     }
-    w->part[w->n_parts++] = (struct part_out){.raw = bytes, .zip = zip};
+    w->part[w->n_parts++] = part;
+}
+
+static struct part_out part_of_bytes(struct str bytes)
+{
+    return (struct part_out){.raw = bytes, .zip = ZIP_NEVER};
 }
 
 /* A slot whose values are words of a dictionary. */
@@ -135,8 +132,7 @@ static enum err put_words(struct writer *w, const struct text_template *x, const
     }
     struct part_out part;
     TRY(part_of_ints(wide, x->rows, w->e->o, w->e->scratch, &part));
-    put_part(w, part.raw, part.zip);
-    w->part[w->n_parts - 1] = part;
+    put_part(w, part);
     return OK;
 }
 
@@ -152,7 +148,7 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
         TRY(inner_chunk(w, &v, slot_times(w, x), &bytes));
         buf_put_u8(&w->slots, SLOT_OWN);
         buf_put_u16(&w->slots, values_bytes(&v));
-        put_part(w, bytes, ZIP_NEVER);
+        put_part(w, part_of_bytes(bytes));
         return OK;
     }
     struct numeral_form f;
@@ -209,11 +205,11 @@ static enum err put_patterns(struct writer *w)
     buf_put_varint(&out, w->t->n);
     struct encoder inner = {&v, &o, w->e->scratch, &out, &unused};
     enum err err = b.n > UINT32_MAX ? not_mine() : encode_plain(&inner);
-    chunk = buf_kept(&out, w->e->scratch);
+    chunk = arena_str(w->e->scratch, buf_str(&out));
     buf_release(&out);
     buf_release(&b);
     if (err == OK)
-        put_part(w, chunk, ZIP_NEVER);
+        put_part(w, part_of_bytes(chunk));
     return err;
 }
 
@@ -221,8 +217,7 @@ static enum err put_codes(struct writer *w)
 {
     struct part_out part;
     TRY(part_of_codes(w->t->code, w->e->v->n, w->e->o, w->e->scratch, &part));
-    put_part(w, part.raw, part.zip);
-    w->part[w->n_parts - 1] = part;
+    put_part(w, part);
     return OK;
 }
 
@@ -237,13 +232,13 @@ static enum err put_pools(struct writer *w)
         struct values v = text_out_values(&w->text, LANE_STR);
         TRY(inner_chunk(w, &v, NULL, &texts));
     }
-    w->part[TEMPLATE_TEXTS] = (struct part_out){.raw = texts, .zip = ZIP_NEVER};
+    w->part[TEMPLATE_TEXTS] = part_of_bytes(texts);
     struct part_out codes = {.zip = ZIP_NEVER};
     if (w->n_codes)
         TRY(part_of_ints(w->code, w->n_codes, w->e->o, w->e->scratch, &codes));
     w->part[TEMPLATE_WORDS] = codes;
     w->part[TEMPLATE_SLOTS] =
-        (struct part_out){.raw = buf_kept(&w->slots, w->e->scratch), .zip = ZIP_TRY};
+        (struct part_out){.raw = arena_str(w->e->scratch, buf_str(&w->slots)), .zip = ZIP_TRY};
     return OK;
 }
 
@@ -260,7 +255,7 @@ static enum err put_dictionaries(struct writer *w)
         enum err err = inner_chunk(w, &w->words.dict[d], NULL, &chunk);
         if (err == OK)
             buf_put_str(&b, chunk);
-        put_part(w, buf_kept(&b, w->e->scratch), ZIP_NEVER);
+        put_part(w, part_of_bytes(arena_str(w->e->scratch, buf_str(&b))));
         buf_release(&b);
         TRY(err);
     }
@@ -275,7 +270,7 @@ static enum err write_parts(struct writer *w)
     TRY(put_patterns(w));
     TRY(put_codes(w));
     for (uint32_t i = TEMPLATE_SLOTS; i < TEMPLATE_PARTS; i++)
-        put_part(w, str_of("", 0), ZIP_NEVER);
+        put_part(w, part_of_bytes(str_of("", 0)));
     TRY(put_dictionaries(w));
     for (uint32_t t = 0; t < w->t->n; t++)
         buf_put_varint(&w->slots, w->t->t[t].n_slots);

@@ -71,9 +71,7 @@ static enum err forms_part(const struct encoder *e, const struct forms *f, const
     }
     if (f->n > 1)
         ints_encode(code, e->v->n, INTS_PACKED, e->scratch, &b);
-    char *copy = arena_alloc(e->scratch, b.n);
-    memcpy(copy, b.p, b.n);
-    *ret = (struct part_out){.raw = str_of(copy, b.n), .zip = ZIP_SAMPLE};
+    *ret = (struct part_out){.raw = arena_str(e->scratch, buf_str(&b)), .zip = ZIP_SAMPLE};
     buf_release(&b);
     return OK;
 }

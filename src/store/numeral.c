@@ -1,7 +1,9 @@
 /* Numbers as texts write them. */
 #include "store/numeral.h"
 
-static const int64_t power10[NUMERAL_DIGITS_MAX + 1] = {
+#include "store/encoding_ops.h"
+
+const int64_t numeral_power10[NUMERAL_DIGITS_MAX + 1] = {
     1,
     10,
     100,
@@ -97,14 +99,14 @@ bool numeral_form_ok(const struct numeral_form *f)
 static unsigned digits_of(const struct numeral_form *f, int64_t m)
 {
     unsigned n = f->frac + 1u;
-    while (n < NUMERAL_DIGITS_MAX && m >= power10[n])
+    while (n < NUMERAL_DIGITS_MAX && m >= numeral_power10[n])
         n++;
     return n;
 }
 
 bool numeral_fits(const struct numeral_form *f, int64_t m)
 {
-    return m >= 0 && m < power10[NUMERAL_DIGITS_MAX];
+    return m >= 0 && m < numeral_power10[NUMERAL_DIGITS_MAX];
 }
 
 size_t numeral_write(const struct numeral_form *f, int64_t m, char *to)
@@ -124,12 +126,22 @@ size_t numeral_write(const struct numeral_form *f, int64_t m, char *to)
     return total;
 }
 
-bool numeral_read(const struct numeral_form *f, struct str s, int64_t *ret)
+enum err numeral_texts(const struct numeral_form *f, const int64_t *mantissa, const uint32_t *rank,
+                       uint32_t n, enum lane lane, struct arena *a, struct values *ret)
 {
-    struct parsed p;
-    char back[NUMERAL_TEXT_MAX];
-    if (!parse(s, &p) || p.frac != f->frac)
-        return false;
-    *ret = p.mantissa;
-    return str_eq(s, str_of(back, numeral_write(f, p.mantissa, back)));
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t m = mantissa[rank ? rank[i] : i];
+        if (!numeral_fits(f, m))
+            return err_set(ERR_CORRUPT, "a number out of its digits' range");
+        bytes += numeral_write(f, m, NULL);
+    }
+    struct text_out out;
+    TRY(text_out_init(&out, n, bytes, a));
+    for (uint32_t i = 0; i < n; i++) {
+        out.used += numeral_write(f, mantissa[rank ? rank[i] : i], out.bytes + out.used);
+        out.off[++out.n] = (uint32_t)out.used;
+    }
+    *ret = text_out_values(&out, lane);
+    return OK;
 }

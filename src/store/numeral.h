@@ -25,7 +25,12 @@ bool numeral_fits(const struct numeral_form *f, int64_t mantissa);
 /* Bytes of the text; writes it where `to` is not NULL. The mantissa fits. */
 #define NUMERAL_TEXT_MAX 64
 size_t numeral_write(const struct numeral_form *f, int64_t mantissa, char *to);
-/* The mantissa of a text in this form; false where it is none. */
-bool numeral_read(const struct numeral_form *f, struct str s, int64_t *ret);
+/* The texts of n mantissas (those at rank[0..n), or the first n where rank is NULL), of the lane
+ * given. ERR_CORRUPT where one has none. */
+NODISCARD enum err numeral_texts(const struct numeral_form *f, const int64_t *mantissa,
+                                 const uint32_t *rank, uint32_t n, enum lane lane, struct arena *a,
+                                 struct values *ret);
+/* 10^i. */
+extern const int64_t numeral_power10[NUMERAL_DIGITS_MAX + 1];
 
 #endif

@@ -9,6 +9,7 @@
 
 enum class { OTHER, DIGIT, ALPHA, JOIN };
 enum { SUFFIX_MAX = 4, PATH_STEPS = 2, DATE_BYTES = 10, CLOCK_BYTES = 8, HEX_FROM = 8 };
+enum { VARS_MAX = 4096 /* of one text: what is behind is static */ };
 /* A text repeats as a whole where a template has this many texts for each different one. */
 enum { REPEATS = 8, REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
@@ -176,13 +177,14 @@ static bool token_var(struct str s, const struct token *t, size_t after, struct 
     return true;
 }
 
-uint32_t template_vars(struct str s, enum template_cut cut, struct template_var *to, uint32_t max)
+/* The variables of one text, at most VARS_MAX; from and to are relative to s. */
+static uint32_t find_vars(struct str s, enum template_cut cut, struct template_var *to)
 {
     uint32_t n = 0;
     size_t i = 0, after = 0;
     if (s.n && memchr(s.p, TEMPLATE_HOLE, s.n))
         return 0;
-    while (i < s.n && n < max) {
+    while (i < s.n && n < VARS_MAX) {
         if (!is_word(class_at(s, i))) {
             i++;
             continue;
@@ -317,13 +319,13 @@ static uint32_t table_find(struct finder *f, uint32_t text, const struct templat
 static void cut_text(struct finder *f, uint32_t i)
 {
     struct str s = values_text(f->v, i);
-    if (f->cap - f->n_vars < TEMPLATE_VARS_MAX) {
-        uint32_t cap = f->cap * 2 + TEMPLATE_VARS_MAX;
+    if (f->cap - f->n_vars < VARS_MAX) {
+        uint32_t cap = f->cap * 2 + VARS_MAX;
         f->var = grown(f->a, f->var, f->n_vars * sizeof(*f->var), cap * sizeof(*f->var));
         f->cap = cap;
     }
     struct template_var *var = f->var + f->n_vars;
-    uint32_t n = template_vars(s, f->cut, var, TEMPLATE_VARS_MAX);
+    uint32_t n = find_vars(s, f->cut, var);
     f->first[i] = f->n_vars;
     f->n_vars += n;
     f->first[i + 1] = f->n_vars;

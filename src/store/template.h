@@ -56,9 +56,6 @@ static inline struct str templates_var(const struct templates *t, uint32_t text,
 struct buf;
 void templates_pattern(const struct templates *t, uint32_t number, struct buf *out);
 
-/* The variables of one text, at most `max`; from and to are relative to s. */
-uint32_t template_vars(struct str s, enum template_cut cut, struct template_var *to, uint32_t max);
-#define TEMPLATE_VARS_MAX 4096
 /* The length of a hexadecimal number, with letters, that is long enough to be an id; else 0. */
 size_t template_hex_length(struct str s);
 

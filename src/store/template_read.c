@@ -150,7 +150,8 @@ static enum err time_of_slot(void *ctx, const int64_t **ret)
     return OK;
 }
 
-enum err templated_own(struct templated *o, uint32_t template, uint32_t slot, struct chunk **ret)
+/* The chunk of a slot of its own. */
+static enum err own_chunk(struct templated *o, uint32_t template, uint32_t slot, struct chunk **ret)
 {
     struct slot *s = &o->slot[slot];
     if (!s->chunk) {
@@ -192,27 +193,6 @@ static enum err text_pool(struct templated *o)
     TRY(open_inner(o, TEMPLATE_TEXTS, bytes, o->n_texts, &c));
     TRY(chunk_values(&c, o->a, v));
     o->text = v;
-    return OK;
-}
-
-static enum err numbers_out(const struct templated *o, const struct slot *s, const uint32_t *rank,
-                            uint32_t n, struct values *ret)
-{
-    const int64_t *number = o->number + s->at;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        int64_t m = number[rank ? rank[i] : i];
-        if (!numeral_fits(&s->form, m))
-            return err_set(ERR_CORRUPT, "a number out of its digits' range");
-        bytes += numeral_write(&s->form, m, NULL);
-    }
-    struct text_out out;
-    TRY(text_out_init(&out, n, bytes, o->a));
-    for (uint32_t i = 0; i < n; i++) {
-        out.used += numeral_write(&s->form, number[rank ? rank[i] : i], out.bytes + out.used);
-        out.off[++out.n] = (uint32_t)out.used;
-    }
-    *ret = text_out_values(&out, LANE_STR);
     return OK;
 }
 
@@ -294,7 +274,7 @@ enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot, c
     struct slot *s = &o->slot[slot];
     if (s->kind == SLOT_NUMBER) {
         TRY(number_pool(o));
-        return numbers_out(o, s, rank, n, ret);
+        return numeral_texts(&s->form, o->number + s->at, rank, n, LANE_STR, o->a, ret);
     }
     if (s->kind == SLOT_TEXT) {
         TRY(text_pool(o));
@@ -303,7 +283,7 @@ enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot, c
     if (s->kind != SLOT_OWN)
         return words_out(o, template, slot, rank, n, ret);
     struct chunk *c = NULL;
-    TRY(templated_own(o, template, slot, &c));
+    TRY(own_chunk(o, template, slot, &c));
     return rank ? chunk_get(c, rank, n, o->a, ret) : chunk_values(c, o->a, ret);
 }
 

@@ -55,9 +55,6 @@ NODISCARD enum err templated_slot(struct templated *o, uint32_t template, uint32
 /* Of a slot of words: its dictionary, and the codes of all its values, below the dictionary's n. */
 NODISCARD enum err templated_words(struct templated *o, uint32_t template, uint32_t slot,
                                    const struct values **ret_dict, const int64_t **ret_code);
-/* The chunk of a slot of its own. */
-NODISCARD enum err templated_own(struct templated *o, uint32_t template, uint32_t slot,
-                                 struct chunk **ret);
 /* All texts; those at ascending positions. */
 NODISCARD enum err templated_values(struct templated *o, struct values *ret);
 NODISCARD enum err templated_get(struct templated *o, const uint32_t *pos, uint32_t n,
