@@ -7,10 +7,10 @@ set -euo pipefail
 build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-openssl-dev
   libsimdjson-dev libjansson-dev libzstd-dev liblz4-dev zlib1g-dev libpcre2-dev libutf8proc-dev
   libsqlite3-dev libyaml-dev libxxhash-dev libssl-dev libprotobuf-c-dev protobuf-c-compiler libsnappy-dev
-  libbz2-dev liblzma-dev curl"
+  libbz2-dev liblzma-dev librdkafka-dev curl"
 test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls rsyslog-elasticsearch
   ripgrep tmux
-  chromium fonts-dejavu-core"
+  chromium fonts-dejavu-core default-jdk-headless maven"
 ui="nodejs npm"
 dev="$test $ui clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"
 arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user mmdebstrap"
@@ -29,6 +29,9 @@ install_missing() {
     for package in $want; do
         # Node from elsewhere brings its own npm and does not go together with Debian's.
         [[ $package =~ ^(nodejs|npm)$ ]] && command -v npm >/dev/null && continue
+        # Any Java does for the servers that scripts/parts.sh installs.
+        [[ $package = default-jdk-headless ]] && command -v java >/dev/null && continue
+        [[ $package = maven ]] && command -v mvn >/dev/null && continue
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} = 0 ] && return

@@ -9,6 +9,9 @@ import time
 import pytest
 import requests
 
+# Real servers, each started by the first test that asks for it.
+pytest_plugins = ["parts.kafka"]
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WEIR = os.environ.get("WEIR", str(ROOT / "build" / "release" / "weir"))
 
