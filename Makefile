@@ -33,7 +33,7 @@ unit: ## unit, fault and corpus tests (debug build)
 
 integration: build ## the real server, driven over HTTP and by its command line
 	@scripts/deps.sh test
-	@"$$(scripts/python.sh)" -m pytest -q tests/integration
+	@"$$(scripts/python.sh)" -m pytest -q -n 2 --dist loadgroup tests/integration
 
 asan: ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/deps.sh test
@@ -87,7 +87,7 @@ coverage: ## line coverage of the unit and the integration suite
 	@$(call compile,coverage)
 	@find build/coverage -name '*.gcda' -delete
 	@ctest --test-dir build/coverage --output-on-failure -j $(JOBS) -LE lint | tail -n 60
-	@WEIR=$$PWD/build/coverage/weir "$$(scripts/python.sh)" -m pytest -q tests/integration
+	@WEIR=$$PWD/build/coverage/weir "$$(scripts/python.sh)" -m pytest -q -n 2 --dist loadgroup tests/integration
 	@"$$(scripts/python.sh)" scripts/coverage.py build/coverage --under 85
 
 clean:

@@ -30,7 +30,7 @@ step "build (arm64)" compile arm64
 step "tests of what has code for the machine, on arm64" suite arm64 -R "$MACHINE_TESTS"
 step "page: types, tests, and that the committed one is built from its sources" scripts/ui.sh check
 step "python environment" scripts/python.sh
-step "integration tests" "$(scripts/python.sh)" -m pytest -q tests/integration
+step "integration tests" "$(scripts/python.sh)" -m pytest -q -n 2 --dist loadgroup tests/integration
 step "thread sanitizer build" compile tsan
 step "unit tests under TSan" suite tsan -L unit
 printf '\nall passed in %d s\n' "$SECONDS"

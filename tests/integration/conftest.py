@@ -1,6 +1,7 @@
 """Starts real servers on free loopback ports, stops them by their process, shows their log on failure."""
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -16,10 +17,34 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WEIR = os.environ.get("WEIR", str(ROOT / "build" / "release" / "weir"))
 
 
+# Each worker of pytest-xdist has ports of its own, below those that the kernel gives to who asks for any: what was
+# free a moment ago is not taken by a neighbour before it is used.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+PORTS = range(10000 + WORKER % 8 * 2500, 12500 + WORKER % 8 * 2500)
+next_port = random.randrange(len(PORTS))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    global next_port
+    while True:
+        next_port += 1
+        port = PORTS[next_port % len(PORTS)]
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
+# Parts (tests/integration/parts) that are started once a session: what shares one runs on one worker.
+SHARED = ["kafka", "opensearch", "dynamodb", "mariadb", "rds"]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        part = next((p for p in SHARED if p in item.fixturenames), None)
+        item.add_marker(pytest.mark.xdist_group(part or item.path.name))
 
 
 class Disk:
