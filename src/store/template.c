@@ -1,4 +1,4 @@
-/* Templates: cutting texts into static text and variables, and finding those that share the former.
+/* Templates: finding the texts that share their static text.
  *
  * Three passes: every text is cut and looked up by its static text; templates whose texts repeat as
  * a whole are split into patterns without holes; slots that never change are filled. */
@@ -7,194 +7,10 @@
 #include "core/buf.h"
 #include "core/hash.h"
 
-enum class { OTHER, DIGIT, ALPHA, JOIN };
-enum { SUFFIX_MAX = 4, PATH_STEPS = 2, DATE_BYTES = 10, CLOCK_BYTES = 8, HEX_FROM = 8 };
-enum { VARS_MAX = 4096 /* of one text: what is behind is static */ };
+enum { HEX_FROM = 8 };
 /* A text repeats as a whole where a template has this many texts for each different one. */
 enum { REPEATS = 8, REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
-
-static const uint8_t class_of[256] = {
-    ['0' ... '9'] = DIGIT,
-    ['a' ... 'z'] = ALPHA,
-    ['A' ... 'Z'] = ALPHA,
-    ['_'] = ALPHA,
-    [0x80 ... 0xff] = ALPHA,
-    ['.'] = JOIN,
-    [':'] = JOIN,
-    ['-'] = JOIN,
-    ['/'] = JOIN,
-    ['\\'] = JOIN,
-    ['@'] = JOIN,
-    ['+'] = JOIN,
-    ['%'] = JOIN,
-};
-
-/* ---- cutting one text ---- */
-
-static inline enum class class_at(struct str s, size_t i) {
-    return i < s.n ? (enum class)class_of[(uint8_t)s.p[i]] : OTHER;
-}
-
-static bool is_word(enum class c)
-{
-    return c == DIGIT || c == ALPHA;
-}
-
-struct token {
-    size_t from, to;
-    uint32_t joins, steps; /* steps: slashes of either kind */
-    bool digit;
-};
-
-/* Marks join where word characters stand on both sides; two of them may, as in C:\dir. */
-static size_t joined(struct str s, size_t i)
-{
-    if (class_at(s, i) != JOIN)
-        return 0;
-    if (is_word(class_at(s, i + 1)))
-        return 1;
-    return class_at(s, i + 1) == JOIN && is_word(class_at(s, i + 2)) ? 2 : 0;
-}
-
-static struct token next_token(struct str s, size_t i, enum template_cut cut)
-{
-    struct token t = {.from = i};
-    for (;;) {
-        enum class c = class_at(s, i);
-        size_t marks;
-        if (is_word(c)) {
-            t.digit |= c == DIGIT;
-            i++;
-        } else if (cut == TEMPLATE_JOINED && (marks = joined(s, i)) > 0) {
-            t.joins++;
-            for (; marks > 0; marks--, i++)
-                t.steps += s.p[i] == '/' || s.p[i] == '\\';
-        } else {
-            break;
-        }
-    }
-    t.to = i;
-    return t;
-}
-
-static size_t skip_class(struct str s, size_t i, size_t end, enum class c)
-{
-    while (i < end && class_at(s, i) == c)
-        i++;
-    return i;
-}
-
-/* Letters that no hexadecimal number holds all of. */
-static bool letters_tell(struct str s, size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i++) {
-        char c = (char)(s.p[i] | 0x20);
-        if (c < 'a' || c > 'f')
-            return true;
-    }
-    return false;
-}
-
-/* digits[.digits][unit]: the number without its unit; 0 where it is none. */
-static size_t number_end(struct str s, const struct token *t)
-{
-    size_t end = skip_class(s, t->from, t->to, DIGIT);
-    if (end == t->from)
-        return 0;
-    if (t->joins == 1 && end < t->to && s.p[end] == '.') {
-        size_t frac = skip_class(s, end + 1, t->to, DIGIT);
-        if (frac == end + 1)
-            return 0;
-        end = frac;
-    } else if (t->joins) {
-        return 0;
-    }
-    size_t unit = skip_class(s, end, t->to, ALPHA);
-    bool whole =
-        unit == t->to && (end == t->to || (unit - end <= SUFFIX_MAX && letters_tell(s, end, unit)));
-    return whole ? end : 0;
-}
-
-/* letters, then digits to the end: where the digits begin; 0 where it is not so. */
-static size_t name_end(struct str s, const struct token *t)
-{
-    size_t letters = skip_class(s, t->from, t->to, ALPHA);
-    if (t->joins || letters == t->from || !letters_tell(s, t->from, letters))
-        return 0;
-    return skip_class(s, letters, t->to, DIGIT) == t->to ? letters : 0;
-}
-
-static bool digits_as(struct str s, size_t from, const char *form)
-{
-    for (size_t i = 0; form[i]; i++) {
-        enum class c = class_at(s, from + i);
-        if (form[i] == '0' ? c != DIGIT : from + i >= s.n || s.p[from + i] != form[i])
-            return false;
-    }
-    return true;
-}
-
-/* A date, one space and a time of day: to the end of the latter. */
-static size_t date_time_end(struct str s, const struct token *t)
-{
-    if (t->to - t->from != DATE_BYTES || t->to >= s.n || s.p[t->to] != ' ' ||
-        !digits_as(s, t->from, "0000-00-00") || !digits_as(s, t->to + 1, "00:00:00"))
-        return t->to;
-    size_t end = t->to + 1 + CLOCK_BYTES;
-    if (end + 1 < s.n && (s.p[end] == '.' || s.p[end] == ',') && class_at(s, end + 1) == DIGIT)
-        end = skip_class(s, end + 1, s.n, DIGIT);
-    return end;
-}
-
-/* Spaces that align a number belong to it, but for the first. */
-static size_t with_padding(struct str s, size_t from, size_t after)
-{
-    size_t i = from;
-    while (i > after && s.p[i - 1] == ' ')
-        i--;
-    return from - i >= 2 ? i + 1 : from;
-}
-
-/* The variable of a token, if any; *next: where to go on. */
-static bool token_var(struct str s, const struct token *t, size_t after, struct template_var *ret,
-                      size_t *next)
-{
-    *next = t->to;
-    size_t from = t->from, to = t->to, at;
-    if (!t->digit) {
-        if (t->steps < PATH_STEPS)
-            return false;
-    } else if ((at = number_end(s, t)) > 0) {
-        from = with_padding(s, from, after);
-        to = at;
-    } else if ((at = name_end(s, t)) > 0) {
-        from = at;
-    } else {
-        to = *next = date_time_end(s, t);
-    }
-    *ret = (struct template_var){(uint32_t)from, (uint32_t)to};
-    return true;
-}
-
-/* The variables of one text, at most VARS_MAX; from and to are relative to s. */
-static uint32_t find_vars(struct str s, enum template_cut cut, struct template_var *to)
-{
-    uint32_t n = 0;
-    size_t i = 0, after = 0;
-    if (s.n && memchr(s.p, TEMPLATE_HOLE, s.n))
-        return 0;
-    while (i < s.n && n < VARS_MAX) {
-        if (!is_word(class_at(s, i))) {
-            i++;
-            continue;
-        }
-        struct token t = next_token(s, i, cut);
-        if (token_var(s, &t, after, &to[n], &i))
-            after = to[n++].to;
-    }
-    return n;
-}
 
 /* ---- grouping ---- */
 
@@ -231,7 +47,7 @@ size_t template_hex_length(struct str s)
     size_t letters = 0;
     for (size_t i = s.p[0] == '0' && s.p[1] == 'x' ? 2 : 0; i < s.n; i++) {
         char c = (char)(s.p[i] | 0x20);
-        if (class_of[(uint8_t)s.p[i]] == DIGIT)
+        if (s.p[i] >= '0' && s.p[i] <= '9')
             continue;
         if (c < 'a' || c > 'f')
             return 0;
@@ -319,13 +135,13 @@ static uint32_t table_find(struct finder *f, uint32_t text, const struct templat
 static void cut_text(struct finder *f, uint32_t i)
 {
     struct str s = values_text(f->v, i);
-    if (f->cap - f->n_vars < VARS_MAX) {
-        uint32_t cap = f->cap * 2 + VARS_MAX;
+    if (f->cap - f->n_vars < TEMPLATE_VARS_MAX) {
+        uint32_t cap = f->cap * 2 + TEMPLATE_VARS_MAX;
         f->var = grown(f->a, f->var, f->n_vars * sizeof(*f->var), cap * sizeof(*f->var));
         f->cap = cap;
     }
     struct template_var *var = f->var + f->n_vars;
-    uint32_t n = find_vars(s, f->cut, var);
+    uint32_t n = template_vars(s, f->cut, var);
     f->first[i] = f->n_vars;
     f->n_vars += n;
     f->first[i + 1] = f->n_vars;

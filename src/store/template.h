@@ -1,11 +1,7 @@
 /* Templates: what texts of one column have in common. A text is cut into static text and variables;
  * texts with the same static text belong to one template, whose variables stand in its slots.
  *
- * What a variable is, is decided by its characters alone, so that equal lines are cut alike in
- * every block and on every machine: a token (letters, digits and the marks that join them, as in
- * 10.0.0.1:80 or /var/log/x) that holds a digit, or a path of at least two steps. A number's unit
- * (15ms) and the letters before a number (eth0) stay static; a date and the time behind it are one
- * variable; spaces that align a number belong to it. Hexadecimal numbers of different lengths make
+ * How a text is cut is record/template_cut.h's. Hexadecimal numbers of different lengths make
  * different templates, so that the ids in a slot are of one length. A slot whose variable is the
  * same in every text is filled again, so that patterns hold no holes that tell nothing; texts that
  * repeat as a whole become patterns of their own. (CLP, OSDI '21, separates variables by digits
@@ -17,14 +13,8 @@
 
 #include "core/arena.h"
 #include "record/rows.h"
+#include "record/template_cut.h"
 
-/* Stands for a variable in a pattern. A text that holds this byte has no variables: it is a pattern
- * whose every such byte is escaped by itself (two of them in a row). */
-#define TEMPLATE_HOLE '\x1a'
-
-struct template_var {
-    uint32_t from, to; /* bytes of its text */
-};
 struct text_template {
     uint32_t rows;       /* texts of it */
     const uint32_t *row; /* which, ascending */
@@ -39,10 +29,6 @@ struct templates {
     const uint32_t *first;   /* variables of text i: [first[i], first[i + 1]) */
     struct template_var *var;
 };
-
-/* How texts are cut: with tokens joined by the marks inside them, or, for texts that are such
- * tokens themselves, at every mark. */
-enum template_cut { TEMPLATE_JOINED, TEMPLATE_FINE };
 
 /* False, at small cost, where the texts have too little in common. */
 bool templates_find(const struct values *v, enum template_cut cut, struct arena *a,

@@ -1,0 +1,242 @@
+/* Cutting texts into static text and variables, and what is static as a pattern. */
+#include "record/template_cut.h"
+
+#include "core/buf.h"
+#include "core/hash.h"
+
+enum class { OTHER, DIGIT, ALPHA, JOIN };
+enum { SUFFIX_MAX = 4, PATH_STEPS = 2, DATE_BYTES = 10, CLOCK_BYTES = 8 };
+
+static const uint8_t class_of[256] = {
+    ['0' ... '9'] = DIGIT,
+    ['a' ... 'z'] = ALPHA,
+    ['A' ... 'Z'] = ALPHA,
+    ['_'] = ALPHA,
+    [0x80 ... 0xff] = ALPHA,
+    ['.'] = JOIN,
+    [':'] = JOIN,
+    ['-'] = JOIN,
+    ['/'] = JOIN,
+    ['\\'] = JOIN,
+    ['@'] = JOIN,
+    ['+'] = JOIN,
+    ['%'] = JOIN,
+};
+
+static inline enum class class_at(struct str s, size_t i) {
+    return i < s.n ? (enum class)class_of[(uint8_t)s.p[i]] : OTHER;
+}
+
+static bool is_word(enum class c)
+{
+    return c == DIGIT || c == ALPHA;
+}
+
+struct token {
+    size_t from, to;
+    uint32_t joins, steps; /* steps: slashes of either kind */
+    bool digit;
+};
+
+/* Marks join where word characters stand on both sides; two of them may, as in C:\dir. */
+static size_t joined(struct str s, size_t i)
+{
+    if (class_at(s, i) != JOIN)
+        return 0;
+    if (is_word(class_at(s, i + 1)))
+        return 1;
+    return class_at(s, i + 1) == JOIN && is_word(class_at(s, i + 2)) ? 2 : 0;
+}
+
+static struct token next_token(struct str s, size_t i, enum template_cut cut)
+{
+    struct token t = {.from = i};
+    for (;;) {
+        enum class c = class_at(s, i);
+        size_t marks;
+        if (is_word(c)) {
+            t.digit |= c == DIGIT;
+            i++;
+        } else if (cut == TEMPLATE_JOINED && (marks = joined(s, i)) > 0) {
+            t.joins++;
+            for (; marks > 0; marks--, i++)
+                t.steps += s.p[i] == '/' || s.p[i] == '\\';
+        } else {
+            break;
+        }
+    }
+    t.to = i;
+    return t;
+}
+
+static size_t skip_class(struct str s, size_t i, size_t end, enum class c)
+{
+    while (i < end && class_at(s, i) == c)
+        i++;
+    return i;
+}
+
+/* Letters that no hexadecimal number holds all of. */
+static bool letters_tell(struct str s, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        char c = (char)(s.p[i] | 0x20);
+        if (c < 'a' || c > 'f')
+            return true;
+    }
+    return false;
+}
+
+/* digits[.digits][unit]: the number without its unit; 0 where it is none. */
+static size_t number_end(struct str s, const struct token *t)
+{
+    size_t end = skip_class(s, t->from, t->to, DIGIT);
+    if (end == t->from)
+        return 0;
+    if (t->joins == 1 && end < t->to && s.p[end] == '.') {
+        size_t frac = skip_class(s, end + 1, t->to, DIGIT);
+        if (frac == end + 1)
+            return 0;
+        end = frac;
+    } else if (t->joins) {
+        return 0;
+    }
+    size_t unit = skip_class(s, end, t->to, ALPHA);
+    bool whole =
+        unit == t->to && (end == t->to || (unit - end <= SUFFIX_MAX && letters_tell(s, end, unit)));
+    return whole ? end : 0;
+}
+
+/* letters, then digits to the end: where the digits begin; 0 where it is not so. */
+static size_t name_end(struct str s, const struct token *t)
+{
+    size_t letters = skip_class(s, t->from, t->to, ALPHA);
+    if (t->joins || letters == t->from || !letters_tell(s, t->from, letters))
+        return 0;
+    return skip_class(s, letters, t->to, DIGIT) == t->to ? letters : 0;
+}
+
+static bool digits_as(struct str s, size_t from, const char *form)
+{
+    for (size_t i = 0; form[i]; i++) {
+        enum class c = class_at(s, from + i);
+        if (form[i] == '0' ? c != DIGIT : from + i >= s.n || s.p[from + i] != form[i])
+            return false;
+    }
+    return true;
+}
+
+/* A date, one space and a time of day: to the end of the latter. */
+static size_t date_time_end(struct str s, const struct token *t)
+{
+    if (t->to - t->from != DATE_BYTES || t->to >= s.n || s.p[t->to] != ' ' ||
+        !digits_as(s, t->from, "0000-00-00") || !digits_as(s, t->to + 1, "00:00:00"))
+        return t->to;
+    size_t end = t->to + 1 + CLOCK_BYTES;
+    if (end + 1 < s.n && (s.p[end] == '.' || s.p[end] == ',') && class_at(s, end + 1) == DIGIT)
+        end = skip_class(s, end + 1, s.n, DIGIT);
+    return end;
+}
+
+/* Spaces that align a number belong to it, but for the first. */
+static size_t with_padding(struct str s, size_t from, size_t after)
+{
+    size_t i = from;
+    while (i > after && s.p[i - 1] == ' ')
+        i--;
+    return from - i >= 2 ? i + 1 : from;
+}
+
+/* The variable of a token, if any; *next: where to go on. */
+static bool token_var(struct str s, const struct token *t, size_t after, struct template_var *ret,
+                      size_t *next)
+{
+    *next = t->to;
+    size_t from = t->from, to = t->to, at;
+    if (!t->digit) {
+        if (t->steps < PATH_STEPS)
+            return false;
+    } else if ((at = number_end(s, t)) > 0) {
+        from = with_padding(s, from, after);
+        to = at;
+    } else if ((at = name_end(s, t)) > 0) {
+        from = at;
+    } else {
+        to = *next = date_time_end(s, t);
+    }
+    *ret = (struct template_var){(uint32_t)from, (uint32_t)to};
+    return true;
+}
+
+uint32_t template_vars(struct str s, enum template_cut cut, struct template_var *to)
+{
+    uint32_t n = 0;
+    size_t i = 0, after = 0;
+    if (s.n && memchr(s.p, TEMPLATE_HOLE, s.n))
+        return 0;
+    while (i < s.n && n < TEMPLATE_VARS_MAX) {
+        if (!is_word(class_at(s, i))) {
+            i++;
+            continue;
+        }
+        struct token t = next_token(s, i, cut);
+        if (token_var(s, &t, after, &to[n], &i))
+            after = to[n++].to;
+    }
+    return n;
+}
+
+/* ---- patterns ---- */
+
+static void put_static(struct str s, struct buf *out)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        buf_put_byte(out, s.p[i]);
+        if (s.p[i] == TEMPLATE_HOLE)
+            buf_put_byte(out, s.p[i]);
+    }
+}
+
+void template_pattern(struct str s, struct buf *out)
+{
+    struct template_var var[TEMPLATE_VARS_MAX];
+    uint32_t n = template_vars(s, TEMPLATE_JOINED, var);
+    size_t at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        buf_put(out, s.p + at, var[i].from - at);
+        buf_put_byte(out, TEMPLATE_HOLE);
+        at = var[i].to;
+    }
+    if (n)
+        buf_put(out, s.p + at, s.n - at);
+    else
+        put_static(s, out);
+}
+
+uint64_t template_id(struct str pattern)
+{
+    return hash64(pattern);
+}
+
+uint64_t template_id_of(struct str s)
+{
+    struct buf pattern;
+    buf_init(&pattern, SIZE_MAX);
+    template_pattern(s, &pattern);
+    uint64_t id = template_id(buf_str(&pattern));
+    buf_release(&pattern);
+    return id;
+}
+
+void template_pattern_show(struct str pattern, struct buf *out)
+{
+    for (size_t i = 0; i < pattern.n; i++) {
+        bool hole = pattern.p[i] == TEMPLATE_HOLE;
+        bool text = hole && i + 1 < pattern.n && pattern.p[i + 1] == TEMPLATE_HOLE;
+        if (hole && !text)
+            buf_put_c(out, TEMPLATE_SHOWN_HOLE);
+        else
+            buf_put_byte(out, pattern.p[i]);
+        i += text;
+    }
+}

@@ -1,0 +1,43 @@
+/* Cutting a text into static text and variables: what templates are found by (store/template.h),
+ * and what a pattern is to who looks at logs.
+ *
+ * What a variable is, is decided by its characters alone, so that equal lines are cut alike in
+ * every block and on every machine: a token (letters, digits and the marks that join them, as in
+ * 10.0.0.1:80 or /var/log/x) that holds a digit, or a path of at least two steps. A number's unit
+ * (15ms) and the letters before a number (eth0) stay static; a date and the time behind it are one
+ * variable; spaces that align a number belong to it.
+ *
+ * Whoever changes the cut changes the ids of patterns that users have noted. Threads: pure
+ * functions. */
+#ifndef WEIR_RECORD_TEMPLATE_CUT_H
+#define WEIR_RECORD_TEMPLATE_CUT_H
+
+#include "core/str.h"
+
+/* Stands for a variable in a pattern. A text that holds this byte has no variables: it is a pattern
+ * whose every such byte is escaped by itself (two of them in a row). */
+#define TEMPLATE_HOLE '\x1a'
+#define TEMPLATE_SHOWN_HOLE "<*>"
+#define TEMPLATE_VARS_MAX 4096u /* of one text: what is behind is static */
+
+struct template_var {
+    uint32_t from, to; /* bytes of its text */
+};
+/* How texts are cut: with tokens joined by the marks inside them, or, for texts that are such
+ * tokens themselves, at every mark. */
+enum template_cut { TEMPLATE_JOINED, TEMPLATE_FINE };
+
+/* The variables of a text, ascending; `to` has room for TEMPLATE_VARS_MAX. Returns how many. */
+uint32_t template_vars(struct str s, enum template_cut cut, struct template_var *to);
+
+struct buf;
+/* The pattern of a text, cut with tokens joined: appended to `out`, at most as long as the text and
+ * its escapes. */
+void template_pattern(struct str s, struct buf *out);
+/* What a pattern is called: the same in every block, on every machine, for good. */
+uint64_t template_id(struct str pattern);
+uint64_t template_id_of(struct str s); /* of its text's pattern */
+/* As it is shown: holes as <*>. */
+void template_pattern_show(struct str pattern, struct buf *out);
+
+#endif

@@ -1,0 +1,75 @@
+/* What is a variable, and what a pattern is called. */
+#include "record/template_cut.h"
+
+#include "core/buf.h"
+#include "core/hash.h"
+#include "test.h"
+
+static void assert_pattern(const char *text, const char *want)
+{
+    struct buf pattern, shown;
+    buf_init(&pattern, SIZE_MAX);
+    buf_init(&shown, SIZE_MAX);
+    template_pattern(str_c(text), &pattern);
+    template_pattern_show(buf_str(&pattern), &shown);
+    buf_put_byte(&shown, 0);
+    assert_string_equal(shown.p, want);
+    assert_true(template_id(buf_str(&pattern)) == template_id_of(str_c(text)));
+    buf_release(&pattern);
+    buf_release(&shown);
+}
+
+static void test_patterns(void **state)
+{
+    (void)state;
+    assert_pattern("", "");
+    assert_pattern("no variable here", "no variable here");
+    assert_pattern("Payment failed: timeout after 5000 ms", "Payment failed: timeout after <*> ms");
+    assert_pattern("took 15ms on eth0", "took <*>ms on eth<*>");
+    assert_pattern("10.0.0.1:80 opened /var/log/syslog", "<*> opened /<*>");
+    assert_pattern("2025-02-15 12:00:00,123 up", "<*> up");
+    assert_pattern("used    7 of 12", "used <*> of <*>");
+    assert_pattern("id 3f2a9c1be0", "id <*>");
+    assert_pattern("req_1f, \xc3\xa4 9", "<*>, \xc3\xa4 <*>");
+}
+
+/* A text with the byte that stands for a hole is not taken for a pattern with one. */
+static void test_hole_in_text(void **state)
+{
+    (void)state;
+    assert_pattern("a \x1a b 7", "a \x1a b 7");
+    assert_true(template_id_of(STR("a \x1a b")) != template_id_of(STR("a 7 b")));
+    assert_true(template_id_of(STR("a \x1a\x1a b")) != template_id_of(STR("a \x1a b")));
+}
+
+/* Users note ids: they may never change. */
+static void test_ids_are_for_good(void **state)
+{
+    (void)state;
+    assert_true(template_id_of(STR("took 15 ms")) == template_id_of(STR("took 7 ms")));
+    assert_true(template_id_of(STR("took 15 ms")) == 0x6da9d89062c53903);
+    assert_true(template_id_of(STR("")) == 0x2d06800538d394c2);
+}
+
+static void test_many_variables(void **state)
+{
+    (void)state;
+    struct buf text;
+    struct template_var var[TEMPLATE_VARS_MAX];
+    buf_init(&text, SIZE_MAX);
+    for (uint32_t i = 0; i < TEMPLATE_VARS_MAX + 5; i++)
+        buf_put_c(&text, "1 ");
+    assert_int_equal(template_vars(buf_str(&text), TEMPLATE_JOINED, var), TEMPLATE_VARS_MAX);
+    buf_release(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_hole_in_text),
+        cmocka_unit_test(test_ids_are_for_good),
+        cmocka_unit_test(test_many_variables),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
