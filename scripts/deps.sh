@@ -9,7 +9,7 @@ build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-open
   libsqlite3-dev libyaml-dev libxxhash-dev libssl-dev libprotobuf-c-dev protobuf-c-compiler libsnappy-dev
   libbz2-dev liblzma-dev librdkafka-dev curl"
 test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls rsyslog-elasticsearch
-  ripgrep tmux
+  ripgrep tmux zsh fish
   chromium fonts-dejavu-core default-jdk-headless maven"
 ui="nodejs npm"
 dev="$test $ui clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"
