@@ -214,6 +214,33 @@ void arena_reset(struct arena *a)
     }
 }
 
+struct arena_mark arena_mark(const struct arena *a)
+{
+    struct arena_chunk *c = a->chunks;
+    return (struct arena_mark){a->p, a->end, c, c ? c->next : NULL};
+}
+
+/* Newer chunks stand before the one that was the newest; large ones right behind it. */
+void arena_rewind(struct arena *a, const struct arena_mark *m)
+{
+    struct arena_chunk *c = a->chunks, *next;
+    for (; c != m->chunk; c = next) {
+        next = c->next;
+        chunk_free(a, c);
+    }
+    a->chunks = c;
+    for (c = c ? c->next : NULL; c != m->next; c = next) {
+        next = c->next;
+        chunk_free(a, c);
+    }
+    a->p = m->p;
+    a->end = m->end;
+    if (a->chunks) {
+        a->chunks->next = m->next;
+        POISON(a->p, (size_t)(a->end - a->p));
+    }
+}
+
 void arena_release(struct arena *a)
 {
     run_cleanups(a);

@@ -28,6 +28,14 @@ void arena_init(struct arena *a, size_t max, struct reservation *res);
 /* Runs the handlers, keeps one chunk for reuse. */
 void arena_reset(struct arena *a);
 void arena_release(struct arena *a);
+/* Where an arena stands, to give back what is taken of it from here on: the scratch of a step whose
+ * result goes elsewhere. Marks nest; no handler may be registered in between. */
+struct arena_mark {
+    char *p, *end;
+    struct arena_chunk *chunk, *next;
+};
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, const struct arena_mark *m);
 /* NULL when refused; sets a->failed. */
 void *arena_try_alloc(struct arena *a, size_t n);
 /* Never NULL: an arena with a bound that refuses is a BUG unless the caller checked; use it where

@@ -23,6 +23,7 @@
 
 #include <zstd.h>
 
+enum { ZIP_FROM = 32, KEPT_MAX = 2 << 20 };
 enum { VERSION = 1, SAMPLE_BYTES = 8192, SAMPLE_FROM = 32768, SAMPLE_VALUES = 4096 };
 /* More than any zstd frame can expand: a run of 128 KiB takes at least 3 bytes. */
 enum { ZSTD_RATIO_MAX = 64 << 10 };
@@ -33,6 +34,7 @@ enum { ZSTD_RATIO_MAX = 64 << 10 };
 struct zstd_contexts {
     ZSTD_CCtx *c;
     ZSTD_DCtx *d;
+    struct buf to; /* compressed bytes, before it is known how many: at most KEPT_MAX */
 };
 
 static void contexts_free(void *p)
@@ -40,6 +42,7 @@ static void contexts_free(void *p)
     struct zstd_contexts *z = p;
     ZSTD_freeCCtx(z->c);
     ZSTD_freeDCtx(z->d);
+    buf_release(&z->to);
     mem_free(z);
 }
 
@@ -48,6 +51,7 @@ static void *contexts_make(void)
     struct zstd_contexts *z = NEW(struct zstd_contexts);
     z->c = ZSTD_createCCtx();
     z->d = ZSTD_createDCtx();
+    buf_init(&z->to, KEPT_MAX);
     CHECK(z->c && z->d);
     return z;
 }
@@ -63,18 +67,32 @@ static bool saves(size_t from, size_t to)
     return to + from / 32 < from;
 }
 
-bool zip_bytes(struct str raw, int level, struct arena *scratch, struct str *ret)
+/* To memory of the thread's that the next call uses again, or, where that is too small, to the
+ * arena's. */
+static bool zip_somewhere(struct str raw, int level, struct arena *scratch, struct str *ret)
 {
-    if (raw.n < 32)
+    if (raw.n < ZIP_FROM)
         return false;
+    struct zstd_contexts *z = contexts();
     size_t bound = ZSTD_compressBound(raw.n);
-    char *to = arena_try_alloc(scratch, bound);
+    buf_clear(&z->to);
+    char *to = bound <= KEPT_MAX ? buf_reserve(&z->to, bound) : arena_try_alloc(scratch, bound);
     if (!to)
         return false;
-    size_t n = ZSTD_compressCCtx(contexts()->c, to, bound, raw.p, raw.n, level);
+    size_t n = ZSTD_compressCCtx(z->c, to, bound, raw.p, raw.n, level);
     if (ZSTD_isError(n) || !saves(raw.n, n))
         return false;
     *ret = str_of(to, n);
+    return true;
+}
+
+bool zip_bytes(struct str raw, int level, struct arena *scratch, struct str *ret)
+{
+    struct str zipped;
+    if (!zip_somewhere(raw, level, scratch, &zipped))
+        return false;
+    bool kept = ZSTD_compressBound(raw.n) <= KEPT_MAX;
+    *ret = kept ? arena_str(scratch, zipped) : zipped;
     return true;
 }
 
@@ -96,9 +114,8 @@ static bool sample_zips(struct str raw, int level, struct arena *scratch)
 {
     if (raw.n < SAMPLE_FROM)
         return true;
-    struct str unused;
-    return zip_bytes(str_of(raw.p + raw.n / 2 - SAMPLE_BYTES / 2, SAMPLE_BYTES), level, scratch,
-                     &unused);
+    struct str unused, sample = str_of(raw.p + raw.n / 2 - SAMPLE_BYTES / 2, SAMPLE_BYTES);
+    return zip_somewhere(sample, level, scratch, &unused);
 }
 
 static void part_zip(struct part_out *p, const struct encode_options *o, struct arena *scratch)
@@ -158,8 +175,8 @@ static bool planes_win(const int64_t *v, uint32_t n, int level, struct arena *sc
     ints_encode(from, take, INTS_PACKED, scratch, &packed);
     ints_encode(from, take, INTS_PLANES, scratch, &planes);
     struct str zipped;
-    bool win =
-        zip_bytes(buf_str(&planes), level, scratch, &zipped) && zipped.n + packed.n / 16 < packed.n;
+    bool win = zip_somewhere(buf_str(&planes), level, scratch, &zipped) &&
+               zipped.n + packed.n / 16 < packed.n;
     buf_release(&packed);
     buf_release(&planes);
     return win;
@@ -175,16 +192,21 @@ static struct str buf_to_arena(struct buf *b, struct arena *a)
 enum err part_of_ints(const int64_t *v, uint32_t n, const struct encode_options *o,
                       struct arena *scratch, struct part_out *ret)
 {
-    struct buf b;
+    struct buf b, planes;
     buf_init(&b, SIZE_MAX);
+    buf_init(&planes, SIZE_MAX);
+    struct arena_mark mark = arena_mark(scratch);
     ints_encode(v, n, INTS_PACKED, scratch, &b);
-    *ret = (struct part_out){.raw = buf_to_arena(&b, scratch), .zip = ZIP_SAMPLE};
-    if (o->small || ret->raw.n < 64 || !planes_win(v, n, o->zstd_level, scratch))
-        return OK;
-    ints_encode(v, n, INTS_PLANES, scratch, &b);
-    struct str planes = buf_to_arena(&b, scratch), zipped;
-    if (zip_bytes(planes, o->zstd_level, scratch, &zipped) && zipped.n < ret->raw.n)
-        *ret = (struct part_out){.raw = planes, .packed = zipped};
+    if (!o->small && b.n >= 64 && planes_win(v, n, o->zstd_level, scratch))
+        ints_encode(v, n, INTS_PLANES, scratch, &planes);
+    arena_rewind(scratch, &mark);
+    struct str zipped;
+    if (planes.n && zip_bytes(buf_str(&planes), o->zstd_level, scratch, &zipped) && zipped.n < b.n)
+        *ret = (struct part_out){.raw = buf_to_arena(&planes, scratch), .packed = zipped};
+    else
+        *ret = (struct part_out){.raw = buf_to_arena(&b, scratch), .zip = ZIP_SAMPLE};
+    buf_release(&b);
+    buf_release(&planes);
     return OK;
 }
 

@@ -80,6 +80,16 @@ static enum err encode_dict_or(encode_fn *const *rest, const struct encoder *e, 
     return encode_if_smaller(rest, e, start);
 }
 
+/* Numbers and times first, whose columns a dictionary rarely makes smaller. */
+static enum err encode_measure_or(encode_fn *const *rest, const struct encoder *e)
+{
+    static encode_fn *const measure[] = {encode_numeral, encode_clock, encode_time};
+    enum err err = ERR_UNSUPPORTED;
+    for (size_t i = 0; err == ERR_UNSUPPORTED && i < sizeof(measure) / sizeof(*measure); i++)
+        err = measure[i](e);
+    return err == ERR_UNSUPPORTED ? encode_dict_or(rest, e, true) : err;
+}
+
 enum err encode_text(const struct encoder *e)
 {
     static encode_fn *const rest[] = {encode_numeral, encode_clock,    encode_prefix_int,
@@ -90,6 +100,8 @@ enum err encode_text(const struct encoder *e)
                                       encode_plain};
     if (e->o->small)
         return encode_first(small, e);
+    if (e->o->inner && e->o->zstd_level <= QUICK_LEVEL)
+        return encode_measure_or(slot, e);
     if (e->o->inner)
         return encode_dict_or(slot, e, true);
     enum err err = encode_const(e);

@@ -46,6 +46,7 @@ struct writer {
     struct text_out text; /* part 4 */
     int64_t *code;        /* part 5 */
     uint32_t n_codes;
+    int64_t *wide; /* of one slot, used again */
     struct part_out *part;
     uint32_t n_parts, parts_cap;
 };
@@ -81,21 +82,15 @@ static const int64_t *slot_times(const struct writer *w, const struct text_templ
 }
 
 static enum err inner_chunk(const struct writer *w, const struct values *v, const int64_t *time,
-                            struct str *ret)
+                            struct buf *out)
 {
     struct encode_options o = *w->e->o;
     o.inner++;
     o.slot = true;
     o.time = time;
     struct chunk_stats unused;
-    struct buf b;
-    buf_init(&b, SIZE_MAX);
-    struct encoder inner = {v, &o, w->e->scratch, &b, &unused};
-    enum err err = encode_text(&inner);
-    if (err == OK)
-        *ret = arena_str(w->e->scratch, buf_str(&b));
-    buf_release(&b);
-    return err;
+    struct encoder inner = {v, &o, w->e->scratch, out, &unused};
+    return encode_text(&inner);
 }
 
 static void put_part(struct writer *w, struct part_out part)
@@ -120,8 +115,7 @@ static enum err put_words(struct writer *w, const struct text_template *x, const
                           uint8_t dict)
 {
     bool own = x->rows >= OWN_FROM;
-    int64_t *wide =
-        own ? arena_alloc(w->e->scratch, x->rows * sizeof(*wide)) : w->code + w->n_codes;
+    int64_t *wide = own ? w->wide : w->code + w->n_codes;
     for (uint32_t i = 0; i < x->rows; i++)
         wide[i] = code[i];
     buf_put_u8(&w->slots, own ? SLOT_OWN_WORDS : SLOT_WORDS);
@@ -136,21 +130,35 @@ static enum err put_words(struct writer *w, const struct text_template *x, const
     return OK;
 }
 
+/* A slot of a part of its own. What it takes of the arena is given back but for its bytes. */
+static enum err put_own(struct writer *w, const struct text_template *x, uint32_t slot)
+{
+    struct arena_mark mark = arena_mark(w->e->scratch);
+    struct values v;
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    enum err err = slot_values(w, x, slot, &v);
+    if (err == OK)
+        err = inner_chunk(w, &v, slot_times(w, x), &b);
+    if (err == OK) {
+        buf_put_u8(&w->slots, SLOT_OWN);
+        buf_put_u16(&w->slots, values_bytes(&v));
+        arena_rewind(w->e->scratch, &mark);
+        put_part(w, part_of_bytes(arena_str(w->e->scratch, buf_str(&b))));
+    }
+    buf_release(&b);
+    return err;
+}
+
 static enum err put_slot(struct writer *w, const struct text_template *x, uint32_t slot,
                          const struct shared_slot *shared)
 {
     if (shared->code)
         return put_words(w, x, shared->code, shared->dict);
+    if (x->rows >= OWN_FROM)
+        return put_own(w, x, slot);
     struct values v;
     TRY(slot_values(w, x, slot, &v));
-    if (x->rows >= OWN_FROM) {
-        struct str bytes;
-        TRY(inner_chunk(w, &v, slot_times(w, x), &bytes));
-        buf_put_u8(&w->slots, SLOT_OWN);
-        buf_put_u16(&w->slots, values_bytes(&v));
-        put_part(w, part_of_bytes(bytes));
-        return OK;
-    }
     struct numeral_form f;
     if (numeral_form_of(&v, &f, w->number + w->n_numbers)) {
         uint8_t bytes[] = {SLOT_NUMBER, f.frac, f.pad, f.width};
@@ -182,6 +190,7 @@ static enum err pools_init(struct writer *w)
         return not_mine();
     w->number = arena_alloc(w->e->scratch, (n + 1) * sizeof(*w->number));
     w->code = arena_alloc(w->e->scratch, (n + 1) * sizeof(*w->code));
+    w->wide = arena_alloc(w->e->scratch, ((size_t)w->e->v->n + 1) * sizeof(*w->wide));
     return text_out_init(&w->text, (uint32_t)n, bytes, w->e->scratch);
 }
 
@@ -225,12 +234,17 @@ static enum err put_pools(struct writer *w)
 {
     struct part_out numbers = {.zip = ZIP_NEVER};
     struct str texts = {"", 0};
+    struct buf b;
     if (w->n_numbers)
         TRY(part_of_ints(w->number, w->n_numbers, w->e->o, w->e->scratch, &numbers));
     w->part[TEMPLATE_NUMBERS] = numbers;
     if (w->text.n) {
         struct values v = text_out_values(&w->text, LANE_STR);
-        TRY(inner_chunk(w, &v, NULL, &texts));
+        buf_init(&b, SIZE_MAX);
+        enum err err = inner_chunk(w, &v, NULL, &b);
+        texts = arena_str(w->e->scratch, buf_str(&b));
+        buf_release(&b);
+        TRY(err);
     }
     w->part[TEMPLATE_TEXTS] = part_of_bytes(texts);
     struct part_out codes = {.zip = ZIP_NEVER};
@@ -248,13 +262,10 @@ static enum err put_dictionaries(struct writer *w)
     for (uint32_t d = 0; d < w->words.n_dicts; d++)
         buf_put_u16(&w->slots, values_bytes(&w->words.dict[d]));
     for (uint32_t d = 0; d < w->words.n_dicts; d++) {
-        struct str chunk;
         struct buf b;
         buf_init(&b, SIZE_MAX);
         buf_put_varint(&b, w->words.dict[d].n);
-        enum err err = inner_chunk(w, &w->words.dict[d], NULL, &chunk);
-        if (err == OK)
-            buf_put_str(&b, chunk);
+        enum err err = inner_chunk(w, &w->words.dict[d], NULL, &b);
         put_part(w, part_of_bytes(arena_str(w->e->scratch, buf_str(&b))));
         buf_release(&b);
         TRY(err);

@@ -62,6 +62,37 @@ static void test_text(void **state)
     arena_release(&a);
 }
 
+static void test_rewind(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 0, NULL);
+    struct arena_mark empty = arena_mark(&a);
+    memset(arena_alloc(&a, 100), 1, 100);
+    arena_rewind(&a, &empty);
+    assert_int_equal(a.used, 0);
+    char *kept = memset(arena_alloc(&a, 1000), 7, 1000);
+    memset(arena_alloc(&a, 2 << 20), 8, 2 << 20); /* a chunk of its own, older than the mark */
+    size_t used = a.used;
+    for (int round = 0; round < 3; round++) {
+        struct arena_mark mark = arena_mark(&a);
+        char *first = arena_alloc(&a, 16);
+        for (size_t n = 1; n < 4 << 20; n = n * 3 + 1) {
+            memset(arena_alloc(&a, n), 9, n);
+            struct arena_mark inner = arena_mark(&a);
+            memset(arena_alloc(&a, n * 2), 9, n * 2);
+            arena_rewind(&a, &inner);
+        }
+        arena_rewind(&a, &mark);
+        assert_int_equal(a.used, used);
+        assert_ptr_equal(arena_alloc(&a, 16), first);
+        arena_rewind(&a, &mark);
+    }
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(kept[i], 7);
+    arena_release(&a);
+}
+
 static void test_bound(void **state)
 {
     struct arena a;
@@ -115,6 +146,7 @@ static void test_cleanups_newest_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rewind),
         cmocka_unit_test(test_alloc_and_reset),
         cmocka_unit_test(test_no_overlap),
         cmocka_unit_test(test_text),
