@@ -116,6 +116,13 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     if (str_ieq(str_of(p, colon), STR("Retry-After")) &&
         str_to_i64(str_trim(str_from(line, colon + 1)), &seconds) && seconds > 0)
         c->answer->retry_after_s = seconds;
+    if (str_ieq(str_of(p, colon), STR("Date"))) {
+        char date[64];
+        struct str value = str_trim(str_from(line, colon + 1));
+        snprintf(date, sizeof(date), "%.*s", STR_ARG(value));
+        time_t at = curl_getdate(date, NULL);
+        c->answer->date_s = at > 0 ? at : 0;
+    }
     return size * n;
 }
 
@@ -162,6 +169,7 @@ enum err http_client_send(struct http_client *c, struct str body, int64_t timeou
     buf_clear(&ret->body);
     ret->status = 0;
     ret->retry_after_s = 0;
+    ret->date_s = 0;
     c->write = write;
     c->ctx = ctx;
     c->write_err = OK;

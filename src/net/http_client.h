@@ -24,6 +24,7 @@ void http_client_silence(struct http_client *c, unsigned seconds);
 struct http_answer {
     unsigned status;
     int64_t retry_after_s; /* 0: not said */
+    int64_t date_s;        /* the server's clock, of its Date header; 0: not said */
     struct buf body;       /* of the caller, initialised by it; not filled when `write` is given */
 };
 /* Sends it with `body` (may be empty). `write` (may be NULL) is handed the bytes of a 2xx answer as

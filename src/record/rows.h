@@ -124,7 +124,7 @@ struct rows {
     int64_t time_min, time_max; /* exact bounds */
     /* Of the queue entries that the rows come from; position_max 0: not known. */
     uint64_t position_min, position_max;
-    const uint8_t *flags;       /* n times enum row_flag, by rows_flags; NULL: none is set */
+    const uint8_t *flags; /* n times enum row_flag, by rows_flags; NULL: none is set */
     /* Caches of rows.c; zero at first. */
     const int64_t *time_cache;
     const uint16_t *shape_cache;
