@@ -133,8 +133,8 @@ static enum err begin(struct http_client *http, const struct aws_keys *keys,
                       const struct aws_signing *s)
 {
     struct aws_signature sig;
-    char *path = mem_printf("%.*s%s%.*s", STR_ARG(s->path), s->query.n ? "?" : "",
-                            STR_ARG(s->query));
+    char *path =
+        mem_printf("%.*s%s%.*s", STR_ARG(s->path), s->query.n ? "?" : "", STR_ARG(s->query));
     http_client_begin(http, s->method, path);
     mem_free(path);
     for (unsigned i = 0; i < s->n_headers; i++) {
@@ -196,8 +196,9 @@ static enum err send_once(struct aws_client *c, struct attempt *a, struct aws_an
     aws_keys_release(&keys);
     if (err == OK) {
         ret->attempts++;
-        err = http_client_send(c->http, call->body, call->timeout_ms ? call->timeout_ms : TIMEOUT_MS,
-                               call->write ? on_bytes : NULL, a, &answer);
+        err =
+            http_client_send(c->http, call->body, call->timeout_ms ? call->timeout_ms : TIMEOUT_MS,
+                             call->write ? on_bytes : NULL, a, &answer);
     }
     ret->body = answer.body;
     ret->status = answer.status;
@@ -258,12 +259,20 @@ static const char *const throttle_codes[] = {"Throttling",
                                              "PriorRequestNotComplete",
                                              "EC2ThrottledException",
                                              NULL};
-static const char *const passing_codes[] = {"RequestTimeout", "RequestTimeoutException",
-                                            "InternalError", "InternalFailure",
-                                            "InternalServerError", "ServiceUnavailable", NULL};
-static const char *const skew_codes[] = {
-    "RequestTimeTooSkewed",      "RequestExpired",     "RequestInTheFuture",
-    "InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure", NULL};
+static const char *const passing_codes[] = {"RequestTimeout",
+                                            "RequestTimeoutException",
+                                            "InternalError",
+                                            "InternalFailure",
+                                            "InternalServerError",
+                                            "ServiceUnavailable",
+                                            NULL};
+static const char *const skew_codes[] = {"RequestTimeTooSkewed",
+                                         "RequestExpired",
+                                         "RequestInTheFuture",
+                                         "InvalidSignatureException",
+                                         "SignatureDoesNotMatch",
+                                         "AuthFailure",
+                                         NULL};
 static const char *const expired_codes[] = {"ExpiredToken", "ExpiredTokenException", NULL};
 
 static enum err kind_of(const struct aws_answer *a)
@@ -279,8 +288,9 @@ static enum err kind_of(const struct aws_answer *a)
     if (!strcmp(a->code, "ResourceInUseException"))
         return ERR_EXISTS;
     if (str_starts(code, STR("AccessDenied")) || a->status == 401 || a->status == 403 ||
-        str_starts(code, STR("UnrecognizedClient")) || str_starts(code, STR("InvalidClientToken")) ||
-        is_one_of(a->code, expired_codes) || is_one_of(a->code, skew_codes))
+        str_starts(code, STR("UnrecognizedClient")) ||
+        str_starts(code, STR("InvalidClientToken")) || is_one_of(a->code, expired_codes) ||
+        is_one_of(a->code, skew_codes))
         return ERR_AUTH;
     return ERR_INVALID;
 }
@@ -319,7 +329,8 @@ static void give_tokens(struct aws_service *s, int n)
 }
 
 /* Whether the answer tells that our clock is off: then it is put right. */
-static bool correct_clock(struct aws_service *s, const struct attempt *a, const struct aws_answer *r)
+static bool correct_clock(struct aws_service *s, const struct attempt *a,
+                          const struct aws_answer *r)
 {
     if (!is_one_of(r->code, skew_codes) || !a->date_s)
         return false;

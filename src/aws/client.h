@@ -26,7 +26,7 @@ struct aws_answer {
 
 struct aws_service_options {
     struct aws_credentials *credentials;
-    const char *service; /* "rds" */
+    const char *service;  /* "rds" */
     const char *endpoint; /* NULL: aws_endpoint */
     /* Before each request and after it; may be NULL. admit may block (a rate limit); an error of
      * it ends the call. */

@@ -43,8 +43,8 @@ const char *aws_env(const char *name)
 
 /* ---- environment and files ---- */
 
-static enum err set_keys(struct str access, struct str secret, struct str token, const char *expires,
-                         struct aws_keys *ret)
+static enum err set_keys(struct str access, struct str secret, struct str token,
+                         const char *expires, struct aws_keys *ret)
 {
     struct time_form form;
     int64_t at = 0;
@@ -120,8 +120,8 @@ static enum err ask_sts(struct aws_credentials *c, const struct aws_keys *signer
     buf_init(&a.body, ANSWER_MAX);
     enum err err = aws_endpoint(c, "sts", &endpoint);
     if (err == OK)
-        err = aws_post_form(endpoint.p, signer, "sts", c->region ? c->region : "us-east-1", form,
-                            &a);
+        err =
+            aws_post_form(endpoint.p, signer, "sts", c->region ? c->region : "us-east-1", form, &a);
     if (err == OK && a.status != 200) {
         if (!xml_find(buf_str(&a.body), "Code", code, sizeof(code)))
             code[0] = '\0';
@@ -264,7 +264,8 @@ static enum err from_container(struct aws_credentials *c, struct aws_keys *ret)
     buf_init(&answer, ANSWER_MAX);
     enum err err = OK;
     if (!may_be_plain(str_c(url)))
-        err = err_set(ERR_INVALID, "AWS_CONTAINER_CREDENTIALS_FULL_URI: only https, or this machine");
+        err =
+            err_set(ERR_INVALID, "AWS_CONTAINER_CREDENTIALS_FULL_URI: only https, or this machine");
     if (err == OK && token_file)
         err = io_read_file(token_file, FILE_MAX, &file);
     if (err == OK && token_file) {
@@ -381,7 +382,7 @@ enum err aws_credentials_new(const struct aws_credentials_options *o, struct aws
         aws_credentials_free(c);
         return err;
     }
-    const char *region = o->region                     ? o->region
+    const char *region = o->region                       ? o->region
                          : aws_env("AWS_REGION")         ? aws_env("AWS_REGION")
                          : aws_env("AWS_DEFAULT_REGION") ? aws_env("AWS_DEFAULT_REGION")
                                                          : NULL;

@@ -42,9 +42,9 @@ NODISCARD enum err rds_describe_files(struct aws_client *c, const struct rds_fil
                                       struct arena *a, struct rds_files *list);
 
 struct rds_portion {
-    struct buf data;   /* initialised and released by the caller; bytes as the server has them */
-    char marker[256];  /* of the next portion */
-    bool pending;      /* there is more to be had now */
+    struct buf data;  /* initialised and released by the caller; bytes as the server has them */
+    char marker[256]; /* of the next portion */
+    bool pending;     /* there is more to be had now */
 };
 /* marker "0": from the beginning; "": the file's last lines. lines 0: as many as the service
  * gives. */

@@ -4,7 +4,8 @@
  *                       "names;of;them" \n hex(sha256(body))
  *   string to sign    = "AWS4-HMAC-SHA256" \n date \n scope \n hex(sha256(canonical request))
  *   scope             = YYYYMMDD/region/service/aws4_request
- *   key               = HMAC(HMAC(HMAC(HMAC("AWS4" + secret, day), region), service), "aws4_request")
+ *   key               = HMAC(HMAC(HMAC(HMAC("AWS4" + secret, day), region), service),
+ *                            "aws4_request")
  *   signature         = hex(HMAC(key, string to sign))
  *
  * The path in it is encoded once more than on the wire, but for S3. */

@@ -10,7 +10,7 @@
 struct xml {
     XML_Parser parser;
     const struct xml_calls *calls;
-    struct buf text; /* of all open elements; */
+    struct buf text;            /* of all open elements; */
     size_t from[XML_DEPTH_MAX]; /* where each one's begins */
     unsigned depth;
     enum err err;

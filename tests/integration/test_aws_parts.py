@@ -11,7 +11,7 @@ from parts.rds import ACCESS, REGION, SECRET, Fault, Rds
 
 def client(rds, secret=SECRET):
     return boto3.client("rds", endpoint_url=rds.url, region_name=REGION, aws_access_key_id=ACCESS,
-                        aws_secret_access_key=secret, config=boto3.session.Config(retries={"max_attempts": 1}))
+                        aws_secret_access_key=secret, config=boto3.session.Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ static void test_every_byte_of_log_text_arrives(void **state)
         else
             buf_put_byte(&xml, (char)i);
     }
-    buf_put_c(&want, "\xf4\x8f\xbc\x81\xe2\x82\xac\x01\x1b\r\n\xed\xa0\x80 & &#x1; \xf0\x9f\x98\x80");
+    buf_put_c(&want,
+              "\xf4\x8f\xbc\x81\xe2\x82\xac\x01\x1b\r\n\xed\xa0\x80 & &#x1; \xf0\x9f\x98\x80");
     buf_put_c(&xml, "\xf4\x8f\xbc\x81\xe2\x82\xac&#x1;&#27;&#xD;\n\xed\xa0\x80 &amp; &amp;#x1; "
                     "\xf0\x9f\x98\x80");
     buf_put_c(&xml, "</LogFileData><Marker>8:1234</Marker>"
@@ -96,9 +97,9 @@ static void test_bad_xml(void **state)
                "Size");
     assert_err(rds_read_files(STR("<R>\n<a></b></R>"), &arena, &files, marker), ERR_INVALID,
                "XML:2:");
-    assert_err(rds_read_files(STR("<!DOCTYPE a [<!ENTITY b \"c\">]><R>&b;</R>"), &arena, &files,
-                              marker),
-               ERR_INVALID, "document type");
+    assert_err(
+        rds_read_files(STR("<!DOCTYPE a [<!ENTITY b \"c\">]><R>&b;</R>"), &arena, &files, marker),
+        ERR_INVALID, "document type");
     assert_true(xml_find(STR("<E><Code> A </Code><Code>B</Code></E>"), "Code", code, sizeof(code)));
     assert_string_equal(code, "A");
     assert_false(xml_find(STR("<html>502"), "Code", code, sizeof(code)));

@@ -307,6 +307,11 @@ class Rds:
                 break
             cut = found + 1
         data = data if found < 0 else data[:cut]
+        if at + len(data) < size:  # lines are cut, characters are not: boto3 could not read that
+            while len(data) > 1 and data[-1] & 0xC0 == 0x80:
+                data = data[:-1]
+            if data[-1] >= 0xC0:
+                data = data[:-1]
         at += len(data)
         return (b"<LogFileData>" + self.text(data) + f"</LogFileData><Marker>{at % 24}:{at}</Marker><AdditionalDataPending>"
                 f"{'true' if at < size else 'false'}</AdditionalDataPending>".encode())
