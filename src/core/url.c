@@ -103,6 +103,15 @@ static enum err read_authority(struct str s, struct arena *arena, struct url *u)
     return read_host(str_from(s, at), arena, u);
 }
 
+/* The first comma behind the user. */
+static size_t find_comma(struct str authority)
+{
+    size_t at = authority.n;
+    while (at > 0 && authority.p[at - 1] != '@')
+        at--;
+    return str_find_byte(authority, ',', at);
+}
+
 static enum err read_params(struct str s, struct arena *arena, struct url *u)
 {
     struct str part = {0};
@@ -133,7 +142,10 @@ enum err url_parse(struct str text, struct arena *arena, struct url *ret)
     size_t query = str_find_byte(rest, '?', 0);
     struct str before = str_of(rest.p, query);
     size_t slash = str_find_byte(before, '/', 0);
-    TRY(read_authority(str_of(before.p, slash), arena, &u));
+    struct str authority = str_of(before.p, slash);
+    size_t comma = find_comma(authority);
+    TRY(read_authority(str_of(authority.p, comma), arena, &u));
+    u.others = arena_str(arena, str_from(authority, comma + 1));
     TRY(decode(str_from(before, slash), "path", arena, &u.path));
     TRY(read_params(str_from(rest, query + 1), arena, &u));
     *ret = u;
@@ -164,6 +176,8 @@ static const char *nearest(struct str name, const char *const *known)
 
 enum err url_check_params(const struct url *u, const char *const *known)
 {
+    if (u->others.n)
+        return err_set(ERR_INVALID, "%.*s:// takes one host", STR_ARG(u->scheme));
     for (unsigned i = 0; i < u->n_params; i++) {
         struct str name = u->param[i].name;
         const char *const *k = known;

@@ -20,7 +20,8 @@ struct url {
     struct str host;
     bool has_port;
     uint16_t port;
-    struct str path; /* with its first '/', or empty */
+    struct str others; /* what stands behind a comma: "b:9092,c:9092", as written; mostly empty */
+    struct str path;   /* with its first '/', or empty */
     struct url_param param[URL_PARAMS_MAX];
     unsigned n_params;
 };
@@ -30,7 +31,7 @@ NODISCARD enum err url_parse(struct str text, struct arena *arena, struct url *r
 /* The last parameter of that name; p is NULL when there is none. */
 struct str url_get(const struct url *u, const char *name);
 /* ERR_INVALID names the first parameter that is not one of the NULL-ended `known`, and the nearest
- * that is. */
+ * that is; or says that the scheme takes one host, where there are others. */
 NODISCARD enum err url_check_params(const struct url *u, const char *const *known);
 /* scheme://host:port/path, for logs and answers: no user, no parameters. */
 void url_put_plain(const struct url *u, struct buf *out);

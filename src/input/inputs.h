@@ -11,6 +11,8 @@ extern const struct input_type gelf_stream_input;
 extern const struct input_type gelf_datagram_input;
 /* forward://, forward+tls://: Fluentd and Fluent Bit. The messages: wire/forward.h. */
 extern const struct input_type forward_input;
+/* kafka://, kafka+tls://: a member of a consumer group. */
+extern const struct input_type kafka_input_type;
 /* syslog+tcp://, syslog+tls://; syslog+udp:// and syslog://. The formats: wire/syslog.h. */
 extern const struct input_type syslog_stream_input;
 extern const struct input_type syslog_datagram_input;

@@ -9,7 +9,10 @@
 
 static void take(void *ctx, const struct ingest_body *body)
 {
-    ingest_body(ctx, body);
+    if (body->format == WIRE_FRAMES)
+        ingest_frames(ctx, body);
+    else
+        ingest_body(ctx, body);
 }
 
 struct sink ingest_sink(struct ingest *g)
@@ -157,6 +160,13 @@ static double read_waiting(void *ctx)
     return (double)st.waiting;
 }
 
+static double read_lag(void *ctx)
+{
+    struct input_status st;
+    input_status(ctx, &st);
+    return (double)st.lag;
+}
+
 static double read_errors(void *ctx)
 {
     struct input_status st;
@@ -170,6 +180,7 @@ static const struct {
 } gauges[] = {
     {"weir_input_accepted", "Records that came in by an input.", read_accepted},
     {"weir_input_waiting", "Bodies of an input that are not durable yet.", read_waiting},
+    {"weir_input_lag", "Messages at the source that an input has not read yet.", read_lag},
     {"weir_input_errors", "Senders cut off, records refused, datagrams dropped.", read_errors},
 };
 
@@ -238,11 +249,11 @@ static void write_one(struct input_set *s, unsigned i, struct buf *out)
     json_put_string(out, str_c(st.address));
     buf_printf(out,
                ",\"connections\":%llu,\"accepted\":%llu,\"refused\":%llu,\"duplicates\":%llu,"
-               "\"bytes\":%llu,\"waiting\":%llu,\"errors\":%llu,\"last_error\":",
+               "\"bytes\":%llu,\"waiting\":%llu,\"lag\":%llu,\"errors\":%llu,\"last_error\":",
                (unsigned long long)st.connections, (unsigned long long)st.accepted,
                (unsigned long long)st.refused, (unsigned long long)st.duplicates,
                (unsigned long long)st.bytes, (unsigned long long)st.waiting,
-               (unsigned long long)st.errors);
+               (unsigned long long)st.lag, (unsigned long long)st.errors);
     json_put_string(out, str_c(st.last_error));
     buf_put_byte(out, '}');
 }

@@ -43,7 +43,8 @@ struct input_status {
     uint64_t accepted, refused, duplicates; /* records, since the start */
     uint64_t bytes;                         /* received */
     uint64_t waiting;                       /* bodies handed on and not done */
-    uint64_t errors;                        /* senders cut off for what they sent */
+    uint64_t lag;    /* messages at the source that were not read yet, where it says */
+    uint64_t errors; /* senders cut off for what they sent */
     char last_error[256];
 };
 #define INPUTS_MAX 64 /* of a process */

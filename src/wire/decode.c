@@ -255,6 +255,8 @@ static const struct {
     [WIRE_HEC] = {wire_decode_hec, false},
     [WIRE_GELF] = {wire_decode_gelf, false},
     [WIRE_FORWARD] = {wire_decode_forward, false},
+    [WIRE_KAFKA] = {wire_decode_kafka, false},
+    [WIRE_KAFKA_JSON] = {wire_decode_kafka, true},
     [WIRE_SYSLOG_COUNTED] = {wire_decode_syslog_counted, false},
 };
 

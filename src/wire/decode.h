@@ -19,9 +19,12 @@ enum wire_format {
     WIRE_OTLP_JSON,      /* the same as JSON */
     WIRE_HEC,            /* Splunk's events: wire/hec.c */
     WIRE_GELF,           /* GELF messages with NULs between them: wire/gelf.c */
+    WIRE_KAFKA,          /* messages of one partition: wire/kafka.h */
+    WIRE_KAFKA_JSON,     /* the same, where all values are JSON and no place is wanted: faster */
     WIRE_FORMAT_COUNT,
-    WIRE_BULK, /* wire/bulk.h: by wire_decode_bulk alone */
-    WIRE_DOC,  /* the whole body is one record of a bulk */
+    WIRE_BULK,   /* wire/bulk.h: by wire_decode_bulk alone */
+    WIRE_DOC,    /* the whole body is one record of a bulk */
+    WIRE_FRAMES, /* wire/frames.h: decoded already */
 };
 
 struct wire_sink {

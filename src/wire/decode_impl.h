@@ -55,6 +55,9 @@ NODISCARD enum err wire_padded(struct wire_decoder *d, struct str s, struct str 
 NODISCARD enum err wire_inflate_part(struct wire_decoder *d, struct str encoding, struct str bytes,
                                      struct str *ret);
 
+/* Puts the members of a MessagePack map, nested as they are; ERR_INVALID where it is none. */
+NODISCARD enum err wire_put_msgpack(struct wire_decoder *d, struct put *p, struct str map);
+
 /* The decoders, one a format: each reads a whole body. */
 enum err wire_decode_syslog(struct wire_decoder *d, struct str body);
 enum err wire_decode_loki(struct wire_decoder *d, struct str body);
@@ -64,6 +67,7 @@ enum err wire_decode_otlp_json(struct wire_decoder *d, struct str body);
 enum err wire_decode_hec(struct wire_decoder *d, struct str body);
 enum err wire_decode_gelf(struct wire_decoder *d, struct str body);
 enum err wire_decode_forward(struct wire_decoder *d, struct str body);
+enum err wire_decode_kafka(struct wire_decoder *d, struct str body);
 enum err wire_decode_syslog_counted(struct wire_decoder *d, struct str body);
 
 #endif

@@ -246,6 +246,16 @@ static enum err put_members(struct event *e, struct put *p, struct reader *r, ui
     return OK;
 }
 
+enum err wire_put_msgpack(struct wire_decoder *d, struct put *p, struct str map)
+{
+    struct event e = {.d = d};
+    struct reader r = reader_of(map);
+    struct msgpack m;
+    if (!msgpack_read(&r, &m) || m.kind != MSGPACK_MAP)
+        return bad("the record is no map");
+    return put_members(&e, p, &r, m.n, NULL);
+}
+
 static enum err put_event(void *ctx, struct put *p)
 {
     struct event *e = ctx;

@@ -1,16 +1,163 @@
-"""Kafka: against a real broker."""
+"""The input kafka://, against a real broker and with confluent-kafka beside it."""
+import json
+import threading
+import time
+import uuid
+
+import msgpack
+import pytest
+
+from inputs import inputs
+from parts.kafka import PASSWORD, USER
 
 
-def test_broker(kafka):
+def reader(broker, topic, group="g", **params):
+    """The arguments of a server that reads the topic."""
+    params = "".join(f"&{k}={v}" for k, v in params.items())
+    return ["--input", f"kafka://{broker.address}/{topic}?group={group}&session=6s{params}"]
+
+
+def rows(server, want, stream="kafka", seconds=60):
+    """All records of the stream, once there are so many."""
+    deadline = time.monotonic() + seconds
+    while True:
+        got = server.query("*", stream=stream)
+        if len(got) >= want or time.monotonic() > deadline:
+            return got
+        time.sleep(0.1)
+
+
+def status(server):
+    return next(i for i in inputs(server) if i["type"] == "kafka")
+
+
+def eventually(check, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not (value := check()):
+        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
+        time.sleep(0.1)
+    return value
+
+
+RECORDS = [{"n": i, "level": "INFO", "service": f"pay-{i % 3}", "deep": {"list": [1, "a"], "x": None}}
+           for i in range(200)]
+
+
+@pytest.mark.parametrize("form", ["json", "auto"])
+def test_json(kafka, make_server, form):
+    topic = kafka.topic(partitions=3)
+    kafka.produce(topic, RECORDS[:100], key="k")
+    server = make_server(args=reader(kafka, topic, format=form))
+    assert len(rows(server, 100)) == 100
+    kafka.produce(topic, RECORDS[100:])
+    got = rows(server, 200)
+    assert sorted((strip(r) for r in got), key=lambda r: r["n"]) == RECORDS
+    st = eventually(lambda: (s := status(server))["lag"] == 0 and s)
+    assert (st["accepted"], st["refused"], st["connections"]) == (200, 0, 3)
+    assert kafka.address in st["address"]
+
+
+def strip(row):
+    return {k: v for k, v in row.items() if not k.startswith("_")}
+
+
+def test_text_and_msgpack(kafka, make_server):
+    text, packed = kafka.topic(), kafka.topic()
+    kafka.produce(text, ["2025-02-15T12:00:00Z ERROR first\n\tat Java.main(1)", "second line"])
+    kafka.produce(packed, [msgpack.packb(r) for r in RECORDS[:5]] + [msgpack.packb(RECORDS[5:8])])
+    server = make_server(args=reader(kafka, text, format="text", stream="text") +
+                         reader(kafka, packed, format="msgpack", stream="packed"))
+    got = rows(server, 2, "text")
+    assert {r["message"] for r in got} == {"2025-02-15T12:00:00Z ERROR first\n\tat Java.main(1)", "second line"}
+    first = next(r for r in got if "first" in r["message"])
+    assert (first["_time"], first["level"]) == ("2025-02-15T12:00:00Z", "ERROR")
+    packed_rows = rows(server, 8, "packed")
+    assert sorted((strip(r) for r in packed_rows), key=lambda r: r["n"]) == RECORDS[:8]
+
+
+def test_place_and_time(kafka, make_server):
     topic = kafka.topic()
-    kafka.produce(topic, [{"n": i} for i in range(10)], key="pay")
-    assert [m.value() for m in kafka.consume(topic, 10)] == [b'{"n": %d}' % i for i in range(10)]
+    kafka.produce(topic, ['{"a": 1}', "plain", msgpack.packb({"b": 2}), None], key="who")
+    server = make_server(args=reader(kafka, topic, fields="true"))
+    got = sorted(rows(server, 3), key=lambda r: r["kafka"]["offset"])
+    assert [r["kafka"] for r in got] == [
+        {"topic": topic, "partition": 0, "offset": i, "key": "who"} for i in range(3)]
+    assert (got[0]["a"], got[1]["message"], got[2]["b"]) == (1, "plain", 2)
 
 
-def test_own_broker(make_kafka):
+def test_bad_records_are_dead_letters(kafka, make_server):
+    topic = kafka.topic()
+    kafka.produce(topic, ['{"n": 1}', '{"n": ', "[1]", '{"n": 2}'])
+    server = make_server(args=reader(kafka, topic, format="json"))
+    assert sorted(r["n"] for r in rows(server, 2)) == [1, 2]
+    dead = rows(server, 2, "_dead_letters")
+    assert len(dead) == 2, (dead, status(server))
+    assert [any(f"{topic}/0/{offset}: " in r["reason"] for r in dead) for offset in (1, 2)] == [True, True]
+    assert status(server)["refused"] == 2
+
+
+def test_killed_many_times(kafka, make_server):
+    """A producer sends all the time, the server dies again and again: nothing is lost, nothing doubled."""
+    topic, total = kafka.topic(partitions=4), 24000
+    server = make_server(args=reader(kafka, topic, format="json", instance="one"))
+
+    def produce():
+        for i in range(0, total, 400):
+            kafka.produce(topic, ({"n": n} for n in range(i, i + 400)))
+
+    sender = threading.Thread(target=produce)
+    sender.start()
+    for i in range(6):
+        time.sleep(0.3 + 0.2 * (i % 4))
+        server.kill()
+        server.start()
+    sender.join()
+    rows(server, total)
+    time.sleep(1)
+    got = sorted(r["n"] for r in server.query("* | fields n", stream="kafka"))
+    assert len(got) == total and got == list(range(total))
+
+
+def test_committed_is_durable(kafka, make_server):
+    """The group's offset moves to the end, and another server with the group reads nothing again."""
+    topic, group = kafka.topic(), uuid.uuid4().hex
+    kafka.produce(topic, RECORDS)
+    server = make_server(args=reader(kafka, topic, group=group))
+    assert len(rows(server, 200)) == 200
+    eventually(lambda: kafka.committed(group, topic) == 200)
+    server.stop()
+    other = make_server("other", reader(kafka, topic, group=group))
+    kafka.produce(topic, [{"late": 1}])
+    assert [strip(r) for r in rows(other, 1)] == [{"late": 1}]
+
+
+def test_sasl_and_tls(make_kafka, make_server, weir):
     broker = make_kafka(tls=True)
     topic = broker.topic()
-    broker.produce(topic, [b"a"])
-    broker.kill()
-    broker.start()
-    assert len(broker.consume(topic, 1)) == 1
+    broker.produce(topic, RECORDS[:10])
+    url = f"kafka+tls://{USER}:%s@{broker.tls_address}/{topic}?tls_ca={broker.ca}"
+    server = make_server(args=["--input", url % PASSWORD])
+    assert len(rows(server, 10, seconds=10)) == 10, status(server)
+    wrong = make_server("wrong", ["--input", url % "not-the-password"])
+    eventually(lambda: "uthentication" in status(wrong)["last_error"])
+    assert "not-the-password" not in wrong.log.read_text() and PASSWORD not in server.log.read_text()
+    assert wrong.query("*", stream="kafka") == []
+    # The broker goes away and comes back.
+    broker.restart()
+    broker.produce(topic, RECORDS[10:20])
+    assert len(rows(server, 20)) == 20
+
+
+@pytest.mark.parametrize("url, says", [
+    ("kafka://127.0.0.1:1", "a topic is wanted"),
+    ("kafka://127.0.0.1:1/a b", "space"),
+    ("kafka://127.0.0.1:1/t?gruop=x", 'did you mean "group"'),
+    ("kafka://127.0.0.1:1/t?format=xml", "format=xml"),
+    ("kafka://127.0.0.1:1/t?rdkafka.no.such=1", "no.such"),
+    ("kafka://127.0.0.1:1/t?tls_ca=/x", "kafka+tls"),
+    ("kafka://127.0.0.1:1/t?sasl=PLAIN", "wants a user"),
+    ("forward://127.0.0.1:1,127.0.0.2:1", "takes one host"),
+])
+def test_what_is_wrong_is_said(weir, tmp_path, url, says):
+    r = weir("server", "--data", str(tmp_path / "d"), "--listen", "127.0.0.1:0", "--input", url, check=False)
+    assert r.returncode != 0 and says in r.stderr.decode()

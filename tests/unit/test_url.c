@@ -47,6 +47,20 @@ static void test_hosts(void **state)
     assert_str(u.host, "host");
 }
 
+static void test_more_hosts(void **state)
+{
+    static const char *const known[] = {NULL};
+    struct url u;
+    parse("kafka://u:a,b@one:9092,two:9093,three/topic", &u);
+    assert_str(u.password, "a,b");
+    assert_str(u.host, "one");
+    assert_int_equal(u.port, 9092);
+    assert_str(u.others, "two:9093,three");
+    assert_str(u.path, "/topic");
+    assert_int_equal(url_check_params(&u, known), ERR_INVALID);
+    assert_non_null(strstr(err_text(), "one host"));
+}
+
 static void test_what_is_wrong_is_said(void **state)
 {
     static const struct {
@@ -105,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_every_part, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hosts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_hosts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_secret_is_not_in_the_error, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_parameters, setup, teardown),

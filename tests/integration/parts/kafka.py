@@ -33,7 +33,7 @@ def run(*command, cwd):
 
 
 class Kafka:
-    """PLAINTEXT on `address`; with tls also SASL_SSL (SCRAM-SHA-256 and -512) on `tls_address`, checked by `ca`."""
+    """PLAINTEXT on `address`; with tls also SASL_SSL (PLAIN, SCRAM-SHA-256 and -512) on `tls_address`, checked by `ca`."""
 
     def __init__(self, folder, tls=False, settings=None):
         self.folder = pathlib.Path(folder)
@@ -50,8 +50,8 @@ class Kafka:
         if tls:
             self.make_certificates()
         (self.folder / "server.properties").write_text(self.properties(settings or {}))
-        users = [f"--add-scram={m}=[name={USER},password={PASSWORD}]"
-                 for m in ("SCRAM-SHA-256", "SCRAM-SHA-512")] if tls else []
+        users = [a for m in ("SCRAM-SHA-256", "SCRAM-SHA-512") if tls
+                 for a in ("-S", f"{m}=[name={USER},password={PASSWORD}]")]
         run(*self.java, "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", "server.properties",
             *users, cwd=self.folder)
 
@@ -88,9 +88,11 @@ class Kafka:
             p |= {f"{topic}.num.partitions": 1, f"{topic}.replication.factor": 1}
         p |= {"transaction.state.log.min.isr": 1, "share.coordinator.state.topic.min.isr": 1}
         if self.tls:
-            p |= {"sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
+            p |= {"sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
                   "ssl.keystore.type": "PEM", "ssl.keystore.location": self.folder / "keystore.pem",
                   "ssl.truststore.type": "PEM", "ssl.truststore.location": self.ca}
+            p["listener.name.sasl_ssl.plain.sasl.jaas.config"] = \
+                f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
             for m in ("scram-sha-256", "scram-sha-512"):
                 p[f"listener.name.sasl_ssl.{m}.sasl.jaas.config"] = \
                     "org.apache.kafka.common.security.scram.ScramLoginModule required;"
