@@ -14,6 +14,7 @@ const struct command_row command_rows[] = {
     {&config_command, cmd_config},
     {&produce_command, cmd_produce},
     {&segment_command, cmd_segment},
+    {&aurora_command, cmd_aurora},
     {&completion_command, cmd_completion},
     {&man_command, cmd_man},
     {0},

@@ -21,6 +21,7 @@ COMMAND(check);
 COMMAND(config);
 COMMAND(produce);
 COMMAND(segment);
+COMMAND(aurora);
 COMMAND(completion);
 COMMAND(man);
 

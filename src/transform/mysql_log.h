@@ -32,7 +32,7 @@ bool mysql_log_kind_of(struct str name, enum mysql_log_kind *ret);
 struct str mysql_log_type(enum mysql_log_kind kind);
 
 #define MYSQL_LOG_KEEP(kind) (1u << (kind))
-#define MYSQL_LOG_KEEP_ALL UINT_MAX
+#define MYSQL_LOG_KEEP_ALL (~0u)
 #define MYSQL_LOG_TEXT_MAX ((size_t)1 << 20)
 
 struct mysql_log_options {

@@ -1,0 +1,47 @@
+/* weir aurora: dispatches to its subcommands. */
+#include "cmd/aurora.h"
+#include "cmd/commands.h"
+
+static const struct command_row rows[] = {
+    {&aurora_parse_command, aurora_parse},
+    {0},
+};
+
+static const char *const verbs[] = {"parse", NULL};
+const struct command aurora_command = {
+    .name = "aurora",
+    .summary = "Logs of MySQL, Aurora and MariaDB: collects, reads and analyses them",
+    .usage = "parse [options] ...",
+    .text = "Works with the logs of MySQL, Aurora MySQL and MariaDB servers.\n\n"
+            "parse     prints the records in log files as JSON lines\n\n"
+            "weir aurora VERB --help explains each.",
+    .verbs = verbs,
+    .takes_files = true,
+    .args_min = 1,
+    .args_max = 1,
+};
+
+/* The verb of a command: what is behind "aurora ". */
+static const char *verb_of(const struct command_row *r)
+{
+    return r->command->name + strlen("aurora ");
+}
+
+int cmd_aurora(int argc, char **argv)
+{
+    struct options o;
+    const char *names[32];
+    size_t n = 0;
+    for (const struct command_row *r = rows; r->command; r++) {
+        if (argc > 1 && !strcmp(argv[1], verb_of(r)))
+            return r->run(argc - 1, argv + 1);
+        names[n++] = verb_of(r);
+    }
+    int status = options_parse(&o, &aurora_command, argc < 2 ? argc : 2, argv);
+    if (status >= 0)
+        return status;
+    const char *nearest = options_nearest(str_c(o.arg[0]), names, n);
+    return nearest ? options_fail(&aurora_command, "no command \"%s\"; did you mean \"%s\"?",
+                                  o.arg[0], nearest)
+                   : options_fail(&aurora_command, "no command \"%s\"", o.arg[0]);
+}
