@@ -79,6 +79,7 @@ struct server {
     struct store *store;
     struct queue *queue;
     struct query_engine *engine;
+    struct ingest_store ground;
     struct ingest *ingest;
     struct input_set *inputs;
     struct http_server *http;
@@ -264,9 +265,9 @@ static enum err open_engine(struct server *s)
 
 static void open_ingest(struct server *s)
 {
+    s->ground = (struct ingest_store){s->store, s->queue};
     struct ingest_options o = {
-        .store = s->store,
-        .queue = s->queue,
+        .ground = ingest_store_ground(&s->ground),
         .limits = json_limits(s->conf),
         .body_max = conf_bytes(s->conf, "limits.body_bytes"),
         .lz4 = !strcmp(conf_string(s->conf, "queue.compression"), "lz4"),

@@ -22,6 +22,8 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "pipeline/stages.h"
+#include "queue/queue.h"
 
 #include <stdio.h>
 
@@ -54,6 +56,8 @@ static void worker_free(struct worker *w)
 {
     wire_decoder_free(w->decoder);
     batch_free(w->dead);
+    batch_free(w->changed);
+    arena_release(&w->arena);
     json_reader_free(w->checker);
     buf_release(&w->frame);
     buf_release(&w->plain);
@@ -78,6 +82,13 @@ void ingest_open(struct ingest *g)
     g->open = true;
 }
 
+void ingest_set_stages(struct ingest *g, struct stages *stages)
+{
+    pthread_mutex_lock(&g->lock);
+    g->stages = stages;
+    pthread_mutex_unlock(&g->lock);
+}
+
 static struct worker *worker_take(struct ingest *g)
 {
     pthread_mutex_lock(&g->lock);
@@ -91,6 +102,8 @@ static struct worker *worker_take(struct ingest *g)
     w->decoder = wire_decoder_new(&g->o.limits);
     wire_decoder_inflate_max(w->decoder, g->o.body_max);
     w->dead = batch_new();
+    w->changed = batch_new();
+    arena_init(&w->arena, 0, NULL);
     buf_init(&w->frame, (size_t)FRAME_PLAIN_MAX + (1 << 20));
     buf_init(&w->plain, g->o.body_max + JSON_PADDING);
     return w;
@@ -112,6 +125,11 @@ static void worker_give(struct ingest *g, struct worker *w)
     w->next = g->idle;
     g->idle = w;
     pthread_mutex_unlock(&g->lock);
+}
+
+static const struct ingest_ground *ground_of(const struct job *j)
+{
+    return &j->g->o.ground;
 }
 
 void job_fail(struct job *j, enum err err)
@@ -161,7 +179,7 @@ bool job_accept_id(struct job *j, struct str id)
     uint32_t at = id_find(j, j->stream, id);
     enum claim claim = CLAIM_SEEN;
     if (at == UINT32_MAX || !j->id_slot[at])
-        job_fail(j, store_claim_id(j->g->o.store, j->org, j->stream, id, &claim));
+        job_fail(j, ground_of(j)->claim_id(ground_of(j)->ctx, j->org, j->stream, id, &claim));
     if (j->failed != OK)
         return false;
     if (claim == CLAIM_NEW) {
@@ -223,6 +241,41 @@ static enum err take_stream(void *ctx, struct str name)
     return OK;
 }
 
+static enum err run_stages(struct job *j, struct stages *stages, struct rows *in, struct rows *ret)
+{
+    struct chain *chain = stages_take(stages);
+    enum err err = chain_run(chain, 0, UINT32_MAX, in, j->arrival_ns, &j->w->arena, ret);
+    stages_give(stages, chain);
+    return err;
+}
+
+enum err job_change(struct job *j, struct rows *rows, struct rows *ret)
+{
+    *ret = *rows;
+    for (int i = 0; i < 2 && ret->n; i++) {
+        struct rows *in = ARENA_NEW(&j->w->arena, struct rows);
+        *in = *ret;
+        if (j->stages[i])
+            TRY(run_stages(j, j->stages[i], in, ret));
+    }
+    j->result.dropped += rows->n - ret->n;
+    return OK;
+}
+
+/* The batch as the stages leave it: NULL when nothing is left. */
+static enum err change_batch(struct job *j, struct batch *b, struct batch **ret)
+{
+    struct worker *w = j->w;
+    struct rows *rows = ARENA_NEW(&w->arena, struct rows), out;
+    batch_view(b, &w->arena, rows);
+    TRY(job_change(j, rows, &out));
+    batch_clear(w->changed);
+    if (out.n)
+        TRY(batch_append_rows(w->changed, &out, NULL, out.n));
+    *ret = out.n ? w->changed : NULL;
+    return OK;
+}
+
 static enum err take_batch(void *ctx, struct batch *b)
 {
     struct job *j = ctx;
@@ -230,7 +283,13 @@ static enum err take_batch(void *ctx, struct batch *b)
     if (!batch_rows(b))
         return OK;
     j->result.accepted += batch_rows(b);
-    return job_add_frame(j, b, j->stream, true);
+    if (!j->stages[0] && !j->stages[1])
+        return job_add_frame(j, b, j->stream, true);
+    enum err err = change_batch(j, b, &b);
+    if (err == OK && b)
+        err = job_add_frame(j, b, j->stream, true);
+    arena_reset(&j->w->arena);
+    return err;
 }
 
 static enum err flush_dead(struct job *j)
@@ -272,12 +331,20 @@ static void take_refused(void *ctx, uint32_t position, struct str raw, const cha
 
 /* ---- the end of a body ---- */
 
+static void release_stages(struct job *j)
+{
+    stages_release(j->stages[0]);
+    stages_release(j->stages[1]);
+    j->stages[0] = j->stages[1] = NULL;
+}
+
 static void job_free(struct job *j)
 {
     if (j->w)
         worker_give(j->g, j->w);
     for (uint32_t i = 0; i < j->n_frames; i++)
         blob_unref(j->frame[i]);
+    release_stages(j);
     arena_release(&j->bulk_arena);
     reservation_release(&j->inflated);
     mem_free(j->frame);
@@ -307,7 +374,7 @@ static void count(struct job *j)
 static void settle_ids(struct job *j, bool landed)
 {
     for (uint32_t i = 0; i < j->n_ids; i++)
-        store_settle_id(j->g->o.store, j->org, j->id[i].stream, j->id[i].id, landed);
+        ground_of(j)->settle_id(ground_of(j)->ctx, j->org, j->id[i].stream, j->id[i].id, landed);
     j->n_ids = 0;
 }
 
@@ -315,14 +382,14 @@ static void settle_ids(struct job *j, bool landed)
 static void finish(struct job *j, enum err err, const char *text)
 {
     struct ingest_result *r = &j->result;
-    struct store *store = j->g->o.store;
+    const struct ingest_ground *ground = ground_of(j);
     bool landed = err == OK;
     for (uint32_t i = 0; i < j->n_sequences; i++)
-        store_settle_sequence(store, &j->sequence[i]);
+        ground->settle_sequence(ground->ctx, &j->sequence[i], landed);
     settle_ids(j, landed);
     /* A body without an accepted record is free to come again under its key. */
     if (j->keyed)
-        store_settle_key(store, j->key, landed && r->accepted > 0, r->accepted);
+        ground->settle_key(ground->ctx, j->key, landed && r->accepted > 0, r->accepted);
     r->err = err;
     r->text = text;
     r->refusal = j->refusal;
@@ -339,11 +406,8 @@ static void finish(struct job *j, enum err err, const char *text)
 static void on_done(void *ctx, enum err err, const char *reason, uint64_t first_position)
 {
     struct job *j = ctx;
-    if (err == ERR_FULL) {
-        store_cut_soon(j->g->o.store);
-        reason = "the disk is full: free some space, or set a lower store.max_disk or "
-                 "store.retention; send again later";
-    }
+    if (err == ERR_FULL)
+        reason = ground_of(j)->full(ground_of(j)->ctx);
     if (err == ERR_IO) /* it is not there, and the queue goes on in another file */
         err = ERR_UNAVAILABLE;
     for (uint32_t i = 0; i < j->n_places; i++)
@@ -361,9 +425,20 @@ static void append(struct job *j)
     struct worker *w = j->w;
     j->w = NULL;
     worker_give(j->g, w);
+    release_stages(j);
     uint32_t n = j->n_frames;
     j->n_frames = 0;
-    enum err err = queue_append(j->g->o.queue, &body);
+    const struct ingest_entry entry = {
+        .source = j->source,
+        .accepted = j->result.accepted,
+        .refused = j->result.rejected,
+        .dropped = j->result.dropped,
+        .key = j->keyed ? j->key : (struct hash128){0},
+        .payload = j->payload,
+        .sequence = j->sequence,
+        .n_sequences = j->n_sequences,
+    };
+    enum err err = ground_of(j)->append(ground_of(j)->ctx, &body, &entry);
     if (err == OK)
         return;
     j->n_frames = n;
@@ -375,16 +450,16 @@ static void append(struct job *j)
 /* False when the body is answered without being decoded. */
 static bool claim_key(struct job *j)
 {
-    struct store *store = j->g->o.store;
+    const struct ingest_ground *ground = ground_of(j);
     uint64_t records = 0;
-    enum claim claim = store_claim_key(store, j->key, j->payload, &records);
+    enum claim claim = ground->claim_key(ground->ctx, j->key, j->payload, &records);
     if (claim == CLAIM_OTHER) {
         log_warn("an idempotency key came with two bodies", "stream=%.*s key=%.*s",
                  STR_ARG(j->stream), j->key_text.n > 64 ? 64 : (int)j->key_text.n, j->key_text.p);
         j->result.key_reused = true;
         struct hash128 both[2] = {j->key, j->payload};
         j->key = hash128(str_of((const char *)both, sizeof(both)));
-        claim = store_claim_key(store, j->key, j->payload, &records);
+        claim = ground->claim_key(ground->ctx, j->key, j->payload, &records);
     }
     j->keyed = claim == CLAIM_NEW;
     if (claim == CLAIM_SEEN) {
@@ -493,6 +568,13 @@ struct job *job_new(struct ingest *g, const struct ingest_body *body)
     j->org = arena_str(&j->arena, body->org);
     j->stream = arena_str(&j->arena, body->stream);
     j->key_text = arena_str(&j->arena, body->key);
+    j->source = arena_str(&j->arena, body->source);
+    if (!str_starts(body->stream, STR("_"))) { /* Weir's own log stays as it is */
+        j->stages[0] = stages_hold(body->stages);
+        pthread_mutex_lock(&g->lock);
+        j->stages[1] = stages_hold(g->stages);
+        pthread_mutex_unlock(&g->lock);
+    }
     j->arrival_ns = clock_now_ns();
     j->began_ns = clock_mono_ns();
     j->ctx = body->ctx;
@@ -506,12 +588,13 @@ enum err ingest_admit(struct ingest *g, size_t bytes)
 {
     if (!g->open)
         return err_set(ERR_UNAVAILABLE, "the queue is being replayed after a restart");
-    return store_admit(g->o.store, bytes);
+    return g->o.ground.admit(g->o.ground.ctx, bytes);
 }
 
 void job_end(struct job *j, enum err err)
 {
-    if (err != OK || !j->n_frames)
+    bool something = j->n_frames || (j->g->o.ground.counts && j->result.accepted);
+    if (err != OK || !something)
         finish(j, err, err == OK ? "" : err_text());
     else
         append(j);

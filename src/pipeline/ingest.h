@@ -12,18 +12,58 @@
 #include "store/store.h"
 #include "wire/decode.h"
 
+struct stages;
+struct queue_body;
+struct ingest_entry;
+
 #define INGEST_DEAD_LETTERS STR("_dead_letters")
+
+/* Where accepted bodies go, and who knows what has landed before: the store with its queue
+ * (ingest_store.c), or an agent's spool (intake.h). Claims are as the store's (store/store.h).
+ * Threads: any; append's `done` as queue_append's. */
+struct ingest_ground {
+    void *ctx;
+    enum err (*admit)(void *ctx, size_t bytes);
+    enum claim (*claim_key)(void *ctx, struct hash128 key, struct hash128 payload,
+                            uint64_t *ret_records);
+    void (*settle_key)(void *ctx, struct hash128 key, bool landed, uint64_t records);
+    enum err (*claim_id)(void *ctx, struct str org, struct str stream, struct str id,
+                         enum claim *ret);
+    void (*settle_id)(void *ctx, struct str org, struct str stream, struct str id, bool landed);
+    enum claim (*claim_sequence)(void *ctx, const struct store_sequence *n);
+    void (*settle_sequence)(void *ctx, const struct store_sequence *n, bool landed);
+    enum err (*append)(void *ctx, const struct queue_body *body, const struct ingest_entry *e);
+    const char *(*full)(void *ctx); /* the disk is: what to tell the sender */
+    bool counts; /* bodies of which nothing is left are appended too, for the books */
+};
+/* A body as the books see it. */
+struct ingest_entry {
+    struct str source;                   /* of ingest_body */
+    uint64_t accepted, refused, dropped; /* dropped: by stages, of what was accepted */
+    struct hash128 key, payload;         /* all 0: none */
+    const struct store_sequence *sequence;
+    uint32_t n_sequences;
+};
 
 struct ingest;
 struct ingest_options {
-    struct store *store;
-    struct queue *queue;
+    struct ingest_ground ground;
     struct json_limits limits;
     size_t body_max; /* of an inflated body */
     bool lz4;        /* compress frames */
 };
 struct ingest *ingest_new(const struct ingest_options *o);
+/* The ground of a server. Both outlive the ingest. */
+struct ingest_store {
+    struct store *store;
+    struct queue *queue;
+};
+struct ingest_ground ingest_store_ground(struct ingest_store *s);
 void ingest_free(struct ingest *g); /* nothing may be under way */
+/* What every record goes through before it is appended (stages.h); NULL: nothing. Bodies under way
+ * end with what they began with; the former may be freed once this has returned (stages_free waits
+ * for them). */
+void ingest_set_stages(struct ingest *g, struct stages *stages);
 /* Until this is called every body is refused: the queue is being replayed. */
 void ingest_open(struct ingest *g);
 
@@ -45,8 +85,9 @@ struct ingest_result {
     enum err err;
     const char *text;
     uint64_t accepted, rejected, duplicates;
-    bool duplicate;  /* the whole body had landed before */
-    bool key_reused; /* the key came before with another body; this one was stored all the same */
+    uint64_t dropped; /* of the accepted: by transforms */
+    bool duplicate;   /* the whole body had landed before */
+    bool key_reused;  /* the key came before with another body; this one was stored all the same */
     const struct ingest_refusal *refusal; /* the first of them */
     uint32_t n_refusals;
     const struct bulk *bulk; /* WIRE_BULK and WIRE_DOC, where it could be read: the items */
@@ -67,7 +108,9 @@ struct ingest_body {
     struct str service, host;        /* defaults of the lowest precedence */
     const struct wire_field *fields; /* wire_decoder_fields; needed until ingest_body returns */
     uint32_t n_fields;
-    struct str key; /* Idempotency-Key; n == 0: none */
+    struct str key;        /* Idempotency-Key; n == 0: none */
+    struct str source;     /* for the books: which input, such as forward://127.0.0.1:24224 */
+    struct stages *stages; /* of the input, before those of all; NULL: none */
     void *ctx;
     void (*done)(void *ctx, const struct ingest_result *result);
 };

@@ -16,6 +16,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "record/derive.h"
 #include "store/landing.h"
 #include "wire/frames.h"
 
@@ -105,6 +106,7 @@ static enum err claim_rows(struct job *j, struct rows *rows, struct arena *a, ui
     return OK;
 }
 
+/* Rows (keep NULL: all) as a frame of their own: what is left when some were dropped or changed. */
 static enum err add_some(struct job *j, struct frame_info *info, struct rows *rows,
                          const uint32_t *keep, uint32_t n)
 {
@@ -131,7 +133,8 @@ static enum err begin_unit(struct job *j, const struct frames_item *item, struct
     TRY(frame_peek(item->frame, &info, &rows, &time_min, &time_max));
     *u = (struct unit){
         .id = {u->id.producer, u->id.epoch, item->sequence, (uint64_t)info.arrival_ns}};
-    enum claim claim = store_claim_sequence(j->g->o.store, &u->id);
+    const struct ingest_ground *ground = &j->g->o.ground;
+    enum claim claim = ground->claim_sequence(ground->ctx, &u->id);
     if (claim == CLAIM_OTHER) {
         log_warn("two agents send as one: is an agent's folder a copy of another's?",
                  "agent=%016" PRIx64 " sequence=%" PRIu64, u->id.producer, u->id.sequence);
@@ -141,7 +144,7 @@ static enum err begin_unit(struct job *j, const struct frames_item *item, struct
         if (!j->keyed) {
             j->key = u->key;
             uint64_t records = 0;
-            claim = store_claim_key(j->g->o.store, u->key, u->first, &records);
+            claim = ground->claim_key(ground->ctx, u->key, u->first, &records);
             j->keyed = claim == CLAIM_NEW;
             j->payload = u->first;
         } else {
@@ -173,6 +176,20 @@ static void stamp(struct job *j, const struct unit *u, struct frame_info *info)
         info->arrival_ns = j->arrival_ns;
 }
 
+static enum err add_changed(struct job *j, struct frame_info *info, struct rows *rows,
+                            const uint32_t *keep, uint32_t n, struct arena *a)
+{
+    struct rows *some = ARENA_NEW(a, struct rows), out;
+    *some = *rows;
+    if (n < rows->n)
+        TRY(rows_repeat(rows, keep, n, a, some));
+    enum err err = job_change(j, some, &out);
+    if (err == OK && out.n)
+        err = add_some(j, info, &out, NULL, out.n);
+    arena_reset(&j->w->arena);
+    return err;
+}
+
 static enum err take_frame(struct job *j, const struct unit *u, struct str bytes, struct arena *a)
 {
     struct frame_info info;
@@ -188,6 +205,8 @@ static enum err take_frame(struct job *j, const struct unit *u, struct str bytes
     TRY(claim_rows(j, &rows, a, &keep, &n));
     stamp(j, u, &info);
     j->result.accepted += n;
+    if (n && j->stages[1] && !str_eq(info.stream, INGEST_DEAD_LETTERS))
+        return add_changed(j, &info, &rows, keep, n, a);
     if (n < rows.n)
         return n ? add_some(j, &info, &rows, keep, n) : OK;
     struct blob *frame = blob_copy(bytes, OWNER_QUEUE);

@@ -14,7 +14,8 @@
 struct worker {
     struct worker *next;
     struct wire_decoder *decoder;
-    struct batch *dead;
+    struct batch *dead, *changed;
+    struct arena arena;          /* while stages run */
     struct json_reader *checker; /* NULL until frames are checked */
     struct buf frame, plain;
 };
@@ -23,6 +24,7 @@ struct ingest {
     struct ingest_options o;
     atomic_bool open;
     pthread_mutex_t lock;
+    struct stages *stages;
     struct worker *idle;
     struct metric *records, *bytes, *rejected, *duplicates, *bodies, *failed, *seconds;
 };
@@ -35,8 +37,9 @@ struct claimed {
 struct job {
     struct ingest *g;
     struct worker *w;
+    struct stages *stages[2]; /* of the input, and of all; held */
     struct arena arena;
-    struct str org, stream, key_text;
+    struct str org, stream, key_text, source;
     int64_t arrival_ns, began_ns;
     struct hash128 key, payload;
     bool keyed;                      /* the key is claimed by us */
@@ -69,6 +72,8 @@ void job_fail(struct job *j, enum err err);
 bool job_accept_id(struct job *j, struct str id);
 /* Adds the rows as a frame. */
 NODISCARD enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool accepted);
+/* Runs the stages; *ret: what is left, in the worker's arena; what was dropped is counted. */
+NODISCARD enum err job_change(struct job *j, struct rows *rows, struct rows *ret);
 /* Takes a frame over. */
 void job_add_blob(struct job *j, struct blob *frame, uint32_t rows);
 /* Reads the items of a bulk, or makes the one of a document; streams are judged. */
