@@ -16,6 +16,9 @@ struct api {
     struct ingest *ingest;
     struct query_engine *engine;
     struct input_set *inputs;
+    /* The books of all pipelines, as the answer of /api/v1/ledger. */
+    void (*write_books)(void *ctx, struct buf *out);
+    void *books_ctx;
     const struct str *hec_tokens; /* that Splunk's collector asks for */
     size_t n_hec_tokens;
     bool (*authorize)(void *ctx, struct str authorization); /* NULL: there are no credentials */
@@ -29,6 +32,8 @@ struct api {
 
 /* The table for http_server_start: static, one a process; every handler's ctx is `api`. */
 const struct http_route *api_routes(struct api *api);
+/* That of an agent, which has no store: what takes records in, and tells of the process. */
+const struct http_route *api_agent_routes(struct api *api);
 /* Ends the live tails, which would not end by themselves. */
 void api_stop_tails(struct api *api);
 /* Gauges that are read when scraped: queue, memory, process. Once a process. */

@@ -22,6 +22,8 @@ void api_metrics(void *ctx, struct http_request *r);
 void api_stats(void *ctx, struct http_request *r);
 void api_streams(void *ctx, struct http_request *r);
 void api_page(void *ctx, struct http_request *r);
+/* ledger.c */
+void api_ledger(void *ctx, struct http_request *r);
 /* openapi.c */
 void api_openapi(void *ctx, struct http_request *r);
 /* admin.c */

@@ -33,19 +33,41 @@ static const struct http_route weir_routes[] = {
     {0},
 };
 
-const struct http_route *api_routes(struct api *api)
+static const struct http_route agent_routes[] = {
+    {"POST", "/api/v1/logs/ingest", HTTP_INGEST, false, api_ingest, NULL},
+    {"GET", "/api/v1/ledger", HTTP_QUERY, false, api_ledger, NULL},
+    {"GET", "/healthz", HTTP_FAST, true, api_healthz, NULL},
+    {"GET", "/health", HTTP_FAST, true, api_healthz, NULL},
+    {"GET", "/readyz", HTTP_FAST, true, api_readyz, NULL},
+    {"GET", "/metrics", HTTP_FAST, false, api_metrics, NULL},
+    {0},
+};
+
+static const struct http_route *join(const struct http_route *const *families, size_t count,
+                                     struct api *api)
 {
-    static const struct http_route *const families[] = {weir_routes, push_routes,
-                                                        openobserve_routes, es_routes};
     static struct http_route table[ROUTES_MAX];
     size_t n = 0;
-    for (size_t f = 0; f < sizeof(families) / sizeof(*families); f++)
+    for (size_t f = 0; f < count; f++)
         for (const struct http_route *r = families[f]; r->method; r++) {
             CHECK(n + 1 < ROUTES_MAX);
             table[n] = *r;
             table[n++].ctx = api;
         }
     return table;
+}
+
+const struct http_route *api_routes(struct api *api)
+{
+    static const struct http_route *const families[] = {weir_routes, push_routes,
+                                                        openobserve_routes, es_routes};
+    return join(families, sizeof(families) / sizeof(*families), api);
+}
+
+const struct http_route *api_agent_routes(struct api *api)
+{
+    static const struct http_route *const families[] = {agent_routes, push_routes};
+    return join(families, sizeof(families) / sizeof(*families), api);
 }
 
 bool api_param_u32(struct http_request *r, const char *name, uint32_t max, uint32_t *ret)

@@ -1,47 +1,41 @@
-/* weir agent: follows files and carries their lines to where they shall go. weir agent status: how
- * far that is, read from the agent's folder, whether it runs or not.
+/* weir agent: carries records from files and other inputs to where they shall go. weir agent
+ * status: how far that is, read from the agent's folder, whether it runs or not.
  *
- * The folder:
- *   positions       how far each file is read (input/tail_positions.h)
- *   queue/          the spool (pipeline/spool.h)
- *   routes/NAME     how far each output has come (pipeline/route.h)
- *   dead/NAME.ndjson  what an output refused for good
- *
- * Order of the start: the spool is opened, whose lock makes this the only agent of the folder; the
- * routes and the positions say from where they need it; it is replayed; then routes and files
- * begin. The stop goes the other way. */
+ * The folder is the main pipeline's (flow.h); each named pipeline has one of its own in
+ * pipelines/NAME. SIGHUP reads the configuration again. */
 #include "cmd/agent.h"
 
+#include "api/api.h"
 #include "cmd/commands.h"
+#include "cmd/flow.h"
 #include "cmd/options.h"
+#include "cmd/settings.h"
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "input/tail.h"
-#include "output/outputs.h"
-#include "pipeline/ingest.h"
-#include "pipeline/pipeline.h"
 
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
-enum { STOP_MS = 5000 };
-#define ONCE_NS (1500 * NS_PER_MS) /* longer than a group of lines waits for more */
-#define SPOOL_DEFAULT "1GiB"
-#define LINE_DEFAULT "1MiB"
+enum { STOP_MS = 5000, RECORD_BYTES = 8 << 20, NESTING = 128, BODY_BYTES = 64 << 20 };
+enum { CONNECTIONS_MAX = 4096, TRIM_TICKS = 10 };
 
 static const struct option_def option_defs[] = {
     {"file", 'f', "GLOB", "Files to follow; *, ?, [...], ** and <service>; may be given often.",
+     .many = true},
+    {"input", 'i', "URL", "Another input, such as forward://127.0.0.1:24224; may be given often.",
      .many = true},
     {"output", 'o', "URL",
      "http://HOST:PORT (Weir), opensearch://HOST:PORT/INDEX, file:///FILE, stdout://; often.",
      .many = true},
     {"config", 'c', "FILE", "All of it, and transforms and routes, as YAML; see weir pipeline."},
+    {"listen", 'l', "HOST:PORT",
+     "An HTTP server that takes records (as weir server does) and tells of the agent."},
     {"data", 'd', "DIR", "The agent's folder: positions and spool (./weir-agent)."},
     {"stream", 's', "NAME", "The stream of the records (default)."},
     {"service", 0, "NAME", "Their service, where the path captures none (the file's name)."},
@@ -50,9 +44,8 @@ static const struct option_def option_defs[] = {
      "java, python, go, dotnet, mysql, begins:REGEX, continues:REGEX: lines that are one record."},
     {"encoding", 0, "NAME", "Of the files, such as latin1 or utf-16le (utf-8)."},
     {"text", 0, NULL, "Lines are text, even where they look like JSON."},
-    {"line-max", 0, "BYTES", "Longer lines are cut into pieces of it (" LINE_DEFAULT ")."},
-    {"spool", 0, "BYTES",
-     "Largest spool while an output is away, at least 16MiB (" SPOOL_DEFAULT ")."},
+    {"line-max", 0, "BYTES", "Longer lines are cut into pieces of it (1MiB)."},
+    {"spool", 0, "BYTES", "Largest spool while an output is away, at least 16MiB (1GiB)."},
     {"once", 0, NULL, "Ends when all that is there has been sent."},
     {"json", 'j', NULL, "status: as JSON."},
     {"log-level", 0, "LEVEL", "debug, info, warn or error (info)."},
@@ -81,14 +74,13 @@ const struct command agent_command = {
 struct agent {
     const struct options *o;
     const char *data;
-    struct spool *spool;
-    struct tail *tail;
-    struct multiline *multiline;
-    struct route *route[PIPELINE_ROUTES_MAX];
-    unsigned n_routes, hold;
-    char host[256];
-    struct pipeline p;
-    char *positions;
+    struct flow *flow[PIPELINES_MAX]; /* number 0 is the main one, where there is one */
+    unsigned n;
+    pthread_mutex_t lock; /* of the flows, while requests look at them */
+    struct conf *conf;    /* of the HTTP server */
+    struct auth_root root;
+    struct api api;
+    struct http_server *http;
 };
 
 /* ---- options ---- */
@@ -107,171 +99,284 @@ static enum err set_level(const struct options *o)
     return err_set(ERR_INVALID, "--log-level %s: debug, info, warn or error is wanted", text);
 }
 
-/* The file first; what the command line says comes after it. */
-static enum err read_pipeline(struct agent *a)
+/* What the command line says of the main pipeline comes after the file. */
+static enum err add_options(const struct options *o, struct pipelines *set)
 {
+    struct pipeline *p = set->list[0];
     const struct {
         const char *name, **to;
     } texts[] = {
-        {"stream", &a->p.stream},       {"service", &a->p.service},   {"host", &a->p.host},
-        {"multiline", &a->p.multiline}, {"encoding", &a->p.encoding}, {"line-max", &a->p.line_max},
-        {"spool", &a->p.spool},
+        {"stream", &p->stream},       {"service", &p->service},   {"host", &p->host},
+        {"multiline", &p->multiline}, {"encoding", &p->encoding}, {"line-max", &p->line_max},
+        {"spool", &p->spool},
     };
-    const char *value = options_value(a->o, "config");
-    if (value)
-        TRY(pipeline_load(&a->p, value));
+    const char *value;
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        if ((value = options_value(a->o, texts[i].name)))
+        if ((value = options_value(o, texts[i].name)))
             *texts[i].to = value;
-    a->p.text = a->p.text || options_has(a->o, "text");
-    for (unsigned i = 0; (value = options_value_at(a->o, "file", i)); i++)
-        TRY(pipeline_add_file(&a->p, value));
-    for (unsigned i = 0; (value = options_value_at(a->o, "output", i)); i++)
-        TRY(pipeline_add_route(&a->p, value));
-    if (!a->p.n_files || !a->p.n_routes)
-        return err_set(ERR_INVALID, "--file and --output are wanted, or a --config with both");
+    p->text = p->text || options_has(o, "text");
+    for (unsigned i = 0; (value = options_value_at(o, "file", i)); i++)
+        TRY(pipeline_add_file(p, value));
+    for (unsigned i = 0; (value = options_value_at(o, "input", i)); i++)
+        TRY(pipeline_add_input(p, value));
+    for (unsigned i = 0; (value = options_value_at(o, "output", i)); i++)
+        TRY(pipeline_add_route(p, value));
+    if ((value = options_value(o, "listen")))
+        set->listen = value;
     return OK;
 }
 
-static enum err open_route(struct agent *a, const struct pipeline_route *p)
+enum err agent_pipelines(const struct options *o, struct pipelines **ret)
 {
-    struct output *output;
-    TRY(output_open(output_types, str_c(p->output), &output));
-    struct route_options o = {.name = p->name,
-                              .dir = a->data,
-                              .spool = a->spool,
-                              .output = output,
-                              .gather = output->type->gather,
-                              .retry_min_ns = 200 * NS_PER_MS,
-                              .retry_max_ns = 30 * NS_PER_S,
-                              .where = p->filter,
-                              .chain = p->chain};
-    enum err err = route_open(&o, &a->route[a->n_routes]);
+    struct pipelines *set = pipelines_new();
+    const char *config = options_value(o, "config");
+    enum err err = config ? pipelines_load(set, config, PIPELINES_AGENT) : OK;
+    if (err == OK)
+        err = add_options(o, set);
+    const struct pipeline *p = set->list[0];
+    bool in = p->n_files || p->n_inputs || set->listen;
+    if (err == OK && (in ? !p->n_routes : p->n_routes || set->n == 1))
+        err = err_set(ERR_INVALID,
+                      "--file, --input or --listen, and --output are wanted, or a --config with "
+                      "such");
     if (err != OK)
-        output_close(output);
+        pipelines_free(set);
     else
-        a->n_routes++;
+        *ret = set;
     return err;
 }
 
-static enum err read_size(const char *name, const char *text, const char *def, uint64_t min,
-                          uint64_t max, uint64_t *ret)
+static bool has_main(const struct pipelines *set)
 {
-    if (!str_to_bytes(str_c(text ? text : def), ret) || *ret < min || *ret > max)
-        return err_set(ERR_INVALID, "%s %s: a size from %llu to %llu bytes is wanted", name, text,
-                       (unsigned long long)min, (unsigned long long)max);
-    return OK;
-}
-
-static enum err open_tail(struct agent *a)
-{
-    const struct pipeline *p = &a->p;
-    const char *stream = p->stream ? p->stream : "default";
-    uint64_t line_max;
-    TRY(read_size("line-max", p->line_max, LINE_DEFAULT, 1024, 8 << 20, &line_max));
-    TRY(ingest_check_stream(str_c(stream)));
-    if (p->multiline)
-        TRY(multiline_new(str_c(p->multiline), &a->multiline));
-    if (gethostname(a->host, sizeof(a->host) - 1) != 0)
-        snprintf(a->host, sizeof(a->host), "localhost");
-    a->positions = mem_printf("%s/positions", a->data);
-    struct tail_options o = {.pattern = p->file,
-                             .positions = a->positions,
-                             .stream = str_c(stream),
-                             .host = str_c(p->host ? p->host : a->host),
-                             .service = str_c(p->service ? p->service : ""),
-                             .text = p->text,
-                             .line_max = line_max,
-                             .encoding = p->encoding,
-                             .multiline = a->multiline,
-                             .chain = p->chain,
-                             .poll_ns = NS_PER_S};
-    return tail_new(&o, &a->tail);
+    return set->list[0]->n_routes > 0;
 }
 
 /* ---- start and stop ---- */
 
-static void on_note(void *ctx, struct str note, uint64_t position)
+static enum err add_flow(struct agent *a, struct pipelines *set, unsigned at)
 {
-    tail_note(((struct agent *)ctx)->tail, note);
+    const char *name = set->list[at]->name;
+    char *dir = *name ? mem_printf("%s/pipelines/%s", a->data, name) : mem_strdup(str_c(a->data));
+    struct flow_options o = {.dir = dir,
+                             .limits = {.record_bytes = RECORD_BYTES, .nesting = NESTING},
+                             .body_max = BODY_BYTES,
+                             .connections_max = CONNECTIONS_MAX};
+    struct flow *f;
+    enum err err = flow_open(&o, set, at, &f);
+    mem_free(dir);
+    if (err != OK)
+        return err;
+    pthread_mutex_lock(&a->lock);
+    a->flow[a->n++] = f;
+    pthread_mutex_unlock(&a->lock);
+    return OK;
 }
 
-static void on_appended(void *ctx)
+static enum err make_pipelines_folder(const struct agent *a)
+{
+    char *dir = mem_printf("%s/pipelines", a->data);
+    enum err err = io_mkdir(dir);
+    mem_free(dir);
+    return err;
+}
+
+static void write_books(void *ctx, struct buf *out)
 {
     struct agent *a = ctx;
-    for (unsigned i = 0; i < a->n_routes; i++)
-        route_wake(a->route[i]);
+    bool balanced = true;
+    buf_put_c(out, "{\"pipelines\":[");
+    pthread_mutex_lock(&a->lock);
+    for (unsigned i = 0; i < a->n; i++) {
+        buf_put_c(out, i ? "," : "");
+        balanced = flow_write_books(a->flow[i], out) && balanced;
+    }
+    pthread_mutex_unlock(&a->lock);
+    buf_printf(out, "],\"balanced\":%s}\n", balanced ? "true" : "false");
+}
+
+static bool authorize(void *ctx, struct str authorization)
+{
+    return auth_root_check(&((struct agent *)ctx)->root, authorization);
+}
+
+/* Credentials are asked for as a server does: from WEIR_ROOT_USER and WEIR_ROOT_PASSWORD. */
+static enum err start_http(struct agent *a, const char *listen)
+{
+    a->conf = conf_new();
+    TRY(conf_load_env(a->conf));
+    TRY(conf_set(a->conf, "server.listen", str_c(listen), "listen"));
+    TRY(settings_check_auth(a->conf, &a->root));
+    a->api.ingest = flow_ingest(a->flow[0]);
+    a->api.write_books = write_books;
+    a->api.books_ctx = a;
+    a->api.authorize = a->root.user.n ? authorize : NULL;
+    a->api.auth_ctx = a;
+    a->api.started_ns = clock_now_ns();
+    a->api.ready = true;
+    struct http_server_options o = {
+        .listen = listen,
+        .body_max = BODY_BYTES,
+        .connections_max = CONNECTIONS_MAX,
+        .threads = 1,
+        .workers = {1, 1, 1},
+        .routes = api_agent_routes(&a->api),
+        .authorize = a->api.authorize,
+        .auth_ctx = a,
+    };
+    TRY(http_server_start(&o, &a->http));
+    log_info("listening", "address=%s", http_server_address(a->http));
+    return OK;
 }
 
 static enum err start(struct agent *a)
 {
-    uint64_t spool_max;
+    struct pipelines *set;
     TRY(fault_from_env());
     TRY(set_level(a->o));
-    TRY(read_pipeline(a));
-    TRY(read_size("spool", a->p.spool, SPOOL_DEFAULT, 16 << 20, 1ULL << 50, &spool_max));
-    TRY(io_mkdir(a->data));
-    TRY(open_tail(a));
-    struct spool_options s = {.dir = a->data,
-                              .bytes_max = spool_max,
-                              .sync = true,
-                              .ctx = a,
-                              .note = on_note,
-                              .appended = on_appended};
-    TRY(spool_open(&s, &a->spool));
-    for (unsigned i = 0; i < a->p.n_routes; i++)
-        TRY(open_route(a, &a->p.route[i]));
-    uint64_t notes_from = tail_notes_from(a->tail, spool_epoch(a->spool));
-    a->hold = spool_hold(a->spool, notes_from);
-    TRY(spool_start(a->spool, notes_from));
-    for (unsigned i = 0; i < a->n_routes; i++)
-        TRY(route_start(a->route[i]));
-    return tail_start(a->tail, a->spool, a->hold);
+    TRY(agent_pipelines(a->o, &set));
+    enum err err = io_mkdir(a->data);
+    if (err == OK && set->n > 1)
+        err = make_pipelines_folder(a);
+    for (unsigned i = has_main(set) ? 0 : 1; err == OK && i < set->n; i++)
+        err = add_flow(a, set, i);
+    for (unsigned i = 0; err == OK && i < a->n; i++)
+        err = flow_start(a->flow[i]);
+    if (err == OK && set->listen)
+        err = start_http(a, set->listen);
+    pipelines_free(set); /* the flows hold it */
+    return err;
 }
 
 static void stop(struct agent *a)
 {
-    if (a->tail)
-        tail_stop(a->tail);
-    for (unsigned i = 0; i < a->n_routes; i++)
-        route_stop(a->route[i], STOP_MS);
-    for (unsigned i = 0; i < a->n_routes; i++)
-        route_free(a->route[i]);
-    tail_free(a->tail);
-    spool_close(a->spool);
-    multiline_free(a->multiline);
-    pipeline_release(&a->p);
-    mem_free(a->positions);
+    if (a->http)
+        http_server_stop(a->http, STOP_MS);
+    for (unsigned i = 0; i < a->n; i++)
+        flow_stop_inputs(a->flow[i], STOP_MS);
+    for (unsigned i = 0; i < a->n; i++)
+        flow_stop_routes(a->flow[i], STOP_MS);
+    for (unsigned i = 0; i < a->n; i++)
+        flow_free(a->flow[i]);
+    conf_free(a->conf);
+    pthread_mutex_destroy(&a->lock);
 }
 
-/* Nothing is left to read or to send. */
+/* ---- reading the configuration again ---- */
+
+static unsigned find_pipeline(const struct pipelines *set, const char *name)
+{
+    unsigned i = has_main(set) ? 0 : 1;
+    while (i < set->n && strcmp(set->list[i]->name, name) != 0)
+        i++;
+    return i;
+}
+
+static bool has_flow(const struct agent *a, const char *name)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        if (!strcmp(flow_name(a->flow[i]), name))
+            return true;
+    return false;
+}
+
+/* All that run on are asked first, so that a fault in one changes nothing in another. */
+static enum err prepare_all(struct agent *a, struct pipelines *set)
+{
+    enum err err = OK;
+    unsigned n = 0;
+    if (a->n && a->http && !has_main(set) && !*flow_name(a->flow[0]))
+        return err_set(ERR_INVALID, "the HTTP server needs the main pipeline: restart without it");
+    for (; err == OK && n < a->n; n++) {
+        unsigned at = find_pipeline(set, flow_name(a->flow[n]));
+        if (at < set->n)
+            err = flow_prepare(a->flow[n], set, at);
+    }
+    for (unsigned i = 0; err != OK && i < n; i++)
+        flow_abandon(a->flow[i]);
+    return err;
+}
+
+static void end_flow(struct agent *a, unsigned at)
+{
+    struct flow *f = a->flow[at];
+    log_info("pipeline ends", "pipeline=%s", flow_name(f));
+    flow_stop_inputs(f, STOP_MS);
+    flow_stop_routes(f, STOP_MS);
+    pthread_mutex_lock(&a->lock);
+    memmove(&a->flow[at], &a->flow[at + 1], (--a->n - at) * sizeof(*a->flow));
+    pthread_mutex_unlock(&a->lock);
+    flow_free(f);
+}
+
+static void begin_flow(struct agent *a, struct pipelines *set, unsigned at)
+{
+    if (add_flow(a, set, at) == OK && flow_start(a->flow[a->n - 1]) == OK)
+        log_info("pipeline begins", "pipeline=%s", set->list[at]->name);
+    else
+        log_error("a pipeline cannot be started", "pipeline=%s error=\"%s\"", set->list[at]->name,
+                  err_text());
+}
+
+static void change_all(struct agent *a, struct pipelines *set)
+{
+    for (unsigned i = 0; i < a->n;) {
+        if (find_pipeline(set, flow_name(a->flow[i])) == set->n)
+            end_flow(a, i);
+        else
+            flow_commit(a->flow[i++]);
+    }
+    for (unsigned i = has_main(set) ? 0 : 1; i < set->n; i++)
+        if (!has_flow(a, set->list[i]->name) && a->n < PIPELINES_MAX)
+            begin_flow(a, set, i);
+}
+
+/* SIGHUP: a configuration with a fault changes nothing. */
+static void reload(struct agent *a)
+{
+    struct pipelines *set;
+    enum err err = agent_pipelines(a->o, &set);
+    if (err == OK && set->n > 1)
+        err = make_pipelines_folder(a);
+    if (err == OK && (err = prepare_all(a, set)) != OK)
+        pipelines_free(set);
+    if (err != OK) {
+        log_error("configuration not reloaded, the old one stays", "error=\"%s\"", err_text());
+        return;
+    }
+    change_all(a, set);
+    pipelines_free(set);
+    log_info("configuration reloaded", NULL);
+}
+
+/* ---- running ---- */
+
 static bool all_sent(struct agent *a)
 {
-    struct tail_status t;
-    tail_status(a->tail, &t);
-    if (!t.idle_since_ns || t.blocked || clock_mono_ns() - t.idle_since_ns < ONCE_NS)
-        return false;
-    for (unsigned i = 0; i < a->n_routes; i++) {
-        struct route_stats s;
-        route_stats(a->route[i], &s);
-        if (s.waiting)
+    for (unsigned i = 0; i < a->n; i++)
+        if (!flow_all_sent(a->flow[i]))
             return false;
-    }
     return true;
 }
 
-static void wait_for_signal(struct agent *a)
+static void tick(struct agent *a)
+{
+    static unsigned ticks;
+    for (unsigned i = 0; i < a->n; i++)
+        flow_tick(a->flow[i]);
+    if (++ticks % TRIM_TICKS == 0)
+        malloc_trim(0);
+}
+
+static void wait_for_signal(struct agent *a, const sigset_t *set)
 {
     bool once = options_has(a->o, "once");
-    const struct timespec tick = {.tv_sec = once ? 0 : 10, .tv_nsec = once ? 50 * NS_PER_MS : 0};
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    while (sigtimedwait(&set, NULL, &tick) < 0) {
-        if (errno != EAGAIN)
-            continue;
-        malloc_trim(0);
+    const struct timespec wait = {.tv_sec = once ? 0 : 1, .tv_nsec = once ? 50 * NS_PER_MS : 0};
+    int number;
+    while ((number = sigtimedwait(set, NULL, &wait)) < 0 || number == SIGHUP) {
+        if (number == SIGHUP)
+            reload(a);
+        else if (errno == EAGAIN)
+            tick(a);
         if (once && all_sent(a))
             return;
     }
@@ -283,7 +388,7 @@ static int run(struct options *o)
     const char *data = options_value(o, "data");
     struct agent a = {.o = o, .data = data ? data : "./weir-agent"};
     sigset_t set;
-    pipeline_init(&a.p);
+    pthread_mutex_init(&a.lock, NULL);
     /* Small buffers that come and go: pages go back, and few arenas hold them. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 4 << 20);
@@ -291,11 +396,11 @@ static int run(struct options *o)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGHUP, SIG_IGN);
     enum err err = start(&a);
     if (err == OK)
-        wait_for_signal(&a);
+        wait_for_signal(&a, &set);
     else
         options_fail(&agent_command, "%s", err_text());
     stop(&a);

@@ -4,24 +4,32 @@
 
 #include "cmd/options.h"
 #include "input/tail_positions.h"
+#include "pipeline/intake.h"
 
 enum { AGENT_ROUTES_MAX = 64 };
 struct agent_route {
     char name[80];
     uint64_t position;
-    uint64_t sent, dead, dropped;
+    uint64_t sent, dead, dropped, before, lost;
 };
 struct agent_books {
     const char *data;
     struct tail_positions positions; /* sorted by path */
+    struct intake_books intake;
     struct agent_route route[AGENT_ROUTES_MAX];
     unsigned n_routes;
-    uint64_t records, spool_bytes;
+    uint64_t records; /* read from files */
+    uint64_t spool_bytes;
 };
 /* From the files of the folder (NULL: ./weir-agent). Release the positions, also after an error.
  * ERR_NOTFOUND when it is no agent's. */
 NODISCARD enum err agent_books_read(struct agent_books *b, const char *data);
 
+/* Records that the spool has taken. */
+uint64_t agent_books_taken(const struct agent_books *b);
+/* What --config and the other options say, wholly. */
+struct pipelines;
+NODISCARD enum err agent_pipelines(const struct options *o, struct pipelines **ret);
 int agent_status(const struct command *c, const struct options *o);
 
 #endif

@@ -26,11 +26,12 @@ static enum err take_route(void *ctx, const char *name)
     TRY(err);
     buf_put_byte(&b, '\0');
     snprintf(r->name, sizeof(r->name), "%s", name);
-    int n = sscanf(
-        b.p, "position %" SCNu64 " epoch %*x\nsent %" SCNu64 "\ndead %" SCNu64 "\ndropped %" SCNu64,
-        &r->position, &r->sent, &r->dead, &r->dropped);
+    int n = sscanf(b.p,
+                   "position %" SCNu64 " epoch %*x\nsent %" SCNu64 "\ndead %" SCNu64
+                   "\ndropped %" SCNu64 "\nbefore %" SCNu64 "\nlost %" SCNu64,
+                   &r->position, &r->sent, &r->dead, &r->dropped, &r->before, &r->lost);
     buf_release(&b);
-    s->n_routes += n == 4;
+    s->n_routes += n >= 4; /* the first versions had no more */
     return OK;
 }
 
@@ -63,6 +64,7 @@ enum err agent_books_read(struct agent_books *s, const char *data)
     s->records = s->positions.retired;
     for (size_t i = 0; i < s->positions.n; i++)
         s->records += s->positions.entry[i].records;
+    TRY(intake_books_load(&s->intake, s->data));
     snprintf(path, sizeof(path), "%s/routes", s->data);
     TRY(io_list(path, take_route, s));
     snprintf(path, sizeof(path), "%s/queue", s->data);
@@ -78,10 +80,21 @@ static bool size_now(const struct tail_entry *e, uint64_t *ret)
     return same;
 }
 
+uint64_t agent_books_taken(const struct agent_books *s)
+{
+    uint64_t n = s->records - s->positions.dropped;
+    for (unsigned i = 0; i < s->intake.n; i++) {
+        const struct intake_source *in = &s->intake.source[i];
+        n += in->accepted + in->refused - in->dropped;
+    }
+    return n;
+}
+
 static uint64_t waiting(const struct agent_books *s, const struct agent_route *r)
 {
-    uint64_t gone = s->positions.dropped + r->sent + r->dead + r->dropped;
-    return s->records > gone ? s->records - gone : 0;
+    uint64_t gone = r->before + r->sent + r->dead + r->dropped + r->lost;
+    uint64_t taken = agent_books_taken(s);
+    return taken > gone ? taken - gone : 0;
 }
 
 static void print_text(const struct agent_books *s)
@@ -97,6 +110,11 @@ static void print_text(const struct agent_books *s)
         printf("%12" PRIu64 " %10s %10" PRIu64 " %8lld s  %s%s\n", e->offset, str_put_bytes(a, lag),
                e->records, (long long)((now - e->at_ns) / NS_PER_S), e->path,
                e->gone || !there ? " (gone)" : "");
+    }
+    for (unsigned i = 0; i < s->intake.n; i++) {
+        const struct intake_source *in = &s->intake.source[i];
+        printf("%12s %10s %10" PRIu64 " %10s  %s\n", "", "", in->accepted + in->refused, "",
+               in->name);
     }
     printf("\n%" PRIu64 " records read, %" PRIu64 " dropped, the spool takes %s\n\n", s->records,
            s->positions.dropped, str_put_bytes(b, s->spool_bytes));
@@ -124,6 +142,15 @@ static void print_json(const struct agent_books *s)
                    ",\"age_s\":%lld,\"gone\":%s}",
                    e->offset, size, e->records, (long long)((clock_now_ns() - e->at_ns) / NS_PER_S),
                    e->gone || !there ? "true" : "false");
+    }
+    buf_put_c(&out, "],\"inputs\":[");
+    for (unsigned i = 0; i < s->intake.n; i++) {
+        const struct intake_source *in = &s->intake.source[i];
+        buf_printf(&out, "%s{\"input\":", i ? "," : "");
+        json_put_string(&out, str_c(in->name));
+        buf_printf(&out,
+                   ",\"accepted\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"dropped\":%" PRIu64 "}",
+                   in->accepted, in->refused, in->dropped);
     }
     buf_printf(&out,
                "],\"records\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"spool_bytes\":%" PRIu64

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "pipeline/spool.h"
 #include "queue/wal.h"
+#include "record/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,8 +75,11 @@ static void count_body(void *ctx, struct blob *const *frame, uint32_t n, uint64_
     struct ledger *l = ctx;
     uint32_t first;
     uint64_t rows = spool_body_rows(frame, n, &first);
-    if (first && position >= l->books.positions.spool &&
-        tail_positions_read(&l->books.positions, spool_note_of(frame[0]->bytes), "note") != OK)
+    struct str note = first ? spool_note_of(frame[0]->bytes) : STR("");
+    if (str_starts(note, SPOOL_BOOKS))
+        intake_books_note(&l->books.intake, note, position + n);
+    else if (first && position >= l->books.positions.spool &&
+             tail_positions_read(&l->books.positions, note, "note") != OK)
         l->quarantined++;
     for (unsigned i = 0; i < l->books.n_routes; i++)
         if (l->books.route[i].position <= position)
@@ -132,7 +136,7 @@ static bool agent_runs(const struct ledger *l)
 
 /* ---- the books ---- */
 
-static uint64_t read_records(const struct ledger *l)
+static uint64_t from_files(const struct ledger *l)
 {
     uint64_t n = l->books.positions.retired;
     for (size_t i = 0; i < l->books.positions.n; i++)
@@ -140,10 +144,26 @@ static uint64_t read_records(const struct ledger *l)
     return n;
 }
 
+static uint64_t read_records(const struct ledger *l)
+{
+    uint64_t n = from_files(l);
+    for (unsigned i = 0; i < l->books.intake.n; i++)
+        n += l->books.intake.source[i].accepted + l->books.intake.source[i].refused;
+    return n;
+}
+
+static uint64_t dropped_before(const struct ledger *l)
+{
+    uint64_t n = l->books.positions.dropped;
+    for (unsigned i = 0; i < l->books.intake.n; i++)
+        n += l->books.intake.source[i].dropped;
+    return n;
+}
+
 static int64_t off_by(const struct ledger *l, unsigned route)
 {
     const struct agent_route *r = &l->books.route[route];
-    return (int64_t)(l->books.positions.dropped + r->sent + r->dropped + r->dead +
+    return (int64_t)(dropped_before(l) + r->before + r->sent + r->dropped + r->dead + r->lost +
                      l->waiting[route]) -
            (int64_t)read_records(l);
 }
@@ -156,10 +176,26 @@ static bool balanced(const struct ledger *l)
     return all;
 }
 
+static void print_sources(const struct ledger *l)
+{
+    if (!l->books.intake.n)
+        return;
+    printf("%12s %12s %12s  %s\n", "in", "refused", "dropped", "source");
+    printf("%12" PRIu64 " %12d %12" PRIu64 "  files\n", from_files(l), 0,
+           l->books.positions.dropped);
+    for (unsigned i = 0; i < l->books.intake.n; i++) {
+        const struct intake_source *s = &l->books.intake.source[i];
+        printf("%12" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %s\n", s->accepted + s->refused,
+               s->refused, s->dropped, s->name);
+    }
+    printf("\n");
+}
+
 static void print_text(const struct ledger *l)
 {
     printf("%12" PRIu64 "  read\n%12" PRIu64 "  dropped before the spool\n\n", read_records(l),
-           l->books.positions.dropped);
+           dropped_before(l));
+    print_sources(l);
     printf("%12s %12s %12s %12s  %s\n", "sent", "dropped", "dead", "waiting", "route");
     for (unsigned i = 0; i < l->books.n_routes; i++) {
         const struct agent_route *r = &l->books.route[i];
@@ -179,14 +215,28 @@ static void print_text(const struct ledger *l)
 static void print_json(const struct ledger *l)
 {
     printf("{\"read\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"unreadable\":%" PRIu64
-           ",\"running\":%s,\"balanced\":%s,\"routes\":[",
-           read_records(l), l->books.positions.dropped, l->quarantined,
-           l->running ? "true" : "false", balanced(l) ? "true" : "false");
+           ",\"running\":%s,\"balanced\":%s,\"sources\":[",
+           read_records(l), dropped_before(l), l->quarantined, l->running ? "true" : "false",
+           balanced(l) ? "true" : "false");
+    printf("{\"source\":\"files\",\"in\":%" PRIu64 ",\"refused\":0,\"dropped\":%" PRIu64 "}",
+           from_files(l), l->books.positions.dropped);
+    for (unsigned i = 0; i < l->books.intake.n; i++) {
+        const struct intake_source *s = &l->books.intake.source[i];
+        struct buf name;
+        buf_init(&name, SIZE_MAX);
+        json_put_string(&name, str_c(s->name));
+        printf(",{\"source\":%.*s,\"in\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"dropped\":%" PRIu64
+               "}",
+               STR_ARG(buf_str(&name)), s->accepted + s->refused, s->refused, s->dropped);
+        buf_release(&name);
+    }
+    printf("],\"routes\":[");
     for (unsigned i = 0; i < l->books.n_routes; i++) {
         const struct agent_route *r = &l->books.route[i];
         printf("%s{\"route\":\"%s\",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"dead\":%" PRIu64
-               ",\"waiting\":%" PRIu64 "}",
-               i ? "," : "", r->name, r->sent, r->dropped, r->dead, l->waiting[i]);
+               ",\"waiting\":%" PRIu64 ",\"before\":%" PRIu64 ",\"lost\":%" PRIu64 "}",
+               i ? "," : "", r->name, r->sent, r->dropped, r->dead, l->waiting[i], r->before,
+               r->lost);
     }
     printf("]}\n");
 }

@@ -3,6 +3,8 @@
 #include "pipeline/pipeline.h"
 
 #include "cmd/commands.h"
+#include "cmd/flow.h"
+#include "cmd/inputs.h"
 #include "cmd/source.h"
 #include "core/clock.h"
 #include "output/outputs.h"
@@ -17,14 +19,15 @@ enum { SAMPLES_MAX = 256 << 20 };
 static const struct option_def option_defs[] = {
     {"svg", 0, NULL, "graph: as an SVG image."},
     {"text", 't', NULL, "test: lines are text, even where they look like JSON."},
+    {"pipeline", 'p', "NAME", "test: the one of that name (the main one, or the first)."},
     {0},
 };
 const struct command pipeline_command = {
     .name = "pipeline",
-    .summary = "Checks, draws and tries the configuration of an agent's pipeline",
+    .summary = "Checks, draws and tries the pipelines of an agent's or a server's configuration",
     .usage = "check|graph|test CONFIG",
     .text =
-        "Looks into a pipeline's configuration, as weir agent --config takes it.\n\n"
+        "Looks into the pipelines of a configuration, as weir agent or weir server take it.\n\n"
         "  weir pipeline check agent.yaml\n"
         "  weir pipeline graph agent.yaml --svg > pipeline.svg\n"
         "  weir pipeline test agent.yaml < samples.log\n\n"
@@ -38,17 +41,26 @@ const struct command pipeline_command = {
 /* ---- check ---- */
 
 /* What only those who run it would find. */
-static enum err check(const struct pipeline *p)
+static enum err check_one(const struct pipeline *p)
 {
     for (unsigned i = 0; i < p->n_routes; i++) {
         struct output *output;
         TRY(output_open(output_types, str_c(p->route[i].output), &output));
         output_close(output);
     }
+    for (unsigned i = 0; i < p->n_inputs; i++)
+        TRY(input_check(cmd_input_types, str_c(p->input[i])));
     struct multiline *m = NULL;
     enum err err = p->multiline ? multiline_new(str_c(p->multiline), &m) : OK;
     multiline_free(m);
     return err;
+}
+
+enum err pipelines_check(const struct pipelines *set)
+{
+    for (unsigned i = 0; i < set->n; i++)
+        TRY(check_one(set->list[i]));
+    return OK;
 }
 
 /* ---- test ---- */
@@ -192,38 +204,72 @@ static enum err test(const struct pipeline *p)
 
 /* ---- all ---- */
 
-static void graph(const struct pipeline *p, bool svg)
+static void graph(const struct pipelines *set, bool svg)
 {
     struct buf out;
     buf_init(&out, SIZE_MAX);
-    pipeline_graph(p, svg, &out);
+    pipelines_graph(set, svg, &out);
     fwrite(out.p, 1, out.n, stdout);
     buf_release(&out);
+}
+
+/* The one that is asked for; else the main one, where it says something. */
+static enum err choose(const struct pipelines *set, const char *name, struct pipeline **ret)
+{
+    struct pipeline *main = set->list[0];
+    bool says = main->n_files || main->n_inputs || main->n_routes || main->transforms;
+    *ret = set->n > 1 && !says ? set->list[1] : main;
+    for (unsigned i = 0; name; i++) {
+        if (i == set->n)
+            return err_set(ERR_NOTFOUND, "there is no pipeline \"%s\"", name);
+        *ret = set->list[i];
+        if (!strcmp(set->list[i]->name, name))
+            break;
+    }
+    return OK;
+}
+
+static void say_good(const char *file, const struct pipelines *set)
+{
+    unsigned in = 0, routes = 0;
+    for (unsigned i = 0; i < set->n; i++) {
+        in += set->list[i]->n_files + set->list[i]->n_inputs;
+        routes += set->list[i]->n_routes;
+    }
+    printf("%s is good: %u patterns of files and inputs, %u routes\n", file, in, routes);
+}
+
+static enum err run(const struct options *o, struct pipelines *set)
+{
+    const char *what = o->arg[0];
+    TRY(pipelines_load(set, o->arg[1], PIPELINES_EITHER));
+    TRY(pipelines_check(set));
+    if (!strcmp(what, "check")) {
+        say_good(o->arg[1], set);
+    } else if (!strcmp(what, "graph")) {
+        graph(set, options_has(o, "svg"));
+    } else {
+        struct pipeline *p;
+        TRY(choose(set, options_value(o, "pipeline"), &p));
+        p->text = p->text || options_has(o, "text");
+        return test(p);
+    }
+    return OK;
 }
 
 int cmd_pipeline(int argc, char **argv)
 {
     struct options o;
-    struct pipeline p;
     int status = options_parse(&o, &pipeline_command, argc, argv);
     if (status >= 0)
         return status;
     const char *what = o.arg[0];
     if (strcmp(what, "check") != 0 && strcmp(what, "graph") != 0 && strcmp(what, "test") != 0)
         return options_fail(&pipeline_command, "\"%s\": check, graph or test is wanted", what);
-    pipeline_init(&p);
-    enum err err = pipeline_load(&p, o.arg[1]);
-    p.text = p.text || options_has(&o, "text");
-    if (err == OK)
-        err = check(&p);
-    if (err == OK && !strcmp(what, "check"))
-        printf("%s is good: %u patterns of files, %u routes\n", o.arg[1], p.n_files, p.n_routes);
-    else if (err == OK && !strcmp(what, "graph"))
-        graph(&p, options_has(&o, "svg"));
-    else if (err == OK)
-        err = test(&p);
+    struct pipelines *set = pipelines_new();
+    enum err err = run(&o, set);
     if (err != OK)
         fprintf(stderr, "weir pipeline: %s\n", err_text());
-    pipeline_release(&p);
+    pipelines_free(set);
     return err == OK ? 0 : 1;
 }

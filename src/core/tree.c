@@ -1,5 +1,6 @@
 #include "core/tree.h"
 
+#include "core/hash.h"
 #include "core/io.h"
 #include "core/mem.h"
 
@@ -166,4 +167,19 @@ enum err tree_text(const struct tree *map, const char *key, const char *def, str
         return tree_error(t, "%s: a text is wanted", key);
     *ret = arena_str(a, t->text).p;
     return OK;
+}
+
+uint64_t tree_hash(const struct tree *t)
+{
+    if (!t)
+        return 1;
+    uint64_t h = hash_mix((uint64_t)t->kind + 2);
+    if (t->kind == TREE_TEXT)
+        return hash64_seed(t->text, h + t->quoted);
+    for (uint32_t i = 0; i < t->n; i++) {
+        if (t->kind == TREE_MAP)
+            h = hash_mix(h ^ tree_hash(&t->key[i]));
+        h = hash_mix(h + tree_hash(&t->item[i]));
+    }
+    return hash_mix(h + t->n);
 }

@@ -35,6 +35,8 @@ NODISCARD enum err tree_check_keys(const struct tree *map, const char *const *kn
 /* Texts of members; `def` when there is none. ERR_INVALID when it is something else. */
 NODISCARD enum err tree_text(const struct tree *map, const char *key, const char *def,
                              struct arena *a, const char **ret);
+/* Of all that it says, places aside: NULL has one too. */
+uint64_t tree_hash(const struct tree *t);
 /* The nearest of NULL-ended words, or NULL. */
 const char *tree_nearest(struct str word, const char *const *words);
 

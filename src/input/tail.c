@@ -318,6 +318,11 @@ static void save(struct tail *t)
 {
     t->saved_ns = clock_mono_ns();
     forget_old(t);
+    /* What others have put to the spool meanwhile has no note of ours. */
+    uint64_t next = spool_next(t->spool);
+    t->unsaved = t->unsaved || next > t->positions.spool;
+    if (next > t->positions.spool)
+        t->positions.spool = next;
     if (!t->unsaved)
         return;
     if (tail_positions_save(&t->positions, t->positions_path) != OK) {
@@ -353,6 +358,13 @@ static void *tail_main(void *arg)
 }
 
 /* ---- life ---- */
+
+#define SWAP(a, b)                                                                                 \
+    do {                                                                                           \
+        __typeof__(a) was = (a);                                                                   \
+        (a) = (b);                                                                                 \
+        (b) = was;                                                                                 \
+    } while (0)
 
 static void more_files(void)
 {
@@ -446,21 +458,29 @@ uint64_t tail_notes_from(struct tail *t, uint64_t epoch)
     return t->positions.spool;
 }
 
+void tail_totals(const struct tail *t, uint64_t *ret_records, uint64_t *ret_dropped)
+{
+    *ret_records = t->positions.retired;
+    for (size_t i = 0; i < t->positions.n; i++)
+        *ret_records += t->positions.entry[i].records;
+    *ret_dropped = t->positions.dropped;
+}
+
 enum err tail_start(struct tail *t, struct spool *spool, unsigned hold)
 {
     t->spool = spool;
     t->hold = hold;
     t->positions.spool = spool_next(spool);
     t->unsaved = true;
-    for (size_t i = 0; i < t->positions.n; i++)
-        t->status.records += t->positions.entry[i].records;
-    t->status.records += t->positions.retired;
-    t->status.dropped = t->positions.dropped;
+    tail_totals(t, &t->status.records, &t->status.dropped);
+    t->stopping = false;
     more_files();
-    t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (t->wake_fd < 0)
+        t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (t->wake_fd < 0)
         return err_set_errno("eventfd");
-    t->watch = tail_watch_new();
+    if (!t->watch)
+        t->watch = tail_watch_new();
     TRY(thread_start(&t->thread, "tail", tail_main, t));
     t->started = true;
     return OK;
@@ -478,6 +498,25 @@ void tail_stop(struct tail *t)
         log_debug("eventfd", NULL);
     pthread_join(t->thread, NULL);
     t->started = false;
+}
+
+enum err tail_reconfigure(struct tail *t, const struct tail_options *o)
+{
+    struct tail *n;
+    TRY(tail_new(o, &n));
+    SWAP(t->o, n->o);
+    SWAP(t->stream, n->stream);
+    SWAP(t->host, n->host);
+    SWAP(t->service, n->service);
+    SWAP(t->encoding, n->encoding);
+    SWAP(t->glob, n->glob);
+    SWAP(t->n_globs, n->n_globs);
+    SWAP(t->iconv, n->iconv);
+    SWAP(t->wide, n->wide);
+    SWAP(t->json, n->json);
+    t->scan_at = t->poll_at = 0;
+    tail_free(n);
+    return OK;
 }
 
 void tail_free(struct tail *t)

@@ -42,7 +42,13 @@ void tail_note(struct tail *t, struct str note);
 uint64_t tail_notes_from(struct tail *t, uint64_t epoch);
 /* `hold`: the spool's, of the notes. */
 NODISCARD enum err tail_start(struct tail *t, struct spool *spool, unsigned hold);
-void tail_stop(struct tail *t); /* saves the positions */
+void tail_stop(struct tail *t); /* saves the positions; it may be started again */
+/* Other options in place of those it has, while it is stopped: what it has open and has not handed
+ * on stays, files that no pattern matches any more are read to their end. As tail_new. */
+NODISCARD enum err tail_reconfigure(struct tail *t, const struct tail_options *o);
+/* Records handed on, and dropped by the chain, up to what positions and notes say. Before it is
+ * started, or when it is stopped. */
+void tail_totals(const struct tail *t, uint64_t *ret_records, uint64_t *ret_dropped);
 void tail_free(struct tail *t); /* stopped, or never started; NULL is fine */
 
 struct tail_status {

@@ -5,6 +5,7 @@
 #include "core/metrics.h"
 #include "record/json.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 static void take(void *ctx, const struct ingest_body *body)
@@ -78,6 +79,18 @@ enum err input_open(const struct input_type *const *types, const struct input_op
     return err;
 }
 
+enum err input_check(const struct input_type *const *types, struct str text)
+{
+    struct arena arena;
+    struct url url;
+    arena_init(&arena, 0, NULL);
+    enum err err = url_parse(text, &arena, &url);
+    if (err == OK && !find(types, url.scheme))
+        err = unknown(types, url.scheme);
+    arena_release(&arena);
+    return err;
+}
+
 enum err input_start(struct input *in)
 {
     return in->type->start(in);
@@ -105,31 +118,45 @@ void input_status(struct input *in, struct input_status *ret)
 struct member {
     struct input *input;
     char scheme[24];
+    char *url;
+    bool started;
 };
 struct input_set {
     const struct input_type *const *types;
+    pthread_mutex_t lock; /* members come and go while others look */
     struct member member[INPUTS_MAX];
     unsigned n;
-    bool started;
 };
 
 struct input_set *input_set_new(const struct input_type *const *types)
 {
     struct input_set *s = NEW(struct input_set);
     s->types = types;
+    pthread_mutex_init(&s->lock, NULL);
     return s;
+}
+
+struct str input_plain_url(struct str url, struct arena *a)
+{
+    size_t end = str_find_byte(url, '?', 0), scheme = str_find(url, STR("://")), at = end;
+    while (at > 0 && url.p[at - 1] != '@')
+        at--;
+    if (!at || scheme == SIZE_MAX || scheme + 3 > at)
+        return arena_str(a, str_of(url.p, end));
+    return arena_printf(a, "%.*s%.*s", STR_ARG(str_of(url.p, scheme + 3)),
+                        STR_ARG(str_of(url.p + at, end - at)));
 }
 
 /* The error, with the URL before it as far as it holds no secret. */
 static enum err explain(enum err err, struct str url)
 {
     char was[400];
-    size_t end = str_find_byte(url, '?', 0);
+    struct arena a;
     snprintf(was, sizeof(was), "%s", err_text());
-    size_t at = end;
-    while (at > 0 && url.p[at - 1] != '@')
-        at--;
-    return err_set(err, "input %.*s: %s", STR_ARG(str_of(url.p + at, end - at)), was);
+    arena_init(&a, 0, NULL);
+    (void)err_set(err, "input %.*s: %s", STR_ARG(input_plain_url(url, &a)), was);
+    arena_release(&a);
+    return err;
 }
 
 enum err input_set_add(struct input_set *s, const struct input_options *o)
@@ -142,7 +169,41 @@ enum err input_set_add(struct input_set *s, const struct input_options *o)
     enum err err = input_open(s->types, o, &m->input);
     if (err != OK)
         return explain(err, o->url);
+    m->url = mem_strdup(o->url);
+    m->started = false;
+    pthread_mutex_lock(&s->lock);
     s->n++;
+    pthread_mutex_unlock(&s->lock);
+    return OK;
+}
+
+unsigned input_set_count(const struct input_set *s)
+{
+    return s->n;
+}
+
+static unsigned find_member(const struct input_set *s, struct str url)
+{
+    unsigned i = 0;
+    while (i < s->n && !str_eq_c(url, s->member[i].url))
+        i++;
+    return i;
+}
+
+bool input_set_has(const struct input_set *s, struct str url)
+{
+    return find_member(s, url) < s->n;
+}
+
+enum err input_set_join(struct input_set *s, struct input_set *from)
+{
+    if (s->n + from->n > INPUTS_MAX)
+        return err_set(ERR_LIMIT, "there are more than %d inputs", INPUTS_MAX);
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0; i < from->n; i++)
+        s->member[s->n++] = from->member[i];
+    from->n = 0;
+    pthread_mutex_unlock(&s->lock);
     return OK;
 }
 
@@ -201,21 +262,45 @@ static void set_gauges(struct input_set *s, unsigned i, bool on)
 
 enum err input_set_start(struct input_set *s)
 {
-    s->started = true;
     for (unsigned i = 0; i < s->n; i++) {
+        if (s->member[i].started)
+            continue;
         TRY(input_start(s->member[i].input));
+        s->member[i].started = true;
         set_gauges(s, i, true);
     }
     return OK;
 }
 
+static void stop_member(struct input_set *s, unsigned i, int64_t wait_ms)
+{
+    if (!s->member[i].started)
+        return;
+    set_gauges(s, i, false);
+    input_stop(s->member[i].input, wait_ms);
+    s->member[i].started = false;
+}
+
+void input_set_remove(struct input_set *s, struct str url, int64_t wait_ms)
+{
+    unsigned i = find_member(s, url);
+    if (i == s->n)
+        return;
+    stop_member(s, i, wait_ms);
+    pthread_mutex_lock(&s->lock);
+    struct member m = s->member[i];
+    s->member[i] = s->member[--s->n];
+    pthread_mutex_unlock(&s->lock);
+    input_close(m.input);
+    mem_free(m.url);
+}
+
 void input_set_stop(struct input_set *s, int64_t wait_ms)
 {
     int64_t deadline = clock_mono_ns() + wait_ms * NS_PER_MS;
-    for (unsigned i = 0; s->started && i < s->n; i++) {
+    for (unsigned i = 0; i < s->n; i++) {
         int64_t left = (deadline - clock_mono_ns()) / NS_PER_MS;
-        set_gauges(s, i, false);
-        input_stop(s->member[i].input, left > 0 ? left : 0);
+        stop_member(s, i, left > 0 ? left : 0);
     }
 }
 
@@ -223,8 +308,11 @@ void input_set_free(struct input_set *s)
 {
     if (!s)
         return;
-    for (unsigned i = 0; i < s->n; i++)
+    for (unsigned i = 0; i < s->n; i++) {
         input_close(s->member[i].input);
+        mem_free(s->member[i].url);
+    }
+    pthread_mutex_destroy(&s->lock);
     mem_free(s);
 }
 
@@ -261,9 +349,11 @@ static void write_one(struct input_set *s, unsigned i, struct buf *out)
 void input_set_write(struct input_set *s, struct buf *out)
 {
     buf_put_byte(out, '[');
+    pthread_mutex_lock(&s->lock);
     for (unsigned i = 0; i < s->n; i++) {
         buf_put_c(out, i ? "," : "");
         write_one(s, i, out);
     }
+    pthread_mutex_unlock(&s->lock);
     buf_put_byte(out, ']');
 }

@@ -78,6 +78,8 @@ NODISCARD enum err input_read_target(const struct url *url, const char *stream, 
  * names those that there are. */
 NODISCARD enum err input_open(const struct input_type *const *types, const struct input_options *o,
                               struct input **ret);
+/* Whether the URL is one of an input, as far as can be said without opening it. */
+NODISCARD enum err input_check(const struct input_type *const *types, struct str url);
 NODISCARD enum err input_start(struct input *in);
 void input_stop(struct input *in, int64_t wait_ms);
 void input_close(struct input *in); /* NULL is fine */
@@ -86,9 +88,17 @@ void input_status(struct input *in, struct input_status *ret);
 /* All inputs of a process. Threads: one, but for input_set_write. */
 struct input_set;
 struct input_set *input_set_new(const struct input_type *const *types);
+/* How a URL is shown: without credentials and parameters. */
+struct str input_plain_url(struct str url, struct arena *a);
 /* Opens one more; the error begins with the URL, without its parameters. */
 NODISCARD enum err input_set_add(struct input_set *s, const struct input_options *o);
-NODISCARD enum err input_set_start(struct input_set *s);
+NODISCARD enum err input_set_start(struct input_set *s); /* those that are not yet */
+bool input_set_has(const struct input_set *s, struct str url);
+/* Stops and closes the one with that URL. */
+void input_set_remove(struct input_set *s, struct str url, int64_t wait_ms);
+/* All of `from`, which are not started, become members of `s`; ERR_LIMIT when there is no room. */
+NODISCARD enum err input_set_join(struct input_set *s, struct input_set *from);
+unsigned input_set_count(const struct input_set *s);
 void input_set_stop(struct input_set *s, int64_t wait_ms);
 void input_set_free(struct input_set *s); /* NULL is fine */
 /* Appends a JSON array: of each what input_status says. */

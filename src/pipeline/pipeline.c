@@ -1,29 +1,68 @@
 #include "pipeline/pipeline.h"
 
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/mem.h"
 
 #include <stdio.h>
 
-void pipeline_init(struct pipeline *p)
+enum { RECORDS_MAX = 1 << 20, BULK_BYTES_MAX = 64 << 20 };
+
+static struct pipeline *add_pipeline(struct pipelines *set, const char *name)
 {
-    *p = (struct pipeline){0};
-    arena_init(&p->arena, 0, NULL);
+    struct pipeline *p = ARENA_NEW(&set->arena, struct pipeline);
+    *p = (struct pipeline){.arena = &set->arena};
+    snprintf(p->name, sizeof(p->name), "%s", name);
+    set->list[set->n++] = p;
+    return p;
 }
 
-void pipeline_release(struct pipeline *p)
+struct pipelines *pipelines_new(void)
+{
+    struct pipelines *set = NEW(struct pipelines);
+    set->holders = 1;
+    arena_init(&set->arena, 0, NULL);
+    add_pipeline(set, "");
+    return set;
+}
+
+static void release_pipeline(struct pipeline *p)
 {
     chain_free(p->chain);
+    stages_free(p->stages);
     for (unsigned i = 0; i < p->n_routes; i++)
         chain_free(p->route[i].chain);
-    arena_release(&p->arena);
+}
+
+struct pipelines *pipelines_hold(struct pipelines *set)
+{
+    set->holders++;
+    return set;
+}
+
+void pipelines_free(struct pipelines *set)
+{
+    if (!set || --set->holders)
+        return;
+    for (unsigned i = 0; i < set->n; i++)
+        release_pipeline(set->list[i]);
+    arena_release(&set->arena);
+    mem_free(set);
 }
 
 enum err pipeline_add_file(struct pipeline *p, const char *pattern)
 {
     if (p->n_files == PIPELINE_FILES_MAX)
         return err_set(ERR_LIMIT, "at most %d patterns of files", PIPELINE_FILES_MAX);
-    p->file[p->n_files++] = arena_str(&p->arena, str_c(pattern)).p;
+    p->file[p->n_files++] = arena_str(p->arena, str_c(pattern)).p;
+    return OK;
+}
+
+enum err pipeline_add_input(struct pipeline *p, const char *url)
+{
+    if (p->n_inputs == INPUTS_MAX)
+        return err_set(ERR_LIMIT, "at most %d inputs", INPUTS_MAX);
+    p->input[p->n_inputs++] = arena_str(p->arena, str_c(url)).p;
     return OK;
 }
 
@@ -52,7 +91,8 @@ static enum err add_route(struct pipeline *p, const char *name, const char *url,
     if (p->n_routes == PIPELINE_ROUTES_MAX)
         return err_set(ERR_LIMIT, "at most %d routes", PIPELINE_ROUTES_MAX);
     struct pipeline_route *r = &p->route[p->n_routes];
-    *r = (struct pipeline_route){.output = arena_str(&p->arena, str_c(url)).p};
+    *r = (struct pipeline_route){.output = arena_str(p->arena, str_c(url)).p,
+                                 .hash = hash64(str_c(url))};
     if (name)
         snprintf(r->name, sizeof(r->name), "%s", name);
     else
@@ -74,14 +114,16 @@ enum err pipeline_add_route(struct pipeline *p, const char *url)
 
 /* ---- reading ---- */
 
-static enum err read_files(struct pipeline *p, const struct tree *t)
+/* A list of texts, or one. */
+static enum err read_list(struct pipeline *p, const struct tree *t, const char *what,
+                          enum err (*add)(struct pipeline *p, const char *text))
 {
     uint32_t n = t->kind == TREE_LIST ? t->n : 1;
     for (uint32_t i = 0; i < n; i++) {
         const struct tree *item = t->kind == TREE_LIST ? &t->item[i] : t;
         if (item->kind != TREE_TEXT)
-            return tree_error(item, "files: patterns are wanted, such as /var/log/*.log");
-        if (pipeline_add_file(p, item->text.p) != OK)
+            return tree_error(item, "%s are wanted", what);
+        if (add(p, item->text.p) != OK)
             return tree_error(item, "%s", err_text());
     }
     return OK;
@@ -92,30 +134,67 @@ static enum err read_where(struct pipeline *p, const struct tree *t, struct pipe
     struct filter_options o = {.now_ns = clock_now_ns()};
     if (t->kind != TREE_TEXT)
         return tree_error(t, "where: a query is wanted, such as 'level:ERROR'");
-    r->where = arena_str(&p->arena, t->text).p;
-    enum err err = filter_parse(str_c(r->where), &o, &p->arena, &r->filter, NULL, NULL);
+    r->where = arena_str(p->arena, t->text).p;
+    enum err err = filter_parse(str_c(r->where), &o, p->arena, &r->filter, NULL, NULL);
     return err == OK ? OK : tree_error(t, "%s", err_text());
+}
+
+static enum err read_count(struct pipeline *p, const struct tree *t, const char *key, uint64_t max,
+                           uint64_t *ret)
+{
+    const char *text;
+    TRY(tree_text(t, key, NULL, p->arena, &text));
+    if (text && (!str_to_bytes(str_c(text), ret) || !*ret || *ret > max))
+        return tree_error(tree_get(t, key), "%s: from 1 to %llu is wanted", key,
+                          (unsigned long long)max);
+    return OK;
+}
+
+static enum err read_duration(struct pipeline *p, const struct tree *t, const char *key,
+                              int64_t min, int64_t *ret)
+{
+    const char *text;
+    TRY(tree_text(t, key, NULL, p->arena, &text));
+    if (text && (!str_to_duration_ns(str_c(text), ret) || *ret < min || *ret > NS_PER_DAY))
+        return tree_error(tree_get(t, key), "%s: a time such as 500ms or 5s is wanted, at most 1d",
+                          key);
+    return OK;
+}
+
+static enum err read_route_settings(struct pipeline *p, const struct tree *t,
+                                    struct route_settings *s)
+{
+    TRY(read_count(p, t, "records", RECORDS_MAX, &s->gather.rows));
+    TRY(read_count(p, t, "bytes", BULK_BYTES_MAX, &s->gather.bytes));
+    TRY(read_duration(p, t, "wait", 0, &s->gather.wait_ns));
+    s->has_wait = tree_get(t, "wait") != NULL;
+    TRY(read_duration(p, t, "retry_min", NS_PER_MS, &s->retry_min_ns));
+    TRY(read_duration(p, t, "retry_max", NS_PER_MS, &s->retry_max_ns));
+    return OK;
 }
 
 static enum err read_route(struct pipeline *p, const struct tree *t)
 {
-    static const char *const known[] = {"name", "output", "where", "transforms", NULL};
+    static const char *const known[] = {"name",  "output", "where",     "transforms", "records",
+                                        "bytes", "wait",   "retry_min", "retry_max",  NULL};
     const char *name, *url;
     struct pipeline_route *r;
     if (t->kind != TREE_MAP)
         return tree_error(t, "a route is a map: output, and name, where, transforms");
     TRY(tree_check_keys(t, known));
-    TRY(tree_text(t, "name", NULL, &p->arena, &name));
-    TRY(tree_text(t, "output", NULL, &p->arena, &url));
+    TRY(tree_text(t, "name", NULL, p->arena, &name));
+    TRY(tree_text(t, "output", NULL, p->arena, &url));
     if (!url)
         return tree_error(t, "the route has no output, such as http://127.0.0.1:5080");
     if (add_route(p, name, url, &r) != OK)
         return tree_error(t, "%s", err_text());
+    r->hash = tree_hash(t);
     if (route_check_name(r->name) != OK || (name && strlen(name) > ROUTE_NAME_MAX))
         return tree_error(name ? tree_get(t, "name") : t, "%s", err_text());
     const struct tree *where = tree_get(t, "where"), *list = tree_get(t, "transforms");
     if (where)
         TRY(read_where(p, where, r));
+    TRY(read_route_settings(p, t, &r->settings));
     return list ? chain_new(list, &r->chain) : OK;
 }
 
@@ -131,7 +210,7 @@ static enum err read_routes(struct pipeline *p, const struct tree *t)
 static enum err read_text(struct pipeline *p, const struct tree *t)
 {
     const char *text = "false";
-    TRY(tree_text(t, "text", "false", &p->arena, &text));
+    TRY(tree_text(t, "text", "false", p->arena, &text));
     p->text = p->text || !strcmp(text, "true");
     if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
         return tree_error(tree_get(t, "text"), "text: true or false is wanted");
@@ -148,164 +227,114 @@ static enum err read_settings(struct pipeline *p, const struct tree *t)
         {"spool", &p->spool},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        TRY(tree_text(t, texts[i].key, *texts[i].to, &p->arena, texts[i].to));
+        TRY(tree_text(t, texts[i].key, *texts[i].to, p->arena, texts[i].to));
     return read_text(p, t);
 }
 
-static enum err read_document(struct pipeline *p, const struct tree *t)
+/* What a server has in its own settings is left to them. */
+static enum err read_pipeline(struct pipeline *p, const struct tree *t, bool of_server)
 {
-    static const char *const known[] = {"files",     "stream",     "service",  "host",
-                                        "multiline", "encoding",   "line_max", "spool",
-                                        "text",      "transforms", "routes",   NULL};
     const struct tree *part;
-    if (t->kind != TREE_MAP)
-        return tree_error(t, "the file must be a map: files, transforms, routes");
-    TRY(tree_check_keys(t, known));
-    TRY(read_settings(p, t));
-    if ((part = tree_get(t, "files")))
-        TRY(read_files(p, part));
-    if ((part = tree_get(t, "transforms")))
+    if (!of_server)
+        TRY(read_settings(p, t));
+    if (!of_server && (part = tree_get(t, "files")))
+        TRY(read_list(p, part, "files: patterns such as /var/log/*.log", pipeline_add_file));
+    if ((part = tree_get(t, "inputs")))
+        TRY(read_list(p, part, "inputs: URLs such as syslog+udp://127.0.0.1:5514",
+                      pipeline_add_input));
+    if ((part = p->transforms = tree_get(t, "transforms"))) {
         TRY(chain_new(part, &p->chain));
+        TRY(stages_new(part, &p->stages));
+    }
     part = tree_get(t, "routes");
     return part ? read_routes(p, part) : OK;
 }
 
-enum err pipeline_read(struct pipeline *p, struct str yaml, const char *name)
+static const char *const agent_keys[] = {"files",     "inputs",     "stream",   "service",   "host",
+                                         "multiline", "encoding",   "line_max", "spool",     "text",
+                                         "listen",    "transforms", "routes",   "pipelines", NULL};
+
+static enum err read_named(struct pipelines *set, const struct tree *key, const struct tree *t)
 {
-    struct tree t;
-    TRY(tree_read(yaml, name, &p->arena, &t));
-    return read_document(p, &t);
+    if (route_check_name(key->text.p) != OK)
+        return tree_error(key, "%s", err_text());
+    if (t->kind != TREE_MAP)
+        return tree_error(t, "a pipeline is a map: files, inputs, transforms, routes");
+    if (set->n == PIPELINES_MAX)
+        return tree_error(key, "at most %d pipelines", PIPELINES_MAX - 1);
+    for (uint32_t i = 0; i < t->n; i++)
+        if (str_eq_c(t->key[i].text, "pipelines") || str_eq_c(t->key[i].text, "listen"))
+            return tree_error(&t->key[i], "%s stands at the top alone", t->key[i].text.p);
+    TRY(tree_check_keys(t, agent_keys));
+    return read_pipeline(add_pipeline(set, key->text.p), t, false);
 }
 
-enum err pipeline_load(struct pipeline *p, const char *path)
+/* Whether a document is an agent's: it says so by what a server's has not. */
+static bool is_agents(const struct tree *t)
 {
-    struct tree t;
-    TRY(tree_read_file(path, &p->arena, &t));
-    return read_document(p, &t);
-}
-
-/* ---- drawing ---- */
-
-static void put_chain(const struct chain *c, const char *indent, struct buf *out)
-{
-    for (uint32_t i = 0; c && i < chain_stages(c); i++) {
-        struct chain_stage s;
-        chain_stage(c, i, &s);
-        buf_printf(out, "%s| %s\n", indent, s.name);
+    static const char *const says[] = {"files",     "stream",   "service",  "host",
+                                       "multiline", "encoding", "line_max", "spool",
+                                       "text",      "listen",   NULL};
+    for (int i = 0; says[i]; i++)
+        if (tree_get(t, says[i]))
+            return true;
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->n; i++) {
+        bool known = false;
+        for (int k = 0; agent_keys[k]; k++)
+            known = known || str_eq_c(t->key[i].text, agent_keys[k]);
+        if (!known &&
+            (t->item[i].kind == TREE_MAP || memchr(t->key[i].text.p, '.', t->key[i].text.n)))
+            return false;
     }
+    return true;
 }
 
-static void draw_text(const struct pipeline *p, struct buf *out)
+static enum err read_document(struct pipelines *set, const struct tree *t, enum pipelines_of of)
 {
-    for (unsigned i = 0; i < p->n_files; i++)
-        buf_printf(out, "%s\n", p->file[i]);
-    put_chain(p->chain, "  ", out);
-    buf_printf(out, "  = spool%s%s\n", p->spool ? " " : "", p->spool ? p->spool : "");
-    for (unsigned i = 0; i < p->n_routes; i++) {
-        const struct pipeline_route *r = &p->route[i];
-        buf_printf(out, "    > %s\n", r->name);
-        if (r->where)
-            buf_printf(out, "      ? %s\n", r->where);
-        put_chain(r->chain, "      ", out);
-        buf_printf(out, "      > %s\n", r->output);
+    const struct tree *named;
+    if (t->kind != TREE_MAP)
+        return tree_error(t, "the file must be a map: files, inputs, transforms, routes");
+    set->server = of == PIPELINES_SERVER || (of == PIPELINES_EITHER && !is_agents(t));
+    if (!set->server)
+        TRY(tree_check_keys(t, agent_keys));
+    TRY(read_pipeline(set->list[0], t, set->server));
+    if (!set->server)
+        TRY(tree_text(t, "listen", NULL, &set->arena, &set->listen));
+    if (!(named = tree_get(t, "pipelines")))
+        return OK;
+    if (named->kind != TREE_MAP)
+        return tree_error(named, "pipelines: a map of names is wanted");
+    for (uint32_t i = 0; i < named->n; i++)
+        TRY(read_named(set, &named->key[i], &named->item[i]));
+    return OK;
+}
+
+/* What a pipeline needs to be one. A server's may hand its records to the server's own queue. */
+static enum err check_whole(const struct pipelines *set, const struct tree *t)
+{
+    for (unsigned i = 1; i < set->n; i++) {
+        const struct pipeline *p = set->list[i];
+        bool in = p->n_files || p->n_inputs, direct = set->server && !p->n_files;
+        if (!in || (!p->n_routes && !direct))
+            return err_set(ERR_INVALID, "%s: the pipeline \"%s\" has no %s", t->file, p->name,
+                           in ? "routes" : "files and no inputs");
     }
+    return OK;
 }
 
-enum { BOX_W = 240, BOX_H = 28, STEP_X = 280, STEP_Y = 40 };
-
-struct drawing {
-    struct buf *out;
-    unsigned width, height;
-};
-
-static void put_escaped(struct buf *out, const char *text)
+enum err pipelines_read(struct pipelines *set, struct str yaml, const char *name,
+                        enum pipelines_of of)
 {
-    for (; *text; text++) {
-        if (*text == '<')
-            buf_put_c(out, "&lt;");
-        else if (*text == '&')
-            buf_put_c(out, "&amp;");
-        else
-            buf_put_byte(out, *text);
-    }
+    struct tree *t = ARENA_NEW(&set->arena, struct tree);
+    TRY(tree_read(yaml, name, &set->arena, t));
+    TRY(read_document(set, t, of));
+    return check_whole(set, t);
 }
 
-static void box(struct drawing *d, unsigned x, unsigned y, const char *kind, const char *text)
+enum err pipelines_load(struct pipelines *set, const char *path, enum pipelines_of of)
 {
-    buf_printf(d->out,
-               "<g class=\"%s\"><rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%d\" rx=\"4\"/>"
-               "<text x=\"%u\" y=\"%u\">",
-               kind, x, y, BOX_W, BOX_H, x + 8, y + 18);
-    put_escaped(d->out, text);
-    buf_put_c(d->out, "</text></g>\n");
-    d->width = x + BOX_W + 20 > d->width ? x + BOX_W + 20 : d->width;
-    d->height = y + BOX_H + 20 > d->height ? y + BOX_H + 20 : d->height;
-}
-
-static void line(struct drawing *d, unsigned x1, unsigned y1, unsigned x2, unsigned y2)
-{
-    buf_printf(d->out, "<path d=\"M%u %uL%u %u\"/>\n", x1, y1, x2, y2);
-}
-
-static unsigned draw_chain(struct drawing *d, const struct chain *c, unsigned x, unsigned y)
-{
-    for (uint32_t i = 0; c && i < chain_stages(c); i++, y += STEP_Y) {
-        struct chain_stage s;
-        chain_stage(c, i, &s);
-        box(d, x, y, "stage", s.name);
-        line(d, x + BOX_W / 2, y + BOX_H, x + BOX_W / 2, y + STEP_Y);
-    }
-    return y;
-}
-
-static void draw_routes(struct drawing *d, const struct pipeline *p, unsigned from_y)
-{
-    unsigned y = 20;
-    for (unsigned i = 0; i < p->n_routes; i++) {
-        const struct pipeline_route *r = &p->route[i];
-        unsigned x = 20 + 2 * STEP_X;
-        line(d, 20 + STEP_X + BOX_W, from_y + BOX_H / 2, x, y + BOX_H / 2);
-        box(d, x, y, "route", r->name);
-        line(d, x + BOX_W / 2, y + BOX_H, x + BOX_W / 2, y + STEP_Y);
-        y += STEP_Y;
-        if (r->where) {
-            box(d, x, y, "where", r->where);
-            line(d, x + BOX_W / 2, y + BOX_H, x + BOX_W / 2, y + STEP_Y);
-            y += STEP_Y;
-        }
-        y = draw_chain(d, r->chain, x, y);
-        box(d, x, y, "output", r->output);
-        y += STEP_Y + 20;
-    }
-}
-
-static void draw_svg(const struct pipeline *p, struct buf *out)
-{
-    struct buf body;
-    struct drawing d = {.out = &body};
-    buf_init(&body, SIZE_MAX);
-    unsigned y = draw_chain(&d, p->chain, 20 + STEP_X, 20);
-    for (unsigned i = 0; i < p->n_files; i++) {
-        box(&d, 20, 20 + i * STEP_Y, "file", p->file[i]);
-        line(&d, 20 + BOX_W, 20 + i * STEP_Y + BOX_H / 2, 20 + STEP_X, 20 + BOX_H / 2);
-    }
-    box(&d, 20 + STEP_X, y, "spool", "spool");
-    draw_routes(&d, p, y);
-    buf_printf(out,
-               "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\">\n"
-               "<style>rect{fill:#f4f6f8;stroke:#567}path{stroke:#567;fill:none}"
-               "text{font:12px monospace;fill:#123}.spool rect{fill:#fde9c8}"
-               ".output rect{fill:#d8efdc}.where rect{fill:#e3e0f5}</style>\n",
-               d.width, d.height);
-    buf_put_str(out, buf_str(&body));
-    buf_put_c(out, "</svg>\n");
-    buf_release(&body);
-}
-
-void pipeline_graph(const struct pipeline *p, bool svg, struct buf *out)
-{
-    if (svg)
-        draw_svg(p, out);
-    else
-        draw_text(p, out);
+    struct tree *t = ARENA_NEW(&set->arena, struct tree);
+    TRY(tree_read_file(path, &set->arena, t));
+    TRY(read_document(set, t, of));
+    return check_whole(set, t);
 }

@@ -5,6 +5,8 @@
  *   sent N
  *   dead N
  *   dropped N                 by the route's condition and transforms
+ *   before N                  records of the spool from before the route was there
+ *   lost N                    records that it was too far behind to get
  *
  * A bulk that is refused as a whole is sent again unit by unit; the unit that is refused then goes
  * to the dead letters, and the others go on. */
@@ -27,6 +29,8 @@
 
 enum { STATE_MAX = 4096 };
 #define SAVE_EVERY_NS NS_PER_S
+#define RETRY_MIN_NS (200 * NS_PER_MS)
+#define RETRY_MAX_NS (30 * NS_PER_S)
 #define IDLE_NS (500 * NS_PER_MS)
 
 /* A body of the spool in the bulk at hand. */
@@ -43,7 +47,7 @@ struct route {
     unsigned hold;
     struct queue_reader *reader;
     pthread_t thread;
-    bool started;
+    bool started, is_new;
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -81,11 +85,14 @@ static enum err load_state(struct route *r)
     buf_put_byte(&b, '\0');
     struct route_stats *s = &r->stats;
     uint64_t epoch = 0;
-    int n = sscanf(b.p,
-                   "position %" SCNu64 " epoch %" SCNx64 "\nsent %" SCNu64 "\ndead %" SCNu64
-                   "\ndropped %" SCNu64,
-                   &s->position, &epoch, &s->sent, &s->dead, &s->dropped);
+    int n =
+        sscanf(b.p,
+               "position %" SCNu64 " epoch %" SCNx64 "\nsent %" SCNu64 "\ndead %" SCNu64
+               "\ndropped %" SCNu64 "\nbefore %" SCNu64 "\nlost %" SCNu64,
+               &s->position, &epoch, &s->sent, &s->dead, &s->dropped, &s->before, &s->lost_rows);
     buf_release(&b);
+    r->is_new = false;
+    n = n == 7 ? 5 : n; /* the first versions had no more */
     if (n == 5 && epoch != spool_epoch(r->o.spool))
         s->position = 1; /* the spool is another one */
     return n == 5 ? OK : err_set(ERR_CORRUPT, "%s cannot be read", r->state_path);
@@ -93,13 +100,14 @@ static enum err load_state(struct route *r)
 
 static enum err save_state(struct route *r)
 {
-    char text[200];
+    char text[300];
     struct route_stats s;
     route_stats(r, &s);
     int n = snprintf(text, sizeof(text),
                      "position %" PRIu64 " epoch %016" PRIx64 "\nsent %" PRIu64 "\ndead %" PRIu64
-                     "\ndropped %" PRIu64 "\n",
-                     s.position, spool_epoch(r->o.spool), s.sent, s.dead, s.dropped);
+                     "\ndropped %" PRIu64 "\nbefore %" PRIu64 "\nlost %" PRIu64 "\n",
+                     s.position, spool_epoch(r->o.spool), s.sent, s.dead, s.dropped, s.before,
+                     s.lost_rows);
     r->saved_ns = clock_mono_ns();
     TRY(io_write_file(r->state_path, str_of(text, (size_t)n)));
     r->unsaved = false;
@@ -327,7 +335,7 @@ static void add_body(struct route *r, const struct queue_read *body)
 
 static bool bulk_full(const struct route *r)
 {
-    const struct output_gather *g = &r->o.gather;
+    const struct output_gather *g = &r->o.settings.gather;
     return r->rows >= g->rows || r->bytes >= g->bytes;
 }
 
@@ -348,7 +356,7 @@ static bool gather(struct route *r)
             log_error("the spool cannot be read", "route=%s error=\"%s\"", r->name, err_text());
             wait_until(r, clock_mono_ns() + NS_PER_S, true);
         }
-        int64_t until = began + r->o.gather.wait_ns;
+        int64_t until = began + r->o.settings.gather.wait_ns;
         if (r->n_units && (clock_mono_ns() >= until || is_stopping(r)))
             return true;
         if (!r->n_units)
@@ -381,9 +389,10 @@ static void pause_before_retry(struct route *r, int64_t asked_ns)
 {
     int64_t ns = r->pause_ns / 2 + (int64_t)(random_u64() % (uint64_t)r->pause_ns);
     if (asked_ns > ns)
-        ns = asked_ns < r->o.retry_max_ns ? asked_ns : r->o.retry_max_ns;
+        ns = asked_ns < r->o.settings.retry_max_ns ? asked_ns : r->o.settings.retry_max_ns;
     wait_until(r, clock_mono_ns() + ns, true);
-    r->pause_ns = r->pause_ns * 2 < r->o.retry_max_ns ? r->pause_ns * 2 : r->o.retry_max_ns;
+    r->pause_ns =
+        r->pause_ns * 2 < r->o.settings.retry_max_ns ? r->pause_ns * 2 : r->o.settings.retry_max_ns;
 }
 
 /* Tries units [from, from + n) until they are settled or refused as a whole (ERR_INVALID).
@@ -403,7 +412,7 @@ static enum err send_units(struct route *r, uint32_t from, uint32_t n)
         bulk.bytes += bulk.item[i].frame.n;
     if (!bulk.n)
         return save_dead(r);
-    r->pause_ns = r->o.retry_min_ns;
+    r->pause_ns = r->o.settings.retry_min_ns;
     for (;;) {
         int64_t wait_ns = 0, began = clock_mono_ns();
         r->dead.n = r->dead_before;
@@ -443,10 +452,10 @@ static void settle(struct route *r, uint32_t from, uint32_t n, uint64_t dead)
     r->stats.position = r->unit[from + n - 1].end;
     r->stats.bulks++;
     r->stats.lost = queue_reader_lost(r->reader);
+    spool_release(r->o.spool, r->hold, 0, rows);
     pthread_mutex_unlock(&r->lock);
     metric_add(r->sent_metric, (int64_t)(rows - dead - dropped));
     metric_add(r->dead_metric, (int64_t)dead);
-    spool_release(r->o.spool, r->hold, 0, rows);
     r->unsaved = true;
 }
 
@@ -545,10 +554,22 @@ static enum err make_folders(const struct route *r)
     return OK;
 }
 
+static void fill_settings(struct route_settings *s, const struct output_gather *usual)
+{
+    s->gather.rows = s->gather.rows ? s->gather.rows : usual->rows;
+    s->gather.bytes = s->gather.bytes ? s->gather.bytes : usual->bytes;
+    s->gather.wait_ns = s->has_wait ? s->gather.wait_ns : usual->wait_ns;
+    s->retry_min_ns = s->retry_min_ns ? s->retry_min_ns : RETRY_MIN_NS;
+    s->retry_max_ns = s->retry_max_ns ? s->retry_max_ns : RETRY_MAX_NS;
+    if (s->retry_max_ns < s->retry_min_ns)
+        s->retry_max_ns = s->retry_min_ns;
+}
+
 enum err route_open(const struct route_options *o, struct route **ret)
 {
     struct route *r = NEW(struct route);
     r->o = *o;
+    fill_settings(&r->o.settings, &o->output->type->gather);
     r->name = mem_strdup(str_c(o->name));
     r->state_path = mem_printf("%s/routes/%s", o->dir, o->name);
     r->dead_path = mem_printf("%s/dead/%s.ndjson", o->dir, o->name);
@@ -558,6 +579,7 @@ enum err route_open(const struct route_options *o, struct route **ret)
     pthread_mutex_init(&r->lock, NULL);
     cond_init(&r->wake);
     r->stats.position = 1;
+    r->is_new = true;
     enum err err = route_check_name(o->name);
     if (err == OK)
         err = make_folders(r);
@@ -570,17 +592,38 @@ enum err route_open(const struct route_options *o, struct route **ret)
     }
     snprintf(r->stats.name, sizeof(r->stats.name), "%s", o->name);
     make_metrics(r);
-    r->hold = spool_hold(o->spool, r->stats.position);
+    if (o->hold)
+        r->hold = *o->hold;
+    else if (o->running)
+        r->hold = spool_hold_next(o->spool, &r->stats.position);
+    else
+        r->hold = spool_hold(o->spool, r->stats.position);
     *ret = r;
     return OK;
 }
 
 enum err route_start(struct route *r)
 {
+    if (r->is_new || (r->o.running && !r->o.hold)) {
+        struct route_stats *s = &r->stats;
+        s->before = spool_passed(r->o.spool, r->hold) - s->sent - s->dead - s->dropped;
+    }
     r->reader = queue_reader_new(spool_queue(r->o.spool), r->stats.position);
     TRY(thread_start(&r->thread, "route", route_main, r));
     r->started = true;
     return OK;
+}
+
+unsigned route_hold(const struct route *r)
+{
+    return r->hold;
+}
+
+void route_remove(struct route *r)
+{
+    spool_unhold(r->o.spool, r->hold);
+    if (io_unlink(r->state_path) != OK)
+        log_warn("a route's state cannot be removed", "route=%s error=\"%s\"", r->name, err_text());
 }
 
 void route_wake(struct route *r)
@@ -628,6 +671,7 @@ void route_stats(struct route *r, struct route_stats *ret)
 {
     pthread_mutex_lock(&r->lock);
     *ret = r->stats;
-    pthread_mutex_unlock(&r->lock);
     ret->waiting = spool_waiting(r->o.spool, r->hold);
+    ret->passed = spool_passed(r->o.spool, r->hold);
+    pthread_mutex_unlock(&r->lock);
 }

@@ -18,25 +18,36 @@
 
 struct filter;
 
+/* What a configuration may say of a route; 0: what the output's type says, or the default. */
+struct route_settings {
+    struct output_gather gather;
+    bool has_wait;
+    int64_t retry_min_ns, retry_max_ns; /* of the pauses */
+};
+
 struct route;
 struct route_options {
     const char *name; /* [a-z0-9._-], at most ROUTE_NAME_MAX bytes; also of its files */
     const char *dir;
     struct spool *spool;
+    const unsigned *hold;  /* that of the route whose place this one takes; NULL: one of its own */
+    bool running;          /* the spool is started already */
     struct output *output; /* the route's from here on */
-    struct output_gather gather;
-    int64_t retry_min_ns, retry_max_ns; /* of the pauses */
-    const struct filter *where;         /* NULL: everything; the caller's, as the next */
-    struct chain *chain;                /* NULL: nothing is changed; run by the route alone */
+    struct route_settings settings;
+    const struct filter *where; /* NULL: everything; the caller's, as the next */
+    struct chain *chain;        /* NULL: nothing is changed; run by the route alone */
 };
 enum { ROUTE_NAME_MAX = 64 };
 
 struct route_stats {
     char name[ROUTE_NAME_MAX + 1];
     uint64_t position;       /* everything below is settled */
-    uint64_t sent, dead;     /* records since the folder was made */
+    uint64_t before;         /* records that the spool had taken before the route was there */
+    uint64_t sent, dead;     /* records since then */
     uint64_t dropped;        /* that `where` or the chain did not let through */
     uint64_t waiting;        /* records in the spool and not settled */
+    uint64_t passed;         /* records of the spool that do not wait: all of the above together */
+    uint64_t lost_rows;      /* records that were given up: the route was too far behind */
     uint64_t lost;           /* entries of the spool that could not be read */
     uint64_t bulks, retries; /* since the start */
     bool failing;            /* the last try failed */
@@ -47,8 +58,13 @@ struct route_stats {
 NODISCARD enum err route_check_name(const char *name);
 /* Reads the state and holds the spool there; before spool_start. */
 NODISCARD enum err route_open(const struct route_options *o, struct route **ret);
-NODISCARD enum err route_start(struct route *r); /* after spool_start */
-void route_wake(struct route *r);                /* the spool has more */
+/* After spool_start and spool_set_taken. */
+NODISCARD enum err route_start(struct route *r);
+unsigned route_hold(const struct route *r);
+/* Forgets the state, too, and lets go of the spool: the route was taken out of the configuration.
+ * Stopped. Its dead letters stay. */
+void route_remove(struct route *r);
+void route_wake(struct route *r); /* the spool has more */
 /* Goes on until the spool is sent or `wait_ms` have passed, then stops and writes the state. */
 void route_stop(struct route *r, int64_t wait_ms);
 void route_free(struct route *r); /* stopped, or never started; NULL is fine */

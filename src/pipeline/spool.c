@@ -28,7 +28,7 @@ struct spool {
     pthread_mutex_t lock;
     struct hold hold[SPOOL_HOLDS_MAX];
     unsigned n_holds;
-    uint64_t next;
+    uint64_t next, taken;
 };
 
 /* ---- identity ---- */
@@ -134,10 +134,15 @@ static void deliver(void *ctx, struct blob *const *frame, uint32_t n, uint64_t f
     struct spool *s = ctx;
     uint32_t first;
     uint64_t rows = spool_body_rows(frame, n, &first);
-    if (first && !body_ctx && s->o.note && first_position >= s->notes_from)
-        s->o.note(s->o.ctx, spool_note_of(frame[0]->bytes), first_position);
+    struct str note = first ? spool_note_of(frame[0]->bytes) : STR("");
+    bool books = str_starts(note, SPOOL_BOOKS);
+    if (books && s->o.books)
+        s->o.books(s->o.ctx, note, first_position + n);
+    if (first && !books && !body_ctx && s->o.note && first_position >= s->notes_from)
+        s->o.note(s->o.ctx, note, first_position);
     pthread_mutex_lock(&s->lock);
     s->next = first_position + n;
+    s->taken += rows;
     for (unsigned i = 0; i < s->n_holds; i++)
         if (s->hold[i].position <= first_position)
             s->hold[i].waiting += rows;
@@ -149,6 +154,48 @@ unsigned spool_hold(struct spool *s, uint64_t position)
     CHECK(s->n_holds < SPOOL_HOLDS_MAX);
     s->hold[s->n_holds] = (struct hold){.position = position ? position : 1};
     return s->n_holds++;
+}
+
+unsigned spool_hold_next(struct spool *s, uint64_t *ret_position)
+{
+    pthread_mutex_lock(&s->lock);
+    unsigned i = 0;
+    while (i < s->n_holds && s->hold[i].position != UINT64_MAX)
+        i++;
+    CHECK(i < SPOOL_HOLDS_MAX);
+    s->n_holds += i == s->n_holds;
+    s->hold[i] = (struct hold){.position = s->next};
+    *ret_position = s->next;
+    pthread_mutex_unlock(&s->lock);
+    return i;
+}
+
+void spool_unhold(struct spool *s, unsigned hold)
+{
+    spool_release(s, hold, UINT64_MAX, UINT64_MAX);
+}
+
+void spool_set_taken(struct spool *s, uint64_t records)
+{
+    pthread_mutex_lock(&s->lock);
+    s->taken = records;
+    pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t spool_taken(struct spool *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t n = s->taken;
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+uint64_t spool_passed(struct spool *s, unsigned hold)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t n = s->taken - s->hold[hold].waiting;
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 /* With the lock. */
@@ -187,7 +234,7 @@ void spool_release(struct spool *s, unsigned hold, uint64_t position, uint64_t r
     h->waiting -= rows < h->waiting ? rows : h->waiting;
     uint64_t after = held_from(s);
     pthread_mutex_unlock(&s->lock);
-    if (after > before && queue_trim(s->queue, after) != OK)
+    if (after > before && after < UINT64_MAX && queue_trim(s->queue, after) != OK)
         log_warn("the spool cannot be trimmed", "error=\"%s\"", err_text());
 }
 
@@ -248,35 +295,65 @@ static struct blob *note_blob(struct str note)
     return blob_take(b.p, b.n, OWNER_QUEUE);
 }
 
+/* A body on its way. */
+struct passage {
+    struct spool *s;
+    uint32_t notes; /* 1: a note stands before the frames */
+    void *ctx;
+    void (*done)(void *ctx, enum err err, const char *reason, uint64_t first_position);
+};
+
+static void arrived(void *ctx, enum err err, const char *reason, uint64_t first_position)
+{
+    struct passage p = *(struct passage *)ctx;
+    mem_free(ctx);
+    if (err == OK && p.s->o.appended)
+        p.s->o.appended(p.s->o.ctx);
+    if (p.done)
+        p.done(p.ctx, err, reason, first_position + p.notes);
+}
+
+enum err spool_put(struct spool *s, struct str note, const struct queue_body *body)
+{
+    struct passage *p = NEW(struct passage);
+    struct blob **all = NEW_ARRAY(struct blob *, body->n + 1);
+    *p = (struct passage){s, note.n > 0, body->ctx, body->done};
+    if (note.n)
+        all[0] = note_blob(note);
+    for (uint32_t i = 0; i < body->n; i++)
+        all[p->notes + i] = body->frame[i];
+    struct queue_body whole = {.frame = all, .n = p->notes + body->n, .ctx = p, .done = arrived};
+    enum err err = queue_append(s->queue, &whole);
+    if (err != OK && note.n)
+        blob_unref(all[0]);
+    if (err != OK)
+        mem_free(p);
+    mem_free(all);
+    return err;
+}
+
 enum err spool_append(struct spool *s, struct str note, struct blob **frame, uint32_t n,
                       uint64_t *ret_position)
 {
     struct waiter w = {.err = OK};
-    struct blob **all = NEW_ARRAY(struct blob *, n + 1);
-    uint32_t count = 0;
-    if (note.n)
-        all[count++] = note_blob(note);
-    for (uint32_t i = 0; i < n; i++)
-        all[count++] = blob_ref(frame[i]); /* ours stay until it is known to be there */
     pthread_mutex_init(&w.lock, NULL);
     cond_init(&w.done);
-    struct queue_body body = {.frame = all, .n = count, .ctx = &w, .done = on_done};
-    enum err err = queue_append(s->queue, &body);
+    for (uint32_t i = 0; i < n; i++)
+        blob_ref(frame[i]); /* ours stay until it is known to be there */
+    struct queue_body body = {.frame = frame, .n = n, .ctx = &w, .done = on_done};
+    enum err err = spool_put(s, note, &body);
     if (err == OK)
         err = wait_for(&w);
     else
-        for (uint32_t i = 0; i < count; i++)
-            blob_unref(all[i]);
+        for (uint32_t i = 0; i < n; i++)
+            blob_unref(frame[i]);
     pthread_cond_destroy(&w.done);
     pthread_mutex_destroy(&w.lock);
-    mem_free(all);
     if (err != OK)
         return err;
     for (uint32_t i = 0; i < n; i++)
         blob_unref(frame[i]);
-    *ret_position = w.position;
-    if (s->o.appended)
-        s->o.appended(s->o.ctx);
+    *ret_position = w.position - (note.n > 0);
     return OK;
 }
 

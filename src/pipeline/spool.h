@@ -22,9 +22,14 @@ struct spool_options {
     void *ctx;
     /* A note that lies at or behind `notes_from`, at start. May be NULL. */
     void (*note)(void *ctx, struct str note, uint64_t position);
+    /* Every note that begins with SPOOL_BOOKS, in order: at the start as far as the spool holds
+     * them, and as they become durable; `behind` is the position behind its body. On the queue's
+     * thread. May be NULL. */
+    void (*books)(void *ctx, struct str note, uint64_t behind);
     /* Something was appended. On the queue's thread. May be NULL. */
     void (*appended)(void *ctx);
 };
+#define SPOOL_BOOKS STR("books ")
 enum { SPOOL_HOLDS_MAX = 64 };
 
 /* Opens the folder; ERR_UNAVAILABLE when another process has it. */
@@ -32,6 +37,15 @@ NODISCARD enum err spool_open(const struct spool_options *o, struct spool **ret)
 /* Before spool_start: a reader that needs everything from `position` on (0: from the beginning).
  * Its number. */
 unsigned spool_hold(struct spool *s, uint64_t position);
+/* After it: a reader of what comes from now on, which is *ret_position. */
+unsigned spool_hold_next(struct spool *s, uint64_t *ret_position);
+void spool_unhold(struct spool *s, unsigned hold); /* the reader is gone for good */
+/* Records that the spool has taken since the folder was made: told once, after spool_start and
+ * before anything is appended, by whoever keeps the books of its sources; counted from then on. */
+void spool_set_taken(struct spool *s, uint64_t records);
+uint64_t spool_taken(struct spool *s);
+/* Of them, those that came before the reader did, or that it has settled. */
+uint64_t spool_passed(struct spool *s, unsigned hold);
 /* Replays: notes from `notes_from` on; counts what waits for each hold. */
 NODISCARD enum err spool_start(struct spool *s, uint64_t notes_from);
 /* The hold moves on to `position`; `rows` fewer wait for it. */
@@ -45,6 +59,9 @@ uint64_t spool_next(struct spool *s); /* the position behind the last body */
  * again. */
 NODISCARD enum err spool_append(struct spool *s, struct str note, struct blob **frame, uint32_t n,
                                 uint64_t *ret_position);
+/* The same without waiting: body->done is called as queue_append's. The array stays the caller's,
+ * and so do the frames unless OK. */
+NODISCARD enum err spool_put(struct spool *s, struct str note, const struct queue_body *body);
 struct queue *spool_queue(struct spool *s);
 uint64_t spool_producer(const struct spool *s);
 uint64_t spool_epoch(const struct spool *s);

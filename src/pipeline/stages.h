@@ -1,6 +1,6 @@
 /* Transforms that several threads run: chains of one configuration, as many as there are threads at
- * work in them at a time. Where a stage keeps something over the rows (dedup, throttle) there is one
- * chain, and the threads take turns: what it remembers is of all rows.
+ * work in them at a time. Where a stage keeps something over the rows (dedup, throttle) there is
+ * one chain, and the threads take turns: what it remembers is of all rows.
  *
  * Threads: any. Life: the configuration that it was made from outlives it; stages_free waits until
  * nobody holds it. */

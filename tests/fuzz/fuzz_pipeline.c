@@ -6,18 +6,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct pipeline p;
-    struct buf out;
-    pipeline_init(&p);
-    buf_init(&out, SIZE_MAX);
-    if (pipeline_read(&p, str_of((const char *)data, size), "fuzz") == OK) {
-        pipeline_graph(&p, false, &out);
-        pipeline_graph(&p, true, &out);
-        CHECK(out.n > 0);
-    } else {
-        CHECK(err_text()[0]);
+    for (int of = PIPELINES_AGENT; of <= PIPELINES_EITHER; of++) {
+        struct pipelines *p = pipelines_new();
+        struct buf out;
+        buf_init(&out, SIZE_MAX);
+        if (pipelines_read(p, str_of((const char *)data, size), "fuzz", (enum pipelines_of)of) ==
+            OK) {
+            pipelines_graph(p, false, &out);
+            pipelines_graph(p, true, &out);
+            CHECK(out.n > 0);
+        } else {
+            CHECK(err_text()[0]);
+        }
+        buf_release(&out);
+        pipelines_free(p);
     }
-    buf_release(&out);
-    pipeline_release(&p);
     return 0;
 }

@@ -487,7 +487,7 @@ def test_bad_options(weir, tmp_path):
         (["--file", "/x", "--output", "http://h:1", "--multiline", "perl"], b"java, python, go"),
         (["--file", "/x", "--output", "http://h:1", "--multiline", "begins:("], b"byte 1"),
         (["--file", "/x", "--output", "http://h:1", "--encoding", "klingon"], b"is not known"),
-        (["--output", "http://h:1"], b"--file and --output are wanted"),
+        (["--output", "http://h:1"], b"--file, --input or --listen, and --output are wanted"),
     ]:
         r = weir("agent", "--data", str(tmp_path / "a"), *args, check=False)
         assert r.returncode == 2 and text in r.stderr, (args, r.stderr)
