@@ -1,14 +1,17 @@
-/* GET or POST /api/v1/logs/fields, /api/v1/logs/values, /api/v1/logs/context: which fields there
- * are, which values a field has, what happened around a record. Parameters as of search; besides
- * them: fields: limit (1000). values: field, limit (10). context: id, before and after (10 each),
- * same (a comma list of fields that name the source). */
+/* GET or POST /api/v1/logs/fields, /api/v1/logs/values, /api/v1/logs/patterns,
+ * /api/v1/logs/context: which fields there are, which values a field has, which kinds of lines
+ * there are, what happened around a record. Parameters as of search; besides them: fields: limit
+ * (1000). values: field, limit (10). patterns: field, by, limit (50), examples (1), new_since.
+ * context: id, before and after (10 each), same (a comma list of fields that name the source). */
 #include "api/internal.h"
 
 #include "query/explore.h"
+#include "query/pipe.h"
 
 enum {
     FIELDS_DEFAULT = 1000,
     VALUES_DEFAULT = 10,
+    PATTERNS_DEFAULT = 50,
     AROUND_DEFAULT = 10,
     ANSWER_BYTES_MAX = 1 << 30
 };
@@ -60,6 +63,24 @@ void api_values(void *ctx, struct http_request *r)
     int64_t began = api_begin_query();
     buf_init(&out, ANSWER_BYTES_MAX);
     reply(r, "values", query_values(api->engine, &q, field, &out), began, &out);
+}
+
+void api_patterns(void *ctx, struct http_request *r)
+{
+    struct api *api = ctx;
+    struct query_request q;
+    struct query_patterns p = {.field = http_param(r, "field"),
+                               .by = http_param(r, "by"),
+                               .new_since = http_param(r, "new_since"),
+                               .examples = 1};
+    struct buf out;
+    if (!api_read_query(api, r, &q) ||
+        !api_param_u32(r, "examples", PATTERN_EXAMPLES_MAX, &p.examples))
+        return;
+    default_limit(r, PATTERNS_DEFAULT, &q);
+    int64_t began = api_begin_query();
+    buf_init(&out, ANSWER_BYTES_MAX);
+    reply(r, "patterns", query_patterns(api->engine, &q, &p, &out), began, &out);
 }
 
 /* By any of the names that answers have for it. */

@@ -32,6 +32,7 @@ void api_compact(void *ctx, struct http_request *r);
 
 /* explore.c */
 void api_fields(void *ctx, struct http_request *r);
+void api_patterns(void *ctx, struct http_request *r);
 void api_values(void *ctx, struct http_request *r);
 void api_context(void *ctx, struct http_request *r);
 

@@ -18,6 +18,8 @@ static const struct http_route weir_routes[] = {
     {"POST", "/api/v1/logs/fields", HTTP_QUERY, false, api_fields, NULL},
     {"GET", "/api/v1/logs/values", HTTP_QUERY, false, api_values, NULL},
     {"POST", "/api/v1/logs/values", HTTP_QUERY, false, api_values, NULL},
+    {"GET", "/api/v1/logs/patterns", HTTP_QUERY, false, api_patterns, NULL},
+    {"POST", "/api/v1/logs/patterns", HTTP_QUERY, false, api_patterns, NULL},
     {"GET", "/api/v1/logs/context", HTTP_QUERY, false, api_context, NULL},
     {"POST", "/api/v1/logs/context", HTTP_QUERY, false, api_context, NULL},
     {"GET", "/api/v1/logs/tail", HTTP_QUERY, false, api_tail, NULL},

@@ -9,6 +9,7 @@ const struct command_row command_rows[] = {
     {&ingest_command, cmd_ingest},
     {&search_command, cmd_search},
     {&grep_command, cmd_grep},
+    {&patterns_command, cmd_patterns},
     {&status_command, cmd_status},
     {&check_command, cmd_check},
     {&config_command, cmd_config},

@@ -16,6 +16,7 @@ COMMAND(ledger);
 COMMAND(ingest);
 COMMAND(search);
 COMMAND(grep);
+COMMAND(patterns);
 COMMAND(status);
 COMMAND(check);
 COMMAND(config);

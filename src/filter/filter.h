@@ -2,12 +2,12 @@
  * on rows. The one evaluator of search, alerts, tail and routes.
  *
  * Syntax: word  "phrase"  field:word  field:"phrase"  field:="exact"  field:(a OR b)  pre*  wi?d*
- * /regex/ field:/regex/  field:[a TO b]  field:{a TO b}  field:>5 (>=, <, <=)  field:*
- * _exists_:field  *  (all) AND && OR || NOT ! - +  ( )  and backslash escapes. Space means AND. NOT
- * binds tighter than AND, AND tighter than OR. Fields: dotted names (wildcards allowed:
- * `http.*:x`); _time _stream _id ingested_at; the aliases message, level, service, host (resolved
- * per shape, record/batch.h). Comments: none. Lucene's boost (^2), slop and fuzziness (~) are
- * refused with an error that says so.
+ * /regex/ field:/regex/  field:pattern(ID)  field:pattern("text")  field:[a TO b]  field:{a TO b}
+ * field:>5 (>=, <, <=)  field:*  _exists_:field  *  (all) AND && OR || NOT ! - +  ( )  and
+ * backslash escapes. Space means AND. NOT binds tighter than AND, AND tighter than OR. Fields:
+ * dotted names (wildcards allowed: `http.*:x`); _time _stream _id ingested_at; the aliases message,
+ * level, service, host (resolved per shape, record/batch.h). Comments: none. Lucene's boost (^2),
+ * slop and fuzziness (~) are refused with an error that says so.
  *
  * A parsed filter is immutable; any thread may evaluate it. It lives in the arena given to
  * filter_parse. */
@@ -57,6 +57,8 @@ const struct filter *filter_exists(struct arena *a, struct str field);
  * text. */
 NODISCARD enum err filter_term(struct arena *a, struct str field, struct str pattern,
                                int64_t now_ns, const struct filter **ret);
+/* Records whose field's text has the pattern of that id (record/template_cut.h). */
+const struct filter *filter_pattern(struct arena *a, struct str field, uint64_t id);
 NODISCARD enum err filter_regex(struct arena *a, struct str field, struct str pattern,
                                 const struct filter **ret);
 /* An end of a range; text.p NULL: open. */

@@ -145,6 +145,13 @@ enum err filter_term(struct arena *a, struct str field, struct str pattern, int6
     return predicate_text(a, pattern, &leaf->pred);
 }
 
+const struct filter *filter_pattern(struct arena *a, struct str field, uint64_t id)
+{
+    struct filter *leaf = filter_leaf(a, field);
+    predicate_pattern(id, &leaf->pred);
+    return leaf;
+}
+
 enum err filter_regex(struct arena *a, struct str field, struct str pattern,
                       const struct filter **ret)
 {

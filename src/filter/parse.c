@@ -6,11 +6,16 @@
  *   clause  = "(" or ")" | field ":" ( value | "(" or ")" ) | value
  *   value   = word | quoted [ "*" ] | "/" regex "/" | "=" ( word | quoted )
  *           | ( ">" | ">=" | "<" | "<=" ) bound | ( "[" | "{" ) bound "TO" bound ( "]" | "}" )
+ *           | "pattern(" ( id | quoted ) ")"
  *
  * Where space means OR, a list of clauses is Elasticsearch's: those with + must match, those with -
  * or NOT must not, of the others one must, unless there is a +. Elsewhere + says nothing.
  * A single '|' ends the filter. Limits: 64 KiB of text, 100 levels. */
 #include "filter/filter_impl.h"
+
+#include "record/template_cut.h"
+
+#define PATTERN_CALL "pattern("
 
 enum mark { MARK_NONE, MARK_MUST, MARK_NOT };
 
@@ -243,6 +248,38 @@ static enum err leaf_word(struct parser *p, struct str field, const struct filte
     return leaf_text(p, field, word, ret);
 }
 
+/* Behind "pattern(": the id of a pattern, or a text that has it. */
+static enum err leaf_pattern(struct parser *p, struct str field, const struct filter **ret)
+{
+    struct lexer *l = &p->lex;
+    struct str text;
+    uint64_t id;
+    size_t open = l->at;
+    l->at += sizeof(PATTERN_CALL) - 1;
+    lex_space(l);
+    size_t at = l->at;
+    if (lex_peek(l, 0) == '"') {
+        TRY(lex_quoted(l, &text));
+        id = template_id_of(text);
+    } else {
+        TRY(lex_word(l, false, &text));
+        if (!template_id_read(text, &id))
+            return lex_fail(l, at, "or a text in quotes, for all that are like it",
+                            "the id of a pattern is 16 hexadecimal digits");
+    }
+    lex_space(l);
+    if (lex_peek(l, 0) != ')')
+        return lex_fail(l, open, NULL, "this '(' is never closed");
+    l->at++;
+    *ret = filter_pattern(l->arena, field, id);
+    return OK;
+}
+
+static bool at_pattern(const struct parser *p)
+{
+    return str_starts(str_from(p->lex.text, p->lex.at), STR(PATTERN_CALL));
+}
+
 static enum err parse_value(struct parser *p, struct str field, const struct filter **ret)
 {
     char c = lex_peek(&p->lex, 0), next = lex_peek(&p->lex, 1);
@@ -250,6 +287,8 @@ static enum err parse_value(struct parser *p, struct str field, const struct fil
         return leaf_quoted(p, field, ret);
     if (c == '/')
         return leaf_regex(p, field, ret);
+    if (field.n && c == 'p' && at_pattern(p))
+        return leaf_pattern(p, field, ret);
     if (c == '=' && (field.n || next == '"'))
         return leaf_exact(p, field, ret);
     if (field.n && (c == '>' || c == '<'))

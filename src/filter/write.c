@@ -2,6 +2,8 @@
  * the result (space meaning AND) gives the same tree. */
 #include "filter/filter_impl.h"
 
+#include "record/template_cut.h"
+
 static bool is_plain(char c)
 {
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' ||
@@ -107,6 +109,14 @@ static void put_leaf(struct buf *out, const struct filter *f)
     case PRED_EXISTS:
         buf_put_byte(out, '*');
         break;
+    case PRED_PATTERN: {
+        char id[TEMPLATE_ID_TEXT];
+        template_id_write(p->pattern, id);
+        buf_put_c(out, "pattern(");
+        buf_put(out, id, sizeof(id));
+        buf_put_byte(out, ')');
+        break;
+    }
     }
 }
 

@@ -41,6 +41,8 @@ static void state_release(const struct agg_spec *spec, struct state *s)
         distinct_release(s->sketch);
     else if (spec->kind == AGG_VALUES)
         set_release(s->sketch);
+    else if (spec->kind == AGG_EXAMPLES)
+        examples_release(s->sketch);
     mem_free(s->sketch);
 }
 
@@ -304,22 +306,35 @@ static bool fold_numbers(struct fold *f, const struct agg_spec *spec, uint32_t a
     return true;
 }
 
+void agg_add_time(const struct agg_spec *spec, struct state *s, int64_t ns)
+{
+    struct row_order none = {0};
+    struct scalar v = {.lane = LANE_INT, .scale = 1, .i64 = ns, .f64 = (double)ns, .numeric = true};
+    (void)update(spec, s, &v, &none);
+}
+
 /* The least and the greatest time, as times: as texts they would not be in their order. */
 static enum err fold_times(struct fold *f, uint32_t a)
 {
     const struct agg_spec *spec = &f->t->pipe->agg[a];
-    struct row_order none = {0};
+    bool least = spec->kind == AGG_MIN;
     const int64_t *time;
     TRY(rows_time(f->rows, &time));
+    int64_t *best = arena_alloc(f->scratch, ((size_t)f->n_codes + 1) * sizeof(*best));
+    for (uint32_t c = 0; c < f->n_codes; c++)
+        best[c] = least ? INT64_MAX : INT64_MIN;
     for (uint32_t i = 0; i < f->n; i++) {
         int64_t ns = time[f->row[i]];
-        struct scalar v = {
-            .lane = LANE_INT, .scale = 1, .i64 = ns, .f64 = (double)ns, .numeric = true};
         uint32_t end = f->begin ? f->begin[i + 1] : i + 1;
-        for (uint32_t k = f->begin ? f->begin[i] : i; k < end; k++)
-            if (f->code[k] != CODE_NONE)
-                (void)update(spec, &f->group[f->code[k]]->state[a], &v, &none);
+        for (uint32_t k = f->begin ? f->begin[i] : i; k < end; k++) {
+            uint32_t c = f->code[k];
+            if (c != CODE_NONE && (least ? ns < best[c] : ns > best[c]))
+                best[c] = ns;
+        }
     }
+    for (uint32_t c = 0; c < f->n_codes; c++)
+        if (f->count[c])
+            agg_add_time(spec, &f->group[c]->state[a], best[c]);
     return OK;
 }
 
@@ -328,6 +343,8 @@ static enum err fold_field(struct fold *f, uint32_t a)
     const struct agg_spec *spec = &f->t->pipe->agg[a];
     if ((spec->kind == AGG_MIN || spec->kind == AGG_MAX) && str_eq_c(spec->field, "_time"))
         return fold_times(f, a);
+    if (spec->kind == AGG_EXAMPLES)
+        return fold_examples(f, a);
     bool ordered = spec->kind == AGG_FIRST || spec->kind == AGG_LAST;
     struct field_values values;
     struct row_order order = {0};
@@ -380,6 +397,8 @@ enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_t *row, ui
     bool counts = agg_counts_rows(t->pipe), tallied = false;
     if (counts)
         TRY(agg_tally(&f, &tallied));
+    else if (t->pipe->patterns)
+        TRY(agg_patterns(&f, &tallied));
     if (tallied)
         return t->arena.failed ? agg_too_large(t) : OK;
     TRY(agg_codes(&f, counts));
@@ -434,6 +453,8 @@ size_t agg_merge_state(const struct agg_spec *spec, struct state *into, const st
         grown = distinct_bytes(into->sketch);
         distinct_merge(into->sketch, from->sketch);
         return distinct_bytes(into->sketch) > grown ? distinct_bytes(into->sketch) - grown : 0;
+    case AGG_EXAMPLES:
+        return examples_merge(spec, into, from);
     default:
         if (!from->sketch)
             return 0;

@@ -397,7 +397,8 @@ static enum err code_field(struct fold *f, const struct by_spec *by, struct inte
 {
     struct by_coder c = {.f = f, .by = by, .in = in};
     struct field_values values;
-    TRY(field_read(f->rows, by->field, f->row, f->n, f->scratch, &values));
+    TRY((by->pattern ? field_patterns : field_read)(f->rows, by->field, f->row, f->n, f->scratch,
+                                                    &values));
     const struct field_piece *first = values.piece;
     bool all = values.n && !first->sel && first->n == f->n, arrays = has_arrays(by, &values);
     *ret = (struct coding){0};
@@ -600,10 +601,8 @@ static enum err fold_groups(struct fold *f, const struct intern *level, const st
 
 /* ---- tallies ---- */
 
-/* The one column that gives each of the rows its value, where there is but one that may: *ret
- * NULL: there is none; n == 0: no column bears the name. */
-static enum err only_column(struct rows *rows, struct str name, const struct column **ret,
-                            uint32_t *ret_number)
+enum err agg_only_column(struct rows *rows, struct str name, const struct column **ret,
+                         uint32_t *ret_number)
 {
     const char *const *names = alias_names(name);
     const char *const own[] = {NULL};
@@ -693,10 +692,10 @@ enum err agg_tally(struct fold *f, bool *ret)
     struct values v;
     const uint32_t *count;
     *ret = false;
-    if (pipe->n_by != 1 || by->bin_time || by->bin_width > 0 || by->field.n == 0 ||
+    if (pipe->n_by != 1 || by->bin_time || by->pattern || by->bin_width > 0 || by->field.n == 0 ||
         by->field.p[0] == '_' || str_eq_c(by->field, "ingested_at"))
         return OK;
-    TRY(only_column(f->rows, by->field, &col, &number));
+    TRY(agg_only_column(f->rows, by->field, &col, &number));
     if (!col || !col->ops->tally)
         return OK;
     TRY(covers(f, number, &missing, ret));

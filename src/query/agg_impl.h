@@ -1,5 +1,6 @@
 /* What the files of aggregation share: agg.c (groups, states, merging), agg_codes.c (which group a
- * row belongs to), agg_result.c (reading out). Owner: as agg.h. */
+ * row belongs to), agg_result.c (reading out),
+ * agg_patterns.c (what `patterns` adds). Owner: as agg.h. */
 #ifndef WEIR_QUERY_AGG_IMPL_H
 #define WEIR_QUERY_AGG_IMPL_H
 
@@ -78,6 +79,28 @@ NODISCARD enum err agg_codes(struct fold *f, bool only_counts);
 /* Where counts by one field are all that is wanted and a column keeps a tally: adds it. *ret: that
  * was so. */
 NODISCARD enum err agg_tally(struct fold *f, bool *ret);
+/* The one column that gives each of the rows its value, where there is but one that may: *ret
+ * NULL: there is none; n == 0: no column bears the name. */
+NODISCARD enum err agg_only_column(struct rows *rows, struct str name, const struct column **ret,
+                                   uint32_t *ret_number);
+
+/* Adds a time to the state of a MIN or MAX of times. */
+void agg_add_time(const struct agg_spec *spec, struct state *s, int64_t ns);
+
+/* agg_patterns.c. Of a whole block that is asked for nothing but its patterns, what is known of
+ * them is added. *ret: that was so. */
+NODISCARD enum err agg_patterns(struct fold *f, bool *ret);
+/* The examples of the groups of a block's rows. */
+NODISCARD enum err fold_examples(struct fold *f, uint32_t agg);
+size_t examples_merge(const struct agg_spec *spec, struct state *into, const struct state *from);
+void examples_release(void *examples);
+void examples_put(struct batch *b, struct str name, const struct state *s);
+/* Whether `new_since` lets the group in. */
+bool patterns_wanted(const struct pipe *pipe, const struct group *g);
+/* The members `id` and `query` of a pattern's row. */
+void patterns_put_id(struct batch *b, const struct group *g);
+void patterns_put_query(struct batch *b, const struct pipe *pipe, const struct group *g);
+
 /* Adds one state to another; returns the bytes that it grew by. */
 size_t agg_merge_state(const struct agg_spec *spec, struct state *into, const struct state *from);
 /* A state's result, as a member of the record that the batch has begun; and as a number, NaN where

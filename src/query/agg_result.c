@@ -118,6 +118,9 @@ void agg_put_result(struct batch *b, struct str name, const struct agg_spec *spe
     case AGG_VALUES:
         put_values(b, name, s);
         break;
+    case AGG_EXAMPLES:
+        examples_put(b, name, s);
+        break;
     default:
         if (s->n)
             put_scalar(b, name, &s->best);
@@ -162,13 +165,19 @@ enum err agg_result(struct agg_table *t, struct batch *out)
         qsort_r(t->group, t->n, sizeof(*t->group), group_order, (void *)(uintptr_t)pipe);
     for (uint32_t g = 0; g < t->n; g++) {
         struct reader key = reader_of(t->group[g]->key);
+        if (!patterns_wanted(pipe, t->group[g]))
+            continue;
         batch_begin(out);
+        if (pipe->patterns)
+            patterns_put_id(out, t->group[g]);
         for (uint32_t k = 0; k < pipe->n_by; k++) {
             struct scalar s = agg_cell(&key);
             put_key(out, &pipe->by[k], &s);
         }
         for (uint32_t a = 0; a < pipe->n_aggs; a++)
             agg_put_result(out, pipe->agg[a].name, &pipe->agg[a], &t->group[g]->state[a]);
+        if (pipe->patterns)
+            patterns_put_query(out, pipe, t->group[g]);
         batch_end(out, 0, (struct str){0});
     }
     return OK;

@@ -18,6 +18,18 @@ NODISCARD enum err query_fields(struct query_engine *e, const struct query_reque
 NODISCARD enum err query_values(struct query_engine *e, const struct query_request *q,
                                 struct str field, struct buf *out);
 
+struct query_patterns {
+    struct str field;     /* n == 0: message */
+    struct str by;        /* a comma list of fields; n == 0: none */
+    uint32_t examples;    /* of each */
+    struct str new_since; /* n == 0: all of them */
+};
+/* The patterns there are, the most frequent first, at most q->limit: {"total":..,"distinct":..,
+ * "patterns":[{"id","pattern","count","first_seen","last_seen","examples":[..],"query"}],..}. Also
+ * those who have no value, under null. */
+NODISCARD enum err query_patterns(struct query_engine *e, const struct query_request *q,
+                                  const struct query_patterns *p, struct buf *out);
+
 #define QUERY_CONTEXT_MAX 1000
 struct query_context {
     struct str id;          /* _id of the record */

@@ -8,6 +8,7 @@
 #include "record/derive.h"
 #include "record/json.h"
 #include "record/json_walk.h"
+#include "record/template_cut.h"
 #include "record/timestamp.h"
 
 #include <math.h>
@@ -23,6 +24,7 @@ struct reading {
     uint32_t n_taken;
     struct field_piece *piece;
     uint32_t n_pieces, cap;
+    bool patterns; /* of the values are wanted */
 };
 
 static struct field_piece *piece_new(struct reading *r)
@@ -38,13 +40,27 @@ static struct field_piece *piece_new(struct reading *r)
     return &r->piece[r->n_pieces++];
 }
 
+/* ERR_UNSUPPORTED: there are none, or none worth the while. */
+static enum err column_codes(struct reading *r, const struct column *col, struct field_piece *piece,
+                             const uint32_t **ret)
+{
+    const struct column_ops *ops = col->ops;
+    if (r->patterns && ops->patterns) {
+        enum err err = ops->patterns(col, r->arena, &piece->v, ret, NULL);
+        piece->cut = err == OK;
+        if (err != ERR_UNSUPPORTED)
+            return err;
+    }
+    return ops->codes ? ops->codes(col, r->arena, &piece->v, ret) : ERR_UNSUPPORTED;
+}
+
 /* Values of entries at positions `pos` of a column: by its dictionary where it has one. */
 static enum err piece_fill(struct reading *r, const struct column *col, const uint32_t *pos,
                            struct field_piece *piece)
 {
     const uint32_t *code;
-    if (col->ops->codes && piece->n > col->n / 64) {
-        enum err err = col->ops->codes(col, r->arena, &piece->v, &code);
+    if (piece->n > col->n / 64) {
+        enum err err = column_codes(r, col, piece, &code);
         if (err == OK && piece->n == col->n) {
             piece->code = code;
         } else if (err == OK) {
@@ -275,26 +291,80 @@ static enum err read_stream(struct reading *r)
     return OK;
 }
 
+static enum err read_all(struct reading *r, struct str name)
+{
+    const char *const *names = alias_names(name);
+    if (!names)
+        TRY(read_name(r, name));
+    for (; names && *names; names++)
+        TRY(read_name(r, str_c(*names)));
+    if (r->n_taken < r->n && name.n && name.p[0] == '_') {
+        if (str_eq_c(name, "_time"))
+            TRY(read_made(r, TIME_TEXT_MAX, make_time));
+        else if (str_eq_c(name, "_id"))
+            TRY(read_made(r, FILTER_ID_MAX, make_id));
+        else if (str_eq_c(name, "_stream"))
+            TRY(read_stream(r));
+    } else if (r->n_taken < r->n && str_eq_c(name, "ingested_at")) {
+        TRY(read_made(r, TIME_TEXT_MAX, make_arrival));
+    }
+    return OK;
+}
+
+static struct reading reading_of(struct rows *rows, const uint32_t *row, uint32_t n,
+                                 struct arena *arena)
+{
+    return (struct reading){
+        .rows = rows, .row = row, .n = n, .arena = arena, .taken = bitmap_new(arena, n)};
+}
+
 enum err field_read(struct rows *rows, struct str name, const uint32_t *row, uint32_t n,
                     struct arena *arena, struct field_values *ret)
 {
-    struct reading r = {
-        .rows = rows, .row = row, .n = n, .arena = arena, .taken = bitmap_new(arena, n)};
-    const char *const *names = alias_names(name);
-    if (!names)
-        TRY(read_name(&r, name));
-    for (; names && *names; names++)
-        TRY(read_name(&r, str_c(*names)));
-    if (r.n_taken < n && name.n && name.p[0] == '_') {
-        if (str_eq_c(name, "_time"))
-            TRY(read_made(&r, TIME_TEXT_MAX, make_time));
-        else if (str_eq_c(name, "_id"))
-            TRY(read_made(&r, FILTER_ID_MAX, make_id));
-        else if (str_eq_c(name, "_stream"))
-            TRY(read_stream(&r));
-    } else if (r.n_taken < n && str_eq_c(name, "ingested_at")) {
-        TRY(read_made(&r, TIME_TEXT_MAX, make_arrival));
+    struct reading r = reading_of(rows, row, n, arena);
+    TRY(read_all(&r, name));
+    *ret = (struct field_values){r.piece, r.n_pieces};
+    return OK;
+}
+
+/* ---- patterns ---- */
+
+/* The pattern of each value's text, in place of the values. */
+static enum err cut_values(struct arena *arena, struct values *v)
+{
+    struct buf text, all;
+    uint32_t *off = arena_alloc(arena, ((size_t)v->n + 1) * sizeof(*off));
+    buf_init(&text, SIZE_MAX);
+    buf_init(&all, SIZE_MAX);
+    off[0] = 0;
+    for (uint32_t i = 0; i < v->n && all.n <= UINT32_MAX; i++) {
+        if (lane_is_text(v->lane)) {
+            template_pattern(values_text(v, i), &all);
+        } else {
+            buf_clear(&text);
+            json_put_value(&text, v, i);
+            template_pattern(buf_str(&text), &all);
+        }
+        off[i + 1] = (uint32_t)all.n;
     }
+    char *bytes = all.n <= UINT32_MAX ? arena_try_alloc(arena, all.n + 1) : NULL;
+    if (bytes && all.n)
+        memcpy(bytes, all.p, all.n);
+    *v = (struct values){.n = v->n, .lane = LANE_STR, .off = off, .bytes = bytes};
+    buf_release(&text);
+    buf_release(&all);
+    return bytes ? OK : err_set(ERR_NOMEM, "no memory for patterns (query.memory)");
+}
+
+enum err field_patterns(struct rows *rows, struct str name, const uint32_t *row, uint32_t n,
+                        struct arena *arena, struct field_values *ret)
+{
+    struct reading r = reading_of(rows, row, n, arena);
+    r.patterns = true;
+    TRY(read_all(&r, name));
+    for (uint32_t i = 0; i < r.n_pieces; i++)
+        if (!r.piece[i].cut)
+            TRY(cut_values(arena, &r.piece[i].v));
     *ret = (struct field_values){r.piece, r.n_pieces};
     return OK;
 }

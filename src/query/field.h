@@ -13,6 +13,7 @@ struct field_piece {
     const uint32_t *code; /* NULL: entry i has value i */
     const uint32_t *sel;  /* entry i belongs to selected row sel[i]; NULL: to i */
     uint32_t n;           /* entries */
+    bool cut;             /* its values are patterns already */
 };
 struct field_values {
     const struct field_piece *piece;
@@ -22,6 +23,11 @@ struct field_values {
 /* `row`: n ascending row numbers. */
 NODISCARD enum err field_read(struct rows *rows, struct str name, const uint32_t *row, uint32_t n,
                               struct arena *arena, struct field_values *ret);
+
+/* The same with the patterns of the values' texts in place of them (record/template_cut.h): every
+ * piece holds texts. */
+NODISCARD enum err field_patterns(struct rows *rows, struct str name, const uint32_t *row,
+                                  uint32_t n, struct arena *arena, struct field_values *ret);
 
 /* One value, typed: what group keys, min, max, first, last and sort keys are made of. */
 struct scalar {

@@ -110,6 +110,7 @@ static const struct {
     {"rare", parse_rare},
     {"values", parse_values},
     {"timechart", parse_timechart},
+    {"patterns", parse_patterns},
     {"dedup", parse_dedup},
     {"extract", parse_extract},
     {"unnest", parse_unnest},
@@ -152,8 +153,8 @@ static enum err parse_pipe(struct parser *p, struct pipe *pipe, uint32_t *n)
         return parse_fail(p, at, "there is no such pipe",
                           arena_printf(p->arena, "did you mean '%s'?", nearest).p);
     return parse_fail(p, at, name.n ? "there is no such pipe" : "a pipe is expected behind '|'",
-                      "stats, where, sort, limit, fields, top, rare, values, timechart, dedup, "
-                      "extract, unnest");
+                      "stats, where, sort, limit, fields, top, rare, values, timechart, "
+                      "patterns, dedup, extract, unnest");
 }
 
 enum err query_parse(struct str text, const struct filter_options *o, struct arena *arena,

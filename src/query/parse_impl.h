@@ -49,6 +49,7 @@ enum err parse_top(struct parser *p, struct pipe *pipe, uint32_t *n);
 enum err parse_rare(struct parser *p, struct pipe *pipe, uint32_t *n);
 enum err parse_values(struct parser *p, struct pipe *pipe, uint32_t *n);
 enum err parse_timechart(struct parser *p, struct pipe *pipe, uint32_t *n);
+enum err parse_patterns(struct parser *p, struct pipe *pipe, uint32_t *n);
 
 /* ---- parse_rows.c ---- */
 

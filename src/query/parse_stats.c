@@ -1,10 +1,12 @@
-/* The pipes that gather rows into groups: stats, and top, rare, values and timechart, which are
- * written out as it.
+/* The pipes that gather rows into groups: stats, and top, rare, values, timechart and patterns,
+ * which are written out as it.
  *
  *   stats     := ["by" list] agg ("," agg)* ["by" list]
  *   list      := by ([","] by)* | "(" by ("," by)* ")"
  *   agg       := name "(" [field] ")" ["as" name]
- *   by        := field | "bin" "(" [field ","] (duration | number) ")" ["as" name]
+ *   by        := field | "bin" "(" [field ","] (duration | number) ")" | "pattern" "(" field ")"
+ *                ["as" name]
+ *   patterns  := [N] [field] ("limit=" N | "examples=" N | "new_since=" time)* ["by" list]
  *   top, rare := [N | "limit=" N] ["by"] list
  *   values    := [N] ["by"] list ["limit" N]
  *   timechart := option* [agg ("," agg)*] ["by" field] option*
@@ -139,12 +141,26 @@ static enum err parse_bin(struct parser *p, struct by_spec *ret)
     return parse_take(p, ')') ? OK : parse_fail(p, p->at, "')' is expected", NULL);
 }
 
+static void by_pattern(struct by_spec *by)
+{
+    by->pattern = by->whole = true;
+    by->name = STR("pattern");
+}
+
 static enum err parse_by(struct parser *p, struct by_spec *ret)
 {
     parse_space(p);
     size_t save = p->at;
     if (parse_keyword(p, "bin") && parse_take(p, '(')) {
         TRY(parse_bin(p, ret));
+        return parse_as(p, &ret->name);
+    }
+    p->at = save;
+    if (parse_keyword(p, "pattern") && parse_take(p, '(')) {
+        TRY(parse_field(p, &ret->field));
+        if (!parse_take(p, ')'))
+            return parse_fail(p, p->at, "')' is expected", NULL);
+        by_pattern(ret);
     } else {
         p->at = save;
         TRY(parse_field(p, &ret->field));
@@ -358,5 +374,97 @@ enum err parse_timechart(struct parser *p, struct pipe *pipe, uint32_t *n)
         by[0].required = true;
     pipe->by = by;
     pipe->chart = c;
+    return OK;
+}
+
+/* ---- patterns ---- */
+
+static enum err since_option(struct parser *p, struct str value, size_t at, int64_t *ret)
+{
+    struct predicate_bound bound;
+    int64_t ago;
+    if (str_to_duration_ns(value, &ago) && ago > 0) {
+        *ret = p->filter->now_ns - ago;
+        return OK;
+    }
+    if (!predicate_bound_time(value, true, true, p->filter->now_ns, &bound))
+        return parse_fail(p, at, "a time is expected",
+                          "for example: new_since=1h, new_since=2025-02-15T12:00:00Z");
+    *ret = bound.time_ns;
+    return OK;
+}
+
+static enum err patterns_option(struct parser *p, struct str name, struct str value, size_t from,
+                                size_t at, uint64_t *limit, uint64_t *examples,
+                                struct patterns_spec *spec)
+{
+    uint64_t *number = str_ieq(name, STR("limit"))      ? limit
+                       : str_ieq(name, STR("examples")) ? examples
+                                                        : NULL;
+    if (str_ieq(name, STR("new_since")))
+        return since_option(p, value, at, &spec->new_since);
+    if (!number)
+        return parse_fail(p, from, "there is no such option", "limit=10, examples=3, new_since=1h");
+    if (!str_to_u64(value, number))
+        return parse_fail(p, at, "a whole number is expected", NULL);
+    if (*examples > PATTERN_EXAMPLES_MAX)
+        return parse_fail(p, at, "at most 10 examples", NULL);
+    return OK;
+}
+
+/* [N] [field] option*, in any order but for the number, which is first. */
+static enum err patterns_head(struct parser *p, struct str *field, uint64_t *limit,
+                              uint64_t *examples, struct patterns_spec *spec)
+{
+    struct str name, value;
+    size_t at;
+    TRY(parse_count(p, limit));
+    for (;;) {
+        parse_space(p);
+        size_t from = p->at;
+        if (parse_at_end(p) || parse_at_keyword(p, "by"))
+            return OK;
+        if (parse_option(p, &name, &value, &at))
+            TRY(patterns_option(p, name, value, from, at, limit, examples, spec));
+        else if (!field->n)
+            TRY(parse_field(p, field));
+        else
+            return OK;
+    }
+}
+
+/* patterns = stats count() as count, min(_time), max(_time), examples by pattern(field), ...
+ * | sort -count | limit N */
+enum err parse_patterns(struct parser *p, struct pipe *pipe, uint32_t *n)
+{
+    struct agg_spec *agg = ARENA_ARRAY(p->arena, struct agg_spec, 4);
+    struct by_spec *by = ARENA_ARRAY(p->arena, struct by_spec, BY_MAX);
+    struct patterns_spec *spec = ARENA_NEW(p->arena, struct patterns_spec);
+    struct str field = {0};
+    uint64_t limit = UINT64_MAX, examples = 1;
+    spec->new_since = INT64_MIN;
+    TRY(patterns_head(p, &field, &limit, &examples, spec));
+    field = field.n ? field : STR("message");
+    agg[0] = (struct agg_spec){.kind = AGG_COUNT, .name = STR("count")};
+    agg[1] = (struct agg_spec){.kind = AGG_MIN, .field = STR("_time"), .name = STR("first_seen")};
+    agg[2] = (struct agg_spec){.kind = AGG_MAX, .field = STR("_time"), .name = STR("last_seen")};
+    agg[3] = (struct agg_spec){
+        .kind = AGG_EXAMPLES, .field = field, .name = STR("examples"), .most = (uint32_t)examples};
+    struct pipe others = {0};
+    if (parse_keyword(p, "by"))
+        TRY(parse_by_list(p, &others));
+    if (others.n_by == BY_MAX)
+        return parse_fail(p, p->at, "too many fields behind 'by' (at most 15)", NULL);
+    by[0].field = field;
+    by_pattern(&by[0]);
+    for (uint32_t i = 0; i < others.n_by; i++)
+        by[1 + i] = others.by[i];
+    *pipe = (struct pipe){.kind = PIPE_STATS,
+                          .agg = agg,
+                          .n_aggs = examples ? 4 : 3,
+                          .by = by,
+                          .n_by = 1 + others.n_by,
+                          .patterns = spec};
+    best_of(p, pipe, true, limit, n);
     return OK;
 }

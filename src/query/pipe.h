@@ -1,6 +1,6 @@
-/* A query as parsed: a filter and its pipes. `top`, `rare`, `values` and `timechart` are written
- * out as stats, sort and limit, `where` is a filter: what runs knows eight pipes. Lives in the
- * arena given to the parser; immutable. */
+/* A query as parsed: a filter and its pipes. `top`, `rare`, `values`, `timechart` and `patterns`
+ * are written out as stats, sort and limit, `where` is a filter: what runs knows eight pipes. Lives
+ * in the arena given to the parser; immutable. */
 #ifndef WEIR_QUERY_PIPE_H
 #define WEIR_QUERY_PIPE_H
 
@@ -18,12 +18,14 @@ enum agg_kind {
     AGG_VALUES,
     AGG_FIRST,
     AGG_LAST,
-    AGG_ROWS, /* of dedup: the rows themselves */
+    AGG_EXAMPLES, /* of patterns: a few different values */
+    AGG_ROWS,     /* of dedup: the rows themselves */
 };
 struct agg_spec {
     enum agg_kind kind;
     struct str field; /* n == 0 for count() */
     double quantile;  /* PERCENTILE: 0..1 */
+    uint32_t most;    /* EXAMPLES: so many */
     struct str name;  /* of the result */
 };
 struct by_spec {
@@ -36,6 +38,7 @@ struct by_spec {
     double bin_width;     /* > 0: numeric bins */
     bool required;        /* rows without a value are left out, not gathered under null */
     bool whole;           /* an array is one value; else each of its scalars is */
+    bool pattern;         /* of the value's text, not the value */
 };
 /* A timechart: groups by time, and by one field where it splits, laid out as a row a time with a
  * column a series. The field's `by` stands before that of the time. */
@@ -44,6 +47,10 @@ struct chart_spec {
     uint32_t bins;
     uint32_t series; /* so many columns, the largest; 0: all */
     bool split, other, null, fill;
+};
+/* What `patterns` says beside the groups of its stats, whose first `by` is the pattern. */
+struct patterns_spec {
+    int64_t new_since; /* only patterns first seen at or after it */
 };
 struct sort_key {
     struct str field;
@@ -67,8 +74,9 @@ struct pipe {
     const struct agg_spec *agg;
     uint32_t n_aggs;
     const struct by_spec *by;
-    uint32_t n_by;                  /* DEDUP: the key */
-    const struct chart_spec *chart; /* STATS: may be NULL */
+    uint32_t n_by;                        /* DEDUP: the key */
+    const struct chart_spec *chart;       /* STATS: may be NULL */
+    const struct patterns_spec *patterns; /* STATS: may be NULL */
     const struct filter *where;
     const struct sort_key *key;
     uint32_t n_keys;
@@ -91,6 +99,7 @@ struct query_tree {
 #define PIPE_EXPANDS_MAX 4 /* pipes that one in the text may stand for */
 #define BY_MAX 16
 #define CHART_SERIES_MAX 1000
+#define PATTERN_EXAMPLES_MAX 10
 #define CHART_BUCKETS_MAX 100000
 
 /* How filters are read (in front and in `where`) is said by `o`; stop_at_pipe is implied.

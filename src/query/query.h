@@ -27,6 +27,7 @@ void query_engine_set_deadline(struct query_engine *e, int64_t deadline_ns);
 struct query_request {
     struct str org;
     struct str q;                            /* filter, and pipes where allowed */
+    struct str pipes;                        /* "| ..." behind q, which then has none of its own */
     struct str default_field;                /* of terms without a field; n == 0: every field */
     bool or_default;                         /* a space between terms means OR */
     struct str stream, service, level, host; /* n == 0: any; `stream` may be a comma list */

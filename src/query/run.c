@@ -605,6 +605,18 @@ static enum err discard(void *ctx, struct str bytes)
     return OK;
 }
 
+static enum err parse(const struct query_request *q, struct arena *arena, struct query_tree *ret)
+{
+    struct filter_options o = query_filter_options(q);
+    if (!q->pipes.n)
+        return query_parse(q->q, &o, arena, ret, NULL);
+    const struct filter *filter;
+    TRY(query_filter(q, arena, &filter));
+    TRY(query_parse(q->pipes, &o, arena, ret, NULL));
+    ret->filter = filter;
+    return OK;
+}
+
 enum err query_run(struct query_engine *e, const struct query_request *q,
                    const struct query_sink *sink, struct query_meta *ret)
 {
@@ -615,8 +627,7 @@ enum err query_run(struct query_engine *e, const struct query_request *q,
     struct query_meta meta;
     enum err err;
     arena_init(&r.arena, 0, NULL);
-    struct filter_options o = query_filter_options(q);
-    TRY_OUT(query_parse(q->q, &o, &r.arena, &r.tree, NULL));
+    TRY_OUT(parse(q, &r.arena, &r.tree));
     const struct filter *filter = r.tree.filter;
     uint32_t n_steps = 0;
     const struct pipe *pipe = absorb(&r, &filter, &n_steps);

@@ -8,6 +8,7 @@
 #include "record/json.h"
 #include "record/json_walk.h"
 #include "record/predicate_impl.h"
+#include "record/template_cut.h"
 #include "record/words.h"
 
 /* ---- words that a match must hold ---- */
@@ -215,6 +216,11 @@ void predicate_exists(struct predicate *ret)
     *ret = (struct predicate){.kind = PRED_EXISTS};
 }
 
+void predicate_pattern(uint64_t id, struct predicate *ret)
+{
+    *ret = (struct predicate){.kind = PRED_PATTERN, .pattern = id};
+}
+
 bool predicate_needs_words(const struct predicate *p, enum lane lane)
 {
     if (lane == LANE_STR)
@@ -276,6 +282,10 @@ enum err predicate_match_text(const struct predicate *p, enum lane lane, struct 
 {
     if (lane_is_empty(lane) || p->kind == PRED_EXISTS) {
         *ret = p->kind == PRED_EXISTS && lane != LANE_NULL;
+        return OK;
+    }
+    if (p->kind == PRED_PATTERN) {
+        *ret = template_id_of(s) == p->pattern;
         return OK;
     }
     if (p->kind == PRED_REGEX) {

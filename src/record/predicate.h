@@ -13,6 +13,7 @@
  * text lanes whose whole text is a number. A bound that is a time is met by times only: text that
  * parses as one, and numbers as epochs. Any other bound compares bytes with text lanes.
  * - PRED_EXISTS: any value but null.
+ * - PRED_PATTERN: the value's text has the pattern of that id (record/template_cut.h).
  * LANE_ARR: TEXT and REGEX see the JSON text; EQUAL, RANGE and numeric TEXT hold when a top-level
  * scalar does. LANE_JSON: TEXT, EQUAL and REGEX see the JSON text (the filter looks inside by
  * itself). */
@@ -23,7 +24,7 @@
 #include "record/regex_finder.h"
 #include "record/rows.h"
 
-enum predicate_kind { PRED_TEXT, PRED_EQUAL, PRED_REGEX, PRED_RANGE, PRED_EXISTS };
+enum predicate_kind { PRED_TEXT, PRED_EQUAL, PRED_REGEX, PRED_RANGE, PRED_EXISTS, PRED_PATTERN };
 
 /* An exact decimal number: (-1)^neg * 0.d1d2d3... * 10^exp, or zero when n_digits is 0. */
 struct number {
@@ -81,6 +82,7 @@ struct predicate {
     const struct needle *needles; /* every match holds one of these n_needles; 0: none known */
     uint32_t n_needles;
     const struct regex_finder *finder; /* what finds values that could match, or NULL */
+    uint64_t pattern;                  /* PATTERN: its id */
 };
 
 /* Matches every plain value of a lane; bit i of `bits` for value i (bits zeroed by the caller). */
@@ -122,5 +124,6 @@ void predicate_bound_init(struct arena *a, struct str text, bool inclusive, bool
 bool predicate_bound_time(struct str text, bool inclusive, bool is_low, int64_t now_ns,
                           struct predicate_bound *ret);
 void predicate_exists(struct predicate *ret);
+void predicate_pattern(uint64_t id, struct predicate *ret);
 
 #endif

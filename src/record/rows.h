@@ -36,6 +36,15 @@ static inline struct str values_text(const struct values *v, uint32_t i)
 NODISCARD enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n,
                                  struct arena *a, struct values *ret);
 
+/* Of each pattern of a column: how many values have it, their least and greatest time, and the
+ * positions of up to PATTERN_SAMPLES of them, UINT32_MAX where there are fewer. */
+#define PATTERN_SAMPLES 3
+struct pattern_sums {
+    const uint32_t *count;
+    const int64_t *first, *last;
+    const uint32_t *sample; /* PATTERN_SAMPLES each, the last value's first */
+};
+
 /* Positions are into the column's own values (0..n-1), not rows. */
 struct column_ops {
     /* Every value. */
@@ -57,6 +66,12 @@ struct column_ops {
      * where that is not to be had for less than a look at every value. May be NULL. */
     enum err (*tally)(const struct column *, struct arena *, struct values *ret_dict,
                       const uint32_t **ret_count);
+    /* The patterns of the values (record/template_cut.h), perhaps one several times; of each value
+     * the number of its pattern; what is known of all values of each. The latter two may be NULL.
+     * ERR_UNSUPPORTED where that is not to be had for less than a cut of every value. May be NULL.
+     */
+    enum err (*patterns)(const struct column *, struct arena *, struct values *ret_pattern,
+                         const uint32_t **ret_code, struct pattern_sums *ret_sums);
 };
 
 struct column {

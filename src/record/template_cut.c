@@ -188,15 +188,6 @@ uint32_t template_vars(struct str s, enum template_cut cut, struct template_var 
 
 /* ---- patterns ---- */
 
-static void put_static(struct str s, struct buf *out)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        buf_put_byte(out, s.p[i]);
-        if (s.p[i] == TEMPLATE_HOLE)
-            buf_put_byte(out, s.p[i]);
-    }
-}
-
 void template_pattern(struct str s, struct buf *out)
 {
     struct template_var var[TEMPLATE_VARS_MAX];
@@ -204,13 +195,10 @@ void template_pattern(struct str s, struct buf *out)
     size_t at = 0;
     for (uint32_t i = 0; i < n; i++) {
         buf_put(out, s.p + at, var[i].from - at);
-        buf_put_byte(out, TEMPLATE_HOLE);
+        buf_put_c(out, TEMPLATE_SHOWN_HOLE);
         at = var[i].to;
     }
-    if (n)
-        buf_put(out, s.p + at, s.n - at);
-    else
-        put_static(s, out);
+    buf_put(out, s.p + at, s.n - at);
 }
 
 uint64_t template_id(struct str pattern)
@@ -228,15 +216,22 @@ uint64_t template_id_of(struct str s)
     return id;
 }
 
-void template_pattern_show(struct str pattern, struct buf *out)
+void template_id_write(uint64_t id, char *out)
 {
-    for (size_t i = 0; i < pattern.n; i++) {
-        bool hole = pattern.p[i] == TEMPLATE_HOLE;
-        bool text = hole && i + 1 < pattern.n && pattern.p[i + 1] == TEMPLATE_HOLE;
-        if (hole && !text)
-            buf_put_c(out, TEMPLATE_SHOWN_HOLE);
-        else
-            buf_put_byte(out, pattern.p[i]);
-        i += text;
+    for (unsigned i = 0; i < TEMPLATE_ID_TEXT; i++)
+        out[i] = "0123456789abcdef"[id >> (60 - 4 * i) & 15];
+}
+
+bool template_id_read(struct str s, uint64_t *ret)
+{
+    uint64_t id = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = (char)(s.p[i] | 0x20);
+        bool letter = c >= 'a' && c <= 'f';
+        if (!letter && (s.p[i] < '0' || s.p[i] > '9'))
+            return false;
+        id = id << 4 | (uint64_t)(letter ? c - 'a' + 10 : s.p[i] - '0');
     }
+    *ret = id;
+    return s.n == TEMPLATE_ID_TEXT;
 }

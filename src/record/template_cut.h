@@ -14,11 +14,11 @@
 
 #include "core/str.h"
 
-/* Stands for a variable in a pattern. A text that holds this byte has no variables: it is a pattern
- * whose every such byte is escaped by itself (two of them in a row). */
+/* Stands for a variable where templates are stored. A text that holds this byte has no variables:
+ * it is a pattern whose every such byte is escaped by itself (two of them in a row). */
 #define TEMPLATE_HOLE '\x1a'
-#define TEMPLATE_SHOWN_HOLE "<*>"
-#define TEMPLATE_VARS_MAX 4096u /* of one text: what is behind is static */
+#define TEMPLATE_SHOWN_HOLE "<*>" /* and in a pattern as users see it */
+#define TEMPLATE_VARS_MAX 4096u   /* of one text: what is behind is static */
 
 struct template_var {
     uint32_t from, to; /* bytes of its text */
@@ -31,13 +31,15 @@ enum template_cut { TEMPLATE_JOINED, TEMPLATE_FINE };
 uint32_t template_vars(struct str s, enum template_cut cut, struct template_var *to);
 
 struct buf;
-/* The pattern of a text, cut with tokens joined: appended to `out`, at most as long as the text and
- * its escapes. */
+/* The pattern of a text, as it is shown: cut with tokens joined, every variable replaced by <*>. A
+ * pattern is its own pattern. Appended to `out`. */
 void template_pattern(struct str s, struct buf *out);
 /* What a pattern is called: the same in every block, on every machine, for good. */
 uint64_t template_id(struct str pattern);
 uint64_t template_id_of(struct str s); /* of its text's pattern */
-/* As it is shown: holes as <*>. */
-void template_pattern_show(struct str pattern, struct buf *out);
+/* As text: 16 hexadecimal digits. */
+#define TEMPLATE_ID_TEXT 16u
+void template_id_write(uint64_t id, char *out);
+bool template_id_read(struct str s, uint64_t *ret);
 
 #endif

@@ -11,9 +11,11 @@
 #include "core/hash.h"
 #include "core/io.h"
 #include "core/mem.h"
+#include "record/template_cut.h"
 #include "store/block_dir.h"
 #include "store/chunk_cache.h"
 #include "store/encoding_ops.h"
+#include "store/patterns.h"
 #include "store/tally.h"
 
 #include <stdio.h>
@@ -237,6 +239,33 @@ static enum err column_get(const struct column *col, const uint32_t *pos, uint32
 
 static bool column_may_match(const struct column *col, const struct predicate *p);
 
+static enum err column_patterns(const struct column *col, struct arena *a,
+                                struct values *ret_pattern, const uint32_t **ret_code,
+                                struct pattern_sums *ret_sums);
+
+/* Values by the pattern of their code; what values have none is found out without the codes. */
+static enum err match_pattern(const struct column *col, const struct predicate *p, struct arena *a,
+                              uint64_t *bits)
+{
+    struct values pattern;
+    const uint32_t *code = NULL;
+    bool any = false;
+    TRY(column_patterns(col, a, &pattern, NULL, NULL));
+    uint8_t *is = ARENA_TRY_ARRAY(a, uint8_t, pattern.n);
+    if (!is)
+        return err_set(ERR_NOMEM, "no memory for %u patterns", pattern.n);
+    for (uint32_t i = 0; i < pattern.n; i++) {
+        is[i] = template_id(values_text(&pattern, i)) == p->pattern;
+        any |= is[i];
+    }
+    if (!any)
+        return OK;
+    TRY(column_patterns(col, a, &pattern, &code, NULL));
+    for (uint32_t i = 0; i < col->n; i++)
+        bits[i >> 6] |= (uint64_t)is[code[i]] << (i & 63);
+    return OK;
+}
+
 static enum err column_match(const struct column *col, const struct predicate *p, struct arena *a,
                              uint64_t *bits)
 {
@@ -248,6 +277,11 @@ static enum err column_match(const struct column *col, const struct predicate *p
     }
     if (!column_may_match(col, p))
         return OK;
+    if (p->kind == PRED_PATTERN) {
+        enum err is = match_pattern(col, p, a, bits);
+        if (is != ERR_UNSUPPORTED)
+            return is;
+    }
     TRY(chunk_of(col, &c));
     enum err err = chunk_match(c, p, a, bits);
     return err == OK ? OK : in_column(col->impl, err);
@@ -298,6 +332,23 @@ static enum err column_tally(const struct column *col, struct arena *a, struct v
     return tally_of(col, &key, a, ret_dict, ret_count);
 }
 
+static enum err column_patterns(const struct column *col, struct arena *a,
+                                struct values *ret_pattern, const uint32_t **ret_code,
+                                struct pattern_sums *ret_sums)
+{
+    const struct opened_column *oc = col->impl;
+    const struct opened *o = oc->block;
+    const struct chunk *c = NULL;
+    struct chunk_key key = {0};
+    if (!lane_is_text(col->lane))
+        return ERR_UNSUPPORTED;
+    if (!o->from->bytes.p && !oc->field->rare)
+        key = (struct chunk_key){o->from->segment, o->block->offset + oc->field->chunk.offset, 0};
+    TRY(chunk_of(col, &c));
+    enum err err = patterns_of(c, &key, a, ret_pattern, ret_code, ret_sums);
+    return err == OK || err == ERR_UNSUPPORTED ? err : in_column(oc, err);
+}
+
 static const struct column_ops block_column_ops = {
     .values = column_values,
     .get = column_get,
@@ -305,6 +356,7 @@ static const struct column_ops block_column_ops = {
     .may_match = column_may_match,
     .codes = column_codes,
     .tally = column_tally,
+    .patterns = column_patterns,
 };
 
 /* ---- rows operations ---- */

@@ -191,6 +191,15 @@ enum err chunk_codes(const struct chunk *c, struct arena *a, struct values *ret_
     return ops->codes ? ops->codes(c, a, ret_dict, ret_code) : ERR_UNSUPPORTED;
 }
 
+enum err chunk_alike(const struct chunk *c, struct arena *a, struct values *ret,
+                     const uint32_t **ret_code)
+{
+    const struct encoding_ops *ops = table[c->encoding];
+    struct values unused;
+    return ops->alike ? ops->alike(c, a, ret, ret_code)
+                      : chunk_codes(c, a, ret ? ret : &unused, ret_code);
+}
+
 /* ---- shared by text encodings ---- */
 
 enum err text_out_init(struct text_out *t, uint32_t n, uint64_t bytes, struct arena *a)

@@ -81,6 +81,11 @@ NODISCARD enum err chunk_match(const struct chunk *c, const struct predicate *p,
 /* ERR_UNSUPPORTED where it is not a dictionary. */
 NODISCARD enum err chunk_codes(const struct chunk *c, struct arena *a, struct values *ret_dict,
                                const uint32_t **ret_code);
+/* Texts of which each stands for all values of its code: those have its pattern
+ * (record/template_cut.h). ret NULL: only the codes. ERR_UNSUPPORTED where it takes a look at every
+ * value. */
+NODISCARD enum err chunk_alike(const struct chunk *c, struct arena *a, struct values *ret,
+                               const uint32_t **ret_code);
 const char *encoding_name(uint8_t id);
 
 #endif

@@ -16,6 +16,9 @@ struct encoding_ops {
                       uint64_t *bits);
     enum err (*codes)(const struct chunk *, struct arena *, struct values *ret_dict,
                       const uint32_t **ret_code);
+    /* As chunk_alike; NULL: the codes are. */
+    enum err (*alike)(const struct chunk *, struct arena *, struct values *ret,
+                      const uint32_t **ret_code);
     /* Each distinct text once, for token filters; NULL: its values. */
     enum err (*distinct)(const struct chunk *, struct arena *, struct values *ret);
 };

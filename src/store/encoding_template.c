@@ -328,5 +328,16 @@ static enum err template_get(const struct chunk *c, const uint32_t *pos, uint32_
     return templated_get(&o, pos, n, ret);
 }
 
-const struct encoding_ops encoding_template = {
-    .name = "template", .values = template_values, .get = template_get, .match = template_match};
+static enum err template_alike(const struct chunk *c, struct arena *a, struct values *ret,
+                               const uint32_t **ret_code)
+{
+    struct templated o;
+    TRY(templated_open(c, a, &o));
+    return templated_alike(&o, ret, ret_code);
+}
+
+const struct encoding_ops encoding_template = {.name = "template",
+                                               .values = template_values,
+                                               .get = template_get,
+                                               .match = template_match,
+                                               .alike = template_alike};

@@ -7,6 +7,9 @@
  * repeat as a whole become patterns of their own. (CLP, OSDI '21, separates variables by digits
  * too; slots as columns are Logzip's and LogReducer's.)
  *
+ * All texts of a template have the same pattern (template_pattern): who counts patterns looks at
+ * one text a template.
+ *
  * Ownership: everything lives in the arena given. Threads: pure functions. */
 #ifndef WEIR_STORE_TEMPLATE_H
 #define WEIR_STORE_TEMPLATE_H

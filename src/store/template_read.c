@@ -474,3 +474,23 @@ enum err templated_get(struct templated *o, const uint32_t *pos, uint32_t n, str
     *ret = text_out_values(&out, o->c->lane);
     return OK;
 }
+
+enum err templated_alike(struct templated *o, struct values *ret, const uint32_t **ret_code)
+{
+    uint32_t *pos = ARENA_TRY_ARRAY(o->a, uint32_t, o->n), n = 0;
+    uint32_t *number = ARENA_TRY_ARRAY(o->a, uint32_t, o->n); /* of a template's first, + 1 */
+    uint32_t *code = ARENA_TRY_ARRAY(o->a, uint32_t, o->c->n);
+    if (!pos || !number || !code)
+        return no_memory("templates");
+    memset(number, 0, o->n * sizeof(*number));
+    for (uint32_t i = 0; i < o->c->n; i++) {
+        uint32_t *its = &number[o->code[i]];
+        if (!*its) {
+            pos[n++] = i;
+            *its = n;
+        }
+        code[i] = *its - 1;
+    }
+    *ret_code = code;
+    return ret ? templated_get(o, pos, n, ret) : OK;
+}

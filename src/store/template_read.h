@@ -59,6 +59,10 @@ NODISCARD enum err templated_words(struct templated *o, uint32_t template, uint3
 NODISCARD enum err templated_values(struct templated *o, struct values *ret);
 NODISCARD enum err templated_get(struct templated *o, const uint32_t *pos, uint32_t n,
                                  struct values *ret);
+/* The first text of each template that has one: all its texts have that one's pattern. And of each
+ * text the number of its template's. */
+NODISCARD enum err templated_alike(struct templated *o, struct values *ret,
+                                   const uint32_t **ret_code);
 /* The n_slots + 1 static texts of a pattern. */
 NODISCARD enum err template_pieces(struct str pattern, uint32_t n_slots, struct arena *a,
                                    struct str *ret);

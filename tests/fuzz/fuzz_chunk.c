@@ -53,6 +53,11 @@ static void use(struct chunk *c, struct arena *a)
     if (chunk_codes(c, a, &v, &code) == OK)
         for (uint32_t i = 0; i < c->n; i++)
             check(code[i] < v.n);
+    if (lane_is_text(c->lane) && chunk_alike(c, a, &v, &code) == OK) {
+        for (uint32_t i = 0; i < c->n; i++)
+            check(code[i] < v.n);
+        use_text(&v);
+    }
     check(predicate_text(a, STR("req_1"), &p) == OK);
     enum err err = chunk_match(c, &p, a, bitmap_new(a, c->n));
     check(err <= OK);

@@ -1,3 +1,4 @@
+#include "record/template_cut.h"
 #include "rows_util.h"
 #include "store/encoding.h"
 
@@ -422,6 +423,25 @@ static void check_predicates(const struct chunk *c, const struct made *m)
     }
     predicate_exists(&p);
     check_match(c, m, &p);
+    predicate_pattern(template_id_of(lane_is_text(m->v.lane) ? values_text(&m->v, 0) : STR("7")),
+                      &p);
+    check_match(c, m, &p);
+}
+
+/* The text that stands for others has the pattern of each of them. */
+static void check_alike(const struct chunk *c, const struct made *m)
+{
+    struct values text;
+    const uint32_t *code;
+    if (!lane_is_text(m->v.lane) || chunk_alike(c, &arena, &text, &code) != OK)
+        return;
+    uint64_t *id = ARENA_ARRAY(&arena, uint64_t, text.n);
+    for (uint32_t i = 0; i < text.n; i++)
+        id[i] = template_id_of(values_text(&text, i));
+    for (uint32_t i = 0; i < m->v.n; i++)
+        if (id[code[i]] != template_id_of(values_text(&m->v, i)))
+            fail_msg("%s: \"%.*s\" stands for \"%.*s\"", encoding_name(c->encoding),
+                     STR_ARG(values_text(&text, code[i])), STR_ARG(values_text(&m->v, i)));
 }
 
 static void test_every_encoding_does_as_plain_values(void **state)
@@ -441,6 +461,7 @@ static void test_every_encoding_does_as_plain_values(void **state)
                     fail_msg("kind %d became %s", kind, encoding_name(stats.encoding));
                 check_values(&c, &m);
                 check_predicates(&c, &m);
+                check_alike(&c, &m);
                 for (uint32_t i = 0; stats.has_range && m.v.lane == LANE_INT && i < m.v.n; i++)
                     assert_true(m.i64[i] >= stats.min && m.i64[i] <= stats.max);
                 buf_release(&out);
