@@ -4,7 +4,8 @@
 
 #include "pipeline/output.h"
 
-extern const struct output_type output_http, output_file, output_stdout, output_opensearch;
+extern const struct output_type output_http, output_file, output_stdout, output_opensearch,
+    output_kafka;
 
 extern const struct output_type *const output_types[]; /* ended by NULL */
 

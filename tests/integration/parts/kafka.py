@@ -79,6 +79,8 @@ class Kafka:
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000,
+            "broker.session.timeout.ms": 3000,  # so that one that was killed may soon start again
+            "broker.heartbeat.interval.ms": 500,
             "log.segment.bytes": 16 << 20,
             "num.network.threads": 2,
             "num.io.threads": 2,
