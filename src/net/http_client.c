@@ -12,6 +12,8 @@ enum { URL_BYTES_MAX = 1 << 20, CONNECT_MS = 10000 };
 struct http_client {
     CURL *curl;
     char *base, *user;
+    char *ca, *cert, *key; /* NULL: none */
+    bool trust_anyone;
     struct buf url; /* of the request begun, without a NUL until it is sent */
     bool has_params;
     const char *method;
@@ -52,7 +54,19 @@ void http_client_free(struct http_client *c)
     buf_release(&c->url);
     mem_free(c->base);
     mem_free(c->user);
+    mem_free(c->ca);
+    mem_free(c->cert);
+    mem_free(c->key);
     mem_free(c);
+}
+
+void http_client_tls(struct http_client *c, const char *ca, const char *cert, const char *key,
+                     bool trust_anyone)
+{
+    c->ca = ca ? mem_strdup(str_c(ca)) : NULL;
+    c->cert = cert ? mem_strdup(str_c(cert)) : NULL;
+    c->key = key ? mem_strdup(str_c(key)) : NULL;
+    c->trust_anyone = trust_anyone;
 }
 
 void http_client_begin(struct http_client *c, const char *method, const char *path)
@@ -131,6 +145,20 @@ void http_client_silence(struct http_client *c, unsigned seconds)
     c->silence_s = seconds;
 }
 
+static void set_up_tls(struct http_client *c)
+{
+    if (c->ca)
+        curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->ca);
+    if (c->cert) {
+        curl_easy_setopt(c->curl, CURLOPT_SSLCERT, c->cert);
+        curl_easy_setopt(c->curl, CURLOPT_SSLKEY, c->key ? c->key : c->cert);
+    }
+    if (c->trust_anyone) {
+        curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
 static void set_up(struct http_client *c, struct str body, int64_t timeout_ms)
 {
     curl_easy_reset(c->curl);
@@ -145,6 +173,7 @@ static void set_up(struct http_client *c, struct str body, int64_t timeout_ms)
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
+    set_up_tls(c);
     if (c->silence_s) {
         curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
         curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, (long)c->silence_s);

@@ -1,5 +1,6 @@
-/* A small HTTP client on libcurl, for the command line: one connection, one request at a time.
- * Owner: one thread at a time. Calls block until the answer is there or the time is over. */
+/* A small HTTP client on libcurl, for the command line and outputs: one connection, one request at
+ * a time. Owner: one thread at a time. Calls block until the answer is there or the time is over.
+ */
 #ifndef WEIR_NET_HTTP_CLIENT_H
 #define WEIR_NET_HTTP_CLIENT_H
 
@@ -11,6 +12,10 @@ struct http_client;
 /* base: "http://127.0.0.1:5080"; user: "name:password" or NULL. */
 NODISCARD enum err http_client_new(const char *base, const char *user, struct http_client **ret);
 void http_client_free(struct http_client *c);
+/* PEM files, each may be NULL: authorities in place of the system's; a certificate and key to show
+ * (key NULL: in the same file). trust_anyone: the peer's certificate is not looked at. */
+void http_client_tls(struct http_client *c, const char *ca, const char *cert, const char *key,
+                     bool trust_anyone);
 
 /* Begins a new request line: method, and the path below the base. */
 void http_client_begin(struct http_client *c, const char *method, const char *path);

@@ -2,11 +2,16 @@
 
 #include "core/mem.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 
 struct tls_server {
+    SSL_CTX *ctx;
+};
+struct tls_client {
     SSL_CTX *ctx;
 };
 struct tls {
@@ -26,13 +31,19 @@ static enum err bad_file(const char *what, const char *path)
     return err_set(ERR_INVALID, "TLS: %s %s cannot be used: %s", what, path, reason());
 }
 
-static enum err load(SSL_CTX *ctx, const char *cert, const char *key, const char *ca)
+static enum err load_own(SSL_CTX *ctx, const char *cert, const char *key)
 {
-    ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
         return bad_file("certificate", cert);
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
         return bad_file("key", key);
+    return OK;
+}
+
+static enum err load(SSL_CTX *ctx, const char *cert, const char *key, const char *ca)
+{
+    ERR_clear_error();
+    TRY(load_own(ctx, cert, key));
     if (!*ca)
         return OK;
     if (SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
@@ -42,17 +53,21 @@ static enum err load(SSL_CTX *ctx, const char *cert, const char *key, const char
     return OK;
 }
 
+static void set_up(SSL_CTX *ctx)
+{
+    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    /* A peer that hangs up without a goodbye has ended its stream: framing tells what is whole. */
+    SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
+}
+
 enum err tls_server_new(const struct tls_options *o, struct tls_server **ret)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx)
         return err_set(ERR_NOMEM, "TLS: %s", reason());
-    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                              SSL_MODE_RELEASE_BUFFERS);
-    /* A client that hangs up without a goodbye has ended its stream: framing tells what is
-     * whole. */
-    SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
+    set_up(ctx);
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"weir", 4);
     char *cert = mem_strdup(o->cert), *key = mem_strdup(o->key.n ? o->key : o->cert),
          *ca = mem_strdup(o->ca);
@@ -86,6 +101,76 @@ enum err tls_open(struct tls_server *s, int fd, struct tls **ret)
         return err_set(ERR_NOMEM, "TLS: %s", reason());
     }
     SSL_set_accept_state(ssl);
+    struct tls *t = NEW(struct tls);
+    t->ssl = ssl;
+    *ret = t;
+    return OK;
+}
+
+static enum err load_trust(SSL_CTX *ctx, const struct tls_client_options *o, const char *ca)
+{
+    SSL_CTX_set_verify(ctx, o->trust_anyone ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+    if (o->ca.n && SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
+        return bad_file("CA", ca);
+    if (!o->ca.n && SSL_CTX_set_default_verify_paths(ctx) != 1)
+        return err_set(ERR_INVALID, "TLS: the system's authorities cannot be read: %s", reason());
+    return OK;
+}
+
+enum err tls_client_new(const struct tls_client_options *o, struct tls_client **ret)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (!ctx)
+        return err_set(ERR_NOMEM, "TLS: %s", reason());
+    set_up(ctx);
+    ERR_clear_error();
+    char *cert = mem_strdup(o->cert), *key = mem_strdup(o->key.n ? o->key : o->cert),
+         *ca = mem_strdup(o->ca);
+    enum err err = load_trust(ctx, o, ca);
+    if (err == OK && *cert)
+        err = load_own(ctx, cert, key);
+    mem_free(cert);
+    mem_free(key);
+    mem_free(ca);
+    if (err != OK) {
+        SSL_CTX_free(ctx);
+        return err;
+    }
+    struct tls_client *c = NEW(struct tls_client);
+    c->ctx = ctx;
+    *ret = c;
+    return OK;
+}
+
+void tls_client_free(struct tls_client *c)
+{
+    if (!c)
+        return;
+    SSL_CTX_free(c->ctx);
+    mem_free(c);
+}
+
+/* An address is looked for among the certificate's addresses, and not sent as a name. */
+static bool set_name(SSL *ssl, const char *host)
+{
+    struct in6_addr address;
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    if (inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1)
+        return X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1;
+    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+enum err tls_connect(struct tls_client *c, int fd, struct str host, struct tls **ret)
+{
+    SSL *ssl = SSL_new(c->ctx);
+    char *name = mem_strdup(host);
+    bool good = ssl && SSL_set_fd(ssl, fd) == 1 && set_name(ssl, name);
+    mem_free(name);
+    if (!good) {
+        SSL_free(ssl);
+        return err_set(ERR_NOMEM, "TLS: %s", reason());
+    }
+    SSL_set_connect_state(ssl);
     struct tls *t = NEW(struct tls);
     t->ssl = ssl;
     *ret = t;
