@@ -17,13 +17,11 @@
 #include "input/stream.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 enum {
     FORWARD_PORT = 24224,
     NONCE_BYTES = 16,
-    HEX_BYTES = 128,
     BODY_BYTES = 1 << 20, /* messages without chunks are handed on together up to this */
     PING_ELEMENTS = 6,
     HEARTBEAT_MAX = 64,
@@ -40,27 +38,11 @@ struct state {
 
 /* ---- the handshake ---- */
 
-static void digest(const struct str *part, unsigned n, char hex[HEX_BYTES])
-{
-    static const char digit[] = "0123456789abcdef";
-    unsigned char raw[HEX_BYTES / 2];
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    CHECK(md && EVP_DigestInit_ex(md, EVP_sha512(), NULL) == 1);
-    for (unsigned i = 0; i < n; i++)
-        CHECK(EVP_DigestUpdate(md, part[i].p, part[i].n) == 1);
-    CHECK(EVP_DigestFinal_ex(md, raw, NULL) == 1);
-    EVP_MD_CTX_free(md);
-    for (unsigned i = 0; i < sizeof(raw); i++) {
-        hex[2 * i] = digit[raw[i] >> 4];
-        hex[2 * i + 1] = digit[raw[i] & 15];
-    }
-}
-
 static bool is_digest(struct str s, const struct str *part, unsigned n)
 {
-    char hex[HEX_BYTES];
-    digest(part, n, hex);
-    return s.n == HEX_BYTES && CRYPTO_memcmp(s.p, hex, HEX_BYTES) == 0;
+    char hex[FORWARD_DIGEST_BYTES];
+    forward_digest(part, n, hex);
+    return s.n == FORWARD_DIGEST_BYTES && CRYPTO_memcmp(s.p, hex, FORWARD_DIGEST_BYTES) == 0;
 }
 
 static enum err say(struct conn *c, struct buf *message)
@@ -111,9 +93,9 @@ static enum err pong(const struct forward *f, const struct state *s, struct conn
                      struct str salt, const char *wrong)
 {
     struct buf out;
-    char hex[HEX_BYTES];
+    char hex[FORWARD_DIGEST_BYTES];
     struct str part[] = {salt, f->host, str_of(s->nonce, sizeof(s->nonce)), f->shared_key};
-    digest(part, 4, hex);
+    forward_digest(part, 4, hex);
     buf_init(&out, 4096);
     msgpack_put_array(&out, 5);
     msgpack_put_str(&out, STR("PONG"));

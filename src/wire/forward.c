@@ -3,6 +3,8 @@
 #include "core/clock.h"
 #include "wire/decode_impl.h"
 
+#include <openssl/evp.h>
+
 enum { EVENT_TIME_EXT = 0, EVENT_TIME_BYTES = 8 };
 
 /* ---- whole messages ---- */
@@ -427,4 +429,22 @@ enum err wire_decode_forward(struct wire_decoder *d, struct str body)
         body = str_from(body, n);
     }
     return OK;
+}
+
+/* ---- the shared key ---- */
+
+void forward_digest(const struct str *part, unsigned n, char hex[FORWARD_DIGEST_BYTES])
+{
+    static const char digit[] = "0123456789abcdef";
+    unsigned char raw[FORWARD_DIGEST_BYTES / 2];
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    CHECK(md && EVP_DigestInit_ex(md, EVP_sha512(), NULL) == 1);
+    for (unsigned i = 0; i < n; i++)
+        CHECK(EVP_DigestUpdate(md, part[i].p, part[i].n) == 1);
+    CHECK(EVP_DigestFinal_ex(md, raw, NULL) == 1);
+    EVP_MD_CTX_free(md);
+    for (unsigned i = 0; i < sizeof(raw); i++) {
+        hex[2 * i] = digit[raw[i] >> 4];
+        hex[2 * i + 1] = digit[raw[i] & 15];
+    }
 }

@@ -31,4 +31,8 @@ struct forward_scan {
 NODISCARD enum err forward_next(struct forward_scan *s, struct str in, size_t *ret_n,
                                 struct str *ret_chunk, bool *ret_nil);
 
+/* The proof of a shared key: SHA-512 of the parts behind each other, in lower-case hex. */
+enum { FORWARD_DIGEST_BYTES = 128 };
+void forward_digest(const struct str *part, unsigned n, char hex[FORWARD_DIGEST_BYTES]);
+
 #endif

@@ -23,6 +23,33 @@ static const char *const severities[] = {
     "emerg", "alert", "crit", "error", "warning", "notice", "info", "debug",
 };
 
+static int find_name(struct str name, const char *const *list, int n)
+{
+    int64_t number;
+    for (int i = 0; i < n; i++)
+        if (str_ieq(name, str_c(list[i])))
+            return i;
+    return str_to_i64(name, &number) && number >= 0 && number < n ? (int)number : -1;
+}
+
+int syslog_facility(struct str name)
+{
+    return find_name(name, facilities, sizeof(facilities) / sizeof(*facilities));
+}
+
+int syslog_severity(struct str name)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } others[] = {{"panic", 0}, {"emergency", 0},   {"critical", 2}, {"fatal", 2},  {"err", 3},
+                  {"warn", 4},  {"information", 6}, {"trace", 7},    {"verbose", 7}};
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        if (str_ieq(name, str_c(others[i].name)))
+            return others[i].number;
+    return find_name(name, severities, sizeof(severities) / sizeof(*severities));
+}
+
 /* ---- frames ---- */
 
 enum frame { FRAME_COUNTED, FRAME_LINE, FRAME_OPEN /* cannot be told yet */ };

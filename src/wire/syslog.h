@@ -14,4 +14,9 @@
  * come, and an unended line is a message. */
 size_t syslog_cut(struct str in, bool ended);
 
+/* The number of a facility or a severity by its name, or by its number as text; -1: there is none.
+ * Severities are known by other programs' names of levels too: fatal, warn, trace, ... */
+int syslog_facility(struct str name);
+int syslog_severity(struct str name);
+
 #endif
