@@ -6,13 +6,20 @@
  * is sent: what is there already answers 409 and counts as sent. So a repeated bulk doubles
  * nothing, as long as both go to the same index. A document gets `@timestamp` unless it has one.
  *
- * An item that the server is too busy for (429, 503) makes the whole bulk come again; one that it
- * refuses (400 and its kin) is a dead letter, alone. */
+ * Items that the server is too busy for (429, 5xx) are sent again alone; one that it refuses (400
+ * and its kin) is a dead letter, alone.
+ *
+ * Before the first bulk an index template is put, unless there is one of its name: `weir-` and the
+ * index (a date as `any`), for these indexes only, with the mapping below and ignore_malformed, so
+ * that a field that cannot be read as its type costs the field's index and not the document.
+ * template=FILE puts that file in its place, template=none nothing. */
 #include "core/clock.h"
+#include "core/io.h"
+#include "core/log.h"
 #include "core/mem.h"
-#include "net/http_client.h"
 #include "output/outputs.h"
-#include "record/json.h"
+#include "output/post.h"
+#include "output/text.h"
 #include "record/timestamp.h"
 
 #include <inttypes.h>
@@ -20,15 +27,30 @@
 #include <stdio.h>
 
 #define DATE STR("{date}")
-enum { TIMEOUT_MS = 120000, ANSWER_MAX = 64 << 20, INDEX_MAX = 255 };
+enum { ES_PORT = 9200, INDEX_MAX = 255, TEMPLATE_MAX = 4 << 20 };
+
+static const char mapping[] = "{\"properties\":{"
+                              "\"@timestamp\":{\"type\":\"date\"},"
+                              "\"log_id\":{\"type\":\"keyword\"},"
+                              "\"timestamp\":{\"type\":\"date\"},"
+                              "\"level\":{\"type\":\"keyword\"},"
+                              "\"service\":{\"type\":\"keyword\"},"
+                              "\"host\":{\"type\":\"keyword\"},"
+                              "\"message\":{\"type\":\"text\",\"analyzer\":\"standard\"},"
+                              "\"metadata\":{\"type\":\"object\",\"dynamic\":true},"
+                              "\"tags\":{\"type\":\"keyword\"},"
+                              "\"ingested_at\":{\"type\":\"date\"}}}";
 
 struct es_output {
-    struct output base;
-    struct http_client *client;
+    struct post_output base;
     char *index;
-    struct buf body;
-    const struct output_bulk *bulk; /* while it is sent */
+    char *template; /* a file; NULL: ours; "none" */
+    /* Of the bulk that is written. */
+    uint64_t producer, epoch;
+    const struct output_item *item;
 };
+
+/* ---- the index ---- */
 
 static enum err check_index(struct str index)
 {
@@ -48,152 +70,197 @@ static enum err check_index(struct str index)
     return OK;
 }
 
-static enum err es_open(const struct url *url, struct output **ret)
+/* The index with its dates as `date`. */
+static void put_index(const char *index, struct str date, struct buf *out)
 {
-    static const char *const known[] = {NULL};
-    struct str index = str_from(url->path, 1);
-    char base[600];
-    bool tls = str_ends(url->scheme, STR("+tls"));
-    TRY(url_check_params(url, known));
-    TRY(check_index(index));
-    bool v6 = str_find_byte(url->host, ':', 0) < url->host.n;
-    if (snprintf(base, sizeof(base), "http%s://%s%.*s%s:%u", tls ? "s" : "", v6 ? "[" : "",
-                 STR_ARG(url->host), v6 ? "]" : "",
-                 url->has_port ? url->port : 9200) >= (int)sizeof(base))
-        return err_set(ERR_INVALID, "the host's name is too long");
-    char *user =
-        url->user.n ? mem_printf("%.*s:%.*s", STR_ARG(url->user), STR_ARG(url->password)) : NULL;
-    struct es_output *o = NEW(struct es_output);
-    enum err err = http_client_new(base, user, &o->client);
-    mem_free(user);
-    if (err != OK) {
-        mem_free(o);
-        return err;
-    }
-    o->index = mem_strdup(index);
-    buf_init(&o->body, SIZE_MAX);
-    o->base.type = &output_opensearch;
-    *ret = &o->base;
-    return OK;
-}
-
-/* ---- the body ---- */
-
-static void put_index(const char *index, int64_t time_ns, struct buf *out)
-{
-    char time[TIME_TEXT_MAX]; /* 2025-02-15T... */
-    (void)time_rfc3339(time_ns, time);
     for (; *index; index++) {
         if (!str_starts(str_c(index), DATE)) {
             buf_put_byte(out, *index);
             continue;
         }
-        buf_printf(out, "%.4s.%.2s.%.2s", time, time + 5, time + 8);
+        buf_put_str(out, date);
         index += DATE.n - 1;
     }
 }
 
-static enum err put_document(void *ctx, const struct output_row *row)
+/* ---- the template ---- */
+
+static enum err put_template(struct es_output *o, struct buf *out)
+{
+    if (o->template) {
+        struct buf file;
+        TRY(io_read_file(o->template, TEMPLATE_MAX, &file));
+        buf_put_str(out, buf_str(&file));
+        buf_release(&file);
+        return OK;
+    }
+    buf_put_c(out, "{\"index_patterns\":[\"");
+    put_index(o->index, STR("*"), out);
+    buf_printf(out,
+               "\"],\"priority\":100,\"template\":{\"settings\":"
+               "{\"index.mapping.ignore_malformed\":true},\"mappings\":%s}}",
+               mapping);
+    return OK;
+}
+
+/* A server that has no templates, or one that may not be put, takes documents all the same. */
+static enum err greet(void *ctx, struct post *p)
 {
     struct es_output *o = ctx;
-    const struct output_item *item = &o->bulk->item[row->item];
-    uint32_t part = 0; /* of its unit */
-    char time[TIME_TEXT_MAX];
+    struct buf body, path;
+    struct str answer;
+    unsigned status = 0;
+    if (o->template && !strcmp(o->template, "none"))
+        return OK;
+    buf_init(&body, SIZE_MAX);
+    buf_init(&path, SIZE_MAX);
+    buf_put_c(&path, "/_index_template/weir-");
+    put_index(o->index, STR("any"), &path);
+    buf_put_c(&path, "?create=true");
+    buf_put_byte(&path, '\0');
+    enum err err = put_template(o, &body);
+    if (err == OK)
+        err = post_request(p, "PUT", path.p, "application/json", buf_str(&body), &status, &answer);
+    buf_release(&body);
+    buf_release(&path);
+    if (err != OK)
+        return err;
+    if (status == 429 || (status >= 500 && status != 501))
+        return err_set(ERR_UNAVAILABLE, "the server answered %u to the index template", status);
+    if (status == 401 || status == 403)
+        return err_set(ERR_AUTH, "the server answered %u: are user and password right?", status);
+    bool there = status == 400 && str_find(answer, STR("already exists")) != SIZE_MAX;
+    if (status / 100 != 2 && !there)
+        log_warn("no index template could be put", "index=%s status=%u answer=\"%.*s\"", o->index,
+                 status, answer.n > 200 ? 200 : (int)answer.n, answer.p);
+    return OK;
+}
+
+/* ---- the body ---- */
+
+static void begin(void *ctx, const struct output_bulk *bulk)
+{
+    struct es_output *o = ctx;
+    o->producer = bulk->producer;
+    o->epoch = bulk->epoch;
+    o->item = bulk->item;
+}
+
+static enum err put_row(void *ctx, const struct output_row *row, struct buf *out, uint32_t *group)
+{
+    const struct es_output *o = ctx;
+    const struct output_item *item = &o->item[row->item];
+    uint32_t part = 0;                  /* of its unit */
+    char time[TIME_TEXT_MAX], date[16]; /* 2025-02-15T... */
+    size_t n = time_rfc3339(row->time_ns, time);
     while (part < row->item && item[-(int64_t)part - 1].sequence == item->sequence)
         part++;
-    buf_put_c(&o->body, "{\"create\":{\"_index\":\"");
-    put_index(o->index, row->time_ns, &o->body);
-    buf_printf(&o->body, "\",\"_id\":\"%016" PRIx64 "-%016" PRIx64 "-%" PRIx64 "-%x-%x\"}}\n",
-               o->bulk->producer, o->bulk->epoch, item->sequence, part, row->row);
-    if (str_find(row->json, STR("\"@timestamp\":")) == SIZE_MAX && row->json.n >= 2) {
-        buf_put_c(&o->body, "{\"@timestamp\":\"");
-        buf_put(&o->body, time, time_rfc3339(row->time_ns, time));
-        buf_put_c(&o->body, row->json.n > 2 ? "\"," : "\"");
-        buf_put_str(&o->body, str_from(row->json, 1));
+    snprintf(date, sizeof(date), "%.4s.%.2s.%.2s", time, time + 5, time + 8);
+    buf_put_c(out, "{\"create\":{\"_index\":\"");
+    put_index(o->index, str_c(date), out);
+    buf_printf(out, "\",\"_id\":\"%016" PRIx64 "-%016" PRIx64 "-%" PRIx64 "-%x-%x\"}}\n",
+               o->producer, o->epoch, item->sequence, part, row->row);
+    if (!text_has_member(row->json, STR("@timestamp"))) {
+        buf_put_c(out, "{\"@timestamp\":\"");
+        buf_put(out, time, n);
+        buf_put_c(out, row->json.n > 2 ? "\"," : "\"");
+        buf_put_str(out, str_from(row->json, 1));
     } else {
-        buf_put_str(&o->body, row->json);
+        buf_put_str(out, row->json);
     }
-    buf_put_byte(&o->body, '\n');
+    buf_put_byte(out, '\n');
     return OK;
+}
+
+static void put_body(void *ctx, const struct post_part *part, struct buf *out)
+{
+    for (uint32_t i = 0; i < part->n; i++)
+        buf_put_str(out, post_bytes(part, i));
 }
 
 /* ---- the answer ---- */
 
-static enum err too_busy(unsigned status)
-{
-    return err_set(ERR_UNAVAILABLE, "the server answered %u", status);
-}
-
-static enum err judge_item(const struct output_bulk *bulk, const json_t *item, uint32_t at,
-                           uint32_t row)
+static void judge_item(struct post *p, const struct post_part *part, uint32_t i, const json_t *item)
 {
     const json_t *result = json_object_get(item, "create");
     int64_t status = json_integer_value(json_object_get(result, "status"));
     const json_t *error = json_object_get(result, "error");
     const char *reason = json_string_value(json_object_get(error, "reason"));
     if (status / 100 == 2 || status == 409)
-        return OK;
-    if (status == 429 || status >= 500 || !status)
-        return too_busy((unsigned)status);
-    bulk->refuse(bulk->ctx, at, row, reason ? reason : "refused");
+        return;
+    if (status == 429 || status >= 500 || !status) {
+        part->piece[part->at[i]].state = PIECE_OPEN;
+        return;
+    }
+    const char *why =
+        json_string_value(json_object_get(json_object_get(error, "caused_by"), "reason"));
+    char text[300];
+    snprintf(text, sizeof(text), "%s%s%s", reason ? reason : "refused", why ? ": " : "",
+             why ? why : "");
+    post_refuse(p, part, i, str_c(text));
+}
+
+static enum err judge_items(struct post *p, const struct post_part *part, const json_t *items)
+{
+    if (json_array_size(items) != part->n)
+        return err_set(ERR_UNAVAILABLE, "the answer has %zu items for %u documents",
+                       json_array_size(items), part->n);
+    for (uint32_t i = 0; i < part->n; i++)
+        judge_item(p, part, i, json_array_get(items, i));
     return OK;
 }
 
-static enum err judge_items(const struct output_bulk *bulk, const json_t *items)
+static enum err judge(void *ctx, struct post *p, const struct post_part *part, struct str answer)
 {
-    if (json_array_size(items) != bulk->rows)
-        return err_set(ERR_UNAVAILABLE, "the answer has %zu items for %" PRIu64 " documents",
-                       json_array_size(items), bulk->rows);
-    size_t n = 0;
-    for (uint32_t i = 0; i < bulk->n; i++)
-        for (uint32_t row = 0; row < bulk->item[i].rows; row++)
-            TRY(judge_item(bulk, json_array_get(items, n++), i, row));
-    return OK;
-}
-
-static enum err judge(const struct output_bulk *bulk, const struct http_answer *a)
-{
-    if (a->status == 401 || a->status == 403)
-        return err_set(ERR_AUTH, "the server answered %u: are user and password right?", a->status);
-    if (a->status == 400 || a->status == 413)
-        return err_set(ERR_INVALID, "the server answered %u: %.*s", a->status,
-                       a->body.n > 200 ? 200 : (int)a->body.n, a->body.p);
-    if (a->status != 200)
-        return too_busy(a->status);
-    json_t *answer = json_loadb(a->body.p ? a->body.p : "", a->body.n, 0, NULL);
-    const json_t *errors = json_object_get(answer, "errors");
+    json_t *a = json_loadb(answer.n ? answer.p : "", answer.n, 0, NULL);
+    const json_t *errors = json_object_get(a, "errors");
     enum err err = json_is_false(errors)  ? OK
-                   : json_is_true(errors) ? judge_items(bulk, json_object_get(answer, "items"))
+                   : json_is_true(errors) ? judge_items(p, part, json_object_get(a, "items"))
                                           : err_set(ERR_UNAVAILABLE, "the answer of _bulk is none");
-    json_decref(answer);
+    json_decref(a);
     return err;
 }
 
-static enum err es_send(struct output *base, const struct output_bulk *bulk, int64_t *ret_wait_ns)
+/* ---- the output ---- */
+
+static const struct post_kind kind = {.content_type = "application/x-ndjson",
+                                      .path = "/_bulk",
+                                      .default_port = ES_PORT,
+                                      .begin = begin,
+                                      .put_row = put_row,
+                                      .put_body = put_body,
+                                      .judge = judge,
+                                      .greet = greet};
+
+static enum err es_open(const struct url *url, struct output **ret)
 {
-    struct es_output *o = (struct es_output *)base;
-    struct http_answer a = {0};
-    o->bulk = bulk;
-    buf_clear(&o->body);
-    TRY(output_each_row(bulk, put_document, o));
-    buf_init(&a.body, ANSWER_MAX);
-    http_client_begin(o->client, "POST", "/_bulk");
-    http_client_header(o->client, "Content-Type", "application/x-ndjson");
-    enum err err = http_client_send(o->client, buf_str(&o->body), TIMEOUT_MS, NULL, NULL, &a);
-    if (err == OK) {
-        err = judge(bulk, &a);
-        *ret_wait_ns = a.retry_after_s * NS_PER_S;
+    static const char *const known[] = {POST_PARAMS, "template", NULL};
+    struct str index = str_from(url->path, 1), template = url_get(url, "template");
+    TRY(url_check_params(url, known));
+    TRY(check_index(index));
+    struct es_output *o = NEW(struct es_output);
+    enum err err = post_new(url, &kind, o, &o->base.post);
+    if (err != OK) {
+        mem_free(o);
+        return err;
     }
-    buf_release(&a.body);
+    o->index = mem_strdup(index);
+    o->template = template.n ? mem_strdup(template) : NULL;
+    o->base.base.type = &output_opensearch;
+    *ret = &o->base.base;
+    if (o->template && strcmp(o->template, "none") != 0 && !io_exists(o->template)) {
+        err = err_set(ERR_INVALID, "template=%s: there is no such file", o->template);
+        output_close(&o->base.base);
+    }
     return err;
 }
 
 static void es_close(struct output *base)
 {
     struct es_output *o = (struct es_output *)base;
-    http_client_free(o->client);
-    buf_release(&o->body);
+    post_free(o->base.post);
     mem_free(o->index);
+    mem_free(o->template);
     mem_free(o);
 }
 
@@ -204,6 +271,6 @@ const struct output_type output_opensearch = {
     .schemes = schemes,
     .gather = {.rows = 1000, .bytes = 5 << 20, .wait_ns = 5 * NS_PER_S},
     .open = es_open,
-    .send = es_send,
+    .send = post_send,
     .close = es_close,
 };

@@ -5,6 +5,7 @@
 #include "pipeline/output.h"
 
 extern const struct output_type output_http, output_file, output_stdout, output_opensearch,
+    output_openobserve, output_loki, output_otlp, output_http_lines, output_forward, output_syslog,
     output_kafka;
 
 extern const struct output_type *const output_types[]; /* ended by NULL */

@@ -70,6 +70,7 @@ struct output_row {
     uint32_t item, row;
     struct str stream, json;
     int64_t time_ns;
+    struct rows *rows; /* that it is one of: the same for all rows of an item */
 };
 NODISCARD enum err output_each_row(const struct output_bulk *bulk,
                                    enum err (*fn)(void *ctx, const struct output_row *row),

@@ -77,6 +77,10 @@ class Busy(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def do_PUT(self):  # the index template
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(200, {})
+
     def do_POST(self):
         lines = self.rfile.read(int(self.headers["Content-Length"])).split(b"\n")
         docs = [(json.loads(lines[i])["create"], json.loads(lines[i + 1])) for i in range(0, len(lines) - 1, 2)]
@@ -115,7 +119,7 @@ def test_opensearch_busy_and_refusing(make_agent, tmp_path):  # noqa: F811
     a = make_agent("agent", "--file", str(log), output=f"opensearch://127.0.0.1:{server.server_port}/logs-{{date}}").start()
     sevens = sum("7" in str(i) for i in range(100))
     wait_for(lambda: len(server.docs) == 100 - sevens)
-    wait_for(lambda: a.status()["routes"][0]["waiting"] == 0)
+    wait_for(lambda: a.status()["routes"] and a.status()["routes"][0]["waiting"] == 0)
     a.stop()
     route = a.status()["routes"][0]
     assert route["sent"] == 100 - sevens and route["dead"] == sevens
