@@ -41,7 +41,8 @@ static const struct option_def option_defs[] = {
     {"service", 0, "NAME", "Their service, where the path captures none (the file's name)."},
     {"host", 0, "NAME", "Their host (this machine's name)."},
     {"multiline", 'm', "KIND",
-     "java, python, go, dotnet, mysql, begins:REGEX, continues:REGEX: lines that are one record."},
+     "java, python, go, dotnet, mysql, mysql_error, begins:REGEX, continues:REGEX: lines that are "
+     "one record."},
     {"encoding", 0, "NAME", "Of the files, such as latin1 or utf-16le (utf-8)."},
     {"text", 0, NULL, "Lines are text, even where they look like JSON."},
     {"line-max", 0, "BYTES", "Longer lines are cut into pieces of it (1MiB)."},

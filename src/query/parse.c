@@ -111,6 +111,7 @@ static const struct {
     {"values", parse_values},
     {"timechart", parse_timechart},
     {"patterns", parse_patterns},
+    {"digest", parse_digest},
     {"dedup", parse_dedup},
     {"extract", parse_extract},
     {"unnest", parse_unnest},
@@ -154,7 +155,7 @@ static enum err parse_pipe(struct parser *p, struct pipe *pipe, uint32_t *n)
                           arena_printf(p->arena, "did you mean '%s'?", nearest).p);
     return parse_fail(p, at, name.n ? "there is no such pipe" : "a pipe is expected behind '|'",
                       "stats, where, sort, limit, fields, top, rare, values, timechart, "
-                      "patterns, dedup, extract, unnest");
+                      "patterns, digest, dedup, extract, unnest");
 }
 
 enum err query_parse(struct str text, const struct filter_options *o, struct arena *arena,

@@ -48,6 +48,7 @@ enum err parse_stats(struct parser *p, struct pipe *pipe, uint32_t *n);
 enum err parse_top(struct parser *p, struct pipe *pipe, uint32_t *n);
 enum err parse_rare(struct parser *p, struct pipe *pipe, uint32_t *n);
 enum err parse_values(struct parser *p, struct pipe *pipe, uint32_t *n);
+enum err parse_digest(struct parser *p, struct pipe *pipe, uint32_t *n);
 enum err parse_timechart(struct parser *p, struct pipe *pipe, uint32_t *n);
 enum err parse_patterns(struct parser *p, struct pipe *pipe, uint32_t *n);
 

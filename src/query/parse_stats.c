@@ -1,5 +1,5 @@
-/* The pipes that gather rows into groups: stats, and top, rare, values, timechart and patterns,
- * which are written out as it.
+/* The pipes that gather rows into groups: stats, and top, rare, values, digest, timechart and
+ * patterns, which are written out as it.
  *
  *   stats     := ["by" list] agg ("," agg)* ["by" list]
  *   list      := by ([","] by)* | "(" by ("," by)* ")"
@@ -9,6 +9,7 @@
  *   patterns  := [N] [field] ("limit=" N | "examples=" N | "new_since=" time)* ["by" list]
  *   top, rare := [N | "limit=" N] ["by"] list
  *   values    := [N] ["by"] list ["limit" N]
+ *   digest    := [N] ["by" list]
  *   timechart := option* [agg ("," agg)*] ["by" field] option*
  *   option    := "span=" duration | "bins=" N | "limit=" N | "useother=" bool | "usenull=" bool
  *              | "cont=" bool */
@@ -290,6 +291,56 @@ enum err parse_values(struct parser *p, struct pipe *pipe, uint32_t *n)
     if (parse_keyword(p, "limit"))
         TRY(parse_number(p, &limit));
     best_of(p, pipe, true, limit, n);
+    return OK;
+}
+
+/* ---- digest ---- */
+
+/* digest [N] [by field, ...]: statements of databases by their digest (of mysql_slow), as stats of
+ * what they took, the costliest first. Records without a digest are none. */
+enum err parse_digest(struct parser *p, struct pipe *pipe, uint32_t *n)
+{
+    static const struct agg_spec aggs[] = {
+        {.kind = AGG_COUNT, .name = {"calls", 5}},
+        {.kind = AGG_SUM, .field = {"query_time", 10}, .name = {"total_time", 10}},
+        {.kind = AGG_AVG, .field = {"query_time", 10}, .name = {"avg_time", 8}},
+        {.kind = AGG_PERCENTILE,
+         .field = {"query_time", 10},
+         .quantile = 0.95,
+         .name = {"p95_time", 8}},
+        {.kind = AGG_MAX, .field = {"query_time", 10}, .name = {"max_time", 8}},
+        {.kind = AGG_SUM, .field = {"lock_time", 9}, .name = {"lock_time", 9}},
+        {.kind = AGG_SUM, .field = {"rows_examined", 13}, .name = {"rows_examined", 13}},
+        {.kind = AGG_SUM, .field = {"rows_sent", 9}, .name = {"rows_sent", 9}},
+        {.kind = AGG_MIN, .field = {"_time", 5}, .name = {"first_seen", 10}},
+        {.kind = AGG_MAX, .field = {"_time", 5}, .name = {"last_seen", 9}},
+        {.kind = AGG_FIRST, .field = {"statement", 9}, .name = {"example", 7}},
+    };
+    uint64_t limit = UINT64_MAX;
+    struct pipe more = {0};
+    struct by_spec *by = ARENA_ARRAY(p->arena, struct by_spec, BY_MAX + 2);
+    struct sort_key *key = ARENA_ARRAY(p->arena, struct sort_key, BY_MAX + 2);
+    TRY(parse_count(p, &limit));
+    if (parse_keyword(p, "by"))
+        TRY(parse_by_list(p, &more));
+    by[0] = (struct by_spec){.field = STR("digest"), .name = STR("digest"), .required = true};
+    by[1] = (struct by_spec){.field = STR("digest_text"), .name = STR("digest_text")};
+    for (uint32_t i = 0; i < more.n_by; i++)
+        by[2 + i] = more.by[i];
+    uint32_t n_by = 2 + more.n_by;
+    if (n_by > BY_MAX)
+        return parse_fail(p, p->at, "too many fields behind 'by' (at most 14)", NULL);
+    key[0] = (struct sort_key){.field = STR("total_time"), .descending = true};
+    for (uint32_t i = 0; i < n_by; i++)
+        key[1 + i].field = by[i].name;
+    pipe[0] = (struct pipe){.kind = PIPE_STATS,
+                            .agg = aggs,
+                            .n_aggs = sizeof(aggs) / sizeof(*aggs),
+                            .by = by,
+                            .n_by = n_by};
+    pipe[1] = (struct pipe){.kind = PIPE_SORT, .key = key, .n_keys = 1 + n_by};
+    pipe[2] = (struct pipe){.kind = PIPE_LIMIT, .limit = limit};
+    *n += 2;
     return OK;
 }
 

@@ -10,20 +10,23 @@
  *   dotnet   lines that begin with white space and "at ", "--->", "--- End of"; "Unhandled
  *            exception"
  *   mysql    the slow log: a record begins at "# Time:", or at "# User@Host:" when no "# Time:"
- *            came right before it */
+ *            came right before it
+ *   mysql_error  the error log: a record begins as mysql_error.c says */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "transform/multiline.h"
 
 #include "core/mem.h"
+#include "transform/mysql_log_impl.h"
 
 #include <ctype.h>
 #include <pcre2.h>
 
-enum kind { JAVA, PYTHON, GO, DOTNET, MYSQL, BEGINS, CONTINUES };
+enum kind { JAVA, PYTHON, GO, DOTNET, MYSQL, MYSQL_ERROR, BEGINS, CONTINUES };
 
 struct multiline {
     enum kind kind;
     pcre2_code *regex;
+    struct mysql_log *mysql; /* MYSQL_ERROR */
 };
 
 static enum err compile(struct multiline *m, struct str text)
@@ -47,7 +50,8 @@ enum err multiline_new(struct str text, struct multiline **ret)
         const char *name;
         enum kind kind;
     } kinds[] = {
-        {"java", JAVA}, {"python", PYTHON}, {"go", GO}, {"dotnet", DOTNET}, {"mysql", MYSQL},
+        {"java", JAVA},     {"python", PYTHON}, {"go", GO},
+        {"dotnet", DOTNET}, {"mysql", MYSQL},   {"mysql_error", MYSQL_ERROR},
     };
     static const struct str begins = {"begins:", 7}, continues = {"continues:", 10};
     struct multiline *m = NEW(struct multiline);
@@ -57,6 +61,8 @@ enum err multiline_new(struct str text, struct multiline **ret)
         i++;
     if (i < n) {
         m->kind = kinds[i].kind;
+        if (m->kind == MYSQL_ERROR)
+            err = mysql_log_new(&(struct mysql_log_options){.kind = MYSQL_LOG_ERROR}, &m->mysql);
     } else if (str_starts(text, begins)) {
         m->kind = BEGINS;
         err = compile(m, str_from(text, begins.n));
@@ -65,8 +71,8 @@ enum err multiline_new(struct str text, struct multiline **ret)
         err = compile(m, str_from(text, continues.n));
     } else {
         err = err_set(ERR_INVALID,
-                      "multiline \"%.*s\": java, python, go, dotnet, mysql, begins:REGEX or "
-                      "continues:REGEX is wanted",
+                      "multiline \"%.*s\": java, python, go, dotnet, mysql, mysql_error, "
+                      "begins:REGEX or continues:REGEX is wanted",
                       text.n > 100 ? 100 : (int)text.n, text.p);
     }
     if (err != OK) {
@@ -82,6 +88,7 @@ void multiline_free(struct multiline *m)
     if (!m)
         return;
     pcre2_code_free(m->regex);
+    mysql_log_free(m->mysql);
     mem_free(m);
 }
 
@@ -195,6 +202,8 @@ bool multiline_continues(const struct multiline *m, struct multiline_state *s, s
         return dotnet(line);
     case MYSQL:
         return mysql(s, line);
+    case MYSQL_ERROR:
+        return !mysql_log_is_entry(m->mysql, line);
     case BEGINS:
         return !matches(m, line);
     case CONTINUES:

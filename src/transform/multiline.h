@@ -9,9 +9,9 @@
 #include "core/str.h"
 
 struct multiline;
-/* "java", "python", "go", "dotnet", "mysql"; "begins:REGEX" (a line that matches begins a record)
- * or "continues:REGEX" (a line that matches goes on with the one before). ERR_INVALID says what is
- * wrong, and with a regular expression where. */
+/* "java", "python", "go", "dotnet", "mysql", "mysql_error"; "begins:REGEX" (a line that matches
+ * begins a record) or "continues:REGEX" (a line that matches goes on with the one before).
+ * ERR_INVALID says what is wrong, and with a regular expression where. */
 NODISCARD enum err multiline_new(struct str kind, struct multiline **ret);
 void multiline_free(struct multiline *m);
 

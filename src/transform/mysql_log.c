@@ -166,9 +166,8 @@ static void put_unparsed(struct mysql_log *m, const struct piece *p, struct batc
         batch_time(b, m->time_ns);
 }
 
-static void begin_record(struct mysql_log *m, enum mysql_log_kind kind, struct batch *b)
+static void put_source(struct mysql_log *m, enum mysql_log_kind kind, struct batch *b)
 {
-    batch_begin(b);
     batch_text(b, STR("log_type"), LANE_STR, mysql_log_type(kind));
     if (*m->instance)
         batch_text(b, STR("instance"), LANE_STR, str_c(m->instance));
@@ -181,7 +180,7 @@ static bool append(struct mysql_log *m, int64_t arrival_ns, struct batch *b)
 {
     enum mysql_log_kind kind = m->kind ? m->kind : MYSQL_LOG_ERROR;
     size_t kept = m->text_max + HEADER_MAX, n = m->scan - m->head;
-    struct piece p = {.text = str_of(m->window.p + m->head, n < kept ? n : kept),
+    struct piece p = {.text = str_of(str_from(buf_str(&m->window), m->head).p, n < kept ? n : kept),
                       .missing = m->dropped + (n < kept ? 0 : n - kept),
                       .headed = m->headed};
     if (!m->headed && !p.missing && is_blank(p.text)) {
@@ -196,7 +195,8 @@ static bool append(struct mysql_log *m, int64_t arrival_ns, struct batch *b)
     if (batch_full(b, 2 * p.text.n + FIELDS_BYTES))
         return false;
     struct mysql_log_counts before = m->counts;
-    begin_record(m, kind, b);
+    batch_begin(b);
+    put_source(m, kind, b);
     if (!p.headed || !kinds[kind].format->put(m, &p, b))
         put_unparsed(m, &p, b);
     if (!batch_try_end(b, arrival_ns, p.text.n)) {
@@ -208,6 +208,31 @@ static bool append(struct mysql_log *m, int64_t arrival_ns, struct batch *b)
     m->counts.records++;
     consume(m);
     return true;
+}
+
+bool mysql_log_is_entry(struct mysql_log *m, struct str text)
+{
+    size_t end = str_find_byte(text, '\n', 0);
+    struct ahead a = {.line = str_of(text.p, end < HEAD_MAX ? end : HEAD_MAX),
+                      .whole = end <= HEAD_MAX,
+                      .next = str_from(text, end + 1),
+                      .last = true};
+    return text.p && kinds[m->kind].format->look(m, &a) == LOOK_BEGIN;
+}
+
+void mysql_log_put_entry(struct mysql_log *m, struct str text, struct batch *b)
+{
+    size_t kept = m->text_max + HEADER_MAX;
+    struct piece p = {.text = text, .headed = true};
+    if (text.n > kept) {
+        p.text.n = kept;
+        p.missing = text.n - kept;
+    }
+    m->db_n = 0;
+    m->has_time = false;
+    put_source(m, m->kind, b);
+    if (!kinds[m->kind].format->put(m, &p, b))
+        put_unparsed(m, &p, b);
 }
 
 /* ---- lines ---- */
@@ -237,7 +262,7 @@ static void drop(struct mysql_log *m)
  * 0: it is too long for what is there, and only its beginning can be looked at. */
 static bool line_ahead(const struct mysql_log *m, bool last, struct ahead *ret, size_t *ret_n)
 {
-    struct str rest = str_of(m->window.p + m->scan, m->window.n - m->scan);
+    struct str rest = str_from(buf_str(&m->window), m->scan);
     if (!rest.n)
         return false;
     const char *end = memchr(rest.p, '\n', rest.n);
@@ -350,7 +375,7 @@ enum err mysql_log_end(struct mysql_log *m, bool last, int64_t arrival_ns, struc
     while (!more)
         if (!step(m, last, arrival_ns, b, &more))
             return OK;
-    struct str text = str_of(m->window.p + m->head, m->scan - m->head);
+    struct str text = str_from(str_of(m->window.p, m->scan), m->head);
     bool whole = last || (m->headed && m->scan == m->window.n && !m->in_line &&
                           kinds[m->kind].format->whole(m, text));
     if (m->begun && whole && m->banner)

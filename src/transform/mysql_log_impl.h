@@ -94,6 +94,12 @@ struct mysql_log {
     struct buf text; /* scratch: digests, joined lines */
 };
 
+/* ---- mysql_log.c: an entry by itself, a whole text, its last line's end there or not ---- */
+
+bool mysql_log_is_entry(struct mysql_log *m, struct str text);
+/* The fields of one that is, with `log_type`, to a record that is begun. */
+void mysql_log_put_entry(struct mysql_log *m, struct str text, struct batch *b);
+
 /* ---- mysql_time.c ---- */
 
 /* A time at the beginning of `s`, and the bytes that it takes; 0: there is none. *ret_own: it has

@@ -17,7 +17,7 @@ struct chain {
 
 /* ---- reading ---- */
 
-static const struct stage_type *const *const families[] = {parse_stages, shape_stages,
+static const struct stage_type *const *const families[] = {parse_stages, mysql_stages, shape_stages,
                                                            select_stages, value_stages};
 enum { FAMILIES = sizeof(families) / sizeof(*families), TYPES_MAX = 64, STAGES_MAX = 100 };
 

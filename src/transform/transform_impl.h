@@ -36,6 +36,7 @@ struct stage {
 };
 
 extern const struct stage_type *const parse_stages[];  /* parse.c; all ended by NULL */
+extern const struct stage_type *const mysql_stages[];  /* parse_mysql.c */
 extern const struct stage_type *const shape_stages[];  /* shape.c */
 extern const struct stage_type *const select_stages[]; /* select.c */
 extern const struct stage_type *const value_stages[];  /* value.c */

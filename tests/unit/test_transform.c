@@ -107,6 +107,36 @@ static void test_parsers(void **state)
           "512,\"agent\":\"curl/8\"}");
 }
 
+static void test_mysql(void **state)
+{
+    static const char slow[] =
+        "{\"x\":1,\"message\":\"# User@Host: app[app] @ h [10.0.0.1]  Id: 42\\n# Query_time: 1.5  "
+        "Rows_sent: 1\\nuse shop;\\nSET timestamp=1754235044;\\nselect a from t where id = 7;\"}";
+    int64_t time;
+    struct buf out;
+    check(
+        "[mysql_slow: {remove: true}]", slow,
+        "{\"x\":1,\"log_type\":\"slowquery\",\"user\":\"app\",\"host\":\"h\",\"client_ip\":\"10.0."
+        "0.1\",\"thread_id\":42,\"query_time\":1.5,\"rows_sent\":1,\"schema\":\"shop\",\"started_"
+        "at\":"
+        "\"2025-08-03T15:30:44Z\",\"statement\":\"select a from t where id = 7\",\"digest\":"
+        "\"57f59e40e9d85c9b\",\"digest_text\":\"SELECT `a` FROM `t` WHERE `id` = ?\"}");
+    run("[mysql_slow]", slow, &out, &time);
+    assert_int_equal(time, 1754235044LL * NS_PER_S);
+    buf_release(&out);
+    check("[mysql_slow]", "{\"message\":\"# Userland\"}\n{\"x\":1}",
+          "{\"message\":\"# Userland\"}\n{\"x\":1}");
+    check(
+        "[mysql_error: {time_zone: '+02:00'}]",
+        "{\"message\":\"2025-08-03 15:30:45 12 [Note] InnoDB: a\\nb\",\"x\":1}",
+        "{\"x\":1,\"log_type\":\"error\",\"timestamp\":\"2025-08-03 15:30:45\",\"level\":\"Note\","
+        "\"thread_id\":12,\"subsystem\":\"InnoDB\",\"message\":\"InnoDB: a\\nb\"}");
+    run("[mysql_error: {from: line, time_zone: '+02:00'}]",
+        "{\"line\":\"2025-08-03 15:30:45 12 [Note] a\"}", &out, &time);
+    assert_int_equal(time, (1754235045LL - 7200) * NS_PER_S);
+    buf_release(&out);
+}
+
 static void test_shapes(void **state)
 {
     check("[set: {team: shop, n: 5, s: '5', a: true}]", "{\"a\":1}",
@@ -246,6 +276,9 @@ static void test_bad_arguments(void **state)
         {"[json: {form: x}]", "T:1:9: \"form\" is not known here; did you mean \"from\"?"},
         {"[json: {remove: maybe}]", "true or false"},
         {"[csv]", "csv takes columns"},
+        {"[mysql_slow: {time_zone: Mars}]", "T:1:26: no time zone \"Mars\""},
+        {"[mysql_error: {remove: maybe}]", "true or false"},
+        {"[mysql_error: x]", "mysql_error takes from"},
         {"[grok: '%{NOPE:x}']", "byte 1 of the pattern"},
         {"[regex: '(?<a>']", "T:1:9: byte"},
         {"[set: x]", "set takes a map"},
@@ -270,15 +303,11 @@ static void test_bad_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parsers),
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_selection),
-        cmocka_unit_test(test_sample_share),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_behind_each_other),
-        cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_parsers),      cmocka_unit_test(test_mysql),
+        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_sample_share), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_times),        cmocka_unit_test(test_behind_each_other),
+        cmocka_unit_test(test_counts),       cmocka_unit_test(test_bad_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
