@@ -31,8 +31,9 @@ enum {
     RARE_VALUES = 64,
     RARE_BYTES = 4096,
     FILTER_SHARE = 10,    /* of the bytes of a column */
-    FILTER_SHARE_IDS = 4, /* where every value is a word of its own */
-    FILTER_MIN_DICT = 16
+    FILTER_SHARE_IDS = 4, /* where every value is a word of its own, or stands elsewhere */
+    FILTER_MIN_DICT = 16,
+    REFS_COLUMNS = 8 /* looked at */
 };
 
 struct block {
@@ -55,6 +56,7 @@ struct job {
     const int64_t *time; /* in the new order */
     uint32_t *order;     /* old row of each new one; NULL: unchanged */
     uint32_t n_rare;
+    struct refs **refs; /* of the columns held so; NULL: of none */
     struct block *block;
     struct dir_field *field;
 };
@@ -406,13 +408,85 @@ static enum err put_filter(struct job *j, const struct values *v, struct dir_fie
         TRY(chunk_open(bytes, CHUNK_TRUSTED, v->lane, v->n, &j->tmp, &c));
         TRY(encoding_ops(enc)->distinct(&c, &j->tmp, &distinct));
     }
-    bool ids = enc == ENC_HEX || enc == ENC_PREFIX_INT;
+    bool ids = enc == ENC_HEX || enc == ENC_PREFIX_INT, small = ids || enc == ENC_REFS;
     size_t start = j->filters.n;
     TRY(block_filter_build(&distinct, ids,
-                           f->chunk.length / (ids ? FILTER_SHARE_IDS : FILTER_SHARE), &j->tmp,
+                           f->chunk.length / (small ? FILTER_SHARE_IDS : FILTER_SHARE), &j->tmp,
                            &j->filters));
     f->filter = place_from(&j->filters, start);
     f->filter_sum = (uint32_t)hash64(str_of(j->filters.p + start, f->filter.length));
+    return OK;
+}
+
+/* ---- texts that repeat other columns ---- */
+
+/* The row of each value of a column, in the new order or the old one. */
+static enum err rows_of_column(struct job *j, uint32_t c, bool old, struct arena *a,
+                               const uint32_t **ret)
+{
+    struct presence p;
+    TRY(rows_presence(j->rows, c, &p));
+    uint32_t n = j->rows->columns[c].n, k = 0, *row = arena_alloc(a, n * sizeof(*row));
+    for (uint32_t i = 0; i < j->n; i++) {
+        uint32_t was = j->order && !old ? j->order[i] : i;
+        if (presence_has(&p, was))
+            row[k++] = was;
+    }
+    CHECK(k == n);
+    *ret = row;
+    return OK;
+}
+
+static int long_cmp(const void *a, const void *b)
+{
+    const struct ref_column *x = a, *y = b;
+    uint32_t n = x->v.off[x->v.n] - x->v.off[0], m = y->v.off[y->v.n] - y->v.off[0];
+    return n != m ? (n < m ? 1 : -1) : 0;
+}
+
+/* Which columns are to be held by references to which others: the largest first, and none that
+ * another refers to, so that no reference leads to a reference. */
+static enum err plan_refs(struct job *j)
+{
+    uint32_t n = j->rows->n_columns, n_all = 0, n_long = 0;
+    if (j->o->zstd_level <= ENCODE_QUICK_LEVEL || j->n < RARE_ROWS)
+        return OK;
+    struct arena *a = j->scratch;
+    struct ref_column *all = ARENA_ARRAY(a, struct ref_column, n);
+    struct ref_column *large = ARENA_ARRAY(a, struct ref_column, n);
+    bool *taken = ARENA_ARRAY(a, bool, n); /* referred to, or held by references */
+    j->refs = ARENA_ARRAY(a, struct refs *, n);
+    for (uint32_t c = 0; c < n; c++) {
+        const struct column *col = &j->rows->columns[c];
+        struct ref_column *r = &all[n_all];
+        if (!col->n || (col->lane != LANE_STR && col->lane != LANE_INT))
+            continue;
+        TRY(col->ops->values(col, a, &r->v));
+        TRY(rows_presence(j->rows, c, &r->p));
+        r->name = (struct ref_name){col->path, col->occ, col->lane};
+        r->number = c;
+        if (refs_long_texts(&r->v))
+            large[n_long++] = *r;
+        n_all++;
+    }
+    qsort(large, n_long, sizeof(*large), long_cmp);
+    for (uint32_t i = 0; i < n_long && i < REFS_COLUMNS; i++) {
+        uint32_t c = large[i].number;
+        struct ref_column *others = ARENA_ARRAY(a, struct ref_column, n_all);
+        struct refs *r = ARENA_NEW(a, struct refs);
+        r->column = others;
+        for (uint32_t k = 0; k < n_all; k++)
+            if (all[k].number != c && !j->refs[all[k].number])
+                others[r->n++] = all[k];
+        if (taken[c])
+            continue;
+        TRY(rows_of_column(j, c, true, a, &r->row));
+        if (!refs_learn(&large[i].v, r, a))
+            continue;
+        j->refs[c] = r;
+        for (uint32_t k = 0; k < r->n_used; k++)
+            taken[r->used[k]->number] = true;
+    }
     return OK;
 }
 
@@ -424,6 +498,10 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
     TRY(column_in_order(j, c, &v, &time));
     struct encode_options o = options(j);
     o.time = time;
+    if (j->refs && j->refs[c]) {
+        TRY(rows_of_column(j, c, false, &j->tmp, &j->refs[c]->row));
+        o.refs = j->refs[c];
+    }
     f->rare = o.small = is_rare(j, &v);
     f->n = v.n;
     struct buf *to = f->rare ? &j->rare : &j->out;
@@ -445,6 +523,7 @@ static enum err put_columns(struct job *j)
     struct dir_column *column = ARENA_ARRAY(&b->arena, struct dir_column, rows->n_columns);
     j->field = ARENA_ARRAY(&b->arena, struct dir_field, rows->n_columns);
     uint32_t n = 0;
+    TRY(plan_refs(j));
     for (uint32_t c = 0; c < rows->n_columns; c++) {
         const struct column *from = &rows->columns[c];
         if (from->n == 0)

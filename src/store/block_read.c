@@ -153,6 +153,7 @@ static enum err in_column(const struct opened_column *c, enum err err)
 }
 
 static enum err values_time(void *ctx, const int64_t **ret);
+static const struct chunk_rows values_rows;
 
 static enum err load_chunk(struct opened_column *c)
 {
@@ -175,6 +176,7 @@ static enum err load_chunk(struct opened_column *c)
         return err_set(ERR_CORRUPT, "encoding %u instead of %u", c->chunk.encoding,
                        f->stats.encoding);
     c->chunk.time = values_time;
+    c->chunk.rows = &values_rows;
     c->chunk.time_ctx = c;
     c->loaded = true;
     return OK;
@@ -218,6 +220,113 @@ static enum err values_time(void *ctx, const int64_t **ret)
     return OK;
 }
 
+/* ---- other columns of the same rows ---- */
+
+static struct opened_column *find_column(const struct opened *o, const struct ref_name *name)
+{
+    for (uint32_t i = 0; i < o->rows.n_columns; i++) {
+        const struct column *c = &o->rows.columns[i];
+        if (c->lane == name->lane && c->occ == name->occ && str_eq(c->path, name->path))
+            return &o->column[i];
+    }
+    return NULL;
+}
+
+/* The rows that have a column; those of its values at n positions (pos NULL: of all n). */
+static enum err rows_of_values(const struct opened_column *c, const uint32_t *pos, uint32_t n,
+                               uint32_t *to)
+{
+    struct presence p;
+    TRY(rows_presence(&c->block->rows, c->number, &p));
+    if (p.all) {
+        for (uint32_t i = 0; i < n; i++)
+            to[i] = pos ? pos[i] : i;
+        return OK;
+    }
+    uint32_t k = 0, value = 0;
+    for (uint32_t row = 0; row < c->block->rows.n && k < n; row++) {
+        if (!presence_has(&p, row))
+            continue;
+        if (!pos || pos[k] == value)
+            to[k++] = row;
+        value++;
+    }
+    return k == n ? OK : err_set(ERR_CORRUPT, "a column lacks values");
+}
+
+static enum err find_referred(struct opened_column *c, const struct ref_name *name,
+                              struct opened_column **ret)
+{
+    struct opened_column *other = find_column(c->block, name);
+    if (!other || other->field->stats.encoding == ENC_REFS)
+        return err_set(ERR_CORRUPT, "a reference to a column that cannot be");
+    if (!other->loaded)
+        TRY(load_chunk(other));
+    *ret = other;
+    return OK;
+}
+
+/* Of the values at n positions each one's number in another column. */
+static enum err numbers_in(struct opened_column *c, const struct opened_column *other,
+                           const uint32_t *pos, uint32_t n, struct arena *a, uint32_t **ret)
+{
+    struct presence p;
+    uint32_t *at = ARENA_TRY_ARRAY(a, uint32_t, n);
+    if (!at)
+        return err_set(ERR_NOMEM, "no memory for %u references", n);
+    TRY(rows_presence(&c->block->rows, other->number, &p));
+    TRY(rows_of_values(c, pos, n, at));
+    for (uint32_t i = 0; i < n; i++)
+        at[i] = presence_has(&p, at[i]) ? presence_rank(&p, at[i]) : UINT32_MAX;
+    *ret = at;
+    return OK;
+}
+
+static enum err values_refer(void *ctx, const struct ref_name *name, const uint32_t *pos,
+                             uint32_t n, struct arena *a, struct values *ret,
+                             const uint32_t **ret_at)
+{
+    struct opened_column *other = NULL;
+    uint32_t *at = NULL, *want = ARENA_TRY_ARRAY(a, uint32_t, n), found = 0;
+    if (!want)
+        return err_set(ERR_NOMEM, "no memory for %u references", n);
+    TRY(find_referred(ctx, name, &other));
+    TRY(numbers_in(ctx, other, pos, n, a, &at));
+    *ret_at = at;
+    if (!pos)
+        return chunk_values(&other->chunk, a, ret);
+    for (uint32_t i = 0; i < n; i++)
+        if (at[i] != UINT32_MAX) {
+            want[found] = at[i];
+            at[i] = found++;
+        }
+    *ret = (struct values){.lane = other->chunk.lane};
+    return found ? chunk_get(&other->chunk, want, found, a, ret) : OK;
+}
+
+static bool column_may_match(const struct column *col, const struct predicate *p);
+
+static enum err values_match(void *ctx, const struct ref_name *name, const struct predicate *p,
+                             struct arena *a, uint64_t *bits)
+{
+    struct opened_column *c = ctx, *other = NULL;
+    uint32_t *at = NULL;
+    TRY(find_referred(c, name, &other));
+    if (!column_may_match(&c->block->rows.columns[other->number], p))
+        return OK;
+    uint64_t *its = bitmap_new(a, other->field->n);
+    TRY(chunk_match(&other->chunk, p, a, its));
+    if (!bitmap_any(its, other->field->n))
+        return OK;
+    TRY(numbers_in(c, other, NULL, c->field->n, a, &at));
+    for (uint32_t i = 0; i < c->field->n; i++)
+        if (at[i] != UINT32_MAX && bitmap_get(its, at[i]))
+            bitmap_set(bits, i);
+    return OK;
+}
+
+static const struct chunk_rows values_rows = {values_refer, values_match};
+
 /* ---- column operations ---- */
 
 static enum err column_values(const struct column *col, struct arena *a, struct values *ret)
@@ -236,8 +345,6 @@ static enum err column_get(const struct column *col, const uint32_t *pos, uint32
     enum err err = chunk_get(c, pos, n, a, ret);
     return err == OK ? OK : in_column(col->impl, err);
 }
-
-static bool column_may_match(const struct column *col, const struct predicate *p);
 
 static enum err column_patterns(const struct column *col, struct arena *a,
                                 struct values *ret_pattern, const uint32_t **ret_code,

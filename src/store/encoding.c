@@ -3,15 +3,17 @@
  * A chunk names its encoding; everything a reader asks of it goes through the encoding's row in the
  * table. How each holds its values stands on top of its file: encoding_plain.c (plain, const),
  * encoding_dict.c, encoding_hex.c, encoding_prefix_int.c, encoding_time.c, encoding_numeral.c
- * (numeral, clock), encoding_template.c, encoding_number.c (ints, decimal, double, empty). Not
- * every encoding fits every lane; an encoding that meets a foreign lane answers ERR_CORRUPT.
+ * (numeral, clock), encoding_template.c, encoding_refs.c, encoding_number.c (ints, decimal, double,
+ * empty). Not every encoding fits every lane; an encoding that meets a foreign lane answers
+ * ERR_CORRUPT.
  *
  * Choice, for text: constant; times; a dictionary where a sample promises few distinct values; else
  * the first that fits of numerals, times of day, a prefix and a number, hexadecimal digits,
  * templates, plain. Each of them gives up early, most on a sample. In a merge, which has time, and
- * in the slots of templates, which are small, a dictionary has to be smaller than what else fits.
- * In the rare-values chunk, where zstd goes over all columns together, only constant, times and
- * plain are tried. */
+ * in the slots of templates, which are small, a dictionary has to be smaller than what else fits,
+ * and texts that repeat other columns (block.c says which) are tried with references to those. In
+ * slots, at the level of ingest, numbers and times come first. In the rare-values chunk, where zstd
+ * goes over all columns together, only constant, times and plain are tried. */
 #include "store/encoding_ops.h"
 
 static const struct encoding_ops *const table[ENC_COUNT] = {
@@ -21,7 +23,7 @@ static const struct encoding_ops *const table[ENC_COUNT] = {
     [ENC_HEX] = &encoding_hex,           [ENC_TIME] = &encoding_time,
     [ENC_EMPTY] = &encoding_empty,       [ENC_PREFIX_INT] = &encoding_prefix_int,
     [ENC_NUMERAL] = &encoding_numeral,   [ENC_CLOCK] = &encoding_clock,
-    [ENC_TEMPLATE] = &encoding_template,
+    [ENC_TEMPLATE] = &encoding_template, [ENC_REFS] = &encoding_refs,
 };
 
 const struct encoding_ops *encoding_ops(uint8_t id)
@@ -37,15 +39,14 @@ const char *encoding_name(uint8_t id)
 
 /* ---- choosing ---- */
 
-enum { QUICK_LEVEL = 1 }; /* zstd levels of ingest */
 typedef enum err encode_fn(const struct encoder *);
 
-/* The first that takes the values. */
+/* The first that takes the values; where none does, and a NULL ends them, ERR_UNSUPPORTED. */
 static enum err encode_first(encode_fn *const *fn, const struct encoder *e)
 {
     enum err err = (*fn)(e);
-    while (err == ERR_UNSUPPORTED)
-        err = (*++fn)(e); /* NOLINT(clang-analyzer-core.CallAndMessage): the last takes all */
+    while (err == ERR_UNSUPPORTED && *++fn)
+        err = (*fn)(e);
     return err;
 }
 
@@ -65,7 +66,7 @@ static enum err encode_if_smaller(encode_fn *const *fn, const struct encoder *e,
         buf_put_str(e->out, buf_str(&other));
     }
     buf_release(&other);
-    return err;
+    return err == ERR_UNSUPPORTED ? OK : err;
 }
 
 /* A dictionary, unless (where that is asked) one of the others is smaller. */
@@ -94,20 +95,26 @@ enum err encode_text(const struct encoder *e)
 {
     static encode_fn *const rest[] = {encode_numeral, encode_clock,    encode_prefix_int,
                                       encode_hex,     encode_template, encode_plain};
+    static encode_fn *const refs[] = {encode_refs, NULL};
     static encode_fn *const small[] = {encode_const, encode_time, encode_plain};
     static encode_fn *const slot[] = {encode_numeral,    encode_clock, encode_time,
                                       encode_prefix_int, encode_hex,   encode_template,
                                       encode_plain};
     if (e->o->small)
         return encode_first(small, e);
-    if (e->o->inner && e->o->zstd_level <= QUICK_LEVEL)
+    if (e->o->inner && e->o->zstd_level <= ENCODE_QUICK_LEVEL)
         return encode_measure_or(slot, e);
     if (e->o->inner)
         return encode_dict_or(slot, e, true);
     enum err err = encode_const(e);
     if (err == ERR_UNSUPPORTED)
         err = encode_time(e);
-    return err == ERR_UNSUPPORTED ? encode_dict_or(rest, e, e->o->zstd_level > QUICK_LEVEL) : err;
+    if (err != ERR_UNSUPPORTED)
+        return err;
+    bool compare = e->o->zstd_level > ENCODE_QUICK_LEVEL;
+    size_t start = e->out->n;
+    TRY(encode_dict_or(rest, e, compare));
+    return compare && e->o->refs ? encode_if_smaller(refs, e, start) : OK;
 }
 
 enum err chunk_encode(const struct values *v, const struct encode_options *o, struct arena *scratch,

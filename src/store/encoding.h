@@ -9,6 +9,7 @@
 
 #include "record/predicate.h"
 #include "record/rows.h"
+#include "store/refs.h"
 
 /* On disk: never renumber. */
 enum encoding_id {
@@ -25,18 +26,22 @@ enum encoding_id {
     ENC_NUMERAL = 11,    /* text: numbers as written, with padding and fraction */
     ENC_CLOCK = 12,      /* text: times of day */
     ENC_TEMPLATE = 13,   /* text: patterns, and the variables of each as columns */
-    ENC_COUNT = 14,
+    ENC_REFS = 14,       /* text: with references to other columns of the row */
+    ENC_COUNT = 15,
     /* Chunks that are no column's (block.c): */
     ENC_RARE = 64,   /* small chunks back to back */
     ENC_ORIGIN = 65, /* where the rows came from */
 };
 
+/* Up to this level of zstd, that of ingest, time is dear: less is tried. */
+#define ENCODE_QUICK_LEVEL 1
 struct encode_options {
     int zstd_level;
-    const int64_t *time; /* the _time of the row of each value, for ENC_TIME */
-    bool small;          /* for the rare-values chunk: no checksum and no zstd of its own */
-    uint8_t inner;       /* how deep inside other chunks; those have no checksum of their own */
-    bool slot;           /* of a template: tokens rather than lines */
+    const int64_t *time;     /* the _time of the row of each value, for ENC_TIME */
+    bool small;              /* for the rare-values chunk: no checksum and no zstd of its own */
+    uint8_t inner;           /* how deep inside other chunks; those have no checksum of their own */
+    bool slot;               /* of a template: tokens rather than lines */
+    const struct refs *refs; /* other columns that texts may refer to; NULL: none */
 };
 /* What is known about a chunk without reading it; stands in the section's tail. */
 struct chunk_stats {
@@ -49,6 +54,17 @@ struct chunk_stats {
 
 NODISCARD enum err chunk_encode(const struct values *v, const struct encode_options *o,
                                 struct arena *scratch, struct buf *out, struct chunk_stats *ret);
+
+/* Other columns of the rows of a chunk's values. */
+struct chunk_rows {
+    /* The values in the rows of the chunk's values at n ascending positions (pos NULL: of all n),
+     * and of each row the number of its own among them, or UINT32_MAX. */
+    enum err (*refer)(void *ctx, const struct ref_name *name, const uint32_t *pos, uint32_t n,
+                      struct arena *a, struct values *ret, const uint32_t **ret_at);
+    /* Sets the bits of those of the chunk's n values in whose rows the column matches. */
+    enum err (*match)(void *ctx, const struct ref_name *name, const struct predicate *p,
+                      struct arena *a, uint64_t *bits);
+};
 
 struct chunk_part;
 /* An encoded chunk, opened. Its parts are decompressed when first asked for and then kept. */
@@ -65,7 +81,8 @@ struct chunk {
     uint64_t cache_segment, cache_offset, cache_part;
     enum err (*time)(void *ctx,
                      const int64_t **ret); /* for ENC_TIME: the times of the values' rows */
-    void *time_ctx;
+    const struct chunk_rows *rows;         /* for ENC_REFS */
+    void *time_ctx;                        /* of both */
 };
 /* Reads the header; verifies the checksum unless the bytes are `trusted` (verified when they came
  * into memory). `bytes` must outlive the arena. ERR_CORRUPT. */

@@ -24,7 +24,7 @@ struct encoding_ops {
 };
 extern const struct encoding_ops encoding_plain, encoding_const, encoding_dict, encoding_hex,
     encoding_prefix_int, encoding_time, encoding_ints, encoding_decimal, encoding_double,
-    encoding_empty, encoding_numeral, encoding_clock, encoding_template;
+    encoding_empty, encoding_numeral, encoding_clock, encoding_template, encoding_refs;
 const struct encoding_ops *encoding_ops(uint8_t id); /* NULL when unknown */
 
 /* What an encoder is given, and where it puts its chunk. */
@@ -51,6 +51,7 @@ NODISCARD enum err encode_time(const struct encoder *e);
 NODISCARD enum err encode_numeral(const struct encoder *e);
 NODISCARD enum err encode_clock(const struct encoder *e);
 NODISCARD enum err encode_template(const struct encoder *e);
+NODISCARD enum err encode_refs(const struct encoder *e);
 /* Any text, by the choice of encoding.c. */
 NODISCARD enum err encode_text(const struct encoder *e);
 

@@ -17,6 +17,40 @@ static enum err times(void *ctx, const int64_t **ret)
     return OK;
 }
 
+/* What any column says in the rows of the chunk's values. */
+static enum err refer(void *ctx, const struct ref_name *name, const uint32_t *pos, uint32_t n,
+                      struct arena *a, struct values *ret, const uint32_t **ret_at)
+{
+    static const uint32_t off[] = {0, 5, 9};
+    static const int64_t numbers[] = {-1, 404};
+    uint32_t *at = ARENA_TRY_ARRAY(a, uint32_t, n);
+    (void)ctx;
+    if (!at)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < n; i++)
+        at[i] = (pos ? pos[i] : i) % 3 == 2 ? UINT32_MAX : (pos ? pos[i] : i) % 3;
+    *ret = (struct values){.n = 2, .lane = name->lane};
+    if (name->lane == LANE_INT)
+        ret->i64 = numbers;
+    else
+        ret->off = off, ret->bytes = "req_1path";
+    *ret_at = at;
+    return OK;
+}
+
+static enum err refer_match(void *ctx, const struct ref_name *name, const struct predicate *p,
+                            struct arena *a, uint64_t *bits)
+{
+    (void)ctx;
+    (void)name;
+    (void)p;
+    (void)a;
+    bitmap_set(bits, 0);
+    return OK;
+}
+
+static const struct chunk_rows rows = {refer, refer_match};
+
 static void check(bool good)
 {
     if (!good)
@@ -78,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str bytes = str_of((const char *)data + 3, size - 3);
     if (chunk_open(bytes, CHUNK_SMALL, (enum lane)(data[0] % LANE_COUNT), n, &a, &c) == OK) {
         c.time = times;
+        c.rows = &rows;
         c.time_ctx = time;
         use(&c, &a);
     }

@@ -1,0 +1,516 @@
+/* Texts with references to other columns of their rows.
+ *
+ * ENC_REFS
+ *   part 0   varint number of columns (1..112); of each: varint length and bytes of its path,
+ *            varint occurrence, u8 lane (a string, or an integer: its decimal text)
+ *   part 1   an inner chunk of the texts, in which a byte 0x0e opens a reference: 0x80 + k behind
+ *            it stands for the text of column k in the same row, which has it; 0x0e for itself
+ *
+ * Where in a text a column is likely to stand is learned from a sample: by the first bytes of the
+ * text (which event it is), the bytes right before the place (its label) and how many times those
+ * have been met in the text. What a place stands for is then asked of every text, and held as a
+ * reference where it is so to the byte. Nothing of that is stored.
+ *
+ * A referred column is never held by references itself. */
+#include "core/hash.h"
+#include "store/refs_read.h"
+
+enum { TEXTS_MIN = 1024, LENGTH_MIN = 64, VALUE_MIN = 2, VALUE_MAX = 64 << 10 };
+enum { SAMPLE = 1024, HEAD = 16, LABEL = 16, MET = 64, PLACES = 1 << 15, HITS_MIN = 2 };
+enum { GAIN = 32 /* of the bytes, at least one in so many */ };
+
+bool refs_long_texts(const struct values *v)
+{
+    return v->lane == LANE_STR && v->n >= TEXTS_MIN &&
+           v->off[v->n] - v->off[0] >= (uint64_t)v->n * LENGTH_MIN;
+}
+
+/* ---- places in a text ---- */
+
+static const bool opens[256] = {
+    [' '] = true, ['\t'] = true, ['\n'] = true, ['"'] = true,  ['='] = true, [':'] = true,
+    ['('] = true, ['['] = true,  [','] = true,  ['\''] = true, ['>'] = true};
+static const bool is_word[256] = {['0' ... '9'] = true,
+                                  ['a' ... 'z'] = true,
+                                  ['A' ... 'Z'] = true,
+                                  ['_'] = true,
+                                  [0x80 ... 0xff] = true};
+
+/* Walks the places where a value may begin. */
+struct places {
+    struct str s;
+    size_t at;
+    uint64_t head;
+    uint32_t epoch;
+    struct {
+        uint64_t label;
+        uint32_t epoch, times;
+    } met[MET];
+};
+
+static uint64_t load(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static void places_begin(struct places *x, struct str s)
+{
+    x->s = s;
+    x->at = 0;
+    x->head = hash64(str_of(s.p, s.n < HEAD ? s.n : HEAD));
+    x->epoch++;
+}
+
+/* The next place, as what tells it from others. */
+static bool places_next(struct places *x, uint64_t *ret)
+{
+    const uint8_t *p = (const uint8_t *)x->s.p;
+    size_t i = x->at, n = x->s.n;
+    while (i < n && i && !(opens[p[i - 1]] && (p[i - 1] == '\n' || (!opens[p[i]] && p[i] > ' '))))
+        i++;
+    x->at = i;
+    if (i >= n)
+        return false;
+    uint64_t a = 0, b = 0, head = i ? x->head : 0;
+    if (i >= LABEL) {
+        a = load(x->s.p + i - 16);
+        b = load(x->s.p + i - 8);
+    } else {
+        a = hash64(str_of(x->s.p, i));
+    }
+    uint64_t label = hash_mix(hash_mix(head ^ a) ^ b);
+    uint32_t times = 0;
+    size_t m = label % MET;
+    if (x->met[m].epoch == x->epoch && x->met[m].label == label)
+        times = x->met[m].times + 1;
+    x->met[m].label = label;
+    x->met[m].epoch = x->epoch;
+    x->met[m].times = times;
+    *ret = label + times * 0x9e3779b97f4a7c15ULL;
+    return true;
+}
+
+/* Whether the value stands at `at` as a whole. */
+static bool stands(struct str s, size_t at, struct str value)
+{
+    if (value.n < VALUE_MIN || value.n > s.n - at || memcmp(s.p + at, value.p, value.n) != 0)
+        return false;
+    size_t end = at + value.n;
+    return end == s.n || !is_word[(uint8_t)s.p[end]] || !is_word[(uint8_t)s.p[end - 1]];
+}
+
+/* ---- values of other columns ---- */
+
+struct str ref_number_text(int64_t v, struct ref_number *to)
+{
+    char *end = to->b + sizeof(to->b), *p = end;
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    do
+        *--p = (char)('0' + u % 10);
+    while (u /= 10);
+    if (v < 0)
+        *--p = '-';
+    return str_of(p, (size_t)(end - p));
+}
+
+static struct str text_at(const struct values *v, uint32_t i, struct ref_number *to)
+{
+    return v->lane == LANE_INT ? ref_number_text(v->i64[i], to) : values_text(v, i);
+}
+
+static bool value_of(const struct ref_column *c, uint32_t row, struct ref_number *to,
+                     struct str *ret)
+{
+    if (!presence_has(&c->p, row))
+        return false;
+    *ret = text_at(&c->v, presence_rank(&c->p, row), to);
+    return true;
+}
+
+/* ---- learning ---- */
+
+struct refs_place {
+    uint64_t key;
+    uint32_t hits;
+    uint16_t column; /* + 1; 0: free */
+};
+struct learner {
+    const struct values *v;
+    struct refs *r;
+    struct refs_place *seen; /* by place and column */
+    uint32_t n_seen;
+};
+
+static struct refs_place *place_at(struct refs_place *table, uint64_t key, uint16_t column)
+{
+    uint32_t at = (uint32_t)hash_mix(key + column) & (PLACES - 1);
+    while (table[at].column && (table[at].key != key || (column && table[at].column != column)))
+        at = (at + 1) & (PLACES - 1);
+    return &table[at];
+}
+
+/* The values of one row by their first two bytes. */
+struct row_values {
+    uint16_t first[256], *next;
+    struct str *text;
+    struct ref_number *number;
+};
+
+static uint8_t start_of(const char *p)
+{
+    return (uint8_t)((uint8_t)p[0] * 31 + (uint8_t)p[1]);
+}
+
+static void row_values_of(const struct refs *r, uint32_t row, struct row_values *x)
+{
+    memset(x->first, 0, sizeof(x->first));
+    for (uint32_t c = r->n; c-- > 0;) {
+        if (!value_of(&r->column[c], row, &x->number[c], &x->text[c]) || x->text[c].n < VALUE_MIN ||
+            x->text[c].n > VALUE_MAX)
+            continue;
+        uint8_t h = start_of(x->text[c].p);
+        x->next[c] = x->first[h];
+        x->first[h] = (uint16_t)(c + 1);
+    }
+}
+
+/* Returns how many bytes of the text are those of others, as far as is known by now. */
+static uint64_t learn_text(struct learner *l, struct str s, const struct row_values *x,
+                           struct places *places)
+{
+    uint64_t key, covered = 0;
+    places_begin(places, s);
+    for (size_t done = 0; places_next(places, &key); places->at++) {
+        size_t longest = 0;
+        if (places->at + VALUE_MIN > s.n)
+            break;
+        for (uint16_t c = x->first[start_of(s.p + places->at)]; c; c = x->next[c - 1]) {
+            if (!stands(s, places->at, x->text[c - 1]))
+                continue;
+            struct refs_place *p = place_at(l->seen, key, c);
+            if (!p->column && l->n_seen < PLACES / 2) {
+                *p = (struct refs_place){key, 0, c};
+                l->n_seen++;
+            }
+            p->hits += p->column != 0;
+            longest = x->text[c - 1].n > longest ? x->text[c - 1].n : longest;
+        }
+        if (places->at >= done && longest) {
+            covered += longest;
+            done = places->at + longest;
+        }
+    }
+    return covered;
+}
+
+/* Whether it looks worth it. */
+static bool learn(struct learner *l, struct arena *a)
+{
+    const struct values *v = l->v;
+    const struct refs *r = l->r;
+    struct places *places = ARENA_NEW(a, struct places);
+    struct row_values x = {.next = ARENA_ARRAY(a, uint16_t, r->n),
+                           .text = ARENA_ARRAY(a, struct str, r->n),
+                           .number = ARENA_ARRAY(a, struct ref_number, r->n)};
+    uint32_t n = v->n < SAMPLE ? v->n : SAMPLE;
+    uint64_t bytes = 0, covered = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t k = (uint32_t)((uint64_t)i * v->n / n);
+        row_values_of(r, r->row[k], &x);
+        covered += learn_text(l, values_text(v, k), &x, places);
+        bytes += values_text(v, k).n;
+    }
+    return covered >= bytes / GAIN;
+}
+
+/* Of each place the column that stood there most often; columns get their numbers. */
+static void choose(const struct learner *l, struct arena *a)
+{
+    struct refs *r = l->r;
+    uint8_t *of_column = ARENA_ARRAY(a, uint8_t, r->n);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        const struct refs_place *p = &l->seen[i];
+        if (!p->column || p->hits < HITS_MIN)
+            continue;
+        struct refs_place *b = place_at(r->place, p->key, 0);
+        if (!b->column || p->hits > b->hits || (p->hits == b->hits && p->column < b->column))
+            *b = *p;
+    }
+    for (uint32_t i = 0; i < PLACES; i++) {
+        struct refs_place *b = &r->place[i];
+        if (!b->column)
+            continue;
+        uint8_t *number = &of_column[b->column - 1];
+        if (!*number && r->n_used < REFS_MAX) {
+            r->used[r->n_used++] = &r->column[b->column - 1];
+            *number = (uint8_t)r->n_used;
+        }
+        b->column = *number ? *number : UINT16_MAX;
+    }
+}
+
+bool refs_learn(const struct values *v, struct refs *r, struct arena *a)
+{
+    if (!r->n || r->n >= UINT16_MAX || !refs_long_texts(v))
+        return false;
+    struct learner l = {.v = v, .r = r};
+    r->place = ARENA_ARRAY(a, struct refs_place, PLACES);
+    r->used = ARENA_ARRAY(a, const struct ref_column *, REFS_MAX);
+    r->n_used = 0;
+    struct arena_mark mark = arena_mark(a);
+    l.seen = ARENA_ARRAY(a, struct refs_place, PLACES);
+    bool worth = learn(&l, a);
+    if (worth)
+        choose(&l, a);
+    arena_rewind(a, &mark);
+    return worth && r->n_used;
+}
+
+/* ---- writing ---- */
+
+static void put(struct text_out *out, size_t *used, struct str s)
+{
+    memcpy(out->bytes + *used, s.p, s.n);
+    *used += s.n;
+}
+
+/* Bytes as they are, with REF doubled. */
+static void put_static(struct text_out *out, size_t *used, struct str s)
+{
+    for (const char *hit; (hit = memchr(s.p, REF, s.n)) != NULL;) {
+        size_t n = (size_t)(hit - s.p) + 1;
+        put(out, used, str_of(s.p, n));
+        out->bytes[(*used)++] = REF;
+        s = str_from(s, n);
+    }
+    put(out, used, s);
+}
+
+static void write_text(const struct encoder *e, uint32_t i, struct places *places,
+                       struct text_out *out)
+{
+    const struct refs *r = e->o->refs;
+    struct str s = values_text(e->v, i), value;
+    struct ref_number number;
+    size_t done = 0, used = out->used;
+    uint64_t key;
+    places_begin(places, s);
+    while (places_next(places, &key)) {
+        const struct refs_place *p = place_at(r->place, key, 0);
+        size_t at = places->at++;
+        if (!p->column || p->column > r->n_used ||
+            !value_of(r->used[p->column - 1], r->row[i], &number, &value) || !stands(s, at, value))
+            continue;
+        put_static(out, &used, str_of(s.p + done, at - done));
+        out->bytes[used++] = REF;
+        out->bytes[used++] = (char)(REF_FIRST + p->column - 1);
+        done = at + value.n;
+        places->at = done > places->at ? done : places->at;
+    }
+    put_static(out, &used, str_from(s, done));
+    out->used = used;
+    out->off[++out->n] = (uint32_t)used;
+}
+
+static enum err write_texts(const struct encoder *e, struct values *ret)
+{
+    const struct values *v = e->v;
+    struct places *places = ARENA_NEW(e->scratch, struct places);
+    uint64_t bytes = v->off[v->n] - v->off[0];
+    const char *p = v->bytes + v->off[0], *end = v->bytes + v->off[v->n];
+    for (const char *hit; (hit = memchr(p, REF, (size_t)(end - p))) != NULL; p = hit + 1)
+        bytes++;
+    struct text_out out;
+    TRY(text_out_init(&out, v->n, bytes, e->scratch));
+    for (uint32_t i = 0; i < v->n; i++)
+        write_text(e, i, places, &out);
+    CHECK(out.used <= bytes);
+    *ret = text_out_values(&out, v->lane);
+    return OK;
+}
+
+static struct part_out names_part(const struct encoder *e)
+{
+    const struct refs *r = e->o->refs;
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    buf_put_varint(&b, r->n_used);
+    for (uint32_t i = 0; i < r->n_used; i++) {
+        const struct ref_name *n = &r->used[i]->name;
+        buf_put_varint(&b, n->path.n);
+        buf_put_str(&b, n->path);
+        buf_put_varint(&b, n->occ);
+        buf_put_u8(&b, n->lane);
+    }
+    struct part_out part = {.raw = arena_str(e->scratch, buf_str(&b)), .zip = ZIP_TRY};
+    buf_release(&b);
+    return part;
+}
+
+enum err encode_refs(const struct encoder *e)
+{
+    if (!e->o->refs || e->o->inner)
+        return not_mine();
+    struct values texts;
+    TRY(write_texts(e, &texts));
+    struct encode_options o = *e->o;
+    struct chunk_stats unused;
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    o.inner++;
+    o.refs = NULL;
+    struct encoder inner = {&texts, &o, e->scratch, &b, &unused};
+    enum err err = encode_dict(&inner); /* each different text is looked at once in a search */
+    if (err == ERR_UNSUPPORTED)
+        err = encode_text(&inner);
+    struct part_out part[2] = {names_part(e), {.raw = buf_str(&b), .zip = ZIP_NEVER}};
+    if (err == OK) {
+        e->stats->encoding = ENC_REFS;
+        err = chunk_write(ENC_REFS, e->v->n, part, 2, e->o, e->scratch, e->out);
+    }
+    buf_release(&b);
+    return err;
+}
+
+/* ---- reading ---- */
+
+static enum err corrupt(void)
+{
+    return err_set(ERR_CORRUPT, "bad references to other columns");
+}
+
+enum err referring_open(const struct chunk *c, struct arena *a, struct referring *ret)
+{
+    struct str head, texts;
+    TRY(chunk_part_bytes(c, 0, &head));
+    TRY(chunk_part_bytes(c, 1, &texts));
+    struct reader r = reader_of(head);
+    uint64_t n = read_varint(&r);
+    if (r.bad || n == 0 || n > REFS_MAX || !lane_is_text(c->lane) || !c->rows || c->inner)
+        return corrupt();
+    struct referring o = {.c = c, .a = a, .n = (uint32_t)n};
+    o.name = ARENA_ARRAY(a, struct ref_name, n);
+    o.v = ARENA_ARRAY(a, struct values, n);
+    o.at = ARENA_ARRAY(a, const uint32_t *, n);
+    for (uint32_t i = 0; i < n; i++) {
+        o.name[i].path = read_bytes(&r, read_varint(&r));
+        o.name[i].occ = (uint16_t)read_varint(&r);
+        o.name[i].lane = read_u8(&r);
+        if (o.name[i].lane != LANE_STR && o.name[i].lane != LANE_INT)
+            return corrupt();
+    }
+    if (r.bad || reader_left(&r))
+        return corrupt();
+    TRY(chunk_open_inner(c, 1, texts, c->n, a, &o.texts));
+    if (o.texts.encoding == ENC_REFS)
+        return corrupt();
+    o.texts.time = c->time;
+    o.texts.time_ctx = c->time_ctx;
+    *ret = o;
+    return OK;
+}
+
+enum err referring_next(const struct referring *o, struct str s, size_t *at, uint32_t *ret,
+                        bool *found)
+{
+    const char *hit = *at < s.n ? memchr(s.p + *at, REF, s.n - *at) : NULL;
+    *found = hit != NULL;
+    if (!hit)
+        return OK;
+    *at = (size_t)(hit - s.p);
+    uint8_t k = *at + 1 < s.n ? (uint8_t)s.p[*at + 1] : 0;
+    if (k == REF) {
+        *ret = o->n;
+        return OK;
+    }
+    *ret = (uint32_t)k - REF_FIRST;
+    return k < REF_FIRST || *ret >= o->n ? corrupt() : OK;
+}
+
+/* Text i of those asked for, whose positions are pos (NULL: all). */
+static enum err ref_text(struct referring *o, uint32_t column, const uint32_t *pos, uint32_t n,
+                         uint32_t i, struct ref_number *number, struct str *ret)
+{
+    if (!o->at[column])
+        TRY(o->c->rows->refer(o->c->time_ctx, &o->name[column], pos, n, o->a, &o->v[column],
+                              &o->at[column]));
+    uint32_t at = o->at[column][i];
+    if (at >= o->v[column].n)
+        return corrupt();
+    *ret = text_at(&o->v[column], at, number);
+    return OK;
+}
+
+static const struct str ref_itself = {"\x0e", 1};
+
+/* One text written out to `to`; NULL: only its length. */
+static enum err expand(struct referring *o, struct str s, const uint32_t *pos, uint32_t n,
+                       uint32_t i, char *to, uint64_t *ret_n)
+{
+    struct ref_number number;
+    size_t at = 0, done = 0;
+    uint64_t used = 0;
+    for (;;) {
+        uint32_t column;
+        bool found;
+        TRY(referring_next(o, s, &at, &column, &found));
+        size_t end = found ? at : s.n;
+        if (to)
+            memcpy(to + used, s.p + done, end - done);
+        used += end - done;
+        if (!found)
+            break;
+        struct str value = ref_itself;
+        if (column < o->n)
+            TRY(ref_text(o, column, pos, n, i, &number, &value));
+        if (to)
+            memcpy(to + used, value.p, value.n);
+        used += value.n;
+        done = at += 2;
+    }
+    *ret_n = used;
+    return OK;
+}
+
+static enum err expand_all(struct referring *o, const struct values *texts, const uint32_t *pos,
+                           struct values *ret)
+{
+    uint64_t bytes = 0, one;
+    for (uint32_t i = 0; i < texts->n; i++) {
+        TRY(expand(o, values_text(texts, i), pos, texts->n, i, NULL, &one));
+        bytes += one;
+    }
+    struct text_out out;
+    TRY(text_out_init(&out, texts->n, bytes, o->a));
+    for (uint32_t i = 0; i < texts->n; i++) {
+        TRY(expand(o, values_text(texts, i), pos, texts->n, i, out.bytes + out.used, &one));
+        out.used += one;
+        out.off[++out.n] = (uint32_t)out.used;
+    }
+    *ret = text_out_values(&out, o->c->lane);
+    return OK;
+}
+
+static enum err refs_values(const struct chunk *c, struct arena *a, struct values *ret)
+{
+    struct referring o;
+    struct values texts;
+    TRY(referring_open(c, a, &o));
+    TRY(chunk_values(&o.texts, a, &texts));
+    return expand_all(&o, &texts, NULL, ret);
+}
+
+static enum err refs_get(const struct chunk *c, const uint32_t *pos, uint32_t n, struct arena *a,
+                         struct values *ret)
+{
+    struct referring o;
+    struct values texts;
+    TRY(referring_open(c, a, &o));
+    TRY(chunk_get(&o.texts, pos, n, a, &texts));
+    return expand_all(&o, &texts, pos, ret);
+}
+
+const struct encoding_ops encoding_refs = {
+    .name = "refs", .values = refs_values, .get = refs_get, .match = refs_match};

@@ -1,0 +1,39 @@
+/* Texts that repeat what other columns of their rows say, as the messages of Windows events do: an
+ * encoder of such a column is given the others, and a reader of its chunk asks for those that it
+ * names. Layout: encoding_refs.c. Threads: pure functions over arenas. */
+#ifndef WEIR_STORE_REFS_H
+#define WEIR_STORE_REFS_H
+
+#include "record/rows.h"
+
+/* A column as a chunk names it: strings, or integers by their decimal text. */
+struct ref_name {
+    struct str path;
+    uint16_t occ;
+    uint8_t lane;
+};
+struct ref_column {
+    struct ref_name name;
+    uint32_t number; /* the caller's */
+    struct values v;
+    struct presence p;
+};
+/* What an encoder of texts knows of the other columns of their rows. */
+struct refs_place;
+struct refs {
+    const uint32_t *row; /* of each text */
+    const struct ref_column *column;
+    uint32_t n;
+    /* Learned: what stands where; the columns in use, and their numbers among all. */
+    struct refs_place *place;
+    const struct ref_column **used;
+    uint32_t n_used;
+};
+
+/* Whether texts are long enough to be made of others. */
+bool refs_long_texts(const struct values *v);
+/* Learns from a sample of texts where which columns stand; false where that is worth nothing.
+ * `row`, `column` and `n` are given; the rest lives in the arena. */
+bool refs_learn(const struct values *v, struct refs *r, struct arena *a);
+
+#endif

@@ -1,0 +1,34 @@
+/* A chunk of references, opened. For encoding_refs.c and refs_match.c only. Lives in the arena it
+ * was opened with; one thread at a time. */
+#ifndef WEIR_STORE_REFS_READ_H
+#define WEIR_STORE_REFS_READ_H
+
+#include "store/encoding_ops.h"
+
+enum { REF = 0x0e, REF_FIRST = 0x80, REFS_MAX = 112 };
+
+struct referring {
+    const struct chunk *c;
+    struct arena *a;
+    uint32_t n; /* columns */
+    struct ref_name *name;
+    struct values *v;    /* of each column, of the texts asked for */
+    const uint32_t **at; /* of each text its value; NULL: not loaded */
+    struct chunk texts;
+};
+NODISCARD enum err referring_open(const struct chunk *c, struct arena *a, struct referring *ret);
+/* The next reference of s at or behind *at, which is moved there; false where there is none. *ret
+ * is its column, or n where it stands for REF itself. */
+NODISCARD enum err referring_next(const struct referring *o, struct str s, size_t *at,
+                                  uint32_t *ret, bool *found);
+
+struct ref_number {
+    char b[24];
+};
+/* The text of an integer, in `to`. */
+struct str ref_number_text(int64_t v, struct ref_number *to);
+
+NODISCARD enum err refs_match(const struct chunk *c, const struct predicate *p, struct arena *a,
+                              uint64_t *bits);
+
+#endif
