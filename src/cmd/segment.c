@@ -8,6 +8,7 @@
 static const char *const verbs[] = {"inspect", "verify", "cat", NULL};
 static const struct option_def option_defs[] = {
     {"json", 'j', NULL, "inspect: as JSON."},
+    {"templates", 't', NULL, "inspect: every template of a column, not the largest ten alone."},
     {0},
 };
 const struct command segment_command = {
@@ -20,7 +21,9 @@ const struct command segment_command = {
         "these commands needs a server, and none changes anything.\n\n"
         "inspect   what is in the file: streams, times, rows, and for each column its type, how "
         "many values\n"
-        "          it has, the bytes it takes and how it is encoded (in how many blocks)\n"
+        "          it has, the bytes it takes and how it is encoded (in how many blocks); of texts "
+        "by templates\n"
+        "          the bytes of each template and of each of its slots\n"
         "verify    reads every byte, checks every checksum and decodes every value; prints one "
         "line for each\n"
         "          fault and exits 1 when there is any\n"
@@ -52,11 +55,11 @@ static int fail(enum err err)
     return err == ERR_CORRUPT ? 1 : 2;
 }
 
-static int inspect(const char *path, bool json)
+static int inspect(const char *path, bool json, bool templates)
 {
     struct buf out;
     buf_init(&out, SIZE_MAX);
-    enum err err = segment_inspect(path, json, &out);
+    enum err err = segment_inspect(path, json, templates, &out);
     fwrite(out.p, 1, out.n, stdout);
     buf_release(&out);
     return err == OK ? 0 : fail(err);
@@ -99,7 +102,8 @@ int cmd_segment(int argc, char **argv)
         return options_fail(&segment_command,
                             "unknown command %s; there are inspect, verify and cat", o.arg[0]);
     for (unsigned i = 1; i < o.n_args; i++) {
-        int code = verb == 0   ? inspect(o.arg[i], options_has(&o, "json"))
+        int code = verb == 0
+                       ? inspect(o.arg[i], options_has(&o, "json"), options_has(&o, "templates"))
                    : verb == 1 ? verify(o.arg[i])
                                : cat(o.arg[i]);
         worst = code > worst ? code : worst;

@@ -60,6 +60,8 @@ struct block_source {
 NODISCARD enum err block_dir_rows(const struct dir *d, uint32_t block,
                                   const struct block_source *from, struct str stream,
                                   struct arena *arena, uint64_t *bytes_read, struct rows *ret);
+/* The chunk of one of their columns; it lives as they do. */
+NODISCARD enum err block_dir_chunk(const struct column *col, const struct chunk **ret);
 /* The directory (of one block) and the bytes of a block in memory. */
 const struct dir *block_dir(const struct block *b);
 struct str block_chunk_bytes(const struct block *b);

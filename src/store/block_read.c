@@ -194,6 +194,11 @@ static enum err chunk_of(const struct column *col, const struct chunk **ret)
     return OK;
 }
 
+enum err block_dir_chunk(const struct column *col, const struct chunk **ret)
+{
+    return chunk_of(col, ret);
+}
+
 /* The times of the rows that have the column. */
 static enum err values_time(void *ctx, const int64_t **ret)
 {

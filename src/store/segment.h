@@ -60,7 +60,8 @@ NODISCARD enum err segment_block_rows_uncached(struct segment *s, uint32_t secti
 bool segment_may_hold_id(struct segment *s, uint64_t hash);
 
 /* For `weir segment`: */
-NODISCARD enum err segment_inspect(const char *path, bool json, struct buf *out);
+/* `templates`: every template of a column, in text too, which else names the largest. */
+NODISCARD enum err segment_inspect(const char *path, bool json, bool templates, struct buf *out);
 /* Reads every byte: checksums, structure, decodes every chunk. Appends one line a problem; OK when
  * none, ERR_CORRUPT when any. */
 NODISCARD enum err segment_verify(const char *path, struct buf *problems);

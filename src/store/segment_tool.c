@@ -10,11 +10,12 @@
 #include "record/timestamp.h"
 #include "store/encoding_ops.h"
 #include "store/segment_format.h"
+#include "store/segment_templates.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { CAT_ROWS = 1024, SCAN_BYTES = 1 << 20 };
+enum { CAT_ROWS = 1024, SCAN_BYTES = 1 << 20, TEMPLATES_SHOWN = 10, PATTERN_SHOWN = 100 };
 
 static struct block_source uncached(const struct segment *s)
 {
@@ -45,6 +46,15 @@ struct summary {
     uint32_t rare;
 };
 
+/* A rare column's part of the chunk that all of them lie in, by its length there. */
+static uint64_t rare_share(const struct dir_block *b, const struct dir_field *f)
+{
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < b->n_fields; i++)
+        all += b->field[i].rare ? b->field[i].chunk.length : 0;
+    return all ? (uint64_t)b->rare.length * f->chunk.length / all : 0;
+}
+
 static struct summary *summarise(const struct dir *d, struct arena *a)
 {
     struct summary *s = ARENA_ARRAY(a, struct summary, d->n_columns + 1);
@@ -53,7 +63,7 @@ static struct summary *summarise(const struct dir *d, struct arena *a)
             const struct dir_field *f = &d->block[b].field[i];
             struct summary *to = &s[f->column];
             to->values += f->n;
-            to->bytes += f->rare ? 0 : f->chunk.length;
+            to->bytes += f->rare ? rare_share(&d->block[b], f) : f->chunk.length;
             to->filter += f->filter.length;
             to->rare += f->rare;
             if (!f->rare && f->stats.encoding < ENC_COUNT)
@@ -78,6 +88,50 @@ static struct str name_of(const struct dir_column *c, struct arena *a)
     return s;
 }
 
+/* Its slots by the kinds they are held as: "numbers 120, own words 5". */
+static void text_slots(const struct template_sum *t, struct buf *out)
+{
+    for (uint32_t i = 0; i < t->n_slots; i++) {
+        buf_put_c(out, i ? ", " : "        ");
+        for (unsigned k = 0, n = 0; segment_slot_kind(k); k++)
+            if (t->slot[i].kinds & 1u << k)
+                buf_printf(out, "%s%s", n++ ? "/" : "", segment_slot_kind(k));
+        buf_printf(out, " %llu", (unsigned long long)t->slot[i].bytes);
+    }
+    if (t->n_slots)
+        buf_put_byte(out, '\n');
+}
+
+/* On one line, control characters as spaces. */
+static void text_pattern(struct str pattern, bool whole, struct buf *out)
+{
+    size_t n = whole || pattern.n <= PATTERN_SHOWN ? pattern.n : PATTERN_SHOWN;
+    for (size_t i = 0; i < n; i++)
+        buf_put_byte(out, (unsigned char)pattern.p[i] < ' ' ? ' ' : pattern.p[i]);
+    buf_put_c(out, n < pattern.n ? "...\n" : "\n");
+}
+
+static void text_templates(const struct templates_sum *s, bool all, struct buf *out)
+{
+    uint64_t rest = 0;
+    uint32_t n = all || s->n < TEMPLATES_SHOWN ? s->n : TEMPLATES_SHOWN;
+    buf_printf(out,
+               "      %u templates; codes %llu, shared words %llu, directory of slots %llu bytes\n",
+               s->n, (unsigned long long)s->codes, (unsigned long long)s->words,
+               (unsigned long long)s->heads);
+    for (uint32_t i = 0; i < n; i++) {
+        buf_printf(out, "      %10llu texts %12llu bytes  ", (unsigned long long)s->t[i].rows,
+                   (unsigned long long)s->t[i].bytes);
+        text_pattern(s->t[i].pattern, all, out);
+        text_slots(&s->t[i], out);
+    }
+    for (uint32_t i = n; i < s->n; i++)
+        rest += s->t[i].bytes;
+    if (n < s->n)
+        buf_printf(out, "      and %u more, %llu bytes (--templates shows them)\n", s->n - n,
+                   (unsigned long long)rest);
+}
+
 static void text_column(const struct dir_column *c, const struct summary *s, struct arena *a,
                         struct buf *out)
 {
@@ -93,30 +147,42 @@ static void text_column(const struct dir_column *c, const struct summary *s, str
     buf_put_byte(out, '\n');
 }
 
-static void text_section(const struct seg_section *s, uint32_t number, const struct dir *d,
+static void text_columns(const struct dir *d, const struct block_source *from, bool templates,
                          struct arena *a, struct buf *out)
 {
-    struct str from = time_text(s->time_min, a), to = time_text(s->time_max, a);
+    const struct summary *sum = summarise(d, a);
+    for (uint32_t i = 0; i < d->n_columns; i++) {
+        struct templates_sum t;
+        text_column(&d->column[i], &sum[i], a, out);
+        if (!sum[i].encodings[ENC_TEMPLATE])
+            continue;
+        if (segment_templates(d, i, from, a, &t) == OK)
+            text_templates(&t, templates, out);
+        else
+            buf_printf(out, "      its templates cannot be read: %s\n", err_text());
+    }
+}
+
+static void text_section(const struct seg_section *s, uint32_t number, const struct dir *d,
+                         const struct block_source *from, bool templates, struct arena *a,
+                         struct buf *out)
+{
+    struct str oldest = time_text(s->time_min, a), newest = time_text(s->time_max, a);
     uint64_t bytes = s->tail_offset + s->tail_length - s->offset;
     buf_printf(out, "section %u: %.*s/%.*s (stream %llu), day %lld\n", number, STR_ARG(s->org),
                STR_ARG(s->stream), (unsigned long long)s->stream_id, (long long)s->day);
-    buf_printf(out, "  %.*s to %.*s\n", STR_ARG(from), STR_ARG(to));
+    buf_printf(out, "  %.*s to %.*s\n", STR_ARG(oldest), STR_ARG(newest));
     buf_printf(out, "  %llu rows, %u blocks, %llu bytes (%.2f a row), raw %llu, ratio %.2f\n",
                (unsigned long long)s->rows, s->blocks, (unsigned long long)bytes,
                (double)bytes / (double)(s->rows ? s->rows : 1), (unsigned long long)s->raw_bytes,
                (double)s->raw_bytes / (double)(bytes ? bytes : 1));
-    if (!d)
-        return;
     uint64_t own = 0;
     for (uint32_t b = 0; b < d->n_blocks; b++)
         own += (uint64_t)d->block[b].time.length + d->block[b].shape_of.length +
-               d->block[b].origin.length + d->block[b].flags.length + d->block[b].rare.length;
-    buf_printf(out,
-               "  %u columns, %u shapes; times, shapes, origin, rare values %llu, directory %u\n",
+               d->block[b].origin.length + d->block[b].flags.length;
+    buf_printf(out, "  %u columns, %u shapes; times, shapes, origin, flags %llu, directory %u\n",
                d->n_columns, d->n_shapes, (unsigned long long)own, s->tail_length);
-    struct summary *sum = summarise(d, a);
-    for (uint32_t i = 0; i < d->n_columns; i++)
-        text_column(&d->column[i], &sum[i], a, out);
+    text_columns(d, from, templates, a, out);
 }
 
 static void json_text(struct buf *out, const char *key, struct str v)
@@ -138,8 +204,43 @@ static void json_end(struct buf *out, char close)
     buf_put_byte(out, close);
 }
 
-static void json_column(const struct dir_column *c, const struct summary *s, struct arena *a,
-                        struct buf *out)
+static void json_slot(const struct slot_sum *s, struct buf *out)
+{
+    buf_put_byte(out, '{');
+    json_number(out, "values", (int64_t)s->values);
+    json_number(out, "bytes", (int64_t)s->bytes);
+    buf_put_c(out, "\"held_as\":[");
+    for (unsigned k = 0; segment_slot_kind(k); k++)
+        if (s->kinds & 1u << k)
+            buf_printf(out, "\"%s\",", segment_slot_kind(k));
+    json_end(out, ']');
+    buf_put_c(out, "},");
+}
+
+static void json_templates(const struct templates_sum *s, struct buf *out)
+{
+    buf_put_c(out, "\"templates\":{");
+    json_number(out, "codes_bytes", (int64_t)s->codes);
+    json_number(out, "shared_words_bytes", (int64_t)s->words);
+    json_number(out, "directory_bytes", (int64_t)s->heads);
+    buf_put_c(out, "\"list\":[");
+    for (uint32_t i = 0; i < s->n; i++) {
+        buf_put_byte(out, '{');
+        json_text(out, "pattern", s->t[i].pattern);
+        json_number(out, "texts", (int64_t)s->t[i].rows);
+        json_number(out, "bytes", (int64_t)s->t[i].bytes);
+        buf_put_c(out, "\"slots\":[");
+        for (uint32_t k = 0; k < s->t[i].n_slots; k++)
+            json_slot(&s->t[i].slot[k], out);
+        json_end(out, ']');
+        buf_put_c(out, "},");
+    }
+    json_end(out, ']');
+    buf_put_c(out, "},");
+}
+
+static void json_column(const struct dir_column *c, const struct summary *s,
+                        const struct templates_sum *t, struct arena *a, struct buf *out)
 {
     buf_put_byte(out, '{');
     json_text(out, "name", name_of(c, a));
@@ -155,11 +256,15 @@ static void json_column(const struct dir_column *c, const struct summary *s, str
     if (s->rare)
         json_number(out, "rare", s->rare);
     json_end(out, '}');
-    buf_put_c(out, "},");
+    buf_put_byte(out, ',');
+    if (t->n)
+        json_templates(t, out);
+    json_end(out, '}');
+    buf_put_byte(out, ',');
 }
 
-static void json_section(const struct seg_section *s, const struct dir *d, struct arena *a,
-                         struct buf *out)
+static void json_section(const struct seg_section *s, const struct dir *d,
+                         const struct block_source *from, struct arena *a, struct buf *out)
 {
     buf_put_byte(out, '{');
     json_text(out, "org", s->org);
@@ -173,9 +278,13 @@ static void json_section(const struct seg_section *s, const struct dir *d, struc
     json_number(out, "bytes", (int64_t)(s->tail_offset + s->tail_length - s->offset));
     json_number(out, "blocks", s->blocks);
     buf_put_c(out, "\"columns\":[");
-    struct summary *sum = d ? summarise(d, a) : NULL;
-    for (uint32_t i = 0; d && i < d->n_columns; i++)
-        json_column(&d->column[i], &sum[i], a, out);
+    const struct summary *sum = summarise(d, a);
+    for (uint32_t i = 0; i < d->n_columns; i++) {
+        struct templates_sum t = {0};
+        if (sum[i].encodings[ENC_TEMPLATE])
+            (void)!segment_templates(d, i, from, a, &t); /* damaged: without */
+        json_column(&d->column[i], &sum[i], &t, a, out);
+    }
     json_end(out, ']');
     buf_put_c(out, "},");
 }
@@ -206,7 +315,7 @@ static void inspect_head(const struct segment *s, uint64_t bytes, bool json, str
     buf_put_c(out, "\"sections\":[");
 }
 
-enum err segment_inspect(const char *path, bool json, struct buf *out)
+enum err segment_inspect(const char *path, bool json, bool templates, struct buf *out)
 {
     struct segment *s = NULL;
     struct arena a;
@@ -220,10 +329,12 @@ enum err segment_inspect(const char *path, bool json, struct buf *out)
     for (uint32_t i = 0; err == OK && i < segment_sections(s); i++) {
         const struct dir *d = NULL;
         err = segment_dir(s, i, &d);
+        struct block_source from = uncached(s);
+        const struct seg_section *section = &segment_footer(s)->section[i];
         if (err == OK && json)
-            json_section(&segment_footer(s)->section[i], d, &a, out);
+            json_section(section, d, &from, &a, out);
         else if (err == OK)
-            text_section(&segment_footer(s)->section[i], i, d, &a, out);
+            text_section(section, i, d, &from, templates, &a, out);
         arena_reset(&a);
     }
     if (err == OK && json) {

@@ -35,7 +35,7 @@ static void whole_file(struct str s)
     buf_init(&out, 1 << 20);
     enum err verified = segment_verify(path, &out);
     enum err shown = segment_cat(path, ignore_line, &total, &out);
-    enum err inspected = segment_inspect(path, true, &out);
+    enum err inspected = segment_inspect(path, true, false, &out);
     if (verified == OK && (shown != OK || inspected != OK))
         abort();
     buf_release(&out);

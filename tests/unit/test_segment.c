@@ -276,13 +276,13 @@ static void test_tools(void **state)
     assert_int_equal(out.n, 0);
     assert_int_equal(lines, want[0].n + want[1].n + want[2].n + want[3].n);
     assert_int_equal(segment_cat(path, refuse_line, NULL, &out), ERR_CANCELED);
-    assert_ok(segment_inspect(path, false, &out));
+    assert_ok(segment_inspect(path, false, true, &out));
     buf_put_byte(&out, 0);
     assert_non_null(strstr(out.p, "segment 79, level 2"));
     assert_non_null(strstr(out.p, "default/b (stream 12)"));
     assert_non_null(strstr(out.p, "metadata.request_id"));
     buf_clear(&out);
-    assert_ok(segment_inspect(path, true, &out));
+    assert_ok(segment_inspect(path, true, false, &out));
     buf_put_byte(&out, 0);
     assert_non_null(strstr(out.p, "\"stream\":\"a\""));
     assert_null(strstr(out.p, ",]"));
