@@ -7,7 +7,8 @@
  *   part 0   u8 mark before the fraction ('.', ',' or 0: none), u8 digits of the fraction (0..9),
  *            u8 1: relative to the rows' _time
  *   part 1   as integers: the time of day, hh:mm:ss and fraction, in units of its last digit; where
- *            relative, minus the time of day of _time (UTC) in the same unit, cut down */
+ *            relative, minus the time of day of _time (UTC) in the same unit, cut down, modulo a
+ *            day: 0 up to the units of a day */
 #include "store/encoding_ops.h"
 #include "store/numeral.h"
 
