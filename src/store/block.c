@@ -33,7 +33,8 @@ enum {
     FILTER_SHARE = 10,    /* of the bytes of a column */
     FILTER_SHARE_IDS = 4, /* where every value is a word of its own, or stands elsewhere */
     FILTER_MIN_DICT = 16,
-    REFS_COLUMNS = 8 /* looked at */
+    WORDS_SHARE = 16, /* of the bytes of the texts, for words gathered meanwhile */
+    REFS_COLUMNS = 8  /* looked at */
 };
 
 struct block {
@@ -51,6 +52,7 @@ struct job {
     const struct block_options *o;
     struct arena *scratch; /* whole job */
     struct arena tmp;      /* one column */
+    struct arena words;    /* the column's */
     struct buf out, rare, filters;
     uint32_t n;
     const int64_t *time; /* in the new order */
@@ -394,25 +396,33 @@ static bool is_rare(const struct job *j, const struct values *v)
     return v->n <= RARE_VALUES && bytes <= RARE_BYTES;
 }
 
-static enum err put_filter(struct job *j, const struct values *v, struct dir_field *f)
+static bool has_words(enum lane lane)
+{
+    return lane == LANE_STR || lane == LANE_ARR;
+}
+
+/* `known`: the words, where the encoder put them all. */
+static enum err put_filter(struct job *j, const struct values *v, const struct word_set *known,
+                           struct dir_field *f)
 {
     uint8_t enc = f->stats.encoding;
-    bool words = v->lane == LANE_STR || v->lane == LANE_ARR;
-    if (!words || enc == ENC_CONST || enc == ENC_TIME ||
+    if (!has_words(v->lane) || enc == ENC_CONST || enc == ENC_TIME ||
         (enc == ENC_DICT && f->stats.distinct < FILTER_MIN_DICT))
         return OK;
     struct values distinct = *v;
-    if (enc == ENC_DICT) {
-        struct chunk c;
-        struct str bytes = str_of(j->out.p + f->chunk.offset, f->chunk.length);
-        TRY(chunk_open(bytes, CHUNK_TRUSTED, v->lane, v->n, &j->tmp, &c));
-        TRY(encoding_ops(enc)->distinct(&c, &j->tmp, &distinct));
-    }
     bool ids = enc == ENC_HEX || enc == ENC_PREFIX_INT, small = ids || enc == ENC_REFS;
-    size_t start = j->filters.n;
-    TRY(block_filter_build(&distinct, ids,
-                           f->chunk.length / (small ? FILTER_SHARE_IDS : FILTER_SHARE), &j->tmp,
-                           &j->filters));
+    size_t start = j->filters.n, most = f->chunk.length / (small ? FILTER_SHARE_IDS : FILTER_SHARE);
+    if (known) {
+        TRY(word_set_filter(known, most, &j->tmp, &j->filters));
+    } else {
+        if (enc == ENC_DICT) {
+            struct chunk c;
+            struct str bytes = str_of(j->out.p + f->chunk.offset, f->chunk.length);
+            TRY(chunk_open(bytes, CHUNK_TRUSTED, v->lane, v->n, &j->tmp, &c));
+            TRY(encoding_ops(enc)->distinct(&c, &j->tmp, &distinct));
+        }
+        TRY(block_filter_build(&distinct, ids, most, &j->tmp, &j->filters));
+    }
     f->filter = place_from(&j->filters, start);
     f->filter_sum = (uint32_t)hash64(str_of(j->filters.p + start, f->filter.length));
     return OK;
@@ -506,13 +516,20 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
     f->n = v.n;
     struct buf *to = f->rare ? &j->rare : &j->out;
     size_t start = to->n;
+    struct word_sink sink = {.fn = word_set_add};
+    struct word_set *known = NULL;
+    if (has_words(v.lane) && !f->rare) {
+        sink.ctx = known = word_set_new((v.off[v.n] - v.off[0]) / WORDS_SHARE, &j->words);
+        o.words = &sink;
+    }
     TRY(chunk_encode(&v, &o, &j->tmp, to, &f->stats));
     f->chunk = place_from(to, start);
     j->n_rare += f->rare;
     if (!f->rare)
-        TRY(put_filter(j, &v, f));
+        TRY(put_filter(j, &v, sink.done && !word_set_over(known) ? known : NULL, f));
     j->block->entry.raw_bytes += raw_bytes(col, &v, &f->stats);
     arena_reset(&j->tmp);
+    arena_reset(&j->words);
     return OK;
 }
 
@@ -590,11 +607,13 @@ enum err block_encode(struct rows *rows, const struct block_options *o, enum own
     arena_init(&b->arena, 0, NULL);
     struct job j = {.rows = rows, .o = o, .scratch = scratch, .n = rows->n, .block = b};
     arena_init(&j.tmp, 0, scratch->res);
+    arena_init(&j.words, 0, scratch->res);
     buf_init(&j.out, BLOCK_BYTES_MAX);
     buf_init(&j.rare, BLOCK_BYTES_MAX);
     buf_init(&j.filters, BLOCK_BYTES_MAX);
     enum err err = encode_all(&j);
     arena_release(&j.tmp);
+    arena_release(&j.words);
     buf_release(&j.rare);
     buf_release(&j.filters);
     if (err != OK) {

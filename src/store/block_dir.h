@@ -78,6 +78,13 @@ bool shape_valid(const struct shape *s, const struct dir_column *column, uint32_
  * `bytes_max` or is of no use. `unique`: the values hardly repeat. */
 NODISCARD enum err block_filter_build(const struct values *v, bool unique, size_t bytes_max,
                                       struct arena *scratch, struct buf *out);
+/* The same of words gathered before it is known how many bytes it may take: at most those of
+ * `bytes_max`; `over` where there were more. The set lives in the arena. */
+struct word_set *word_set_new(size_t bytes_max, struct arena *a);
+void word_set_add(void *set, uint64_t hash);
+bool word_set_over(const struct word_set *s);
+NODISCARD enum err word_set_filter(const struct word_set *s, size_t bytes_max,
+                                   struct arena *scratch, struct buf *out);
 /* False when surely no value of the lane matches. */
 bool block_filter_may_match(struct str filter, enum lane lane, const struct predicate *p);
 

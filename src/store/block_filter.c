@@ -11,6 +11,13 @@
 
 enum { SET_FIRST = 1024 };
 
+/* How many words a filter of so many bytes holds. */
+static uint32_t words_max(size_t bytes)
+{
+    uint64_t keys = (uint64_t)bytes * 8 / 9;
+    return keys > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)keys;
+}
+
 struct word_set {
     uint64_t *slot; /* 0: free; the hash 0 is remembered aside */
     uint32_t size, n, max;
@@ -38,7 +45,7 @@ static void set_grow(struct word_set *s)
     s->size = bigger.size;
 }
 
-static void add_word(void *ctx, uint64_t h)
+void word_set_add(void *ctx, uint64_t h)
 {
     struct word_set *s = ctx;
     if (h == 0) {
@@ -91,21 +98,37 @@ static uint32_t set_keys(const struct word_set *s, uint64_t *key)
     return n;
 }
 
+struct word_set *word_set_new(size_t bytes_max, struct arena *a)
+{
+    struct word_set *s = ARENA_NEW(a, struct word_set);
+    *s = (struct word_set){.size = SET_FIRST, .max = words_max(bytes_max), .a = a};
+    s->slot = ARENA_ARRAY(a, uint64_t, s->size);
+    return s;
+}
+
+bool word_set_over(const struct word_set *s)
+{
+    return s->over;
+}
+
+enum err word_set_filter(const struct word_set *s, size_t bytes_max, struct arena *scratch,
+                         struct buf *out)
+{
+    if (s->over || s->n + s->zero == 0 || s->n > words_max(bytes_max))
+        return OK;
+    uint64_t *key = arena_alloc(scratch, ((size_t)s->n + 1) * sizeof(*key));
+    return fuse_build(key, set_keys(s, key), scratch, out);
+}
+
 enum err block_filter_build(const struct values *v, bool unique, size_t bytes_max,
                             struct arena *scratch, struct buf *out)
 {
-    uint64_t keys = (uint64_t)bytes_max * 8 / 9;
-    uint32_t max = keys > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)keys;
     if (unique)
-        return build_unique(v, max, scratch, out);
-    struct word_set s = {.size = SET_FIRST, .max = max, .a = scratch};
-    s.slot = ARENA_ARRAY(scratch, uint64_t, s.size);
-    for (uint32_t i = 0; i < v->n && !s.over; i++)
-        words_hashes(values_text(v, i), add_word, &s);
-    if (s.over || s.n + s.zero == 0)
-        return OK;
-    uint64_t *key = arena_alloc(scratch, ((size_t)s.n + 1) * sizeof(*key));
-    return fuse_build(key, set_keys(&s, key), scratch, out);
+        return build_unique(v, words_max(bytes_max), scratch, out);
+    struct word_set *s = word_set_new(bytes_max, scratch);
+    for (uint32_t i = 0; i < v->n && !s->over; i++)
+        words_hashes(values_text(v, i), word_set_add, s);
+    return word_set_filter(s, bytes_max, scratch, out);
 }
 
 bool block_filter_may_match(struct str filter, enum lane lane, const struct predicate *p)

@@ -33,6 +33,13 @@ enum encoding_id {
     ENC_ORIGIN = 65, /* where the rows came from */
 };
 
+/* Takes the words of a column's texts (hash64 of each that is no quantity; record/words.h), from an
+ * encoder that knows them without reading all texts again. */
+struct word_sink {
+    void (*fn)(void *ctx, uint64_t hash);
+    void *ctx;
+    bool done; /* all of them were put */
+};
 /* Up to this level of zstd, that of ingest, time is dear: less is tried. */
 #define ENCODE_QUICK_LEVEL 1
 struct encode_options {
@@ -41,6 +48,7 @@ struct encode_options {
     bool small;              /* for the rare-values chunk: no checksum and no zstd of its own */
     uint8_t inner;           /* how deep inside other chunks; those have no checksum of their own */
     bool slot;               /* of a template: tokens rather than lines */
+    struct word_sink *words; /* NULL: nobody asks */
     const struct refs *refs; /* other columns that texts may refer to; NULL: none */
 };
 /* What is known about a chunk without reading it; stands in the section's tail. */

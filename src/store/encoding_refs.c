@@ -361,6 +361,7 @@ enum err encode_refs(const struct encoder *e)
     buf_init(&b, SIZE_MAX);
     o.inner++;
     o.refs = NULL;
+    o.words = NULL;
     struct encoder inner = {&texts, &o, e->scratch, &b, &unused};
     enum err err = encode_dict(&inner); /* each different text is looked at once in a search */
     if (err == ERR_UNSUPPORTED)

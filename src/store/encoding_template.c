@@ -30,9 +30,10 @@
 #include "core/hash.h"
 #include "store/codes.h"
 #include "store/template_read.h"
+#include "store/template_tokens.h"
 #include "store/template_words.h"
 
-enum { OWN_FROM = 192 /* values */, TEXTS_MIN = 32, LENGTH_MIN = 8 };
+enum { OWN_FROM = 192 /* values */, TEXTS_MIN = 32, LENGTH_MIN = 8, QUANTITY_MAX = 9 };
 
 /* ---- writing ---- */
 
@@ -46,7 +47,9 @@ struct writer {
     struct text_out text; /* part 4 */
     int64_t *code;        /* part 5 */
     uint32_t n_codes;
-    int64_t *wide; /* of one slot, used again */
+    int64_t *wide;              /* of one slot, used again */
+    struct slot_tokens *tokens; /* of the slots so far; NULL: nobody asks */
+    uint32_t n_tokens;
     struct part_out *part;
     uint32_t n_parts, parts_cap;
 };
@@ -82,15 +85,18 @@ static const int64_t *slot_times(const struct writer *w, const struct text_templ
 }
 
 static enum err inner_chunk(const struct writer *w, const struct values *v, const int64_t *time,
-                            struct buf *out)
+                            struct buf *out, uint8_t *ret_encoding)
 {
     struct encode_options o = *w->e->o;
     o.inner++;
     o.slot = true;
     o.time = time;
-    struct chunk_stats unused;
-    struct encoder inner = {v, &o, w->e->scratch, out, &unused};
-    return encode_text(&inner);
+    o.words = NULL;
+    struct chunk_stats stats;
+    struct encoder inner = {v, &o, w->e->scratch, out, &stats};
+    TRY(encode_text(&inner));
+    *ret_encoding = stats.encoding;
+    return OK;
 }
 
 static void put_part(struct writer *w, struct part_out part)
@@ -130,17 +136,36 @@ static enum err put_words(struct writer *w, const struct text_template *x, const
     return OK;
 }
 
+/* Numbers of so few digits that they are quantities (record/words.h), and times of day. */
+static bool are_quantities(const struct values *v, uint8_t encoding)
+{
+    if (encoding == ENC_CLOCK)
+        return true;
+    for (uint32_t i = 0; i < v->n; i++)
+        if (v->off[i + 1] - v->off[i] > QUANTITY_MAX)
+            return false;
+    return encoding == ENC_NUMERAL;
+}
+
+static void note_tokens(struct writer *w, const struct slot_tokens *tokens)
+{
+    if (w->tokens)
+        w->tokens[w->n_tokens++] = *tokens;
+}
+
 /* A slot of a part of its own. What it takes of the arena is given back but for its bytes. */
 static enum err put_own(struct writer *w, const struct text_template *x, uint32_t slot)
 {
     struct arena_mark mark = arena_mark(w->e->scratch);
     struct values v;
     struct buf b;
+    uint8_t encoding = 0;
     buf_init(&b, SIZE_MAX);
     enum err err = slot_values(w, x, slot, &v);
     if (err == OK)
-        err = inner_chunk(w, &v, slot_times(w, x), &b);
+        err = inner_chunk(w, &v, slot_times(w, x), &b, &encoding);
     if (err == OK) {
+        note_tokens(w, &(struct slot_tokens){.quantities = are_quantities(&v, encoding)});
         buf_put_u8(&w->slots, SLOT_OWN);
         buf_put_u16(&w->slots, values_bytes(&v));
         arena_rewind(w->e->scratch, &mark);
@@ -153,8 +178,11 @@ static enum err put_own(struct writer *w, const struct text_template *x, uint32_
 static enum err put_slot(struct writer *w, const struct text_template *x, uint32_t slot,
                          const struct shared_slot *shared)
 {
-    if (shared->code)
+    if (shared->code) {
+        note_tokens(
+            w, &(struct slot_tokens){.code = shared->code, .dict = &w->words.dict[shared->dict]});
         return put_words(w, x, shared->code, shared->dict);
+    }
     if (x->rows >= OWN_FROM)
         return put_own(w, x, slot);
     struct values v;
@@ -164,8 +192,10 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
         uint8_t bytes[] = {SLOT_NUMBER, f.frac, f.pad, f.width};
         buf_put(&w->slots, bytes, sizeof(bytes));
         w->n_numbers += v.n;
+        note_tokens(w, &(struct slot_tokens){.quantities = are_quantities(&v, ENC_NUMERAL)});
         return OK;
     }
+    note_tokens(w, &(struct slot_tokens){0});
     buf_put_u8(&w->slots, SLOT_TEXT);
     buf_put_u16(&w->slots, values_bytes(&v));
     for (uint32_t i = 0; i < v.n; i++)
@@ -241,7 +271,8 @@ static enum err put_pools(struct writer *w)
     if (w->text.n) {
         struct values v = text_out_values(&w->text, LANE_STR);
         buf_init(&b, SIZE_MAX);
-        enum err err = inner_chunk(w, &v, NULL, &b);
+        uint8_t unused;
+        enum err err = inner_chunk(w, &v, NULL, &b, &unused);
         texts = arena_str(w->e->scratch, buf_str(&b));
         buf_release(&b);
         TRY(err);
@@ -263,9 +294,10 @@ static enum err put_dictionaries(struct writer *w)
         buf_put_u16(&w->slots, values_bytes(&w->words.dict[d]));
     for (uint32_t d = 0; d < w->words.n_dicts; d++) {
         struct buf b;
+        uint8_t unused;
         buf_init(&b, SIZE_MAX);
         buf_put_varint(&b, w->words.dict[d].n);
-        enum err err = inner_chunk(w, &w->words.dict[d], NULL, &b);
+        enum err err = inner_chunk(w, &w->words.dict[d], NULL, &b, &unused);
         put_part(w, part_of_bytes(arena_str(w->e->scratch, buf_str(&b))));
         buf_release(&b);
         TRY(err);
@@ -283,8 +315,13 @@ static enum err write_parts(struct writer *w)
     for (uint32_t i = TEMPLATE_SLOTS; i < TEMPLATE_PARTS; i++)
         put_part(w, part_of_bytes(str_of("", 0)));
     TRY(put_dictionaries(w));
-    for (uint32_t t = 0; t < w->t->n; t++)
+    uint32_t n_slots = 0;
+    for (uint32_t t = 0; t < w->t->n; t++) {
         buf_put_varint(&w->slots, w->t->t[t].n_slots);
+        n_slots += w->t->t[t].n_slots;
+    }
+    if (w->e->o->words && !w->e->o->words->done)
+        w->tokens = ARENA_ARRAY(w->e->scratch, struct slot_tokens, n_slots);
     static const struct shared_slot none;
     uint32_t slot = 0;
     for (uint32_t t = 0; t < w->t->n; t++)
@@ -307,6 +344,8 @@ enum err encode_template(const struct encoder *e)
     enum err err = write_parts(&w);
     buf_release(&w.slots);
     TRY(err);
+    if (w.tokens)
+        template_tokens_put(&t, w.tokens, e->o->words, e->scratch);
     e->stats->encoding = ENC_TEMPLATE;
     return chunk_write(ENC_TEMPLATE, v->n, w.part, w.n_parts, e->o, e->scratch, e->out);
 }

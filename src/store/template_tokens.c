@@ -1,0 +1,174 @@
+/* Words of templated texts.
+ *
+ * Around each slot lies a region: its variable with the word characters that stand before and
+ * behind it in the static text, since a word may be made of both (eth0, 15ms). A region ends at a
+ * byte of ASCII that is no word character, or at the text's end, so that no word runs over its
+ * edge. What lies between regions is the same in all texts of a template. Of a region the words are
+ * those of its texts; where they can only be quantities, which filters leave out, it is passed
+ * over, and where a dictionary holds the variables each entry is looked at once.
+ *
+ * Templates with other bytes than ASCII beside a region are read text by text. */
+#include "store/template_tokens.h"
+
+#include "record/words.h"
+
+struct region {
+    uint32_t first, last; /* slots in it */
+    uint32_t before, behind;
+};
+struct tokens {
+    const struct templates *t;
+    const struct text_template *x;
+    const struct slot_tokens *slot; /* of this template */
+    struct word_sink *sink;
+    struct region *region;
+    uint32_t n_regions;
+    uint64_t *seen; /* entries of a dictionary */
+    uint32_t seen_max;
+    struct arena *a;
+};
+
+static void put_words(const struct tokens *k, struct str s)
+{
+    words_hashes(s, k->sink->fn, k->sink->ctx);
+}
+
+static const struct template_var *var_of(const struct tokens *k, uint32_t text, uint32_t slot)
+{
+    return &k->t->var[k->t->first[text] + k->x->slot[slot]];
+}
+
+/* Word characters of ASCII at the end of s, or at its begin; *wide: another byte ends them. */
+static uint32_t word_behind(struct str s, bool *wide)
+{
+    size_t n = 0;
+    while (n < s.n && words_ascii[(uint8_t)s.p[s.n - 1 - n]])
+        n++;
+    *wide |= n < s.n && (uint8_t)s.p[s.n - 1 - n] >= 0x80;
+    return (uint32_t)n;
+}
+
+static uint32_t word_before(struct str s, bool *wide)
+{
+    size_t n = 0;
+    while (n < s.n && words_ascii[(uint8_t)s.p[n]])
+        n++;
+    *wide |= n < s.n && (uint8_t)s.p[n] >= 0x80;
+    return (uint32_t)n;
+}
+
+/* False where the template must be read text by text. */
+static bool find_regions(struct tokens *k)
+{
+    uint32_t text = k->x->row[0];
+    struct str s = values_text(k->t->v, text);
+    size_t at = 0;
+    bool wide = false;
+    k->n_regions = 0;
+    for (uint32_t i = 0; i < k->x->n_slots; i++) {
+        const struct template_var *v = var_of(k, text, i);
+        struct str piece = str_of(s.p + at, v->from - at);
+        uint32_t before = word_behind(piece, &wide);
+        if (i && before == piece.n) {
+            k->region[k->n_regions - 1].last = i;
+        } else {
+            if (i)
+                k->region[k->n_regions - 1].behind = word_before(piece, &wide);
+            k->region[k->n_regions++] = (struct region){i, i, before, 0};
+        }
+        at = v->to;
+    }
+    if (k->n_regions)
+        k->region[k->n_regions - 1].behind = word_before(str_from(s, at), &wide);
+    return !wide;
+}
+
+static struct str region_text(const struct tokens *k, const struct region *r, uint32_t text)
+{
+    size_t from = var_of(k, text, r->first)->from - r->before;
+    size_t to = var_of(k, text, r->last)->to + r->behind;
+    return str_of(values_text(k->t->v, text).p + from, to - from);
+}
+
+static void put_static(const struct tokens *k)
+{
+    uint32_t text = k->x->row[0];
+    struct str s = values_text(k->t->v, text);
+    const char *at = s.p;
+    for (uint32_t i = 0; i < k->n_regions; i++) {
+        struct str r = region_text(k, &k->region[i], text);
+        put_words(k, str_of(at, (size_t)(r.p - at)));
+        at = r.p + r.n;
+    }
+    put_words(k, str_of(at, (size_t)(s.p + s.n - at)));
+}
+
+/* Whether digits with what stands behind them are a quantity. */
+static bool only_quantities(const struct tokens *k, const struct region *r)
+{
+    char unit[8] = "1";
+    if (r->first != r->last || r->before || !k->slot[r->first].quantities ||
+        r->behind > sizeof(unit) - 2)
+        return false;
+    struct str s = region_text(k, r, k->x->row[0]);
+    memcpy(unit + 1, s.p + s.n - r->behind, r->behind);
+    return words_quantity(str_of(unit, 1 + r->behind));
+}
+
+static void put_by_entry(struct tokens *k, const struct region *r)
+{
+    const struct slot_tokens *slot = &k->slot[r->first];
+    size_t words = ((size_t)slot->dict->n + 63) / 64;
+    if (slot->dict->n > k->seen_max) {
+        k->seen = arena_alloc(k->a, words * sizeof(*k->seen));
+        k->seen_max = slot->dict->n;
+    }
+    memset(k->seen, 0, words * sizeof(*k->seen));
+    for (uint32_t i = 0; i < k->x->rows; i++) {
+        uint64_t *w = &k->seen[slot->code[i] / 64], bit = (uint64_t)1 << (slot->code[i] % 64);
+        if (!(*w & bit))
+            put_words(k, region_text(k, r, k->x->row[i]));
+        *w |= bit;
+    }
+}
+
+static void put_region(struct tokens *k, const struct region *r)
+{
+    struct str last = {0};
+    if (only_quantities(k, r))
+        return;
+    if (r->first == r->last && k->slot[r->first].code) {
+        put_by_entry(k, r);
+        return;
+    }
+    for (uint32_t i = 0; i < k->x->rows; i++) {
+        struct str s = region_text(k, r, k->x->row[i]);
+        if (!str_eq(s, last))
+            put_words(k, s);
+        last = s;
+    }
+}
+
+void template_tokens_put(const struct templates *t, const struct slot_tokens *slot,
+                         struct word_sink *sink, struct arena *scratch)
+{
+    uint32_t most = 1, first = 0;
+    for (uint32_t i = 0; i < t->n; i++)
+        most = t->t[i].n_slots > most ? t->t[i].n_slots : most;
+    struct tokens k = {.t = t, .sink = sink, .a = scratch};
+    k.region = arena_alloc(scratch, most * sizeof(*k.region));
+    for (uint32_t i = 0; i < t->n; i++) {
+        k.x = &t->t[i];
+        k.slot = slot + first;
+        first += k.x->n_slots;
+        if (!find_regions(&k)) {
+            for (uint32_t r = 0; r < k.x->rows; r++)
+                put_words(&k, values_text(t->v, k.x->row[r]));
+            continue;
+        }
+        put_static(&k);
+        for (uint32_t r = 0; r < k.n_regions; r++)
+            put_region(&k, &k.region[r]);
+    }
+    sink->done = true;
+}

@@ -1,0 +1,21 @@
+/* The words of texts for token filters, from their templates: those of static text once for each
+ * template, those that variables make by the variables alone. Threads: pure functions. */
+#ifndef WEIR_STORE_TEMPLATE_TOKENS_H
+#define WEIR_STORE_TEMPLATE_TOKENS_H
+
+#include "store/encoding.h"
+#include "store/template.h"
+
+/* What is known of a slot's values. */
+struct slot_tokens {
+    bool quantities;      /* numbers and times of day: their words are quantities, but for units */
+    const uint32_t *code; /* of each value its entry in a dictionary; NULL: there is none */
+    const struct values *dict;
+};
+
+/* Puts the words of all texts, repeats included, and some entries' of dictionaries. `slot` is of
+ * all slots of all templates. */
+void template_tokens_put(const struct templates *t, const struct slot_tokens *slot,
+                         struct word_sink *sink, struct arena *scratch);
+
+#endif

@@ -1,0 +1,114 @@
+/* The words that templates know of their texts are those of the texts. */
+#include "record/words.h"
+#include "rows_util.h"
+#include "store/template_tokens.h"
+
+enum { TEXTS = 2000, WORDS_MAX = 1 << 18 };
+
+static struct arena arena;
+
+struct words {
+    uint64_t *hash;
+    uint32_t n;
+};
+
+static void take(void *ctx, uint64_t hash)
+{
+    struct words *w = ctx;
+    assert_true(w->n < WORDS_MAX);
+    w->hash[w->n++] = hash;
+}
+
+static int cmp(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void sort_unique(struct words *w)
+{
+    uint32_t kept = 0;
+    qsort(w->hash, w->n, sizeof(*w->hash), cmp);
+    for (uint32_t i = 0; i < w->n; i++)
+        if (!kept || w->hash[kept - 1] != w->hash[i])
+            w->hash[kept++] = w->hash[i];
+    w->n = kept;
+}
+
+/* Variables with letters on either side, next to each other, with units, beside other scripts. */
+static int make_text(uint32_t kind, char *to, size_t size)
+{
+    uint32_t a = rnd_below(1000000), b = rnd_below(40);
+    switch (kind) {
+    case 0:
+        return snprintf(to, size, "took %ums at eth%u, id_%08x ok", a, b, a * 7919);
+    case 1:
+        return snprintf(to, size, "%u", a);
+    case 2:
+        return snprintf(to, size, "x%uy%uz /var/log/%x.log", a, b, a);
+    case 3:
+        return snprintf(to, size, "naïve%uслово %u日本%u", a, b, a);
+    case 4:
+        return snprintf(to, size, "\xff%u\xc3 tail%u\x1a", a, b);
+    case 5:
+        return snprintf(to, size, "2025-02-15 12:00:%02u.%03u done %u%%", b, b, a);
+    case 6:
+        return snprintf(to, size, "size %12u bytes (%u.%02ukB)", a, a, b);
+    default:
+        return snprintf(to, size, "same again and again");
+    }
+}
+
+static void check(bool with_dictionary)
+{
+    char *bytes = arena_alloc(&arena, TEXTS * 128);
+    uint32_t *off = ARENA_ARRAY(&arena, uint32_t, TEXTS + 1);
+    for (uint32_t i = 0; i < TEXTS; i++)
+        off[i + 1] = off[i] + (uint32_t)make_text(rnd_below(8), bytes + off[i], 128);
+    struct values v = {.n = TEXTS, .lane = LANE_STR, .off = off, .bytes = bytes};
+    struct templates t;
+    assert_true(templates_find(&v, TEMPLATE_JOINED, &arena, &t));
+    struct words want = {ARENA_ARRAY(&arena, uint64_t, WORDS_MAX), 0}, got = want;
+    got.hash = ARENA_ARRAY(&arena, uint64_t, WORDS_MAX);
+    for (uint32_t i = 0; i < TEXTS; i++)
+        words_hashes(values_text(&v, i), take, &want);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t.n; i++)
+        n += t.t[i].n_slots;
+    struct slot_tokens *slot = ARENA_ARRAY(&arena, struct slot_tokens, n + 1);
+    for (uint32_t i = 0, s = 0; with_dictionary && i < t.n; i++)
+        for (uint32_t k = 0; k < t.t[i].n_slots; k++, s++) {
+            /* Each value its own entry. */
+            uint32_t *code = ARENA_ARRAY(&arena, uint32_t, t.t[i].rows);
+            struct values *dict = ARENA_NEW(&arena, struct values);
+            for (uint32_t r = 0; r < t.t[i].rows; r++)
+                code[r] = r;
+            dict->n = t.t[i].rows;
+            slot[s] = (struct slot_tokens){.code = code, .dict = dict};
+        }
+    struct word_sink sink = {take, &got, false};
+    template_tokens_put(&t, slot, &sink, &arena);
+    assert_true(sink.done);
+    assert_true(got.n < want.n);
+    sort_unique(&want);
+    sort_unique(&got);
+    assert_int_equal(got.n, want.n);
+    assert_memory_equal(got.hash, want.hash, want.n * sizeof(*want.hash));
+    arena_reset(&arena);
+}
+
+static void test_words_of_templates(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        check(i % 2);
+}
+
+int main(void)
+{
+    arena_init(&arena, 0, NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_words_of_templates)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    arena_release(&arena);
+    return failed;
+}
