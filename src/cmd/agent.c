@@ -28,8 +28,11 @@ enum { CONNECTIONS_MAX = 4096, TRIM_TICKS = 10 };
 static const struct option_def option_defs[] = {
     {"file", 'f', "GLOB", "Files to follow; *, ?, [...], ** and <service>; may be given often.",
      .many = true},
-    {"input", 'i', "URL", "Another input, such as forward://127.0.0.1:24224; may be given often.",
+    {"input", 'i', "URL",
+     "Another input, such as kubernetes://, docker://, journald:// or forward://127.0.0.1:24224; "
+     "may be given often.",
      .many = true},
+    {"stdin", 0, NULL, "Standard input's lines; alone, the agent ends when they are sent."},
     {"output", 'o', "URL",
      "http://HOST:PORT (Weir), opensearch://HOST:PORT/INDEX, file:///FILE, stdout://; often.",
      .many = true},
@@ -119,9 +122,11 @@ static enum err add_options(const struct options *o, struct pipelines *set)
     for (unsigned i = 0; (value = options_value_at(o, "file", i)); i++)
         TRY(pipeline_add_file(p, value));
     for (unsigned i = 0; (value = options_value_at(o, "input", i)); i++)
-        TRY(pipeline_add_input(p, value));
+        TRY(pipeline_add_source(p, value));
     for (unsigned i = 0; (value = options_value_at(o, "output", i)); i++)
         TRY(pipeline_add_route(p, value));
+    if (options_has(o, "stdin"))
+        TRY(pipeline_add_source(p, "stdin://"));
     if ((value = options_value(o, "listen")))
         set->listen = value;
     return OK;
@@ -370,7 +375,7 @@ static void tick(struct agent *a)
 
 static void wait_for_signal(struct agent *a, const sigset_t *set)
 {
-    bool once = options_has(a->o, "once");
+    bool once = options_has(a->o, "once") || (a->n == 1 && !a->http && flow_only_stdin(a->flow[0]));
     const struct timespec wait = {.tv_sec = once ? 0 : 1, .tv_nsec = once ? 50 * NS_PER_MS : 0};
     int number;
     while ((number = sigtimedwait(set, NULL, &wait)) < 0 || number == SIGHUP) {

@@ -61,7 +61,7 @@ enum err agent_books_read(struct agent_books *s, const char *data)
                        s->data);
     TRY(tail_positions_load(&s->positions, path));
     qsort(s->positions.entry, s->positions.n, sizeof(*s->positions.entry), by_path);
-    s->records = s->positions.retired;
+    s->records = s->positions.retired + s->positions.journal_records;
     for (size_t i = 0; i < s->positions.n; i++)
         s->records += s->positions.entry[i].records;
     TRY(intake_books_load(&s->intake, s->data));

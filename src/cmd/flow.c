@@ -643,11 +643,18 @@ void flow_commit(struct flow *f)
 
 /* ---- what it says ---- */
 
+bool flow_only_stdin(const struct flow *f)
+{
+    const struct pipeline *p = f->p;
+    return p->n_files == 1 && !p->n_inputs && str_starts(str_c(p->file[0]), STR("stdin:"));
+}
+
 bool flow_all_sent(struct flow *f)
 {
     struct tail_status t;
     tail_status(f->tail, &t);
-    if (!t.idle_since_ns || t.blocked || clock_mono_ns() - t.idle_since_ns < ONCE_NS)
+    bool idle = t.idle_since_ns && clock_mono_ns() - t.idle_since_ns >= ONCE_NS;
+    if (t.blocked || !(flow_only_stdin(f) ? t.ended : idle))
         return false;
     for (unsigned i = 0; i < f->routes.n; i++) {
         struct route_stats s;

@@ -51,6 +51,8 @@ void flow_stop_inputs(struct flow *f, int64_t wait_ms);
 void flow_stop_routes(struct flow *f, int64_t wait_ms);
 void flow_free(struct flow *f); /* stopped, or never started; NULL is fine */
 
+/* Nothing is followed but standard input. */
+bool flow_only_stdin(const struct flow *f);
 /* Nothing is left to read or to send. */
 bool flow_all_sent(struct flow *f);
 const char *flow_name(const struct flow *f);

@@ -138,7 +138,7 @@ static bool agent_runs(const struct ledger *l)
 
 static uint64_t from_files(const struct ledger *l)
 {
-    uint64_t n = l->books.positions.retired;
+    uint64_t n = l->books.positions.retired + l->books.positions.journal_records;
     for (size_t i = 0; i < l->books.positions.n; i++)
         n += l->books.positions.entry[i].records;
     return n;

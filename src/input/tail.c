@@ -20,14 +20,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <iconv.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GONE_MAX = 10000 };
+enum { GONE_MAX = 10000, ABOUT_BYTES = 64 << 10 };
 #define LINGER_NS (100 * NS_PER_MS)
 #define SCAN_NS (10 * NS_PER_S) /* where folders tell of new files; else poll_ns */
 #define SAVE_NS NS_PER_S
@@ -73,17 +75,35 @@ static void found_again(struct tail_file *f, const char *path)
     }
 }
 
+/* Kubelet's links lead to the files that are rotated: those are followed, and the name of the link,
+ * which says more than theirs, is kept. */
+static const char *behind_link(const struct tail *t, const char *path, char real[PATH_MAX])
+{
+    struct stat st;
+    bool link = tail_source_of(t, path) && lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+    return link && realpath(path, real) ? real : path;
+}
+
 static void on_file(void *ctx, const char *path, struct str service)
 {
     struct tail *t = ctx;
     struct stat st;
+    char real[PATH_MAX];
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
         return;
+    const char *target = behind_link(t, path, real);
     struct tail_file *f = find_file(t, st.st_dev, st.st_ino);
-    if (f)
-        found_again(f, path);
-    else if (t->n < TAIL_FILES_MAX && tail_file_open(t, path, service) != OK)
+    if (f) {
+        found_again(f, target);
+        return;
+    }
+    size_t before = t->n;
+    if (t->n < TAIL_FILES_MAX && tail_file_open(t, target, service) != OK)
         complain(t, "a file cannot be followed");
+    if (t->n > before && target != path) {
+        t->file[before]->link = mem_strdup(str_c(path));
+        t->file[before]->source = tail_source_of(t, path);
+    }
 }
 
 static void on_folder(void *ctx, const char *path)
@@ -160,8 +180,8 @@ static void scan(struct tail *t)
     visitor.ctx = t;
     for (size_t i = 0; i < t->n; i++)
         t->file[i]->seen = false;
-    for (unsigned i = 0; i < t->n_globs; i++)
-        if (tail_glob_walk(t->glob[i], &visitor) != OK)
+    for (unsigned i = 0; i < t->n_patterns; i++)
+        if (tail_glob_walk(t->pattern[i].glob, &visitor) != OK)
             complain(t, "a pattern cannot be followed");
     if (!t->first_scan_done)
         find_renamed(t);
@@ -243,8 +263,8 @@ static void on_renamed(void *ctx, const char *from, const char *to)
     struct tail *t = ctx;
     struct str service;
     struct stat st;
-    for (unsigned i = 0; i < t->n_globs; i++) {
-        if (!tail_glob_match(t->glob[i], str_c(from), &service))
+    for (unsigned i = 0; i < t->n_patterns; i++) {
+        if (!tail_glob_match(t->pattern[i].glob, str_c(from), &service))
             continue;
         if (stat(to, &st) == 0 && S_ISREG(st.st_mode) && !find_file(t, st.st_dev, st.st_ino) &&
             tail_file_open(t, to, service) != OK)
@@ -253,24 +273,29 @@ static void on_renamed(void *ctx, const char *from, const char *to)
     }
 }
 
-/* Waits until something happens or `until` (monotonic). */
-static void wait_until(struct tail *t, int64_t until)
+/* Waits until something happens or `until` (monotonic); `more`: also until standard input or the
+ * journal have something. */
+static void wait_until(struct tail *t, int64_t until, bool more)
 {
     const struct tail_watch_calls calls = {t, on_written, on_changed, on_renamed};
-    struct pollfd fds[2] = {{.fd = t->wake_fd, .events = POLLIN},
-                            {.fd = tail_watch_fd(t->watch), .events = POLLIN}};
+    struct pollfd fds[4] = {{.fd = t->wake_fd, .events = POLLIN},
+                            {.fd = tail_watch_fd(t->watch), .events = POLLIN},
+                            {.fd = more ? tail_stdin_fd(t->stdin) : -1, .events = POLLIN},
+                            {.fd = more ? tail_journal_fd(t->journal) : -1, .events = POLLIN}};
     int64_t now = clock_mono_ns();
     int64_t ms = until > now ? (until - now) / NS_PER_MS + 1 : 0;
-    (void)poll(fds, t->watch ? 2 : 1, (int)ms);
+    (void)poll(fds, 4, (int)ms);
     if (t->watch)
         tail_watch_read(t->watch, &calls);
 }
 
 static void wait_for_work(struct tail *t, int64_t began)
 {
-    wait_until(t, t->poll_at < t->scan_at ? t->poll_at : t->scan_at);
+    int64_t until = t->poll_at < t->scan_at ? t->poll_at : t->scan_at;
+    int64_t due = tail_stdin_due(t->stdin);
+    wait_until(t, until < due ? until : due, true);
     while (t->scan_at && clock_mono_ns() < began + LINGER_NS && !tail_stopping(t))
-        wait_until(t, began + LINGER_NS);
+        wait_until(t, began + LINGER_NS, false);
 }
 
 static void look_at_all(struct tail *t)
@@ -286,10 +311,25 @@ static void look_at_all(struct tail *t)
     pthread_mutex_lock(&t->lock);
     t->status.files = t->n;
     t->status.behind = behind;
+    t->status.ended = t->stdin && tail_stdin_over(t->stdin);
     if (!t->status.idle_since_ns)
         t->status.idle_since_ns = clock_mono_ns();
     pthread_mutex_unlock(&t->lock);
     t->poll_at = clock_mono_ns() + t->o.poll_ns;
+}
+
+static enum err read_others(struct tail *t, bool *more)
+{
+    bool left = false;
+    if (t->stdin)
+        TRY(tail_stdin_read(t, t->stdin));
+    if (!t->journal)
+        return OK;
+    enum err err = tail_journal_read(t, t->journal, &left);
+    *more = *more || left;
+    if (err != OK && err != ERR_CANCELED)
+        complain(t, "the journal cannot be read");
+    return err == ERR_CANCELED ? err : OK;
 }
 
 /* Turns until nothing is left. ERR_CANCELED: a stop. */
@@ -310,6 +350,7 @@ static enum err read_all(struct tail *t)
             f->dirty = left;
             more = more || left;
         }
+        TRY(read_others(t, &more));
     }
     return tail_body_commit(t);
 }
@@ -359,13 +400,6 @@ static void *tail_main(void *arg)
 
 /* ---- life ---- */
 
-#define SWAP(a, b)                                                                                 \
-    do {                                                                                           \
-        __typeof__(a) was = (a);                                                                   \
-        (a) = (b);                                                                                 \
-        (b) = was;                                                                                 \
-    } while (0)
-
 static void more_files(void)
 {
     struct rlimit limit;
@@ -398,17 +432,6 @@ static enum err open_encoding(struct tail *t)
     return OK;
 }
 
-static enum err open_globs(struct tail *t)
-{
-    unsigned n = 0;
-    while (t->o.pattern[n])
-        n++;
-    t->glob = NEW_ARRAY(struct tail_glob *, n + 1);
-    for (; t->n_globs < n; t->n_globs++)
-        TRY(tail_glob_new(str_c(t->o.pattern[t->n_globs]), &t->glob[t->n_globs]));
-    return OK;
-}
-
 enum err tail_new(const struct tail_options *o, struct tail **ret)
 {
     struct tail *t = NEW(struct tail);
@@ -425,12 +448,13 @@ enum err tail_new(const struct tail_options *o, struct tail **ret)
     buf_init(&t->body.encoded, SIZE_MAX);
     buf_init(&t->read, SIZE_MAX);
     buf_init(&t->text, SIZE_MAX);
-    t->json = json_reader_new(&(struct json_limits){.record_bytes = o->line_max, .nesting = 128});
+    t->json = json_reader_new(
+        &(struct json_limits){.record_bytes = o->line_max + ABOUT_BYTES, .nesting = 128});
     pthread_mutex_init(&t->lock, NULL);
     t->records_metric =
         metric_counter("weir_tail_records_total", NULL, "Records of files put to the spool.");
     t->bytes_metric = metric_counter("weir_tail_bytes_total", NULL, "Bytes read from files.");
-    enum err err = open_globs(t);
+    enum err err = tail_sources_open(t);
     if (err == OK)
         err = open_encoding(t);
     if (err == OK)
@@ -460,7 +484,7 @@ uint64_t tail_notes_from(struct tail *t, uint64_t epoch)
 
 void tail_totals(const struct tail *t, uint64_t *ret_records, uint64_t *ret_dropped)
 {
-    *ret_records = t->positions.retired;
+    *ret_records = t->positions.retired + t->positions.journal_records;
     for (size_t i = 0; i < t->positions.n; i++)
         *ret_records += t->positions.entry[i].records;
     *ret_dropped = t->positions.dropped;
@@ -509,8 +533,7 @@ enum err tail_reconfigure(struct tail *t, const struct tail_options *o)
     SWAP(t->host, n->host);
     SWAP(t->service, n->service);
     SWAP(t->encoding, n->encoding);
-    SWAP(t->glob, n->glob);
-    SWAP(t->n_globs, n->n_globs);
+    tail_sources_swap(t, n);
     SWAP(t->iconv, n->iconv);
     SWAP(t->wide, n->wide);
     SWAP(t->json, n->json);
@@ -525,8 +548,7 @@ void tail_free(struct tail *t)
         return;
     for (size_t i = 0; i < t->n; i++)
         tail_file_free(t->file[i]);
-    for (unsigned i = 0; i < t->n_globs; i++)
-        tail_glob_free(t->glob[i]);
+    tail_sources_close(t);
     for (uint32_t i = 0; i < t->body.n; i++)
         blob_unref(t->body.frame[i]);
     if (t->iconv)
@@ -536,6 +558,7 @@ void tail_free(struct tail *t)
     tail_watch_free(t->watch);
     tail_positions_release(&t->positions);
     json_reader_free(t->json);
+    tail_assembly_free(t->assembly);
     batch_free(t->body.batch);
     batch_free(t->body.changed);
     arena_release(&t->body.arena);
@@ -545,7 +568,6 @@ void tail_free(struct tail *t)
     pthread_mutex_destroy(&t->lock);
     mem_free(t->body.frame);
     mem_free(t->file);
-    mem_free(t->glob);
     mem_free(t->positions_path);
     mem_free(t->stream);
     mem_free(t->host);

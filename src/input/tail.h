@@ -7,6 +7,11 @@
  * record, with host, file and service where it has none (unless `text`).
  * Lines longer than line_max are cut into pieces of it: none of their bytes is lost.
  *
+ * Containers' files (tail_container.c), systemd's journal (tail_journal.c) and standard input
+ * (tail_stdin.c) are followed by the same thread and to the same spool; their positions stand beside
+ * those of files, but standard input has none: what was in the spool when the agent ended is kept,
+ * and the rest was in the pipe.
+ *
  * A full spool stops the reading, and nothing else: the files' descriptors are held, so that even
  * what is deleted meanwhile is read later.
  * Threads: one of its own; status from any; the rest from one. Bounds: one body and two read
@@ -21,7 +26,7 @@
 struct tail;
 enum { TAIL_FILES_MAX = 100000 };
 struct tail_options {
-    const char *const *pattern; /* ended by NULL */
+    const char *const *pattern; /* paths, or URLs (tail_source.c); ended by NULL */
     const char *positions;      /* path of the file */
     struct str stream, host;
     struct str service; /* where the path captures none; empty: the file's name without its end */
@@ -58,6 +63,7 @@ struct tail_status {
     uint64_t behind;  /* bytes that are not read yet */
     uint64_t errors;
     int64_t idle_since_ns; /* monotonic: nothing was read since; 0: the files are looked for */
+    bool ended;            /* standard input was read, and is at its end */
     bool blocked;          /* the spool takes nothing: the reading stands */
     char last_error[256];
 };

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "input/tail_impl.h"
+#include "record/derive.h"
 #include "record/frame.h"
 #include "record/text_line.h"
 
@@ -104,7 +105,34 @@ static enum err seal(struct tail *t)
     return OK;
 }
 
-static void add_text(struct tail *t, const struct tail_file *f, struct str line)
+/* What a line's record has beside the line. */
+struct envelope {
+    const struct tail_line *line;
+    const struct tail_about *about; /* NULL: no container */
+    struct str host, service, path;
+};
+
+static struct envelope envelope_of(struct tail *t, struct tail_file *f,
+                                   const struct tail_line *line)
+{
+    struct envelope e = {line, f->source ? tail_about_get(t, f) : NULL, str_c(t->host),
+                         service_of(t, f), str_c(f->e.path)};
+    if (e.about && e.about->host.n)
+        e.host = buf_str(&e.about->host);
+    if (e.about && e.about->service.n && !t->service[0])
+        e.service = buf_str(&e.about->service);
+    return e;
+}
+
+static void put_about(struct tail *t, const struct envelope *e)
+{
+    struct batch *b = t->body.batch;
+    struct json_item item = {.text = buf_str(&e->about->json), .lane = LANE_JSON};
+    batch_text(b, STR("stream"), LANE_STR, str_c(e->line->stream));
+    batch_put_json(b, str_c(e->about->key), &item, &t->body.arena);
+}
+
+static void add_text(struct tail *t, const struct envelope *e, struct str line)
 {
     struct batch *b = t->body.batch;
     struct text_line is;
@@ -113,35 +141,68 @@ static void add_text(struct tail *t, const struct tail_file *f, struct str line)
     batch_text(b, STR("message"), LANE_STR, line);
     if (is.level.n)
         batch_text(b, STR("level"), LANE_STR, is.level);
-    if (is.has_time)
+    if (e->line->has_time)
+        batch_time(b, e->line->time_ns);
+    else if (is.has_time)
         batch_time(b, is.time_ns);
-    batch_text(b, STR("host"), LANE_STR, str_c(t->host));
-    batch_text(b, STR("file"), LANE_STR, str_c(f->e.path));
-    batch_text(b, STR("service"), LANE_STR, service_of(t, f));
+    if (e->about)
+        put_about(t, e);
+    batch_text(b, STR("host"), LANE_STR, e->host);
+    if (e->path.n)
+        batch_text(b, STR("file"), LANE_STR, e->path);
+    batch_text(b, STR("service"), LANE_STR, e->service);
     batch_end(b, t->body.arrival_ns, line);
 }
 
-static bool add_json(struct tail *t, const struct tail_file *f, struct str line)
+/* The members of a container behind those of the record. */
+static struct str with_about(struct tail *t, const struct envelope *e, struct str line)
 {
-    json_reader_defaults(t->json, service_of(t, f), str_c(t->host));
-    json_reader_file(t->json, str_c(f->e.path));
+    struct buf *to = &t->text;
+    buf_clear(to);
+    buf_put(to, line.p, line.n - 1);
+    buf_printf(to,
+               "%s\"stream\":\"%s\",\"%s\":", str_trim(str_of(line.p + 1, line.n - 2)).n ? "," : "",
+               e->line->stream, e->about->key);
+    buf_put_str(to, buf_str(&e->about->json));
+    buf_put_byte(to, '}');
+    if (!buf_reserve(to, JSON_PADDING))
+        BUG("a text buffer without a bound is full");
+    return buf_str(to);
+}
+
+static bool add_json(struct tail *t, const struct envelope *e, struct str line)
+{
+    if (e->about)
+        line = with_about(t, e, line);
+    json_reader_defaults(t->json, e->service, e->host);
+    json_reader_file(t->json, e->path);
+    json_reader_time(t->json, e->line->has_time, e->line->time_ns);
     return json_read_record(t->json, line, t->body.arrival_ns, t->body.batch) == OK;
 }
 
-enum err tail_body_add(struct tail *t, struct tail_file *f, struct str line)
+enum err tail_body_room(struct tail *t, size_t bytes)
 {
     struct tail_body *b = &t->body;
-    if (t->iconv) {
-        line = to_utf8(t, line);
-        line.n -= line.n && line.p[line.n - 1] == '\r';
-    }
-    if (batch_full(b->batch, line.n + RECORD_EXTRA))
+    if (batch_full(b->batch, bytes + RECORD_EXTRA))
         TRY(seal(t));
     if (!batch_rows(b->batch))
         b->arrival_ns = clock_now_ns();
+    return OK;
+}
+
+enum err tail_body_add(struct tail *t, struct tail_file *f, const struct tail_line *l)
+{
+    struct tail_body *b = &t->body;
+    struct str line = l->text;
+    if (t->iconv && !f->source) {
+        line = to_utf8(t, line);
+        line.n -= line.n && line.p[line.n - 1] == '\r';
+    }
+    struct envelope e = envelope_of(t, f, l);
+    TRY(tail_body_room(t, line.n + (e.about ? e.about->json.n : 0)));
     bool json = !t->o.text && line.n > 1 && line.p[0] == '{' && line.p[line.n - 1] == '}';
-    if (!json || !add_json(t, f, line))
-        add_text(t, f, line);
+    if (!json || !add_json(t, &e, line))
+        add_text(t, &e, line);
     f->e.records++;
     f->touched = b->any = true;
     return OK;
@@ -183,6 +244,10 @@ static void committed(struct tail *t, uint64_t position)
         records += f->e.records - (at == SIZE_MAX ? 0 : t->positions.entry[at].records);
         tail_positions_put(&t->positions, &f->e);
     }
+    if (t->stdin)
+        records += tail_stdin_committed(t, t->stdin);
+    if (t->journal)
+        records += tail_journal_committed(t, t->journal);
     t->positions.spool = position + b->n + 1;
     t->unsaved = true;
     t->positions.dropped += b->dropped;
@@ -211,6 +276,10 @@ enum err tail_body_commit(struct tail *t)
     for (size_t i = 0; i < t->n; i++)
         if (t->file[i]->touched)
             note_entry(t, t->file[i], &note);
+    if (t->stdin)
+        tail_stdin_note(t, t->stdin, &note);
+    if (t->journal)
+        tail_journal_note(t->journal, &note);
     if (b->dropped)
         buf_printf(&note, "dropped %" PRIu64 "\n", t->positions.dropped + b->dropped);
     enum err err;

@@ -122,6 +122,7 @@ static enum found find_original(struct tail *t, struct tail_file *f, int64_t age
                 f->e.head_bytes = e->head_bytes;
                 f->e.head_hash = e->head_hash;
                 f->e.tail_hash = e->tail_hash;
+                memcpy(f->e.ahead, e->ahead, sizeof(e->ahead));
             }
             found = FOUND_COPY;
         } else if (found == FOUND_NEW && age_ns < COPYING_NS) {
@@ -137,6 +138,7 @@ static void restart(struct tail *t, struct tail_file *f)
     f->e.offset = 0;
     f->e.head_bytes = 0;
     f->e.head_hash = f->e.tail_hash = 0;
+    memset(f->e.ahead, 0, sizeof(f->e.ahead));
 }
 
 /* Whether it is a file that we have read before; with what is known of it. */
@@ -153,6 +155,7 @@ static bool is_ours(struct tail *t, struct tail_file *f)
             f->e.head_hash = e->head_hash;
             f->e.offset = e->offset;
             f->e.tail_hash = e->tail_hash;
+            memcpy(f->e.ahead, e->ahead, sizeof(e->ahead));
             return true;
         }
     }
@@ -190,6 +193,8 @@ void tail_file_free(struct tail_file *f)
         close(f->fd);
     mem_free(f->e.path);
     mem_free(f->service);
+    mem_free(f->link);
+    tail_about_free(f->about);
     mem_free(f);
 }
 
@@ -209,6 +214,7 @@ enum err tail_file_open(struct tail *t, const char *path, struct str service)
     f->e.device = st.st_dev;
     f->e.inode = st.st_ino;
     f->e.path = mem_strdup(str_c(path));
+    f->source = tail_source_of(t, path);
     f->service = mem_strdup(service);
     f->size = (uint64_t)st.st_size;
     f->grown_ns = clock_mono_ns();
@@ -279,7 +285,7 @@ struct cutter {
 
 static enum err emit(struct cutter *c, struct str text)
 {
-    return text.n ? tail_body_add(c->t, c->f, text) : OK;
+    return text.n ? tail_body_add(c->t, c->f, &(struct tail_line){.text = text}) : OK;
 }
 
 /* The group [begin, end) is whole. */
@@ -311,6 +317,11 @@ static enum err cut_lines(struct cutter *c)
     return OK;
 }
 
+bool tail_is_quiet(const struct tail_file *f)
+{
+    return clock_mono_ns() - f->grown_ns >= QUIET_NS;
+}
+
 /* The length of a byte order mark. */
 static size_t skip_mark(struct tail *t, struct tail_file *f, const char *p, size_t n)
 {
@@ -330,7 +341,7 @@ static enum err take_lines(struct tail *t, struct tail_file *f, size_t n, bool a
     f->group = (struct multiline_state){0};
     TRY(cut_lines(&c));
     size_t last = c.end; /* behind the last line feed */
-    bool quiet = clock_mono_ns() - f->grown_ns >= QUIET_NS || f->gone || f->is_packed;
+    bool quiet = tail_is_quiet(f) || f->gone || f->is_packed;
     if (all && quiet)
         TRY(emit_group(&c));
     if (all && quiet && (f->gone || f->is_packed) && last < c.n) {
@@ -345,7 +356,7 @@ static enum err take_lines(struct tail *t, struct tail_file *f, size_t n, bool a
 static enum err take_piece(struct tail *t, struct tail_file *f, size_t *ret)
 {
     *ret = t->o.line_max & ~(size_t)1;
-    return tail_body_add(t, f, str_of(t->read.p, *ret));
+    return tail_body_add(t, f, &(struct tail_line){.text = str_of(t->read.p, *ret)});
 }
 
 /* ---- reading ---- */
@@ -400,7 +411,11 @@ static enum err read_turn(struct tail *t, struct tail_file *f, bool *ret_more)
         TRY(fill(t, f, room, &n, &all));
         if (!n)
             return OK;
-        TRY(take_lines(t, f, n, all, &taken));
+        bool full = room >= t->o.line_max + READ_BYTES;
+        if (f->source)
+            TRY(tail_container_take(t, f, n, all, full, &taken));
+        else
+            TRY(take_lines(t, f, n, all, &taken));
         if (!taken && all)
             return OK;
         if (!taken && room < t->o.line_max + READ_BYTES) {
@@ -408,7 +423,9 @@ static enum err read_turn(struct tail *t, struct tail_file *f, bool *ret_more)
             continue;
         }
         if (!taken)
-            TRY(take_piece(t, f, &taken));
+            TRY(f->source ? err_set(ERR_CORRUPT, "%s: a container's line is longer than %zu bytes",
+                                    f->e.path, room)
+                          : take_piece(t, f, &taken));
         metric_add(t->bytes_metric, (int64_t)taken);
         remember(f, f->e.offset + taken);
         if (t->body.bytes >= TAIL_BODY_BYTES)

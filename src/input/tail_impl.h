@@ -10,7 +10,23 @@
 
 #include <pthread.h>
 
-struct tail_packed; /* a gzip file being read */
+struct tail_packed;  /* a gzip file being read */
+struct tail_about;   /* what is known of a container */
+struct tail_stdin;   /* standard input */
+struct tail_journal; /* systemd's */
+struct kube;
+
+/* What a pattern means. */
+enum tail_kind { TAIL_LINES, TAIL_KUBERNETES, TAIL_DOCKER };
+struct tail_source {
+    enum tail_kind kind;
+    char *folder;      /* of containers */
+    struct kube *kube; /* NULL: nobody is asked */
+};
+struct tail_pattern {
+    struct tail_glob *glob;
+    const struct tail_source *source; /* NULL: plain lines */
+};
 
 struct tail_file {
     struct tail_entry e; /* as read; the positions have what is in the spool */
@@ -27,6 +43,17 @@ struct tail_file {
     bool is_packed;
     struct tail_packed *packed; /* while it is read */
     struct multiline_state group;
+    const struct tail_source *source; /* NULL: plain lines */
+    char *link;                       /* the name that led here, where it is another */
+    struct tail_about *about;         /* of a container; NULL: not looked for yet */
+};
+
+/* A record's text and what its envelope says. */
+struct tail_line {
+    struct str text; /* JSON_PADDING bytes behind it are readable */
+    bool has_time;
+    int64_t time_ns;
+    const char *stream; /* of a container; NULL: none */
 };
 
 enum { TAIL_BODY_BYTES = 1 << 20 };
@@ -48,8 +75,14 @@ struct tail_body {
 struct tail {
     struct tail_options o;
     char *positions_path, *stream, *host, *service, *encoding;
-    struct tail_glob **glob;
-    unsigned n_globs;
+    struct tail_source **source;
+    unsigned n_sources;
+    struct tail_source **retired; /* of files that are read to their end */
+    unsigned n_retired;
+    struct tail_pattern *pattern;
+    unsigned n_patterns;
+    struct tail_stdin *stdin;     /* NULL: it is not read */
+    struct tail_journal *journal; /* likewise */
     struct tail_positions positions;
     uint64_t saved_spool; /* positions.spool when the file was written */
     bool unsaved;
@@ -70,8 +103,9 @@ struct tail {
     struct json_reader *json;
     struct tail_body body;
     struct buf read; /* what is read from a file; JSON_PADDING behind it */
-    struct buf text; /* a line in another encoding, as UTF-8 */
-    void *iconv;     /* NULL: the files are UTF-8 */
+    struct buf text; /* a line in another encoding, as UTF-8; a container's as a record */
+    struct tail_assembly *assembly; /* of containers' lines */
+    void *iconv;                    /* NULL: the files are UTF-8 */
     enum tail_wide wide;
 
     pthread_mutex_t lock;
@@ -80,12 +114,21 @@ struct tail {
     struct metric *records_metric, *bytes_metric;
 };
 
+#define SWAP(a, b)                                                                                 \
+    do {                                                                                           \
+        __typeof__(a) swap_ = (a);                                                                 \
+        (a) = (b);                                                                                 \
+        (b) = swap_;                                                                               \
+    } while (0)
+
 bool tail_stopping(struct tail *t);
 void tail_save_if_due(struct tail *t); /* the positions */
 
-/* tail_body.c: adds a line of the file, without its end; puts the body to the spool when it is
- * large. ERR_CANCELED: a stop came before the spool took it. */
-NODISCARD enum err tail_body_add(struct tail *t, struct tail_file *f, struct str line);
+/* tail_body.c: makes room for a record of so many bytes. ERR_CANCELED: a stop came before the spool
+ * took what there was. */
+NODISCARD enum err tail_body_room(struct tail *t, size_t bytes);
+/* Adds a line of the file, without its end. */
+NODISCARD enum err tail_body_add(struct tail *t, struct tail_file *f, const struct tail_line *line);
 /* Puts what there is to the spool, however long that takes. */
 NODISCARD enum err tail_body_commit(struct tail *t);
 
@@ -98,8 +141,57 @@ void tail_file_look(struct tail *t, struct tail_file *f);
 /* Whether a gone file has been read and nobody writes to it any more. */
 bool tail_file_over(struct tail *t, const struct tail_file *f);
 void tail_file_free(struct tail_file *f);
+bool tail_is_quiet(const struct tail_file *f); /* nothing was written for a while */
 /* Hashes the bytes [to - n, to); false when they cannot be read. */
 bool tail_hash_before(int fd, uint64_t to, uint32_t n, uint64_t *ret);
+
+/* tail_source.c: what the patterns mean. ERR_INVALID names the one that means nothing. */
+NODISCARD enum err tail_sources_open(struct tail *t);
+void tail_sources_close(struct tail *t);
+/* t follows what n does, n what t did, but for what both do, which t goes on with. */
+void tail_sources_swap(struct tail *t, struct tail *n);
+/* The containers that a path belongs to; NULL: plain lines. */
+const struct tail_source *tail_source_of(const struct tail *t, const char *path);
+
+/* tail_container.c: takes what is whole of the n bytes in the buffer, which end where the file does
+ * when `all`; all there is when `full`. *ret: how far the file is then read. */
+NODISCARD enum err tail_container_take(struct tail *t, struct tail_file *f, size_t n, bool all,
+                                       bool full, size_t *ret);
+void tail_assembly_free(struct tail_assembly *a); /* NULL is fine */
+
+/* tail_about.c: what is known of the file's container: asks for what is not. */
+struct tail_about {
+    const char *key; /* "kubernetes", "container" */
+    struct buf json; /* the object under it */
+    struct buf service, host;
+    int64_t again_ns; /* monotonic: to be asked again; 0: all is known */
+};
+const struct tail_about *tail_about_get(struct tail *t, struct tail_file *f);
+void tail_about_free(struct tail_about *a); /* NULL is fine */
+
+/* tail_stdin.c: lines from standard input, of which nothing is known after a crash. */
+struct tail_stdin *tail_stdin_new(struct tail *t);
+void tail_stdin_free(struct tail_stdin *s);    /* NULL is fine */
+int tail_stdin_fd(const struct tail_stdin *s); /* to be waited for; -1: nothing comes any more */
+/* Reads what has come. ERR_CANCELED as above. */
+NODISCARD enum err tail_stdin_read(struct tail *t, struct tail_stdin *s);
+bool tail_stdin_over(const struct tail_stdin *s);
+/* When a group of lines is over (monotonic); INT64_MAX: none is open. */
+int64_t tail_stdin_due(const struct tail_stdin *s);
+/* Appends the note of what the body at hand has of it; and the spool has it. */
+void tail_stdin_note(struct tail *t, struct tail_stdin *s, struct buf *note);
+uint64_t tail_stdin_committed(struct tail *t, struct tail_stdin *s);
+
+/* tail_journal.c: systemd's journal, by its library, which is loaded when it is asked for. folder
+ * empty: the machine's. */
+NODISCARD enum err tail_journal_new(const char *folder, struct tail_journal **ret);
+void tail_journal_free(struct tail_journal *j); /* NULL is fine */
+const char *tail_journal_folder(const struct tail_journal *j);
+int tail_journal_fd(const struct tail_journal *j);
+/* Reads a share of what there is; *ret_more: it was not all. */
+NODISCARD enum err tail_journal_read(struct tail *t, struct tail_journal *j, bool *ret_more);
+void tail_journal_note(struct tail_journal *j, struct buf *note);
+uint64_t tail_journal_committed(struct tail *t, struct tail_journal *j);
 
 /* tail_packed.c: gzip. Offsets are those of the plain bytes. */
 bool tail_packed_is(int fd);

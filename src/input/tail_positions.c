@@ -3,6 +3,7 @@
 #include "core/io.h"
 #include "core/mem.h"
 #include "record/timestamp.h"
+#include "wire/container.h"
 
 #include <inttypes.h>
 
@@ -70,9 +71,19 @@ void tail_entry_write(const struct tail_entry *e, struct buf *out)
         out, "%" PRIu64 " %" PRIu64 " %u %016" PRIx64 " %" PRIu64 " %016" PRIx64 " %" PRIu64 " ",
         e->device, e->inode, e->head_bytes, e->head_hash, e->offset, e->tail_hash, e->records);
     buf_put(out, time, time_rfc3339(e->at_ns, time));
-    buf_put_c(out, e->gone ? " gone " : " open ");
+    buf_put_c(out, e->gone ? " gone" : " open");
+    for (unsigned i = 0; i < TAIL_STREAMS; i++)
+        if (e->ahead[i] > e->offset)
+            buf_printf(out, ",%s=%" PRIu64, container_streams[i], e->ahead[i]);
+    buf_put_byte(out, ' ');
     put_path(out, e->path);
     buf_put_byte(out, '\n');
+}
+
+void tail_journal_write(const char *cursor, uint64_t records, struct buf *out)
+{
+    if (*cursor)
+        buf_printf(out, "journal %" PRIu64 " %s\n", records, cursor);
 }
 
 static char *take_path(struct str s)
@@ -101,6 +112,25 @@ static bool hex(struct str s, uint64_t *ret)
     return s.n == 16;
 }
 
+/* "open", "gone,stderr=123" */
+static bool parse_state(struct str text, struct tail_entry *e)
+{
+    struct str part, name;
+    str_split(&text, ',', &part);
+    e->gone = str_eq(part, STR("gone"));
+    if (!e->gone && !str_eq(part, STR("open")))
+        return false;
+    while (str_split(&text, ',', &part)) {
+        unsigned i = 0;
+        str_split(&part, '=', &name);
+        while (i < TAIL_STREAMS && !str_eq_c(name, container_streams[i]))
+            i++;
+        if (i == TAIL_STREAMS || !str_to_u64(part, &e->ahead[i]))
+            return false;
+    }
+    return true;
+}
+
 /* False when the line is not an entry. */
 static bool parse_entry(struct str line, struct tail_entry *e)
 {
@@ -110,16 +140,26 @@ static bool parse_entry(struct str line, struct tail_entry *e)
     for (int i = 0; i < FIELDS; i++)
         if (!str_split(&line, ' ', &f[i]) || !line.p)
             return false;
-    *e = (struct tail_entry){.gone = str_eq(f[8], STR("gone"))};
+    *e = (struct tail_entry){0};
     if (!str_to_u64(f[0], &e->device) || !str_to_u64(f[1], &e->inode) ||
         !str_to_u64(f[2], &head_bytes) || head_bytes > TAIL_MARK || !hex(f[3], &e->head_hash) ||
         !str_to_u64(f[4], &e->offset) || !hex(f[5], &e->tail_hash) ||
         !str_to_u64(f[6], &e->records) || !time_parse(f[7], 0, &form, &e->at_ns) ||
-        (!e->gone && !str_eq(f[8], STR("open"))) || !line.n ||
-        str_find_byte(line, '\0', 0) < line.n)
+        !parse_state(f[8], e) || !line.n || str_find_byte(line, '\0', 0) < line.n)
         return false;
     e->head_bytes = (uint32_t)head_bytes;
     e->path = take_path(line);
+    return true;
+}
+
+static bool parse_journal(struct tail_positions *p, struct str line)
+{
+    struct str records;
+    if (!str_split(&line, ' ', &records) || !str_to_u64(records, &p->journal_records) || !line.n ||
+        line.n >= TAIL_CURSOR_MAX || str_find_byte(line, '\0', 0) < line.n)
+        return false;
+    memcpy(p->journal, line.p, line.n);
+    p->journal[line.n] = '\0';
     return true;
 }
 
@@ -135,6 +175,8 @@ static bool parse_line(struct tail_positions *p, struct str line)
         return str_to_u64(str_from(line, 8), &p->retired);
     if (str_starts(line, STR("dropped ")))
         return str_to_u64(str_from(line, 8), &p->dropped);
+    if (str_starts(line, STR("journal ")))
+        return parse_journal(p, str_from(line, 8));
     if (!parse_entry(line, &e))
         return false;
     tail_positions_put(p, &e);
@@ -177,6 +219,7 @@ enum err tail_positions_save(const struct tail_positions *p, const char *file)
                p->epoch, p->spool, p->retired, p->dropped);
     for (size_t i = 0; i < p->n; i++)
         tail_entry_write(&p->entry[i], &b);
+    tail_journal_write(p->journal, p->journal_records, &b);
     enum err err = io_write_file(file, buf_str(&b));
     buf_release(&b);
     return err;

@@ -66,6 +66,15 @@ enum err pipeline_add_input(struct pipeline *p, const char *url)
     return OK;
 }
 
+enum err pipeline_add_source(struct pipeline *p, const char *url)
+{
+    static const char *const followed[] = {"kubernetes://", "docker://", "journald://", "stdin://"};
+    for (size_t i = 0; i < sizeof(followed) / sizeof(*followed); i++)
+        if (str_starts(str_c(url), str_c(followed[i])))
+            return pipeline_add_file(p, url);
+    return pipeline_add_input(p, url);
+}
+
 /* What the URL says, in the letters of a file's name, without credentials. */
 static void name_of_url(struct str url, char out[ROUTE_NAME_MAX + 1])
 {
@@ -241,7 +250,7 @@ static enum err read_pipeline(struct pipeline *p, const struct tree *t, bool of_
         TRY(read_list(p, part, "files: patterns such as /var/log/*.log", pipeline_add_file));
     if ((part = tree_get(t, "inputs")))
         TRY(read_list(p, part, "inputs: URLs such as syslog+udp://127.0.0.1:5514",
-                      pipeline_add_input));
+                      of_server ? pipeline_add_input : pipeline_add_source));
     if ((part = p->transforms = tree_get(t, "transforms"))) {
         TRY(chain_new(part, &p->chain));
         TRY(stages_new(part, &p->stages));

@@ -80,6 +80,9 @@ NODISCARD enum err pipelines_read(struct pipelines *p, struct str yaml, const ch
 NODISCARD enum err pipeline_add_route(struct pipeline *p, const char *url);
 NODISCARD enum err pipeline_add_file(struct pipeline *p, const char *pattern);
 NODISCARD enum err pipeline_add_input(struct pipeline *p, const char *url);
+/* Of an agent: an input, or what is followed as files are: kubernetes://, docker://, journald://,
+ * stdin:// (input/tail.h). */
+NODISCARD enum err pipeline_add_source(struct pipeline *p, const char *url);
 /* The pipelines as text, a line a stage, or as SVG. */
 void pipelines_graph(const struct pipelines *p, bool svg, struct buf *out);
 

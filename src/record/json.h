@@ -31,6 +31,8 @@ void json_reader_defaults(struct json_reader *r, struct str service, struct str 
 void json_reader_id(struct json_reader *r, struct str id);
 /* The same for `file`, where the record has neither that nor `log.file.path`. */
 void json_reader_file(struct json_reader *r, struct str path);
+/* The time of records that have none of the names of a time, from here on; has_time false: none. */
+void json_reader_time(struct json_reader *r, bool has_time, int64_t time_ns);
 /* Whether the text is one JSON value; ERR_INVALID or ERR_LIMIT with the reason. JSON_PADDING as
  * above. */
 NODISCARD enum err json_check(struct json_reader *r, struct str text);

@@ -21,6 +21,7 @@
  * in a copy before the walk, so that what is kept as JSON text never breaks a line. */
 #include "record/json.h"
 
+#include "core/hash.h"
 #include "core/mem.h"
 #include "record/json_simd.h"
 #include "record/scan.h"
@@ -30,7 +31,8 @@ enum {
     DEFAULTS = 4,
     DEFAULT_ID = 2,
     DEFAULT_FILE = 3,
-    RECORD_BYTES_MAX = 1 << 30
+    RECORD_BYTES_MAX = 1 << 30,
+    TIME_NAMES_MAX = 32
 };
 
 /* A field that records without it, or without any of an alias's names, get. */
@@ -48,7 +50,11 @@ struct json_reader {
     struct buf key, value; /* unescaped */
     struct buf mended, flat, raw;
     struct alias_default defaults[DEFAULTS];
-    struct buf name;  /* dotted prefix of the open objects, while watching */
+    struct buf name; /* dotted prefix of the open objects, while watching */
+    bool has_time;   /* of the envelope */
+    int64_t time_ns;
+    uint64_t time_hash[TIME_NAMES_MAX];
+    unsigned n_time_hashes;
     unsigned missing; /* defaults whose names were not met yet; 0 also when there are none */
     /* The record being read. */
     struct batch *batch;
@@ -93,6 +99,10 @@ struct json_reader *json_reader_new(const struct json_limits *limits)
     r->defaults[DEFAULT_ID] = default_of("_id");
     r->defaults[DEFAULT_FILE] = default_of("file");
     r->defaults[DEFAULT_FILE].names[r->defaults[DEFAULT_FILE].n_names++] = STR("log.file.path");
+    for (; time_names[r->n_time_hashes]; r->n_time_hashes++) {
+        CHECK(r->n_time_hashes < TIME_NAMES_MAX);
+        r->time_hash[r->n_time_hashes] = hash64(str_c(time_names[r->n_time_hashes]));
+    }
     return r;
 }
 
@@ -130,6 +140,12 @@ void json_reader_file(struct json_reader *r, struct str path)
 {
     buf_clear(&r->defaults[DEFAULT_FILE].value);
     buf_put_str(&r->defaults[DEFAULT_FILE].value, path);
+}
+
+void json_reader_time(struct json_reader *r, bool has_time, int64_t time_ns)
+{
+    r->has_time = has_time;
+    r->time_ns = time_ns;
 }
 
 /* ---- refusals ---- */
@@ -687,6 +703,8 @@ enum err json_read_record(struct json_reader *r, struct str text, int64_t arriva
     }
     if (r->missing)
         append_defaults(r, &raw);
+    if (r->has_time && !batch_has_name(b, r->time_hash, r->n_time_hashes))
+        batch_time(b, r->time_ns);
     batch_end(b, arrival_ns, raw);
     return OK;
 }
