@@ -13,7 +13,7 @@
 
 struct kube;
 struct kube_options {
-    const char *api;       /* https://HOST:PORT; "none": nobody is asked; NULL: as above */
+    const char *api;        /* https://HOST:PORT; "none": nobody is asked; NULL: as above */
     const char *token, *ca; /* files; NULL: as above */
 };
 /* *ret is NULL where there is no server to ask. ERR_INVALID for a URL that is none. */

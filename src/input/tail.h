@@ -8,9 +8,9 @@
  * Lines longer than line_max are cut into pieces of it: none of their bytes is lost.
  *
  * Containers' files (tail_container.c), systemd's journal (tail_journal.c) and standard input
- * (tail_stdin.c) are followed by the same thread and to the same spool; their positions stand beside
- * those of files, but standard input has none: what was in the spool when the agent ended is kept,
- * and the rest was in the pipe.
+ * (tail_stdin.c) are followed by the same thread and to the same spool; their positions stand
+ * beside those of files, but standard input has none: what was in the spool when the agent ended is
+ * kept, and the rest was in the pipe.
  *
  * A full spool stops the reading, and nothing else: the files' descriptors are held, so that even
  * what is deleted meanwhile is read later.

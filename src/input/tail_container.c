@@ -3,8 +3,8 @@
  *
  * A piece waits for the rest of its line without any clock: it goes out as it is only when the file
  * is over, or when it has grown past line_max. A group waits for the next line of its stream, or
- * until QUIET_NS have passed without one, by the clock of the lines themselves or, at the end of the
- * file, by ours.
+ * until QUIET_NS have passed without one, by the clock of the lines themselves or, at the end of
+ * the file, by ours.
  *
  * Nothing of this is kept between two reads: the offset stays where the first line begins that is
  * not whole, `ahead` says how far the other stream has been handed on beyond that, and the bytes

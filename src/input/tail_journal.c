@@ -312,7 +312,7 @@ static enum err take_entry(struct tail *t, struct tail_journal *j)
     enum err err = *j->cursor && j->call.test_cursor(j->j, j->cursor) > 0 ? OK : put_entry(t, j);
     if (err == OK)
         snprintf(j->cursor, sizeof(j->cursor), "%s", cursor);
-    free(cursor);
+    mem_free(cursor);
     return err;
 }
 

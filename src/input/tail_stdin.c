@@ -1,8 +1,8 @@
 /* Standard input: lines as those of files, groups of them too. What is read of a line that is not
  * whole stays here; a full spool stops the reading, and so whoever writes to the pipe.
  *
- * Of its records only their number is noted (as those of files that are forgotten): a pipe cannot be
- * read again. */
+ * Of its records only their number is noted (as those of files that are forgotten): a pipe cannot
+ * be read again. */
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"

@@ -1,4 +1,4 @@
-/* Stages that take fields out of a text: json, logfmt, csv, extract, access.
+/* Stages that take fields out of a text: json, logfmt, csv, extract, access, auto.
  *
  * The text stays, unless `remove: true` says otherwise: a parser mended tomorrow can be run over it
  * again. A text that does not parse is left alone and counted as missed. */
@@ -20,6 +20,9 @@ struct parser {
     const struct extractor *extractor;
     const struct grok_field *field;
     uint32_t n_fields;
+    const struct extractor *head; /* auto: of the head of a line */
+    const struct grok_field *head_field;
+    uint32_t n_head_fields;
     struct buf text;
 };
 
@@ -60,14 +63,6 @@ static void free_parser(struct stage *s)
     buf_release(&p->text);
 }
 
-/* Merges, and removes the text where that is asked for and the row was parsed. */
-static enum err finish(struct parser *p, struct step *st)
-{
-    bool any = st->side && batch_rows(st->side) > 0;
-    TRY(step_merge(st, true));
-    return any && p->remove ? step_remove(st, &p->from, 1) : OK;
-}
-
 /* ---- json ---- */
 
 static enum err make_json(struct stage *s, const struct tree *args)
@@ -105,7 +100,7 @@ static enum err run_json(struct stage *s, struct step *st)
     TRY(step_texts(st, p->from, &text));
     for (uint32_t row = 0; row < st->rows.n; row++)
         st->missed += !read_json(p, st, row, text[row]);
-    return finish(p, st);
+    return step_merge_parsed(st, p->from, p->remove);
 }
 
 /* ---- logfmt ---- */
@@ -195,7 +190,7 @@ static enum err run_logfmt(struct stage *s, struct step *st)
     TRY(step_texts(st, p->from, &text));
     for (uint32_t row = 0; row < st->rows.n; row++)
         st->missed += !read_pairs(p, st, row, text[row]);
-    return finish(p, st);
+    return step_merge_parsed(st, p->from, p->remove);
 }
 
 /* ---- csv ---- */
@@ -270,7 +265,7 @@ static enum err run_csv(struct stage *s, struct step *st)
     TRY(step_texts(st, p->from, &text));
     for (uint32_t row = 0; row < st->rows.n; row++)
         st->missed += !read_cells(p, st, row, text[row]);
-    return finish(p, st);
+    return step_merge_parsed(st, p->from, p->remove);
 }
 
 /* ---- extract: grok, regular expressions, places ---- */
@@ -358,7 +353,7 @@ static enum err run_extract(struct stage *s, struct step *st)
         TRY(read_parts(p, st, row, text[row], &fits));
         st->missed += !fits;
     }
-    return finish(p, st);
+    return step_merge_parsed(st, p->from, p->remove);
 }
 
 /* ---- access logs of web servers ---- */
@@ -416,9 +411,91 @@ static enum err run_access(struct stage *s, struct step *st)
             return err;
         st->missed += !fits;
     }
-    return finish(p, st);
+    return step_merge_parsed(st, p->from, p->remove);
 }
 
+/* ---- auto ---- */
+
+/* "2025-02-15T12:00:00.123Z ERROR text", "2025-02-15 12:00:00,123 [main] WARN  a.b.C - text" */
+#define LINE_HEAD                                                                                  \
+    "(?s)^[\\[(]?(?<timestamp>[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}"      \
+    "(?:[.,][0-9]+)?(?: "                                                                          \
+    "?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?)[\\])]?\\s+(?:\\[(?<thread>[^\\]]+)\\]"                   \
+    "\\s+)?[\\[(<]?(?<level>[A-Za-z]+)[\\])>]?:?\\s+(?<message>.*)$"
+
+static enum err make_auto(struct stage *s, const struct tree *args)
+{
+    static const char *const known[] = {"from", "remove", NULL};
+    struct parser *p;
+    TRY(make_parser(s, args, known, &p));
+    p->json = json_reader_new(&(struct json_limits){.record_bytes = 8 << 20, .nesting = 128});
+    TRY(extractor_new(STR(ACCESS_COMBINED), EXTRACT_REGEX, NULL, s->arena, &p->extractor, NULL));
+    p->n_fields = extractor_fields(p->extractor, &p->field);
+    TRY(extractor_new(STR(LINE_HEAD), EXTRACT_REGEX, NULL, s->arena, &p->head, NULL));
+    p->n_head_fields = extractor_fields(p->head, &p->head_field);
+    return OK;
+}
+
+/* The head's time, thread and level become fields, and the rest is the message. */
+static enum err read_head(struct parser *p, struct step *st, uint32_t row, struct str text,
+                          bool *ret)
+{
+    struct str part[EXTRACT_FIELDS_MAX];
+    TRY(extractor_match(p->head, text, part, ret));
+    for (uint32_t i = 0; *ret && i < p->n_head_fields; i++)
+        if (str_eq(p->head_field[i].name, STR("level")))
+            *ret = transform_level(part[i]).n > 0;
+    if (!*ret)
+        return OK;
+    struct batch *b = step_begin(st, row);
+    for (uint32_t i = 0; i < p->n_head_fields; i++)
+        if (part[i].p)
+            batch_text(b, p->head_field[i].name, LANE_STR, part[i]);
+    step_end(st, row);
+    return OK;
+}
+
+/* Pairs make a line logfmt where it begins with one, and has two. */
+static bool is_pairs(struct parser *p, struct str text)
+{
+    size_t at = 0;
+    struct str key, value;
+    bool was_quoted;
+    return next_pair(p, text, &at, &key, &value, &was_quoted) && key.p == text.p &&
+           next_pair(p, text, &at, &key, &value, &was_quoted);
+}
+
+static enum err read_any(struct parser *p, struct step *st, uint32_t row, struct str text,
+                         bool *ret)
+{
+    *ret = text.n &&
+           (read_json(p, st, row, text) || (is_pairs(p, text) && read_pairs(p, st, row, text)));
+    if (*ret || !text.n)
+        return OK;
+    enum err err =
+        text.p[text.n - 1] == '"' || (text.p[text.n - 1] >= '-' && text.p[text.n - 1] <= '9')
+            ? read_access(p, st, row, text, ret)
+            : OK;
+    if (err == OK && !*ret)
+        err = read_head(p, st, row, text, ret);
+    return err == ERR_LIMIT ? OK : err;
+}
+
+static enum err run_auto(struct stage *s, struct step *st)
+{
+    struct parser *p = s->state;
+    struct str *text;
+    TRY(step_texts(st, p->from, &text));
+    for (uint32_t row = 0; row < st->rows.n; row++) {
+        bool fits;
+        TRY(read_any(p, st, row, text[row], &fits));
+        st->missed += !fits;
+    }
+    return step_merge_parsed(st, p->from, p->remove);
+}
+
+static const struct stage_type auto_stage = {"auto", "from, remove", make_auto, run_auto,
+                                             free_parser};
 static const struct stage_type json_stage = {"json", "from, remove", make_json, run_json,
                                              free_parser};
 static const struct stage_type logfmt_stage = {"logfmt", "from, remove", make_logfmt, run_logfmt,
@@ -434,6 +511,6 @@ static const struct stage_type extract_stage = {"extract", "a pattern, or patter
 static const struct stage_type access_stage = {"access", "from, remove", make_access, run_access,
                                                free_parser};
 const struct stage_type *const parse_stages[] = {
-    &json_stage,  &logfmt_stage,  &csv_stage,    &grok_stage,
-    &regex_stage, &extract_stage, &access_stage, NULL,
+    &json_stage,    &logfmt_stage, &csv_stage,  &grok_stage, &regex_stage,
+    &extract_stage, &access_stage, &auto_stage, NULL,
 };

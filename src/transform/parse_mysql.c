@@ -65,9 +65,7 @@ static enum err run(struct stage *s, struct step *st)
         mysql_log_put_entry(p->log, entry, step_begin(st, row));
         step_end(st, row);
     }
-    bool any = st->side && batch_rows(st->side) > 0;
-    TRY(step_merge(st, true));
-    return any && p->remove ? step_remove(st, &p->from, 1) : OK;
+    return step_merge_parsed(st, p->from, p->remove);
 }
 
 static const struct stage_type slow_stage = {"mysql_slow", "from, time_zone, remove", make_slow,

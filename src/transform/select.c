@@ -1,17 +1,11 @@
-/* Stages that decide which records go on: keep, drop, sample, dedup. What depends on chance draws
- * from the arrival and the row's number, so that the same rows are drawn when they come again. */
+/* Stages that decide which records go on, and where: keep, drop, dedup, route. */
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/mem.h"
-#include "filter/filter.h"
-#include "record/bitmap.h"
 #include "transform/transform_impl.h"
-
-#define WORDS(n) (((size_t)(n) + 63) / 64)
 
 struct selector {
     const struct filter *where; /* NULL: all */
-    uint64_t rate;              /* of 2^32: what goes on */
     struct str *field;          /* dedup: what makes records the same */
     uint32_t n_fields;
     int64_t window_ns;
@@ -20,48 +14,22 @@ struct selector {
     int64_t began_ns;
 };
 
-static enum err make_filter(struct stage *s, const struct tree *t, const struct filter **ret)
-{
-    struct filter_options o = {.now_ns = clock_now_ns()};
-    if (t->kind != TREE_TEXT)
-        return tree_error(t, "%s: a query is wanted, such as 'level:DEBUG'", s->type->name);
-    struct str text = arena_str(s->arena, t->text);
-    enum err err = filter_parse(text, &o, s->arena, ret, NULL, NULL);
-    return err == OK ? OK : tree_error(t, "%s", err_text());
-}
-
 static enum err make_where(struct stage *s, const struct tree *args)
 {
     struct selector *p = ARENA_NEW(s->arena, struct selector);
     if (!args)
         return err_set(ERR_INVALID, "%s takes %s", s->type->name, s->type->args);
     s->state = p;
-    return make_filter(s, args, &p->where);
-}
-
-static enum err match(const struct selector *p, struct step *st, uint64_t **ret)
-{
-    uint64_t *bits = ARENA_ARRAY(st->arena, uint64_t, WORDS(st->rows.n) + 1);
-    if (p->where)
-        TRY(filter_eval(p->where, &st->rows, st->arena, bits));
-    else
-        memset(bits, 0xff, WORDS(st->rows.n) * sizeof(*bits));
-    *ret = bits;
-    return OK;
-}
-
-static bool has(const uint64_t *bits, uint32_t row)
-{
-    return bits[row / 64] >> row % 64 & 1;
+    return arg_filter(s, args, &p->where);
 }
 
 static enum err select_where(struct stage *s, struct step *st, bool wanted)
 {
     uint64_t *bits;
-    TRY(match(s->state, st, &bits));
+    TRY(step_match(st, ((struct selector *)s->state)->where, &bits));
     uint32_t *row = ARENA_ARRAY(st->arena, uint32_t, st->rows.n + 1), n = 0;
     for (uint32_t i = 0; i < st->rows.n; i++)
-        if (has(bits, i) == wanted)
+        if (step_has(bits, i) == wanted)
             row[n++] = i;
     return step_select(st, row, n);
 }
@@ -74,43 +42,6 @@ static enum err run_keep(struct stage *s, struct step *st)
 static enum err run_drop(struct stage *s, struct step *st)
 {
     return select_where(s, st, false);
-}
-
-/* ---- sample ---- */
-
-static enum err make_sample(struct stage *s, const struct tree *args)
-{
-    static const char *const known[] = {"keep", "where", NULL};
-    struct selector *p = ARENA_NEW(s->arena, struct selector);
-    const struct tree *keep = tree_get(args, "keep"), *where = tree_get(args, "where");
-    double share = 0;
-    if (!args || args->kind != TREE_MAP || !keep)
-        return args ? tree_error(args, "sample takes %s", s->type->args)
-                    : err_set(ERR_INVALID, "sample takes %s", s->type->args);
-    s->state = p;
-    TRY(tree_check_keys(args, known));
-    struct str text = keep->text;
-    bool percent = keep->kind == TREE_TEXT && text.n > 1 && text.p[text.n - 1] == '%';
-    text.n -= percent;
-    if (keep->kind != TREE_TEXT || !str_to_f64(str_trim(text), &share) || share < 0 ||
-        share > (percent ? 100 : 1))
-        return tree_error(keep, "keep: a share is wanted, such as 10%% or 0.1");
-    p->rate = (uint64_t)((percent ? share / 100 : share) * 4294967296.0);
-    return where ? make_filter(s, where, &p->where) : OK;
-}
-
-static enum err run_sample(struct stage *s, struct step *st)
-{
-    const struct selector *p = s->state;
-    uint64_t *bits;
-    TRY(match(p, st, &bits));
-    uint32_t *row = ARENA_ARRAY(st->arena, uint32_t, st->rows.n + 1), n = 0;
-    for (uint32_t i = 0; i < st->rows.n; i++) {
-        uint64_t drawn = hash_mix(hash_mix((uint64_t)st->arrival_ns) + i) & 0xffffffff;
-        if (!has(bits, i) || drawn < p->rate)
-            row[n++] = i;
-    }
-    return step_select(st, row, n);
 }
 
 /* ---- dedup ---- */
@@ -174,12 +105,7 @@ static enum err run_dedup(struct stage *s, struct step *st)
     struct selector *p = s->state;
     uint64_t *hash = ARENA_ARRAY(st->arena, uint64_t, st->rows.n + 1);
     uint32_t *row = ARENA_ARRAY(st->arena, uint32_t, st->rows.n + 1), n = 0;
-    for (uint32_t f = 0; f < p->n_fields; f++) {
-        struct str *text;
-        TRY(step_texts(st, p->field[f], &text));
-        for (uint32_t i = 0; i < st->rows.n; i++)
-            hash[i] = text[i].p ? hash64_seed(text[i], hash[i] + 1) : hash_mix(hash[i] + 2);
-    }
+    TRY(step_hash(st, p->field, p->n_fields, hash));
     for (uint32_t i = 0; i < st->rows.n; i++) {
         turn_window(p, st->arrival_ns);
         if (add_seen(p, hash[i]))
@@ -188,11 +114,75 @@ static enum err run_dedup(struct stage *s, struct step *st)
     return step_select(st, row, n);
 }
 
+/* ---- route ---- */
+
+struct way {
+    const struct filter *where;
+    struct str to;
+};
+struct ways {
+    struct str field, rest;
+    struct way *way;
+    uint32_t n;
+};
+
+static enum err make_way(struct stage *s, const struct tree *t, struct way *ret)
+{
+    static const char *const known[] = {"where", "to", NULL};
+    const struct tree *where = tree_get(t, "where");
+    if (t->kind != TREE_MAP || !where || !tree_get(t, "to"))
+        return tree_error(t, "a way is a map: {where: 'level:ERROR', to: errors}");
+    TRY(tree_check_keys(t, known));
+    TRY(arg_text(s, t, "to", "", &ret->to));
+    return arg_filter(s, where, &ret->where);
+}
+
+static enum err make_route(struct stage *s, const struct tree *args)
+{
+    static const char *const known[] = {"field", "ways", "else", NULL};
+    struct ways *w = ARENA_NEW(s->arena, struct ways);
+    const struct tree *ways = args ? tree_get(args, "ways") : NULL;
+    if (!args || args->kind != TREE_MAP || !ways || ways->kind != TREE_LIST)
+        return args ? tree_error(args, "route takes %s", s->type->args)
+                    : err_set(ERR_INVALID, "route takes %s", s->type->args);
+    s->state = w;
+    TRY(tree_check_keys(args, known));
+    TRY(arg_text(s, args, "field", "route", &w->field));
+    TRY(arg_text(s, args, "else", "", &w->rest));
+    w->way = ARENA_ARRAY(s->arena, struct way, ways->n + 1);
+    for (; w->n < ways->n; w->n++)
+        TRY(make_way(s, &ways->item[w->n], &w->way[w->n]));
+    return OK;
+}
+
+/* The field says which way is the first that a record matches. */
+static enum err run_route(struct stage *s, struct step *st)
+{
+    const struct ways *w = s->state;
+    struct str *to = ARENA_ARRAY(st->arena, struct str, st->rows.n + 1);
+    for (uint32_t i = 0; i < w->n; i++) {
+        uint64_t *bits;
+        TRY(step_match(st, w->way[i].where, &bits));
+        for (uint32_t row = 0; row < st->rows.n; row++)
+            if (!to[row].p && step_has(bits, row))
+                to[row] = w->way[i].to;
+    }
+    for (uint32_t row = 0; row < st->rows.n; row++) {
+        struct str way = to[row].p ? to[row] : w->rest;
+        if (!way.n)
+            continue;
+        batch_text(step_begin(st, row), w->field, LANE_STR, way);
+        step_end(st, row);
+    }
+    return step_merge(st, false);
+}
+
 static const struct stage_type keep_stage = {"keep", "a query", make_where, run_keep, NULL};
 static const struct stage_type drop_stage = {"drop", "a query", make_where, run_drop, NULL};
-static const struct stage_type sample_stage = {"sample", "keep (a share), where (a query)",
-                                               make_sample, run_sample, NULL};
 static const struct stage_type dedup_stage = {"dedup", "fields (a list), within (1m)", make_dedup,
                                               run_dedup, free_dedup};
-const struct stage_type *const select_stages[] = {&keep_stage, &drop_stage, &sample_stage,
-                                                  &dedup_stage, NULL};
+static const struct stage_type route_stage = {
+    "route", "ways (a list of {where: a query, to: a name}), field, else", make_route, run_route,
+    NULL};
+const struct stage_type *const select_stages[] = {&keep_stage, &drop_stage, &dedup_stage,
+                                                  &route_stage, NULL};

@@ -49,35 +49,9 @@ static enum err run_set(struct stage *s, struct step *st)
 
 struct moved {
     struct presence has;
-    struct values v;
+    struct lane_values values;
     uint32_t at; /* of the next value */
-    enum lane lane;
 };
-
-static void put_value(struct batch *b, struct str key, const struct moved *m)
-{
-    uint32_t i = m->at;
-    switch (m->lane) {
-    case LANE_INT:
-        batch_int(b, key, m->v.i64[i]);
-        break;
-    case LANE_DEC:
-        batch_dec(b, key, m->v.i64[i], m->v.scale[i]);
-        break;
-    case LANE_DBL:
-        batch_dbl(b, key, m->v.f64[i]);
-        break;
-    case LANE_BOOL:
-        batch_bool(b, key, m->v.u8[i]);
-        break;
-    case LANE_NULL:
-    case LANE_OBJ:
-        batch_empty(b, key, m->lane);
-        break;
-    default:
-        batch_text(b, key, m->lane, values_text(&m->v, i));
-    }
-}
 
 /* Copies the columns of one name to the side under another; *ret: whether there are any. */
 static enum err move_field(struct step *st, const struct pair *p, bool *ret)
@@ -88,10 +62,9 @@ static enum err move_field(struct step *st, const struct pair *p, bool *ret)
          col = rows_find(&st->rows, p->name, col + 1)) {
         const struct column *c = &st->rows.columns[col];
         struct moved *m = &moved[n++];
-        *m = (struct moved){.lane = (enum lane)c->lane};
+        *m = (struct moved){.at = 0};
         TRY(rows_presence(&st->rows, col, &m->has));
-        if (!lane_is_empty(m->lane))
-            TRY(c->ops->values(c, st->arena, &m->v));
+        TRY(lane_values_read(c, st->arena, &m->values));
     }
     for (uint32_t row = 0; n && row < st->rows.n; row++) {
         bool begun = false;
@@ -100,8 +73,7 @@ static enum err move_field(struct step *st, const struct pair *p, bool *ret)
                 continue;
             struct batch *b = begun ? st->side : step_begin(st, row);
             begun = true;
-            put_value(b, p->value, &moved[i]);
-            moved[i].at++;
+            lane_values_put(&moved[i].values, moved[i].at++, b, p->value);
         }
         if (begun)
             step_end(st, row);

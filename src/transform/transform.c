@@ -5,7 +5,10 @@
  * their own as any record does (batch_end), and a stage may hand them on to the rows. */
 #include "transform/transform.h"
 
+#include "core/clock.h"
+#include "core/hash.h"
 #include "core/mem.h"
+#include "filter/filter.h"
 #include "record/derive.h"
 #include "transform/transform_impl.h"
 
@@ -17,9 +20,16 @@ struct chain {
 
 /* ---- reading ---- */
 
-static const struct stage_type *const *const families[] = {parse_stages, mysql_stages, shape_stages,
-                                                           select_stages, value_stages};
-enum { FAMILIES = sizeof(families) / sizeof(*families), TYPES_MAX = 64, STAGES_MAX = 100 };
+static const struct stage_type *const *const families[] = {
+    parse_stages, mysql_stages, shape_stages,  select_stages, value_stages,
+    nest_stages,  rate_stages,  lookup_stages, time_stages,
+};
+enum {
+    FAMILIES = sizeof(families) / sizeof(*families),
+    TYPES_MAX = 64,
+    STAGES_MAX = 100,
+    ALIAS_NAMES_MAX = 32
+};
 
 static const struct stage_type *find_type(struct str name)
 {
@@ -125,6 +135,48 @@ enum err arg_list(const struct stage *s, const struct tree *t, struct str **ret,
     return OK;
 }
 
+enum err arg_filter(struct stage *s, const struct tree *t, const struct filter **ret)
+{
+    struct filter_options o = {.now_ns = clock_now_ns()};
+    if (t->kind != TREE_TEXT)
+        return tree_error(t, "%s: a query is wanted, such as 'level:DEBUG'", s->type->name);
+    struct str text = arena_str(s->arena, t->text);
+    enum err err = filter_parse(text, &o, s->arena, ret, NULL, NULL);
+    return err == OK ? OK : tree_error(t, "%s", err_text());
+}
+
+enum err arg_share(const struct tree *t, uint64_t *ret)
+{
+    struct str text = t->text;
+    double share = 0;
+    bool percent = t->kind == TREE_TEXT && text.n > 1 && text.p[text.n - 1] == '%';
+    text.n -= percent;
+    if (t->kind != TREE_TEXT || !str_to_f64(str_trim(text), &share) || !(share >= 0) ||
+        share > (percent ? 100 : 1))
+        return tree_error(t, "a share is wanted, such as 10%% or 0.1");
+    *ret = (uint64_t)((percent ? share / 100 : share) * 4294967296.0);
+    return OK;
+}
+
+/* ---- rows ---- */
+
+enum err step_match(struct step *st, const struct filter *where, uint64_t **ret)
+{
+    size_t words = ((size_t)st->rows.n + 63) / 64;
+    uint64_t *bits = ARENA_ARRAY(st->arena, uint64_t, words + 1);
+    if (where)
+        TRY(filter_eval(where, &st->rows, st->arena, bits));
+    else
+        memset(bits, 0xff, words * sizeof(*bits));
+    *ret = bits;
+    return OK;
+}
+
+uint64_t step_draw(const struct step *st, uint32_t row, uint64_t seed)
+{
+    return hash_mix(hash_mix((uint64_t)st->arrival_ns ^ seed) + row) & 0xffffffff;
+}
+
 /* ---- texts ---- */
 
 static enum err texts_of_column(struct step *st, uint32_t col, struct str *text)
@@ -177,6 +229,17 @@ enum err step_texts(struct step *st, struct str field, struct str **ret)
     return names ? texts_of(st, names, ret) : step_texts_named(st, field, ret);
 }
 
+enum err step_hash(struct step *st, const struct str *field, uint32_t n, uint64_t *hash)
+{
+    for (uint32_t f = 0; f < n; f++) {
+        struct str *text;
+        TRY(step_texts(st, field[f], &text));
+        for (uint32_t i = 0; i < st->rows.n; i++)
+            hash[i] = text[i].p ? hash64_seed(text[i], hash[i] + 1) : hash_mix(hash[i] + 2);
+    }
+    return OK;
+}
+
 void put_guess(struct batch *b, struct str key, struct str text)
 {
     int64_t v;
@@ -195,6 +258,38 @@ void put_guess(struct batch *b, struct str key, struct str text)
         batch_number(b, key, text);
     else
         batch_text(b, key, LANE_STR, text);
+}
+
+/* ---- values ---- */
+
+enum err lane_values_read(const struct column *c, struct arena *a, struct lane_values *ret)
+{
+    *ret = (struct lane_values){.lane = (enum lane)c->lane};
+    return lane_is_empty(ret->lane) ? OK : c->ops->values(c, a, &ret->v);
+}
+
+void lane_values_put(const struct lane_values *m, uint32_t i, struct batch *b, struct str key)
+{
+    switch (m->lane) {
+    case LANE_INT:
+        batch_int(b, key, m->v.i64[i]);
+        break;
+    case LANE_DEC:
+        batch_dec(b, key, m->v.i64[i], m->v.scale[i]);
+        break;
+    case LANE_DBL:
+        batch_dbl(b, key, m->v.f64[i]);
+        break;
+    case LANE_BOOL:
+        batch_bool(b, key, m->v.u8[i]);
+        break;
+    case LANE_NULL:
+    case LANE_OBJ:
+        batch_empty(b, key, m->lane);
+        break;
+    default:
+        batch_text(b, key, m->lane, values_text(&m->v, i));
+    }
 }
 
 /* ---- the side ---- */
@@ -338,7 +433,16 @@ static enum err narrowed_origin(struct rows *r, const struct origin_run **ret, u
 
 static const struct rows_ops narrowed_ops = {narrowed_time, narrowed_shape_of, narrowed_origin};
 
-enum err step_remove(struct step *st, const struct str *name, uint32_t n)
+static bool is_one_of(struct str is, const struct str *name, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (str_eq(is, name[i]))
+            return true;
+    return false;
+}
+
+/* The columns with any of the names go; with a lane, only those of it and of just that name. */
+static enum err remove_columns(struct step *st, const struct str *name, uint32_t n, enum lane lane)
 {
     struct rows *base = ARENA_NEW(st->arena, struct rows), r = st->rows;
     struct narrowed *of = ARENA_NEW(st->arena, struct narrowed);
@@ -352,6 +456,8 @@ enum err step_remove(struct step *st, const struct str *name, uint32_t n)
     buf_init(&text, SIZE_MAX);
     for (uint32_t i = 0; i < r.n_columns; i++) {
         bool goes = named(&r.columns[i], name, n, &text);
+        if (goes && lane != LANE_COUNT)
+            goes = r.columns[i].lane == lane && is_one_of(buf_str(&text), name, n);
         to[i] = goes ? UINT32_MAX : left;
         if (!goes)
             column[left++] = r.columns[i];
@@ -369,6 +475,81 @@ enum err step_remove(struct step *st, const struct str *name, uint32_t n)
     r.index = NULL;
     st->rows = r;
     return OK;
+}
+
+enum err step_remove(struct step *st, const struct str *name, uint32_t n)
+{
+    return remove_columns(st, name, n, LANE_COUNT);
+}
+
+/* Of each row the field names[name_of[row]] goes (UINT32_MAX: none): it is first replaced by an
+ * empty object, and that column then taken away. */
+static enum err remove_of(struct step *st, const char *const *names, const uint32_t *name_of)
+{
+    struct str name[ALIAS_NAMES_MAX];
+    uint32_t n = 0;
+    for (; names[n] && n < ALIAS_NAMES_MAX; n++)
+        name[n] = str_c(names[n]);
+    for (uint32_t row = 0; row < st->rows.n; row++) {
+        if (name_of[row] >= n)
+            continue;
+        batch_empty(step_begin(st, row), name[name_of[row]], LANE_OBJ);
+        step_end(st, row);
+    }
+    if (!st->side)
+        return OK;
+    TRY(step_merge(st, false));
+    return remove_columns(st, name, n, LANE_OBJ);
+}
+
+/* The name under which a row has the text, UINT32_MAX: none; of those that `from` stands for. */
+static enum err find_names(struct step *st, const char *const *names, uint32_t *name_of)
+{
+    memset(name_of, 0xff, st->rows.n * sizeof(*name_of));
+    for (uint32_t i = 0; names[i]; i++)
+        for (uint32_t col = rows_find(&st->rows, str_c(names[i]), 0); col != UINT32_MAX;
+             col = rows_find(&st->rows, str_c(names[i]), col + 1)) {
+            struct presence has;
+            TRY(rows_presence(&st->rows, col, &has));
+            for (uint32_t row = 0; row < st->rows.n; row++)
+                if (name_of[row] == UINT32_MAX && presence_has(&has, row))
+                    name_of[row] = i;
+        }
+    return OK;
+}
+
+/* Rows of the side that have the name themselves keep it. */
+static enum err spare_parsed(struct step *st, const char *const *names, uint32_t *name_of)
+{
+    struct rows side;
+    batch_view(st->side, st->arena, &side);
+    for (uint32_t row = 0; row < st->rows.n; row++)
+        if (st->side_of[row] == UINT32_MAX)
+            name_of[row] = UINT32_MAX;
+    for (uint32_t i = 0; names[i]; i++)
+        for (uint32_t col = rows_find(&side, str_c(names[i]), 0); col != UINT32_MAX;
+             col = rows_find(&side, str_c(names[i]), col + 1)) {
+            struct presence has;
+            TRY(rows_presence(&side, col, &has));
+            for (uint32_t row = 0; row < st->rows.n; row++)
+                if (name_of[row] == i && presence_has(&has, st->side_of[row]))
+                    name_of[row] = UINT32_MAX;
+        }
+    return OK;
+}
+
+enum err step_merge_parsed(struct step *st, struct str from, bool remove)
+{
+    const char *own[2] = {from.p, NULL}, *const *names = alias_names(from);
+    bool any = st->side && batch_rows(st->side) > 0;
+    names = names ? names : own;
+    if (!any || !remove)
+        return step_merge(st, true);
+    uint32_t *name_of = ARENA_ARRAY(st->arena, uint32_t, st->rows.n + 1);
+    TRY(find_names(st, names, name_of));
+    TRY(spare_parsed(st, names, name_of));
+    TRY(step_merge(st, true));
+    return remove_of(st, names, name_of);
 }
 
 /* ---- running ---- */

@@ -1,7 +1,6 @@
-/* Stages that change values: level, timestamp, convert, hash, redact. */
+/* Stages that change values: level, convert, hash, redact. */
 #include "core/clock.h"
 #include "core/hash.h"
-#include "record/timestamp.h"
 #include "transform/redact.h"
 #include "transform/transform_impl.h"
 
@@ -23,8 +22,7 @@ static enum err make_level(struct stage *s, const struct tree *args)
     return arg_text(s, args, "from", "level", from);
 }
 
-/* The customary word for one of the many; n == 0: it is none. */
-static struct str usual_level(struct str word)
+struct str transform_level(struct str word)
 {
     static const struct {
         const char *word, *usual;
@@ -38,7 +36,8 @@ static struct str usual_level(struct str word)
         {"crit", "FATAL"},  {"alert", "FATAL"},      {"emerg", "FATAL"},   {"emergency", "FATAL"},
         {"panic", "FATAL"}, {"f", "FATAL"},          {"7", "DEBUG"},       {"6", "INFO"},
         {"5", "INFO"},      {"4", "WARN"},           {"3", "ERROR"},       {"2", "FATAL"},
-        {"1", "FATAL"},     {"0", "FATAL"},
+        {"1", "FATAL"},     {"0", "FATAL"},          {"10", "TRACE"},      {"20", "DEBUG"},
+        {"30", "INFO"},     {"40", "WARN"},          {"50", "ERROR"},      {"60", "FATAL"},
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (str_ieq(word, str_c(words[i].word)))
@@ -51,7 +50,7 @@ static enum err run_level(struct stage *s, struct step *st)
     struct str *text;
     TRY(step_texts(st, *(struct str *)s->state, &text));
     for (uint32_t row = 0; row < st->rows.n; row++) {
-        struct str usual = text[row].p ? usual_level(str_trim(text[row])) : STR("");
+        struct str usual = text[row].p ? transform_level(str_trim(text[row])) : STR("");
         st->missed += !usual.n;
         if (!usual.n || str_eq(usual, text[row]))
             continue;
@@ -59,45 +58,6 @@ static enum err run_level(struct stage *s, struct step *st)
         step_end(st, row);
     }
     return step_merge(st, false);
-}
-
-/* ---- timestamp ---- */
-
-struct when {
-    struct str from;
-};
-
-static enum err make_timestamp(struct stage *s, const struct tree *args)
-{
-    static const char *const known[] = {"from", NULL};
-    struct when *w = ARENA_NEW(s->arena, struct when);
-    s->state = w;
-    if (args && args->kind == TREE_TEXT) {
-        w->from = arena_str(s->arena, args->text);
-        return OK;
-    }
-    if (!args || args->kind != TREE_MAP || !tree_get(args, "from"))
-        return args ? tree_error(args, "timestamp takes %s", s->type->args)
-                    : err_set(ERR_INVALID, "timestamp takes %s", s->type->args);
-    TRY(tree_check_keys(args, known));
-    return arg_text(s, args, "from", "", &w->from);
-}
-
-static enum err run_timestamp(struct stage *s, struct step *st)
-{
-    const struct when *w = s->state;
-    struct str *text;
-    const int64_t *had;
-    TRY(step_texts(st, w->from, &text));
-    TRY(rows_time(&st->rows, &had));
-    st->time = ARENA_ARRAY(st->arena, int64_t, st->rows.n + 1);
-    for (uint32_t row = 0; row < st->rows.n; row++) {
-        struct time_form form;
-        st->time[row] = had[row];
-        if (!text[row].p || !time_parse(str_trim(text[row]), st->arrival_ns, &form, &st->time[row]))
-            st->missed++;
-    }
-    return OK;
 }
 
 /* ---- convert ---- */
@@ -300,8 +260,6 @@ static enum err run_redact(struct stage *s, struct step *st)
 }
 
 static const struct stage_type level_stage = {"level", "from", make_level, run_level, NULL};
-static const struct stage_type timestamp_stage = {"timestamp", "a field", make_timestamp,
-                                                  run_timestamp, NULL};
 static const struct stage_type convert_stage = {
     "convert", "a map of fields and int, float, bool or string", make_convert, run_convert, NULL};
 static const struct stage_type hash_stage = {"hash", "fields (a list), key", make_hash, run_hash,
@@ -309,5 +267,5 @@ static const struct stage_type hash_stage = {"hash", "fields (a list), key", mak
 static const struct stage_type redact_stage = {
     "redact", "a list of cards, emails, tokens; or what, patterns, fields, with", make_redact,
     run_redact, free_redact};
-const struct stage_type *const value_stages[] = {&level_stage, &timestamp_stage, &convert_stage,
-                                                 &hash_stage,  &redact_stage,    NULL};
+const struct stage_type *const value_stages[] = {&level_stage, &convert_stage, &hash_stage,
+                                                 &redact_stage, NULL};

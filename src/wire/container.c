@@ -226,8 +226,8 @@ static enum err load(struct str text, json_t **ret)
 
 enum err container_config_read(struct str config, struct buf *out, struct buf *service)
 {
-    static const char *const naming[] = {"com.docker.compose.service", "com.docker.swarm.service.name",
-                                         NULL};
+    static const char *const naming[] = {"com.docker.compose.service",
+                                         "com.docker.swarm.service.name", NULL};
     json_t *all;
     TRY(load(config, &all));
     const json_t *own = json_object_get(all, "Config"), *labels = json_object_get(own, "Labels");

@@ -305,6 +305,6 @@ def test_journald(make_server, make_agent, tmp_path):
 
 def test_refused_urls(weir, tmp_path):
     for url, text in [("docker://host/x", "not the host"), ("kubernetes:///x?apis=1", "did you mean"),
-                      ("kubernetes:///x?api=127.0.0.1", "http://HOST:PORT"), ("ftp://x", "can be followed")]:
+                      ("kubernetes:///x?api=127.0.0.1", "http://HOST:PORT"), ("stdin://x", "not the host")]:
         r = weir("agent", "--input", url, "--output", "stdout://", "--data", str(tmp_path / "d"), check=False)
         assert r.returncode == 2 and text in r.stderr.decode(), (url, r.stderr)

@@ -3,6 +3,7 @@
 In README.md and docs/*.md a block that opens with ```sh tested runs under bash against a server of the document's
 own, in a folder of its own, one block after the other; `localhost:5080` stands for that server, `weir` for the
 binary under test, and WEIR_URL and WEIR_DATA lead to the server and its folder. A block ```text answer behind it is what the command prints, in which ... stands for anything.
+A block ```transform is a list of transforms, with records that come (<) and what each becomes (>).
 Links between documents lead somewhere, configuration.md is what `weir config default` says, and openapi.yaml
 names the paths that the server has."""
 import os
@@ -24,6 +25,27 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
+def transform_of(text):
+    """The command that tries the records, and what each becomes: a list."""
+    lines = text.splitlines()
+    stages = [line for line in lines if line[:1] not in "<>"]
+    records = [line[2:] for line in lines if line.startswith("<")]
+    command = "cat > transform.yaml <<'YAML'\ntransforms:\n" + "\n".join("  " + line for line in stages) + \
+        "\nYAML\nweir pipeline test transform.yaml <<'RECORDS'\n" + "\n".join(records) + "\nRECORDS\n"
+    return command, [line[2:] for line in lines if line.startswith(">")]
+
+
+def becomes(said):
+    """Of what weir pipeline test prints, what each record is at the end."""
+    last = []
+    for line in said.splitlines():
+        if re.fullmatch(r"\d+", line):
+            last.append(None)
+        else:
+            last[-1] = line.strip().split(None, 1)[1]
+    return last
+
+
 def steps_of(text):
     """(line, command, expected answer or None) of the blocks to be tested."""
     steps = []
@@ -32,6 +54,8 @@ def steps_of(text):
         if kind[1:] == ["tested"]:
             assert kind[0] == "sh", f"only sh is run: {m.group(1)}"
             steps.append([text.count("\n", 0, m.start()) + 1, m.group(2), None])
+        elif kind == ["transform"]:
+            steps.append([text.count("\n", 0, m.start()) + 1, *transform_of(m.group(2))])
         elif kind[1:] == ["answer"]:
             assert steps and steps[-1][2] is None, "an answer without a command"
             steps[-1][2] = m.group(2)
@@ -64,7 +88,9 @@ def test_commands(document, make_server, tmp_path):
         said = r.stdout.decode().strip()
         where = f"{name_of(document)}:{line}"
         assert r.returncode == 0, f"{where}: {r.returncode}\n{said[-2000:]}\n{r.stderr.decode()[-2000:]}"
-        if expected is not None:
+        if isinstance(expected, list):
+            assert becomes(said) == expected, f"{where} prints\n{said}\nand not\n{expected}"
+        elif expected is not None:
             assert pattern_of(expected).fullmatch(said), f"{where} prints\n{said}\nand not\n{expected}"
 
 

@@ -1,5 +1,5 @@
-/* Log files of container runtimes: lines by golden files, paths, docker's description of a container
- * and the API server's of a pod. `WRITE_GOLDEN=1` writes the golden file. */
+/* Log files of container runtimes: lines by golden files, paths, docker's description of a
+ * container and the API server's of a pod. `WRITE_GOLDEN=1` writes the golden file. */
 #include "core/io.h"
 #include "record/json.h"
 #include "test.h"
@@ -61,12 +61,16 @@ static void test_paths(void **state)
                "web", "");
     check_path("/var/log/pods/shop_a.b_uid/web/12.log.20250215-120000.gz", "shop", "a.b", "uid",
                "web", "");
-    check_path("/var/log/containers/cart-1_shop_web-app-" ID ".log", "shop", "cart-1", "", "web-app",
-               ID);
+    check_path("/var/log/containers/cart-1_shop_web-app-" ID ".log", "shop", "cart-1", "",
+               "web-app", ID);
     check_path("/var/lib/docker/containers/" ID "/" ID "-json.log.1", "", "", "", "", ID);
-    static const char *const none[] = {"/var/log/app.log", "/var/log/pods/shop_cart/web/0.log",
-                                       "/var/log/pods/a_b_c_d/web/0.log", "", "0.log",
-                                       "/var/log/containers/cart_shop_web-" ID, "//.log",
+    static const char *const none[] = {"/var/log/app.log",
+                                       "/var/log/pods/shop_cart/web/0.log",
+                                       "/var/log/pods/a_b_c_d/web/0.log",
+                                       "",
+                                       "0.log",
+                                       "/var/log/containers/cart_shop_web-" ID,
+                                       "//.log",
                                        "/var/log/containers/_shop_web-" ID ".log"};
     for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
         if (container_path_read(str_c(none[i]), &is))
@@ -80,7 +84,8 @@ static void test_config(void **state)
     buf_init(&service, 1 << 20);
     assert_ok(container_config_read(
         STR("{\"ID\":\"" ID "\",\"Name\":\"/shop-web-1\",\"Config\":{\"Image\":\"nginx:1\","
-            "\"Labels\":{\"com.docker.compose.service\":\"web\",\"n\":1,\"\":\"x\"}},\"State\":{}}"),
+            "\"Labels\":{\"com.docker.compose.service\":\"web\",\"n\":1,\"\":\"x\"}},\"State\":{}"
+            "}"),
         &out, &service));
     assert_str(buf_str(&out), "{\"id\":\"" ID "\",\"name\":\"shop-web-1\",\"image\":\"nginx:1\","
                               "\"labels\":{\"com.docker.compose.service\":\"web\"}}");
@@ -111,8 +116,9 @@ static void test_pod(void **state)
             "{\"name\":\"web\",\"containerID\":\"containerd://c1\"}]}}");
     buf_put_c(&out, "{\"pod_name\":\"cart-1\"");
     assert_ok(container_pod_read(answer, &path, &out, &service, &node));
-    assert_str(buf_str(&out), "{\"pod_name\":\"cart-1\",\"pod_id\":\"u1\",\"container_id\":\"c1\","
-                              "\"host\":\"node-3\",\"labels\":{\"app\":\"cart\",\"tier\":\"front\"}");
+    assert_str(buf_str(&out),
+               "{\"pod_name\":\"cart-1\",\"pod_id\":\"u1\",\"container_id\":\"c1\","
+               "\"host\":\"node-3\",\"labels\":{\"app\":\"cart\",\"tier\":\"front\"}");
     assert_str(buf_str(&service), "cart");
     assert_str(buf_str(&node), "node-3");
     buf_clear(&out);

@@ -1,6 +1,7 @@
 /* Transforms: every stage on records of its own, alone and behind each other; what they refuse of
  * their arguments. A case is the stages, the records, and what comes out, as JSON. */
 #include "core/clock.h"
+#include "core/io.h"
 #include "core/mem.h"
 #include "record/json.h"
 #include "test.h"
@@ -80,7 +81,11 @@ static void test_parsers(void **state)
     check("[json]", "{\"message\":\"{\\\"a\\\":1,\\\"b\\\":{\\\"c\\\":[2]}}\"}",
           "{\"message\":\"{\\\"a\\\":1,\\\"b\\\":{\\\"c\\\":[2]}}\",\"a\":1,\"b\":{\"c\":[2]}}");
     check("[json: {remove: true}]", "{\"message\":\"{\\\"message\\\":\\\"in\\\"}\",\"x\":1}",
-          "{\"x\":1}");
+          "{\"x\":1,\"message\":\"in\"}");
+    check("[json: {remove: true}]",
+          "{\"message\":\"{\\\"a\\\":1}\",\"x\":1}\n{\"message\":\"no "
+          "JSON\"}\n{\"msg\":\"{\\\"b\\\":2}\"}",
+          "{\"x\":1,\"a\":1}\n{\"message\":\"no JSON\"}\n{\"b\":2}");
     check("[json]", "{\"msg\":\"{\\\"x\\\":2}\",\"x\":1}", "{\"msg\":\"{\\\"x\\\":2}\",\"x\":2}");
     check("[json]", "{\"message\":\"{broken\"}\n{\"other\":1}",
           "{\"message\":\"{broken\"}\n{\"other\":1}");
@@ -135,6 +140,209 @@ static void test_mysql(void **state)
         "{\"line\":\"2025-08-03 15:30:45 12 [Note] a\"}", &out, &time);
     assert_int_equal(time, (1754235045LL - 7200) * NS_PER_S);
     buf_release(&out);
+}
+
+/* Seed lines of logs as they come, and what is found out about them. */
+static void test_auto(void **state)
+{
+    check(
+        "[auto: {remove: true}, remove: metadata]",
+        "{\"message\":\"2025-02-15T12:00:00.123Z ERROR Payment failed: timeout after 5000ms\"}\n"
+        "{\"message\":\"{\\\"timestamp\\\":\\\"2025-02-15T12:00:00.123Z\\\",\\\"level\\\":\\\"ERROR"
+        "\\\",\\\"message\\\":\\\"Payment failed: timeout after "
+        "5000ms\\\",\\\"metadata\\\":{\\\"a\\\""
+        ":1}}\"}",
+        "{\"timestamp\":\"2025-02-15T12:00:00.123Z\",\"level\":\"ERROR\",\"message\":"
+        "\"Payment failed: timeout after 5000ms\"}\n"
+        "{\"timestamp\":\"2025-02-15T12:00:00.123Z\",\"level\":\"ERROR\",\"message\":"
+        "\"Payment failed: timeout after 5000ms\"}");
+    check("[auto]", "{\"message\":\"2025-02-15 12:00:00,5 [main] WARN  a.B - slow\\n\\tat x\"}",
+          "{\"timestamp\":\"2025-02-15 12:00:00,5\",\"thread\":\"main\",\"level\":\"WARN\","
+          "\"message\":\"a.B - slow\\n\\tat x\"}");
+    check("[auto: {remove: true}]", "{\"message\":\"level=warn msg=\\\"a b\\\" n=1\"}",
+          "{\"level\":\"warn\",\"msg\":\"a b\",\"n\":1}");
+    check("[auto: {remove: true}, only: [client, status]]",
+          "{\"message\":\"1.2.3.4 - - [15/Feb/2025:12:00:00 +0000] \\\"GET / HTTP/1.1\\\" 200 5\"}",
+          "{\"client\":\"1.2.3.4\",\"status\":200}");
+    check("[auto]",
+          "{\"message\":\"plain words\"}\n{\"message\":\"2025-02-15 12:00:00 not a level\"}\n"
+          "{\"message\":\"one=1 pair is none\"}\n{\"message\":\"\"}",
+          "{\"message\":\"plain words\"}\n{\"message\":\"2025-02-15 12:00:00 not a level\"}\n"
+          "{\"message\":\"one=1 pair is none\"}\n{\"message\":\"\"}");
+}
+
+static void test_nesting(void **state)
+{
+    check("[nest: {under: event, fields: [a, b.c]}]",
+          "{\"a\":1.50,\"b\":{\"c\":[1],\"d\":2},\"e\":null}\n{\"e\":1}",
+          "{\"b\":{\"d\":2},\"e\":null,\"event\":{\"a\":1.50,\"b\":{\"c\":[1]}}}\n{\"e\":1}");
+    check("[nest: {under: event, fields: [a]}]", "{\"event\":{\"x\":1},\"a\":2}",
+          "{\"event\":{\"x\":1,\"a\":2}}");
+    check("[nest: {under: http, prefix: http_}]", "{\"http_status\":200,\"http_\":1,\"url\":\"/\"}",
+          "{\"http_\":1,\"url\":\"/\",\"http\":{\"status\":200}}");
+    check("[flatten]", "{\"a\":{\"b\":{\"c\":1,\"d\":{}},\"e\":\"x\"},\"f\":2}",
+          "{\"f\":2,\"a.b.c\":1,\"a.b.d\":{},\"a.e\":\"x\"}");
+    check("[flatten: {fields: [a], separator: _}]", "{\"a\":{\"b\":{\"c\":1}},\"z\":{\"y\":1}}",
+          "{\"z\":{\"y\":1},\"a_b_c\":1}");
+    check("[flatten: {fields: [a.b], prefix: ''}]",
+          "{\"a\":{\"b\":{\"c\":1,\"d\":2},\"k\":3}}\n{\"a\":4}",
+          "{\"a\":{\"k\":3},\"c\":1,\"d\":2}\n{\"a\":4}");
+    check("[flatten, nest: {under: a, prefix: 'a.'}]",
+          "{\"a\":{\"b\":1,\"c\":true}}\n{\"a\":{\"b\":2}}",
+          "{\"a\":{\"b\":1,\"c\":true}}\n{\"a\":{\"b\":2}}");
+}
+
+static void test_route(void **state)
+{
+    check("[route: {ways: [{where: 'level:ERROR', to: errors}, {where: 'ms:>100', to: slow}], "
+          "else: rest}]",
+          "{\"level\":\"ERROR\",\"ms\":500}\n{\"ms\":101}\n{}",
+          "{\"level\":\"ERROR\",\"ms\":500,\"route\":\"errors\"}\n{\"ms\":101,\"route\":\"slow\"}\n"
+          "{\"route\":\"rest\"}");
+    check("[route: {field: to, ways: [{where: 'a:1', to: x}]}]",
+          "{\"a\":1}\n{\"a\":2,\"to\":\"y\"}", "{\"a\":1,\"to\":\"x\"}\n{\"a\":2,\"to\":\"y\"}");
+}
+
+static void test_choose(void **state)
+{
+    struct buf one, two;
+    int64_t time;
+    unsigned seen[3] = {0};
+    struct buf lines;
+    buf_init(&lines, 1 << 20);
+    for (int i = 0; i < 3000; i++)
+        buf_printf(&lines, "%s{}", i ? "\n" : "");
+    buf_put_byte(&lines, '\0');
+    run("[choose: {region: [eu, us, 'ap'], id: [1, 2]}]", lines.p, &one, &time);
+    run("[choose: {region: [eu, us, 'ap'], id: [1, 2]}]", lines.p, &two, &time);
+    assert_true(str_eq(buf_str(&one), buf_str(&two)));
+    struct str rest = buf_str(&one), line;
+    while (str_split(&rest, '\n', &line)) {
+        seen[0] += str_find(line, STR("\"eu\",\"id\":1")) < line.n;
+        seen[1] += str_find(line, STR("\"us\",\"id\":2")) < line.n;
+        seen[2] += str_find(line, STR("\"ap\"")) < line.n;
+    }
+    assert_true(seen[0] > 400 && seen[0] < 600 && seen[1] > 400 && seen[1] < 600);
+    assert_true(seen[2] > 850 && seen[2] < 1150);
+    buf_release(&lines);
+    buf_release(&one);
+    buf_release(&two);
+}
+
+/* ---- rates: a chain over time ---- */
+
+struct flow {
+    struct arena arena;
+    struct chain *chain;
+};
+
+static void flow_open(struct flow *f, const char *yaml)
+{
+    struct tree t;
+    arena_init(&f->arena, 0, NULL);
+    assert_ok(tree_read(str_c(yaml), "T", &f->arena, &t));
+    assert_ok(chain_new(&t, &f->chain));
+}
+
+/* Sends n records {"level", "service"} that arrive at a second; how many are left. */
+static uint32_t flow_send(struct flow *f, double second, uint32_t n, const char *level,
+                          const char *service)
+{
+    struct arena a;
+    struct rows in, out;
+    struct batch *b = batch_new();
+    arena_init(&a, 0, NULL);
+    for (uint32_t i = 0; i < n; i++) {
+        batch_begin(b);
+        batch_text(b, STR("level"), LANE_STR, str_c(level));
+        batch_text(b, STR("service"), LANE_STR, str_c(service));
+        batch_end(b, arrival, STR("{}"));
+    }
+    batch_view(b, &a, &in);
+    assert_ok(chain_run(f->chain, 0, UINT32_MAX, &in, arrival + (int64_t)(second * 1e9), &a, &out));
+    uint32_t left = out.n;
+    batch_free(b);
+    arena_release(&a);
+    return left;
+}
+
+static void flow_close(struct flow *f)
+{
+    chain_free(f->chain);
+    arena_release(&f->arena);
+}
+
+static void test_throttle(void **state)
+{
+    struct flow f;
+    flow_open(&f, "[throttle: {rate: 10/s, by: [service]}]");
+    assert_int_equal(flow_send(&f, 0, 25, "INFO", "a"), 10);
+    assert_int_equal(flow_send(&f, 0, 5, "INFO", "b"), 5);
+    assert_int_equal(flow_send(&f, 0.5, 25, "INFO", "a"), 5);
+    assert_int_equal(flow_send(&f, 9, 25, "INFO", "a"), 10);
+    flow_close(&f);
+    flow_open(&f, "[throttle: {rate: 60/1m, burst: 2, where: 'level:DEBUG'}]");
+    assert_int_equal(flow_send(&f, 0, 5, "DEBUG", "a"), 2);
+    assert_int_equal(flow_send(&f, 0, 5, "ERROR", "a"), 5);
+    assert_int_equal(flow_send(&f, 1, 5, "DEBUG", "a"), 1);
+    flow_close(&f);
+}
+
+/* What comes with no arguments: a tenth of DEBUG, all of the rest, and only in a spike. */
+static void test_spike(void **state)
+{
+    struct flow f;
+    flow_open(&f, "[sample]");
+    for (int second = 0; second < 20; second++)
+        assert_int_equal(flow_send(&f, second, 500, "DEBUG", "a"), 500);
+    assert_int_equal(flow_send(&f, 20, 2400, "DEBUG", "a"), 2400);
+    uint32_t left = flow_send(&f, 20.1, 4000, "debug", "a");
+    assert_true(left > 300 && left < 500);
+    assert_int_equal(flow_send(&f, 20.2, 4000, "ERROR", "a"), 4000);
+    assert_int_equal(flow_send(&f, 20.3, 4000, "fatal", "a"), 4000);
+    assert_int_equal(flow_send(&f, 20.4, 400, "INFO", "a"), 400);
+    assert_int_equal(flow_send(&f, 21, 500, "DEBUG", "a"), 500);
+    flow_close(&f);
+    flow_open(&f, "[sample: {levels: {debug: 0%, info: 50%}, spike: 100/s}]");
+    assert_int_equal(flow_send(&f, 0, 100, "DEBUG", "a"), 100);
+    assert_int_equal(flow_send(&f, 0, 1, "DEBUG", "a"), 0);
+    left = flow_send(&f, 0, 1000, "INFO", "a");
+    assert_true(left > 400 && left < 600);
+    assert_int_equal(flow_send(&f, 0, 9, "WARN", "a"), 9);
+    flow_close(&f);
+    flow_open(&f, "[sample: {keep: 0%, levels: {INFO: 100%}}]");
+    assert_int_equal(flow_send(&f, 0, 9, "ERROR", "a"), 9);
+    assert_int_equal(flow_send(&f, 0, 9, "INFO", "a"), 9);
+    assert_int_equal(flow_send(&f, 0, 9, "WARN", "a"), 0);
+    flow_close(&f);
+}
+
+static void test_lookup(void **state)
+{
+    char path[300], yaml[600];
+    snprintf(path, sizeof(path), "%s/hosts.csv", test_dir());
+    assert_ok(io_write_file(path, STR("host,team,cost,note\r\nh1,shop,12,\"a \"\"b\"\",\nc\"\r\n"
+                                      "h2,ops,,x\nh1,second,1,\n\n")));
+    snprintf(yaml, sizeof(yaml), "[lookup: {file: %s, from: host}]", path);
+    check(yaml, "{\"host\":\"h1\"}\n{\"host\":\"h2\",\"team\":\"old\"}\n{\"host\":\"h3\"}\n{}",
+          "{\"host\":\"h1\",\"team\":\"shop\",\"cost\":12,\"note\":\"a \\\"b\\\",\\nc\"}\n"
+          "{\"host\":\"h2\",\"team\":\"ops\",\"note\":\"x\"}\n{\"host\":\"h3\"}\n{}");
+    snprintf(yaml, sizeof(yaml),
+             "[lookup: {file: %s, from: id, column: cost, take: [team], prefix: by_}]", path);
+    check(yaml, "{\"id\":12}", "{\"id\":12,\"by_team\":\"shop\"}");
+
+    struct flow f;
+    snprintf(yaml, sizeof(yaml),
+             "[lookup: {file: %s, from: service, column: host}, keep: 'team:new']", path);
+    flow_open(&f, yaml);
+    assert_int_equal(flow_send(&f, 0, 3, "INFO", "h1"), 0);
+    assert_ok(io_write_file(path, STR("host,team\nh1,new\n")));
+    clock_sleep_ms(1100);
+    assert_int_equal(flow_send(&f, 0, 3, "INFO", "h1"), 3);
+    assert_ok(io_write_file(path, STR("host,team\nh1\n"))); /* broken: the table stays */
+    clock_sleep_ms(1100);
+    assert_int_equal(flow_send(&f, 0, 3, "INFO", "h1"), 3);
+    flow_close(&f);
 }
 
 static void test_shapes(void **state)
@@ -233,6 +441,53 @@ static void test_times(void **state)
     buf_release(&out);
 }
 
+static void check_time(const char *args, const char *text, int64_t want_ms)
+{
+    char yaml[300], record[300];
+    struct buf out;
+    int64_t time = 0;
+    snprintf(yaml, sizeof(yaml), "[timestamp: {from: t%s}]", args);
+    snprintf(record, sizeof(record), "{\"t\":%s}", text);
+    run(yaml, record, &out, &time);
+    buf_release(&out);
+    if (time != want_ms * NS_PER_MS)
+        fail_msg("%s of %s: %lld ns, wanted %lld ms", yaml, record, (long long)time,
+                 (long long)want_ms);
+}
+
+static void test_time_forms(void **state)
+{
+    const int64_t noon = 1739620800000, kept = arrival / NS_PER_MS;
+    check_time(", format: '%d/%m/%Y %H:%M:%S'", "\"15/02/2025 12:00:00\"", noon);
+    check_time(", format: '%d/%m/%Y %H:%M:%S', zone: Europe/Berlin", "\"15/02/2025 13:00:00\"",
+               noon);
+    check_time(", format: '%d/%m/%Y %H:%M:%S', zone: '-0330'", "\"15/02/2025 08:30:00\"", noon);
+    check_time(", format: '%Y-%m-%dT%H:%M:%S.%f%z'", "\"2025-02-15T14:00:00.25+02:00\"",
+               noon + 250);
+    check_time(", format: ['%s', '%a %d. %B %Y, %I:%M %p']", "\"Sat 15. february 2025, 12:00 PM\"",
+               noon);
+    check_time(", format: ['%s', '%A %d. %b %Y, %I:%M %p']", "\"1739620800.5\"", noon + 500);
+    check_time(", format: '%Y%j %R'", "\"2025046 12:00\"", noon);
+    check_time(", format: '%y%m%d %T %Z', zone: Asia/Tokyo", "\"250215 12:00:00 UTC\"", noon);
+    check_time(", format: '%D %e%%'", "\"02/15/25  15%\"", noon - 12 * 3600000);
+    /* Without a year: nearest to the arrival, 2023-11-14. */
+    check_time(", format: '%b %e %T'", "\"Jan  2 00:00:00\"", 1704153600000);
+    check_time(", format: '%b %e %T'", "\"Oct 31 00:00:00\"", 1698710400000);
+    check_time(", unit: ms", "1739620800000", noon);
+    check_time(", unit: s", "1739620800.25", noon + 250);
+    check_time(", unit: us", "\"1739620800000000\"", noon);
+    check_time(", unit: s", "12", 12000);
+    check_time(", zone: Europe/Berlin", "\"2025-07-15 14:00:00\"", 1752580800000);
+    check_time(", zone: Europe/Berlin", "\"2025-02-15T12:00:00Z\"", noon);
+    /* What is no time leaves the record's as it was. */
+    check_time(", format: '%d/%m/%Y'", "\"31/02/2025\"", kept);
+    check_time(", format: '%d/%m/%Y'", "\"15/02/2025 \\u00e4\"", kept);
+    check_time(", format: '%H:%M %z'", "\"12:00 +\"", kept);
+    check_time(", unit: s", "99999999999999", kept);
+    check("[timestamp: {from: t, unit: s, to: at}, remove: t]", "{\"t\":1739620800}\n{\"t\":\"x\"}",
+          "{\"at\":\"2025-02-15T12:00:00Z\"}\n{}");
+}
+
 static void test_behind_each_other(void **state)
 {
     check("[json, {rename: {a: b}}, {keep: 'b:>1'}, {remove: message}, {set: {c: x}}]",
@@ -283,11 +538,28 @@ static void test_bad_arguments(void **state)
         {"[regex: '(?<a>']", "T:1:9: byte"},
         {"[set: x]", "set takes a map"},
         {"[drop: 'a:(']", "T:1:8: "},
-        {"[sample: {keep: 200%}]", "keep: a share is wanted"},
+        {"[sample: {keep: 200%}]", "T:1:17: a share is wanted"},
         {"[convert: {a: number}]", "int, float, bool or string"},
         {"[redact: [cats]]", "cards, emails or tokens"},
         {"[redact: {patterns: ['(']}]", "at byte 1"},
         {"[dedup: {fields: [a], within: soon}]", "a time is wanted"},
+        {"[nest: {under: a}]", "nest takes under"},
+        {"[flatten: {prefix: x}]", "fields"},
+        {"[route: {ways: [{to: x}]}]", "a way is a map"},
+        {"[route]", "route takes"},
+        {"[choose: {a: x}]", "choose takes"},
+        {"[throttle: {rate: fast}]", "100/s"},
+        {"[throttle: {rate: 10/x}]", "100/s"},
+        {"[throttle: {rate: 10/s, burst: 0}]", "from 1 on"},
+        {"[sample: {levels: {ERROR: 10%}}]", "ERROR is never dropped here"},
+        {"[sample: {levels: {loud: 10%}}]", "\"loud\" is no level"},
+        {"[sample: {spike: much}]", "5x the mean"},
+        {"[timestamp: {from: t, format: '%Q'}]", "%Q is not known"},
+        {"[timestamp: {from: t, format: '%'}]", "is not known"},
+        {"[timestamp: {from: t, zone: Mars/North}]", "Mars/North"},
+        {"[timestamp: {from: t, unit: h}]", "s, ms, us or ns"},
+        {"[lookup: {file: /none/such.csv, from: a}]", "/none/such.csv"},
+        {"[lookup: {from: a}]", "lookup takes file"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct arena a;
@@ -303,11 +575,33 @@ static void test_bad_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parsers),      cmocka_unit_test(test_mysql),
-        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_selection),
-        cmocka_unit_test(test_sample_share), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_times),        cmocka_unit_test(test_behind_each_other),
-        cmocka_unit_test(test_counts),       cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_parsers),
+        cmocka_unit_test(test_mysql),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_sample_share),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_behind_each_other),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_parsers),
+        cmocka_unit_test(test_auto),
+        cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_route),
+        cmocka_unit_test(test_choose),
+        cmocka_unit_test(test_throttle),
+        cmocka_unit_test(test_spike),
+        cmocka_unit_test(test_lookup),
+        cmocka_unit_test(test_time_forms),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_sample_share),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_behind_each_other),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_bad_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
