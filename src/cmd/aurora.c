@@ -4,16 +4,20 @@
 
 static const struct command_row rows[] = {
     {&aurora_parse_command, aurora_parse},
+    {&aurora_top_command, aurora_top},
+    {&aurora_cost_command, aurora_cost},
     {0},
 };
 
-static const char *const verbs[] = {"parse", NULL};
+static const char *const verbs[] = {"parse", "top", "cost", NULL};
 const struct command aurora_command = {
     .name = "aurora",
     .summary = "Logs of MySQL, Aurora and MariaDB: collects, reads and analyses them",
-    .usage = "parse [options] ...",
+    .usage = "VERB [options] ...",
     .text = "Works with the logs of MySQL, Aurora MySQL and MariaDB servers.\n\n"
-            "parse     prints the records in log files as JSON lines\n\n"
+            "parse     prints the records in log files as JSON lines\n"
+            "top       the statements that take most; two windows compared\n"
+            "cost      what the logs cost in CloudWatch, and here\n\n"
             "weir aurora VERB --help explains each.",
     .verbs = verbs,
     .takes_files = true,

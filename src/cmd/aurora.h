@@ -10,6 +10,8 @@
     extern const struct command aurora_##name##_command; /* .name: "aurora NAME" */                \
     int aurora_##name(int argc, char **argv)
 AURORA_VERB(parse);
+AURORA_VERB(top);
+AURORA_VERB(cost);
 
 /* ---- aurora_files.c: log files to records ---- */
 
