@@ -14,6 +14,7 @@ const struct command_row command_rows[] = {
     {&check_command, cmd_check},
     {&config_command, cmd_config},
     {&produce_command, cmd_produce},
+    {&web_command, cmd_web},
     {&segment_command, cmd_segment},
     {&aurora_command, cmd_aurora},
     {&completion_command, cmd_completion},

@@ -21,6 +21,7 @@ COMMAND(status);
 COMMAND(check);
 COMMAND(config);
 COMMAND(produce);
+COMMAND(web);
 COMMAND(segment);
 COMMAND(aurora);
 COMMAND(completion);
