@@ -4,8 +4,11 @@ at the end those that arrived are counted, also after the peer was killed while 
 import gzip
 import http.server
 import json
+import os
 import pathlib
+import shlex
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -194,6 +197,73 @@ def test_forward_outage(make_server, make_agent, tmp_path):  # noqa: F811
     server = with_inputs(make_server, f"forward://127.0.0.1:{free_port()}")
     outage(make_agent, tmp_path, f"forward://127.0.0.1:{port(server, 'forward')}", server,
            lambda: [r["n"] for r in server.query("", stream="forward")], doubles=False)
+
+
+class Fluentd:
+    """A real one, where FLUENTD says how it is called: no registry that the tests use has it."""
+
+    def __init__(self, folder):
+        self.port, self.folder, self.process = free_port(), folder, None
+        (folder / "fluentd.conf").write_text(f"""
+<source>
+  @type forward
+  port {self.port}
+  bind 127.0.0.1
+</source>
+<match app.**>
+  @type file
+  path {folder}/out
+  <format>
+    @type json
+  </format>
+  <buffer []>
+    flush_interval 1s
+  </buffer>
+</match>
+""")
+
+    def start(self):
+        self.process = subprocess.Popen([*shlex.split(os.environ["FLUENTD"]), "-c", str(self.folder / "fluentd.conf")],
+                                        stdout=open(self.folder / "fluentd.log", "ab"), stderr=subprocess.STDOUT,
+                                        start_new_session=True)
+
+        def listens():
+            with socket.socket() as s:
+                return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_for(listens)
+        return self
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)  # its worker too: the group is its own
+        self.process.wait()
+
+    def rows(self):
+        return [json.loads(x) for f in self.folder.rglob("*.log") if f.name.startswith(("out", "buffer"))
+                for x in f.read_text().splitlines()]
+
+
+@pytest.mark.skipif("FLUENTD" not in os.environ, reason="FLUENTD names no program")
+@pytest.mark.parametrize("options", ["", "&compress=gzip", "&ack=no"])
+def test_forward_to_fluentd(make_agent, tmp_path, options):  # noqa: F811
+    fluentd = Fluentd(tmp_path).start()
+    try:
+        carry(make_agent, tmp_path, f"forward://127.0.0.1:{fluentd.port}?tag=app.x{options}")
+        wait_for(lambda: len(fluentd.rows()) >= 300)
+        assert sorted(r["n"] for r in fluentd.rows()) == list(range(300))
+        assert all(r["nested"] == record(r["n"])["nested"] for r in fluentd.rows())
+    finally:
+        fluentd.kill()
+
+
+@pytest.mark.skipif("FLUENTD" not in os.environ, reason="FLUENTD names no program")
+def test_forward_outage_of_fluentd(make_agent, tmp_path):  # noqa: F811
+    fluentd = Fluentd(tmp_path).start()
+    try:
+        outage(make_agent, tmp_path, f"forward://127.0.0.1:{fluentd.port}?tag=app.x&timeout=5s", fluentd,
+               lambda: [r["n"] for r in fluentd.rows()], doubles=True)
+    finally:
+        fluentd.kill()
 
 
 # ---- Loki, OTLP, OpenObserve, any HTTP ----
