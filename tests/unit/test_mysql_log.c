@@ -42,7 +42,7 @@ static void read_file(const char *name, const char *suffix, struct buf *ret)
 {
     char path[512];
     snprintf(path, sizeof(path), "tests/golden/mysql/%s.%s", name, suffix);
-    buf_clear(ret);
+    buf_release(ret);
     assert_ok(io_read_file(path, 1 << 20, ret));
 }
 
