@@ -695,7 +695,7 @@ static enum err add_segment(struct catalog *c, const struct catalog_segment *s)
     return add_sections(c, s);
 }
 
-static enum err lost_checkpoint(const struct catalog_publish *p)
+static enum err lost_checkpoint(const struct catalog_position *p)
 {
     return err_set(ERR_CONFLICT,
                    "the checkpoint of consumer \"%.*s\", partition %u, is not at %" PRIu64
@@ -703,7 +703,7 @@ static enum err lost_checkpoint(const struct catalog_publish *p)
                    STR_ARG(p->consumer), p->partition, p->from);
 }
 
-static enum err first_checkpoint(struct catalog *c, const struct catalog_publish *p)
+static enum err first_checkpoint(struct catalog *c, const struct catalog_position *p)
 {
     struct call call =
         call_new(c, "INSERT INTO checkpoints (consumer, part, position) VALUES (?, ?, ?)");
@@ -714,7 +714,7 @@ static enum err first_checkpoint(struct catalog *c, const struct catalog_publish
     return err == ERR_EXISTS ? lost_checkpoint(p) : err;
 }
 
-static enum err move_checkpoint(struct catalog *c, const struct catalog_publish *p)
+static enum err move_checkpoint(struct catalog *c, const struct catalog_position *p)
 {
     struct call call = call_new(c, "UPDATE checkpoints SET position = ?"
                                    " WHERE consumer = ? AND part = ? AND position = ?");
@@ -822,7 +822,10 @@ static enum err update_producers(struct catalog *c, const struct catalog_publish
 
 static enum err publish(struct catalog *c, const struct catalog_publish *p)
 {
-    TRY(move_checkpoint(c, p));
+    struct catalog_position own = {p->consumer, p->partition, p->from, p->to};
+    TRY(move_checkpoint(c, &own));
+    for (size_t i = 0; i < p->n_also; i++)
+        TRY(move_checkpoint(c, &p->also[i]));
     if (p->segment)
         TRY(add_segment(c, p->segment));
     TRY(update_keys(c, p));
@@ -833,6 +836,8 @@ enum err catalog_publish(struct catalog *c, const struct catalog_publish *p)
 {
     TRY(check_name("consumer", p->consumer));
     CHECK(p->to >= p->from);
+    for (size_t i = 0; i < p->n_also; i++)
+        TRY(check_name("consumer", p->also[i].consumer));
     TRY(tx_begin(c));
     return tx_end(c, publish(c, p));
 }

@@ -72,14 +72,23 @@ NODISCARD enum err catalog_stream(struct catalog *c, struct str org, struct str 
 /* A fresh segment id, never used before, also across crashes. */
 NODISCARD enum err catalog_new_segment_id(struct catalog *c, uint64_t *ret_id);
 
+/* How far a consumer has come in a partition: from -> to by compare-and-swap. from 0: there is no
+ * row yet. */
+struct catalog_position {
+    struct str consumer;
+    uint32_t partition;
+    uint64_t from, to;
+};
 /* One transaction: adds a segment (may be NULL: an empty cut), moves the checkpoint from `from` to
- * `to` by compare-and-swap (ERR_CONFLICT when somebody else moved it: nothing happened), stores
- * keys and producers. */
+ * `to` by compare-and-swap (ERR_CONFLICT when somebody else moved it: nothing happened), and those
+ * in `also`; stores keys and producers. */
 struct catalog_publish {
     const struct catalog_segment *segment;
     struct str consumer;
     uint32_t partition;
     uint64_t from, to;
+    const struct catalog_position *also;
+    size_t n_also;
     const struct catalog_key *key;
     size_t n_keys;
     int64_t keys_expire_before_ns; /* older keys are deleted */

@@ -123,7 +123,8 @@ struct spare {
     uint64_t bytes;
 };
 
-struct queue {
+struct disk_queue {
+    struct queue base;
     struct queue_options options;
     char *dir;
     int lock_fd;
@@ -158,17 +159,17 @@ struct queue {
     size_t heads_cap;
 };
 
-static char *file_path(const struct queue *q, uint64_t first_position)
+static char *file_path(const struct disk_queue *q, uint64_t first_position)
 {
     return mem_printf("%s/%016" PRIx64 FILE_SUFFIX, q->dir, first_position);
 }
 
-static enum err sync_file(const struct queue *q, int fd)
+static enum err sync_file(const struct disk_queue *q, int fd)
 {
     return q->options.sync ? io_sync(fd) : OK;
 }
 
-static void count_quarantined(struct queue *q, uint64_t entries)
+static void count_quarantined(struct disk_queue *q, uint64_t entries)
 {
     pthread_mutex_lock(&q->lock);
     q->stats.quarantined_entries += entries;
@@ -177,7 +178,7 @@ static void count_quarantined(struct queue *q, uint64_t entries)
 
 /* ---- files: opening, beginning, trimming ---- */
 
-static char *spare_path(const struct queue *q, uint64_t id)
+static char *spare_path(const struct disk_queue *q, uint64_t id)
 {
     return mem_printf("%s/" SPARE_PREFIX "%016" PRIx64, q->dir, id);
 }
@@ -199,7 +200,7 @@ static bool parse_name(const char *name, struct str prefix, struct str suffix, u
     return v > 0;
 }
 
-static void add_spare(struct queue *q, uint64_t id, uint64_t bytes)
+static void add_spare(struct disk_queue *q, uint64_t id, uint64_t bytes)
 {
     pthread_mutex_lock(&q->lock);
     ARRAY_GROW(q->spares, q->spares_cap, q->n_spares + 1);
@@ -208,7 +209,7 @@ static void add_spare(struct queue *q, uint64_t id, uint64_t bytes)
     pthread_mutex_unlock(&q->lock);
 }
 
-static bool pop_spare(struct queue *q, struct spare *ret)
+static bool pop_spare(struct disk_queue *q, struct spare *ret)
 {
     pthread_mutex_lock(&q->lock);
     bool found = q->n_spares > 0;
@@ -221,7 +222,7 @@ static bool pop_spare(struct queue *q, struct spare *ret)
 }
 
 /* False when there was none. */
-static bool drop_spares(struct queue *q)
+static bool drop_spares(struct disk_queue *q)
 {
     struct spare s;
     bool any = false;
@@ -234,7 +235,7 @@ static bool drop_spares(struct queue *q)
     return any;
 }
 
-static enum err find_spare(struct queue *q, uint64_t id)
+static enum err find_spare(struct disk_queue *q, uint64_t id)
 {
     char *path = spare_path(q, id);
     int fd = -1;
@@ -251,7 +252,7 @@ static enum err find_spare(struct queue *q, uint64_t id)
 
 static enum err add_file(void *ctx, const char *name)
 {
-    struct queue *q = ctx;
+    struct disk_queue *q = ctx;
     uint64_t first;
     if (parse_name(name, STR(SPARE_PREFIX), STR(""), &first))
         return find_spare(q, first);
@@ -262,7 +263,7 @@ static enum err add_file(void *ctx, const char *name)
     return OK;
 }
 
-static enum err read_file_header(const struct queue *q, struct wal_file *f)
+static enum err read_file_header(const struct disk_queue *q, struct wal_file *f)
 {
     uint64_t named = f->header.first_position;
     char *path = file_path(q, named);
@@ -287,7 +288,7 @@ out:
 }
 
 /* With all its bytes, under a name that no other gets. */
-static enum err move_to_quarantine(struct queue *q, const struct wal_file *f)
+static enum err move_to_quarantine(struct disk_queue *q, const struct wal_file *f)
 {
     uint64_t first = f->header.first_position;
     char *folder = mem_printf("%s/quarantine", q->dir), *path = file_path(q, first);
@@ -304,7 +305,7 @@ out:
 }
 
 /* Out of the way: a new file may come to have this one's name. */
-static enum err put_away(struct queue *q, size_t index)
+static enum err put_away(struct disk_queue *q, size_t index)
 {
     TRY(move_to_quarantine(q, &q->files[index]));
     count_quarantined(q, 1);
@@ -315,7 +316,7 @@ static enum err put_away(struct queue *q, size_t index)
 }
 
 /* Gives files with an illegible header the salt that their successor knows. */
-static enum err mend_headers(struct queue *q)
+static enum err mend_headers(struct disk_queue *q)
 {
     for (size_t i = q->n_files; i-- > 0;) {
         struct wal_header *h = &q->files[i].header;
@@ -334,7 +335,7 @@ static enum err mend_headers(struct queue *q)
 }
 
 /* Makes the folder, where it is not there (any more), and locks it. */
-static enum err lock_folder(struct queue *q)
+static enum err lock_folder(struct disk_queue *q)
 {
     char *path = mem_printf("%s/lock", q->dir);
     int fd = -1;
@@ -356,7 +357,7 @@ out:
     return err;
 }
 
-static enum err open_folder(struct queue *q)
+static enum err open_folder(struct disk_queue *q)
 {
     TRY(lock_folder(q));
     TRY(io_list(q->dir, add_file, q));
@@ -365,38 +366,9 @@ static enum err open_folder(struct queue *q)
     return mend_headers(q);
 }
 
-enum err queue_open_disk(const struct queue_options *options, struct queue **ret)
-{
-    struct queue *q = NEW(struct queue);
-    q->options = *options;
-    q->dir = mem_strdup(str_c(options->dir));
-    q->options.dir = q->dir;
-    q->lock_fd = q->fd = -1;
-    q->sealed = true;
-    /* So that a trim can give space back long before the bound. */
-    if (options->disk_max && q->options.file_bytes > options->disk_max / 4)
-        q->options.file_bytes = options->disk_max / 4;
-    q->spare_bytes_max = SPARE_BYTES_MAX;
-    if (options->disk_max && options->disk_max / 4 < SPARE_BYTES_MAX)
-        q->spare_bytes_max = options->disk_max / 4;
-    if (q->options.file_bytes < FILE_BYTES_MIN)
-        q->options.file_bytes = FILE_BYTES_MIN;
-    pthread_mutex_init(&q->trim_lock, NULL);
-    pthread_mutex_init(&q->lock, NULL);
-    cond_init(&q->wake);
-    cond_init(&q->answered);
-    enum err err = open_folder(q);
-    if (err != OK) {
-        queue_close(q);
-        return err;
-    }
-    *ret = q;
-    return OK;
-}
-
 /* Makes new.tmp of a spare file; 0 when there is none, or it cannot be done: then it is not
  * touched. */
-static uint64_t reuse_spare(struct queue *q, const char *tmp)
+static uint64_t reuse_spare(struct disk_queue *q, const char *tmp)
 {
     struct spare s;
     if (!pop_spare(q, &s))
@@ -412,8 +384,8 @@ static uint64_t reuse_spare(struct queue *q, const char *tmp)
 }
 
 /* new.tmp with the header of the file to come, durable. */
-static enum err make_tmp(struct queue *q, const char *tmp, const struct wal_header *h, int *ret_fd,
-                         uint64_t *ret_bytes)
+static enum err make_tmp(struct disk_queue *q, const char *tmp, const struct wal_header *h,
+                         int *ret_fd, uint64_t *ret_bytes)
 {
     char head[WAL_START + WAL_ENTRY_BYTES] = {0};
     wal_header_encode(h, head);
@@ -435,7 +407,7 @@ out:
 
 /* The new file stands: it becomes the last of the list. One that held no entries has the same name,
  * and was replaced. */
-static void adopt_file(struct queue *q, const struct wal_header *h, int fd, uint64_t bytes,
+static void adopt_file(struct disk_queue *q, const struct wal_header *h, int fd, uint64_t bytes,
                        bool replaces)
 {
     /* Preallocated space goes back. A file with a failed write is left alone: its end stands in the
@@ -461,7 +433,7 @@ static void adopt_file(struct queue *q, const struct wal_header *h, int fd, uint
 }
 
 /* Ends the last file at `end`, whatever stands behind that, and begins a new one. */
-static enum err begin_file(struct queue *q)
+static enum err begin_file(struct disk_queue *q)
 {
     q->sealed = true;
     pthread_mutex_lock(&q->lock);
@@ -492,7 +464,7 @@ out:
 }
 
 /* Takes the oldest file off the list if all of it is below the mark. */
-static bool pop_trimmed(struct queue *q, struct wal_file *ret)
+static bool pop_trimmed(struct disk_queue *q, struct wal_file *ret)
 {
     pthread_mutex_lock(&q->lock);
     bool found = q->n_files > 1 && q->files[1].header.first_position <= q->stats.trimmed_to;
@@ -505,7 +477,7 @@ static bool pop_trimmed(struct queue *q, struct wal_file *ret)
     return found;
 }
 
-static void push_front(struct queue *q, const struct wal_file *f)
+static void push_front(struct disk_queue *q, const struct wal_file *f)
 {
     pthread_mutex_lock(&q->lock);
     ARRAY_GROW(q->files, q->files_cap, q->n_files + 1);
@@ -516,7 +488,7 @@ static void push_front(struct queue *q, const struct wal_file *f)
 }
 
 /* A file that nobody needs any more: a spare, or gone. */
-static enum err retire_file(struct queue *q, const struct wal_file *f)
+static enum err retire_file(struct disk_queue *q, const struct wal_file *f)
 {
     uint64_t id = f->header.first_position;
     if (f->keep)
@@ -536,8 +508,9 @@ static enum err retire_file(struct queue *q, const struct wal_file *f)
     return err;
 }
 
-enum err queue_trim(struct queue *q, uint64_t position)
+static enum err disk_trim(struct queue *base, uint64_t position)
 {
+    struct disk_queue *q = (struct disk_queue *)base;
     pthread_mutex_lock(&q->trim_lock);
     pthread_mutex_lock(&q->lock);
     if (position > q->stats.trimmed_to)
@@ -554,15 +527,15 @@ enum err queue_trim(struct queue *q, uint64_t position)
     return err;
 }
 
-void queue_reclaim(struct queue *q)
+static void disk_reclaim(struct queue *base)
 {
-    (void)drop_spares(q);
+    (void)drop_spares((struct disk_queue *)base);
 }
 
 /* ---- replay ---- */
 
 struct replay {
-    struct queue *q;
+    struct disk_queue *q;
     uint64_t from;
     struct wal_file *files; /* as they were at the start: a trim may come in between */
     size_t n_files;
@@ -689,7 +662,7 @@ static void keep_torn(struct replay *r, const struct wal_result *result)
 
 static void note_unreadable(struct replay *r, uint64_t bytes)
 {
-    struct queue *q = r->q;
+    struct disk_queue *q = r->q;
     pthread_mutex_lock(&q->lock);
     q->stats.unreadable_bytes += bytes;
     for (size_t i = 0; i < q->n_files; i++)
@@ -791,7 +764,7 @@ out:
 
 static enum err replay_files(struct replay *r)
 {
-    struct queue *q = r->q;
+    struct disk_queue *q = r->q;
     struct wal_result result = {.end = WAL_START};
     for (r->at = 0; r->at < r->n_files; r->at++) {
         const struct wal_file *f = &r->files[r->at];
@@ -815,7 +788,8 @@ static enum err replay_files(struct replay *r)
     return OK;
 }
 
-static enum err replay_all(struct queue *q, uint64_t from, void (*progress)(uint64_t, uint64_t))
+static enum err replay_all(struct disk_queue *q, uint64_t from,
+                           void (*progress)(uint64_t, uint64_t))
 {
     struct replay r = {.q = q, .from = from ? from : 1, .fd = -1, .progress = progress};
     r.n_files = q->n_files;
@@ -860,7 +834,7 @@ static struct pending *group_pop(struct group *g)
 }
 
 /* Waits for work, for a second at most; false when there is none and will be none. */
-static bool take_group(struct queue *q, struct group *ret)
+static bool take_group(struct disk_queue *q, struct group *ret)
 {
     *ret = (struct group){0};
     int64_t until = clock_mono_ns() + CHECK_EVERY_NS;
@@ -874,14 +848,14 @@ static bool take_group(struct queue *q, struct group *ret)
     return more;
 }
 
-static void add_iov(struct queue *q, size_t *n, const void *p, size_t bytes)
+static void add_iov(struct disk_queue *q, size_t *n, const void *p, size_t bytes)
 {
     if (bytes)
         q->iov[(*n)++] = (struct iovec){(void *)(uintptr_t)p, bytes};
 }
 
 /* Lays the group out behind `end`; returns the number of pieces. */
-static size_t lay_out(struct queue *q, const struct group *g)
+static size_t lay_out(struct disk_queue *q, const struct group *g)
 {
     static const char zeros[WAL_ENTRY_BYTES];
     ARRAY_GROW(q->iov, q->iov_cap, g->frames * 3 + 1);
@@ -909,7 +883,7 @@ static size_t lay_out(struct queue *q, const struct group *g)
 
 /* Ahead of the writes, so that a file's blocks lie together and a sync has less to note. Where
  * there is no space for it the write decides. */
-static void allocate_ahead(struct queue *q, uint64_t need)
+static void allocate_ahead(struct disk_queue *q, uint64_t need)
 {
     if (need <= q->allocated)
         return;
@@ -921,7 +895,7 @@ static void allocate_ahead(struct queue *q, uint64_t need)
 
 /* All before `end` is durable, and whoever reads it may know. Not synced: where it does not get to
  * the disk, or fails, the file is what it was without it. */
-static void mark_end(struct queue *q)
+static void mark_end(struct disk_queue *q)
 {
     char mark[WAL_ENTRY_BYTES];
     wal_entry_encode(&(struct wal_entry){.position = q->next}, q->salt, q->end, mark);
@@ -930,7 +904,7 @@ static void mark_end(struct queue *q)
 }
 
 /* Is the last file still where a restart would look for it? */
-static enum err check_place(struct queue *q)
+static enum err check_place(struct disk_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     uint64_t last = q->n_files ? q->files[q->n_files - 1].header.first_position : 0;
@@ -944,7 +918,7 @@ static enum err check_place(struct queue *q)
     return err;
 }
 
-static void note_lost(struct queue *q)
+static void note_lost(struct disk_queue *q)
 {
     log_error("queue has lost its file", "reason=%s", err_text());
     if (q->consumer.lost)
@@ -952,7 +926,7 @@ static void note_lost(struct queue *q)
 }
 
 /* Once a second, with nothing to do. A new file is begun so that the next check finds one. */
-static void check_at_rest(struct queue *q)
+static void check_at_rest(struct disk_queue *q)
 {
     if (q->sealed && q->fd >= 0)
         return; /* after a failed write: the next one begins a file */
@@ -963,7 +937,7 @@ static void check_at_rest(struct queue *q)
         log_error("cannot begin a new queue file", "reason=%s", err_text());
 }
 
-static enum err write_group(struct queue *q, const struct group *g)
+static enum err write_group(struct disk_queue *q, const struct group *g)
 {
     if (q->gave_up)
         return err_set(ERR_UNAVAILABLE, "the queue is closing and its disk does not work");
@@ -998,7 +972,7 @@ static enum err write_group(struct queue *q, const struct group *g)
 }
 
 /* Makes what stands behind `end` never have been. */
-static enum err take_back(struct queue *q)
+static enum err take_back(struct disk_queue *q)
 {
     if (!q->sealed) {
         q->allocated = q->end;
@@ -1013,7 +987,7 @@ static enum err take_back(struct queue *q)
     return begin_file(q);
 }
 
-static enum err take_back_at_last(struct queue *q)
+static enum err take_back_at_last(struct disk_queue *q)
 {
     int64_t pause_ms = 10;
     for (int tries = 1;; tries++) {
@@ -1030,7 +1004,7 @@ static enum err take_back_at_last(struct queue *q)
     }
 }
 
-static void deliver_group(struct queue *q, const struct group *g)
+static void deliver_group(struct disk_queue *q, const struct group *g)
 {
     const struct queue_consumer *c = &q->consumer;
     for (const struct pending *p = g->head; p; p = p->next)
@@ -1039,7 +1013,7 @@ static void deliver_group(struct queue *q, const struct group *g)
         c->committed(c->ctx);
 }
 
-static void count_group(struct queue *q, const struct group *g, enum err err)
+static void count_group(struct disk_queue *q, const struct group *g, enum err err)
 {
     pthread_mutex_lock(&q->lock);
     if (err == OK) {
@@ -1058,7 +1032,7 @@ static void count_group(struct queue *q, const struct group *g, enum err err)
     pthread_mutex_unlock(&q->lock);
 }
 
-static void answer_group(struct queue *q, struct group *g, enum err err, const char *reason)
+static void answer_group(struct disk_queue *q, struct group *g, enum err err, const char *reason)
 {
     for (struct pending *p = g->head, *next; p; p = next) {
         next = p->next;
@@ -1074,7 +1048,7 @@ static void answer_group(struct queue *q, struct group *g, enum err err, const c
     pthread_mutex_unlock(&q->lock);
 }
 
-static void run_group(struct queue *q, struct group *g)
+static void run_group(struct disk_queue *q, struct group *g)
 {
     char reason[REASON_MAX] = "";
     enum err err = write_group(q, g);
@@ -1097,7 +1071,7 @@ static void run_group(struct queue *q, struct group *g)
 
 static void *writer_main(void *arg)
 {
-    struct queue *q = arg;
+    struct disk_queue *q = arg;
     struct group g;
     while (take_group(q, &g)) {
         if (g.head)
@@ -1108,9 +1082,10 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-enum err queue_start(struct queue *q, uint64_t from, const struct queue_consumer *consumer,
-                     void (*progress)(uint64_t done, uint64_t total))
+static enum err disk_start(struct queue *base, uint64_t from, const struct queue_consumer *consumer,
+                           void (*progress)(uint64_t done, uint64_t total))
 {
+    struct disk_queue *q = (struct disk_queue *)base;
     CHECK(!q->started && consumer->deliver);
     q->consumer = *consumer;
     TRY(replay_all(q, from, progress));
@@ -1124,7 +1099,7 @@ enum err queue_start(struct queue *q, uint64_t from, const struct queue_consumer
 /* ---- appending ---- */
 
 /* What is on disk and still needed. The last file counts until all of it is published. */
-static uint64_t disk_used(const struct queue *q)
+static uint64_t disk_used(const struct disk_queue *q)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i + 1 < q->n_files; i++)
@@ -1134,7 +1109,7 @@ static uint64_t disk_used(const struct queue *q)
     return sum;
 }
 
-static enum err admit(const struct queue *q, size_t bytes)
+static enum err admit(const struct disk_queue *q, size_t bytes)
 {
     if (!q->started || q->closing)
         return err_set(ERR_UNAVAILABLE,
@@ -1184,8 +1159,9 @@ static struct pending *pending_new(const struct queue_body *body, size_t bytes)
     return p;
 }
 
-enum err queue_append(struct queue *q, const struct queue_body *body)
+static enum err disk_append(struct queue *base, const struct queue_body *body)
 {
+    struct disk_queue *q = (struct disk_queue *)base;
     size_t bytes = 0;
     TRY(check_body(body, &bytes));
     struct pending *p = pending_new(body, bytes);
@@ -1205,8 +1181,9 @@ enum err queue_append(struct queue *q, const struct queue_body *body)
     return err;
 }
 
-void queue_drain(struct queue *q)
+static void disk_drain(struct queue *base)
 {
+    struct disk_queue *q = (struct disk_queue *)base;
     pthread_mutex_lock(&q->lock);
     uint64_t until = q->accepted;
     while (q->finished < until)
@@ -1216,12 +1193,12 @@ void queue_drain(struct queue *q)
 
 /* ---- for readers ---- */
 
-char *disk_path_of(const struct queue *q, uint64_t first_position)
+char *disk_path_of(const struct disk_queue *q, uint64_t first_position)
 {
     return file_path(q, first_position);
 }
 
-bool disk_span_of(struct queue *q, uint64_t position, struct disk_span *ret)
+bool disk_span_of(struct disk_queue *q, uint64_t position, struct disk_span *ret)
 {
     pthread_mutex_lock(&q->lock);
     size_t i = 0;
@@ -1245,8 +1222,9 @@ bool disk_span_of(struct queue *q, uint64_t position, struct disk_span *ret)
     return found;
 }
 
-void queue_stats(struct queue *q, struct queue_stats *ret)
+static void disk_stats(struct queue *base, struct queue_stats *ret)
 {
+    struct disk_queue *q = (struct disk_queue *)base;
     pthread_mutex_lock(&q->lock);
     *ret = q->stats;
     ret->files = q->n_files;
@@ -1259,7 +1237,7 @@ void queue_stats(struct queue *q, struct queue_stats *ret)
 
 /* A queue at rest holds what is not published yet and nothing else: no spares, no preallocated
  * space, and where all is published no entries. Whatever fails is left as it was. */
-static void tidy(struct queue *q)
+static void tidy(struct disk_queue *q)
 {
     q->spare_bytes_max = 0;
     (void)drop_spares(q);
@@ -1271,15 +1249,14 @@ static void tidy(struct queue *q)
     else
         err = io_truncate(q->fd, q->end + WAL_ENTRY_BYTES); /* the mark stays */
     if (err == OK)
-        err = queue_trim(q, q->stats.trimmed_to);
+        err = disk_trim(&q->base, q->stats.trimmed_to);
     if (err != OK)
         log_warn("the queue's files could not be tidied", "reason=%s", err_text());
 }
 
-void queue_close(struct queue *q)
+static void disk_close(struct queue *base)
 {
-    if (!q)
-        return;
+    struct disk_queue *q = (struct disk_queue *)base;
     pthread_mutex_lock(&q->lock);
     q->closing = true;
     pthread_cond_signal(&q->wake);
@@ -1301,4 +1278,48 @@ void queue_close(struct queue *q)
     mem_free(q->spares);
     mem_free(q->dir);
     mem_free(q);
+}
+
+static const struct queue_ops disk_ops = {
+    .start = disk_start,
+    .append = disk_append,
+    .reader_new = disk_reader_new,
+    .reader_free = disk_reader_free,
+    .reader_next = disk_reader_next,
+    .reader_lost = disk_reader_lost,
+    .trim = disk_trim,
+    .reclaim = disk_reclaim,
+    .drain = disk_drain,
+    .stats = disk_stats,
+    .close = disk_close,
+};
+
+enum err queue_open_disk(const struct queue_options *options, struct queue **ret)
+{
+    struct disk_queue *q = NEW(struct disk_queue);
+    q->base.ops = &disk_ops;
+    q->options = *options;
+    q->dir = mem_strdup(str_c(options->dir));
+    q->options.dir = q->dir;
+    q->lock_fd = q->fd = -1;
+    q->sealed = true;
+    /* So that a trim can give space back long before the bound. */
+    if (options->disk_max && q->options.file_bytes > options->disk_max / 4)
+        q->options.file_bytes = options->disk_max / 4;
+    q->spare_bytes_max = SPARE_BYTES_MAX;
+    if (options->disk_max && options->disk_max / 4 < SPARE_BYTES_MAX)
+        q->spare_bytes_max = options->disk_max / 4;
+    if (q->options.file_bytes < FILE_BYTES_MIN)
+        q->options.file_bytes = FILE_BYTES_MIN;
+    pthread_mutex_init(&q->trim_lock, NULL);
+    pthread_mutex_init(&q->lock, NULL);
+    cond_init(&q->wake);
+    cond_init(&q->answered);
+    enum err err = open_folder(q);
+    if (err != OK) {
+        disk_close(&q->base);
+        return err;
+    }
+    *ret = &q->base;
+    return OK;
 }

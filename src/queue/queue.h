@@ -15,6 +15,7 @@
 #ifndef WEIR_QUEUE_QUEUE_H
 #define WEIR_QUEUE_QUEUE_H
 
+#include "catalog/catalog.h"
 #include "core/blob.h"
 #include "core/err.h"
 #include "core/hash.h"
@@ -69,6 +70,11 @@ NODISCARD enum err queue_start(struct queue *q, uint64_t from,
                                const struct queue_consumer *consumer,
                                void (*progress)(uint64_t done, uint64_t total));
 NODISCARD enum err queue_append(struct queue *q, const struct queue_body *body);
+/* For queues whose positions are made by who consumes them (Kafka): how far each of their
+ * partitions is consumed once everything up to `upto` is published, for that transaction. Others
+ * have none. The array is the arena's, its strings the queue's. */
+void queue_checkpoints(struct queue *q, uint64_t upto, struct arena *a,
+                       struct catalog_position **ret, size_t *ret_n);
 /* Reading back what is durable, for whoever consumes at a pace of his own: routes to outputs. A
  * reader must not be behind what is trimmed; what it meets missing or damaged is logged, counted
  * and passed over. Owner: one thread; freed before the queue is closed. */
@@ -78,6 +84,7 @@ struct queue_read {
     uint32_t n;
     uint64_t first_position;
 };
+/* Of a disk queue; what Kafka holds is read by a group of one's own. */
 struct queue_reader *queue_reader_new(struct queue *q, uint64_t from);
 void queue_reader_free(struct queue_reader *r);
 /* The next body. ERR_AGAIN (without a text): there is none yet. */

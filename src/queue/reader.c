@@ -9,8 +9,9 @@
 
 #include <inttypes.h>
 
-struct queue_reader {
-    struct queue *q;
+struct disk_reader {
+    struct queue_reader base;
+    struct disk_queue *q;
     uint64_t position; /* the next to hand out */
     struct disk_span span;
     int fd; /* -1: no file is open */
@@ -22,39 +23,38 @@ struct queue_reader {
     uint64_t first;
 };
 
-struct queue_reader *queue_reader_new(struct queue *q, uint64_t from)
+struct queue_reader *disk_reader_new(struct queue *q, uint64_t from)
 {
-    struct queue_reader *r = NEW(struct queue_reader);
-    r->q = q;
+    struct disk_reader *r = NEW(struct disk_reader);
+    r->q = (struct disk_queue *)q;
     r->position = from ? from : 1;
     r->fd = -1;
-    return r;
+    return &r->base;
 }
 
-static void drop_frames(struct queue_reader *r)
+static void drop_frames(struct disk_reader *r)
 {
     for (uint32_t i = 0; i < r->n; i++)
         blob_unref(r->frame[i]);
     r->n = 0;
 }
 
-static void leave_file(struct queue_reader *r)
+static void leave_file(struct disk_reader *r)
 {
     io_close(r->fd);
     r->fd = -1;
 }
 
-void queue_reader_free(struct queue_reader *r)
+void disk_reader_free(struct queue_reader *base)
 {
-    if (!r)
-        return;
+    struct disk_reader *r = (struct disk_reader *)base;
     drop_frames(r);
     leave_file(r);
     mem_free(r->frame);
     mem_free(r);
 }
 
-static enum err enter_file(struct queue_reader *r)
+static enum err enter_file(struct disk_reader *r)
 {
     char *path = disk_path_of(r->q, r->span.first_position);
     enum err err = io_open(path, IO_READ, &r->fd);
@@ -63,7 +63,7 @@ static enum err enter_file(struct queue_reader *r)
     return err;
 }
 
-static void count_lost(struct queue_reader *r, uint64_t next)
+static void count_lost(struct disk_reader *r, uint64_t next)
 {
     if (next <= r->position)
         return;
@@ -74,7 +74,7 @@ static void count_lost(struct queue_reader *r, uint64_t next)
 }
 
 /* Makes sure that there is an entry to read at `at`. ERR_AGAIN: not yet. */
-static enum err find_entry(struct queue_reader *r)
+static enum err find_entry(struct disk_reader *r)
 {
     for (;;) {
         if (r->fd >= 0 && r->at + WAL_ENTRY_BYTES <= r->span.end)
@@ -101,7 +101,7 @@ static enum err find_entry(struct queue_reader *r)
     }
 }
 
-static enum err read_entry(struct queue_reader *r, struct wal_entry *e, struct blob **ret)
+static enum err read_entry(struct disk_reader *r, struct wal_entry *e, struct blob **ret)
 {
     char head[WAL_ENTRY_BYTES];
     *ret = NULL;
@@ -123,7 +123,7 @@ static enum err read_entry(struct queue_reader *r, struct wal_entry *e, struct b
 }
 
 /* True when the body is whole. */
-static bool take_part(struct queue_reader *r, const struct wal_entry *e, struct blob *payload)
+static bool take_part(struct disk_reader *r, const struct wal_entry *e, struct blob *payload)
 {
     bool continues = r->n > 0 && e->part == r->n && e->position == r->first + r->n;
     if (!continues)
@@ -139,8 +139,9 @@ static bool take_part(struct queue_reader *r, const struct wal_entry *e, struct 
     return r->n == e->parts;
 }
 
-enum err queue_reader_next(struct queue_reader *r, struct queue_read *ret)
+enum err disk_reader_next(struct queue_reader *base, struct queue_read *ret)
 {
+    struct disk_reader *r = (struct disk_reader *)base;
     drop_frames(r);
     for (;;) {
         struct wal_entry e;
@@ -165,7 +166,7 @@ enum err queue_reader_next(struct queue_reader *r, struct queue_read *ret)
     }
 }
 
-uint64_t queue_reader_lost(const struct queue_reader *r)
+uint64_t disk_reader_lost(const struct queue_reader *base)
 {
-    return r->lost;
+    return ((const struct disk_reader *)base)->lost;
 }

@@ -200,10 +200,16 @@ static enum err publish(struct cut *c)
 {
     struct store *s = c->s;
     int64_t now = clock_now_ns();
+    struct catalog_position *also = NULL;
+    size_t n_also = 0;
+    if (s->o.checkpoints)
+        s->o.checkpoints(s->o.ctx, c->upto, &c->arena, &also, &n_also);
     struct catalog_publish p = {.segment = c->segment ? &c->row : NULL,
                                 .consumer = STORE_CONSUMER,
                                 .from = c->from,
                                 .to = c->upto + 1,
+                                .also = also,
+                                .n_also = n_also,
                                 .key = c->key,
                                 .n_keys = c->n_keys,
                                 .keys_expire_before_ns = now - s->o.id_window_ns,

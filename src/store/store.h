@@ -39,6 +39,10 @@ struct store_options {
     uint64_t ids_max;
     bool background;                    /* false: no background work by itself (tests drive it) */
     uint64_t (*queue_bytes)(void *ctx); /* for max_disk: queue and catalog */
+    /* Of a queue with partitions of its own: what a publish of all up to `upto` moves besides
+     * (queue_checkpoints). May be NULL. */
+    void (*checkpoints)(void *ctx, uint64_t upto, struct arena *a, struct catalog_position **ret,
+                        size_t *ret_n);
     /* After a publish: everything below is in segments (trim the queue). May be NULL. */
     void (*published)(void *ctx, uint64_t position);
     /* The disk is full: give back what is only kept for speed. May be NULL. */
