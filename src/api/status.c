@@ -112,6 +112,11 @@ static double read_queue_waiting(void *ctx)
     return (double)queue_numbers(ctx).waiting_bytes;
 }
 
+static double read_queue_lag(void *ctx)
+{
+    return (double)queue_numbers(ctx).lag;
+}
+
 static double read_queue_quarantined(void *ctx)
 {
     return (double)queue_numbers(ctx).quarantined_entries;
@@ -140,6 +145,8 @@ void api_register_metrics(struct api *api)
     metric_gauge_fn("weir_queue_bytes", NULL, "Bytes of the queue on disk.", read_queue_bytes, api);
     metric_gauge_fn("weir_queue_waiting_bytes", NULL, "Bytes waiting to be synced.",
                     read_queue_waiting, api);
+    metric_gauge_fn("weir_queue_lag", NULL, "Kafka: messages that were not read yet.",
+                    read_queue_lag, api);
     metric_gauge_fn("weir_queue_quarantined_entries", NULL,
                     "Queue entries found damaged or missing at the start.", read_queue_quarantined,
                     api);
@@ -212,6 +219,7 @@ static void put_queue(struct api *api, struct buf *out)
     put_u64(out, "torn_bytes", s.torn_bytes);
     put_u64(out, "quarantined_entries", s.quarantined_entries);
     put_u64(out, "unreadable_bytes", s.unreadable_bytes);
+    put_u64(out, "lag", s.lag);
     buf_printf(out, ",\"poisoned\":%s}", s.poisoned ? "true" : "false");
 }
 

@@ -16,6 +16,7 @@ const struct command_row command_rows[] = {
     {&produce_command, cmd_produce},
     {&web_command, cmd_web},
     {&segment_command, cmd_segment},
+    {&queue_command, cmd_queue},
     {&aurora_command, cmd_aurora},
     {&completion_command, cmd_completion},
     {&man_command, cmd_man},

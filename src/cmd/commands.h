@@ -23,6 +23,7 @@ COMMAND(config);
 COMMAND(produce);
 COMMAND(web);
 COMMAND(segment);
+COMMAND(queue);
 COMMAND(aurora);
 COMMAND(completion);
 COMMAND(man);

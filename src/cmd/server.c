@@ -47,6 +47,7 @@ enum { IDS_MAX = 20000000, ENCODERS_MAX = 8 };
 
 static const struct option_def option_defs[] = {
     SETTINGS_OPTIONS,
+    {"queue", 'q', "URL", "disk: (the default), or kafka://HOST:PORT/TOPIC."},
     {"input", 'i', "URL", "One more input, such as forward://127.0.0.1:24224; may be given often.",
      .many = true},
     {0},
@@ -196,6 +197,12 @@ static uint64_t other_bytes(void *ctx)
     return stats.bytes_on_disk + catalog_bytes(s);
 }
 
+static void checkpoints(void *ctx, uint64_t upto, struct arena *a, struct catalog_position **ret,
+                        size_t *ret_n)
+{
+    queue_checkpoints(((struct server *)ctx)->queue, upto, a, ret, ret_n);
+}
+
 static void published(void *ctx, uint64_t position)
 {
     struct server *s = ctx;
@@ -208,9 +215,29 @@ static void reclaim(void *ctx)
     queue_reclaim(((struct server *)ctx)->queue);
 }
 
+static bool is_kafka(const struct server *s)
+{
+    return str_starts(str_c(conf_string(s->conf, "queue.url")), STR("kafka"));
+}
+
+static enum err open_kafka(struct server *s, size_t budget)
+{
+    struct kafka_queue_options o = {
+        .url = str_c(conf_string(s->conf, "queue.url")),
+        .catalog = s->catalog,
+        .waiting_max = smaller(QUEUE_MAX, budget / 6) + conf_bytes(s->conf, "limits.body_bytes"),
+        .record_max = conf_bytes(s->conf, "limits.record_bytes"),
+    };
+    return queue_open_kafka(&o, &s->queue);
+}
+
 static enum err open_queue(struct server *s, const char *data, size_t budget)
 {
     char dir[4096];
+    if (is_kafka(s))
+        return open_kafka(s, budget);
+    if (strcmp(conf_string(s->conf, "queue.url"), "disk:") != 0)
+        return err_set(ERR_INVALID, "queue.url: disk: or kafka://HOST:PORT/TOPIC is wanted");
     snprintf(dir, sizeof(dir), "%s/queue", data);
     struct queue_options o = {
         .dir = dir,
@@ -244,6 +271,7 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
         .ids_max = IDS_MAX,
         .background = true,
         .queue_bytes = other_bytes,
+        .checkpoints = checkpoints,
         .published = published,
         .reclaim = reclaim,
         .reserve_bytes = conf_bytes(c, "store.reserve_bytes"),
@@ -267,7 +295,7 @@ static void open_ingest(struct server *s)
 {
     s->ground = (struct ingest_store){s->store, s->queue};
     struct ingest_options o = {
-        .ground = ingest_store_ground(&s->ground),
+        .ground = is_kafka(s) ? ingest_log_ground(&s->ground) : ingest_store_ground(&s->ground),
         .limits = json_limits(s->conf),
         .body_max = conf_bytes(s->conf, "limits.body_bytes"),
         .lz4 = !strcmp(conf_string(s->conf, "queue.compression"), "lz4"),
@@ -337,6 +365,21 @@ static void queue_lost(void *ctx)
     store_cut_soon(((struct server *)ctx)->store);
 }
 
+static bool take_frame(void *ctx, struct blob *frame, uint64_t position)
+{
+    return ingest_log_take(((struct server *)ctx)->store, frame, position);
+}
+
+static bool has_room(void *ctx)
+{
+    return store_admit(((struct server *)ctx)->store, 0) == OK;
+}
+
+static enum err flush_store(void *ctx)
+{
+    return store_flush(((struct server *)ctx)->store);
+}
+
 static void on_progress(uint64_t done, uint64_t total)
 {
     server.api.replay_done = done;
@@ -346,8 +389,15 @@ static void on_progress(uint64_t done, uint64_t total)
 static void *replay(void *arg)
 {
     struct server *s = arg;
-    struct queue_consumer consumer = {.ctx = s, .deliver = deliver, .lost = queue_lost};
+    struct queue_consumer consumer = {.ctx = s,
+                                      .deliver = deliver,
+                                      .lost = queue_lost,
+                                      .take = take_frame,
+                                      .has_room = has_room,
+                                      .flush = flush_store};
     int64_t began = clock_mono_ns();
+    if (is_kafka(s))
+        store_replayed(s->store); /* what was read of it is in the catalog */
     if (queue_start(s->queue, store_checkpoint(s->store), &consumer, on_progress) != OK) {
         log_error("the queue cannot be replayed", "error=%s", err_text());
         s->replay_failed = true;
@@ -429,6 +479,7 @@ static void stop(struct server *s)
     if (s->replay_started) {
         if (!s->replay_failed)
             queue_drain(s->queue);
+        queue_rest(s->queue);
     }
     /* Every body that an input handed on has been answered. */
     input_set_free(s->inputs);

@@ -33,6 +33,8 @@ const struct conf_setting conf_table[] = {
     {"memory.budget", CONF_BYTES, "0", 0, 64 * TIB,
      "Bytes for all buffers, blocks, queries and caches; 0: half of the memory at most."},
 
+    {"queue.url", CONF_STRING, "disk:", 0, 0,
+     "Where records are durable before they are stored: disk:, or kafka://HOST:PORT/TOPIC."},
     {"queue.sync", CONF_BOOL, "true", 0, 0,
      "Acknowledge only what is synced to disk; false: a power cut may lose acknowledged records."},
     {"queue.file_bytes", CONF_BYTES, "64MiB", MIB, 64 * GIB,

@@ -284,7 +284,7 @@ static void put_setting(const struct conf *c, const struct conf_setting *s, unsi
     else if (text && s->secret)
         buf_put_c(out, "\"***\"");
     else if (text)
-        put_scalar(out, str_c(text));
+        put_item(out, str_c(text), false);
 }
 
 static void write_all(const struct conf *c, bool help, struct buf *out)

@@ -14,6 +14,7 @@
 
 struct stages;
 struct queue_body;
+struct blob;
 struct ingest_entry;
 
 #define INGEST_DEAD_LETTERS STR("_dead_letters")
@@ -59,6 +60,11 @@ struct ingest_store {
     struct queue *queue;
 };
 struct ingest_ground ingest_store_ground(struct ingest_store *s);
+/* The same where others write to the queue too (queue_consumer.take): nothing is claimed before it
+ * is read back. */
+struct ingest_ground ingest_log_ground(struct ingest_store *s);
+/* As queue_consumer.take: into the store, once. */
+bool ingest_log_take(struct store *store, struct blob *frame, uint64_t position);
 void ingest_free(struct ingest *g); /* nothing may be under way */
 /* What every record goes through before it is appended (stages.h); NULL: nothing. Bodies under way
  * end with what they began with; the former may be freed once this has returned (stages_free waits

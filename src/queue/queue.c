@@ -59,6 +59,12 @@ void queue_drain(struct queue *q)
     q->ops->drain(q);
 }
 
+void queue_rest(struct queue *q)
+{
+    if (q && q->ops->rest)
+        q->ops->rest(q);
+}
+
 void queue_stats(struct queue *q, struct queue_stats *ret)
 {
     q->ops->stats(q, ret);

@@ -19,6 +19,7 @@
 #include "core/blob.h"
 #include "core/err.h"
 #include "core/hash.h"
+#include "core/str.h"
 
 struct queue;
 
@@ -43,6 +44,14 @@ struct queue_consumer {
     /* The queue's files were removed under it: what is not trimmed stands with the consumer alone,
      * who does well to store it soon. Called by the queue's own thread. May be NULL. */
     void (*lost)(void *ctx);
+    /* Of a queue that others write to as well (Kafka), in place of deliver: takes a frame in,
+     * unless it has landed before (false: then `position` is not used up). What it keeps it refs.
+     * Bytes that are no frame are its to put aside. On the queue's thread, as the next two. */
+    bool (*take)(void *ctx, struct blob *frame, uint64_t position);
+    /* Whether there is room for more: otherwise nothing is taken from the brokers for a while. */
+    bool (*has_room)(void *ctx);
+    /* Publishes all that was taken: partitions are about to go to another node. */
+    enum err (*flush)(void *ctx);
 };
 
 struct queue_stats {
@@ -50,7 +59,8 @@ struct queue_stats {
     uint64_t appended_bodies, appended_frames, appended_bytes, syncs;
     uint64_t replayed_frames, torn_bytes, quarantined_entries, unreadable_bytes;
     uint64_t waiting_bytes;
-    bool poisoned; /* a sync failed; a new file was begun */
+    uint64_t lag;  /* Kafka: messages that were not read yet */
+    bool poisoned; /* a sync failed; a new file was begun. Kafka: no broker answers */
 };
 
 struct queue_options {
@@ -62,6 +72,16 @@ struct queue_options {
 };
 
 NODISCARD enum err queue_open_disk(const struct queue_options *options, struct queue **ret);
+
+struct kafka_queue_options {
+    struct str url;          /* kafka://HOST:PORT/TOPIC?...; docs/kafka.md has the parameters */
+    struct catalog *catalog; /* outlives the queue */
+    size_t waiting_max;
+    size_t record_max; /* the topic's messages should take that */
+};
+/* ERR_UNAVAILABLE when no broker answers and this data folder has never seen the cluster,
+ * ERR_NOTFOUND when there is no such topic. What the topic lacks of what is asked is logged. */
+NODISCARD enum err queue_open_kafka(const struct kafka_queue_options *options, struct queue **ret);
 /* Replays what lies at or behind `from` to the consumer, in constant memory, then serves appends.
  * Called once; blocks until the replay is over. `progress` (may be NULL) is called now and then
  * with bytes done and in all. A body that reaches to `from` is delivered whole. Quarantined entries
@@ -96,6 +116,8 @@ NODISCARD enum err queue_trim(struct queue *q, uint64_t position);
 void queue_reclaim(struct queue *q);
 /* Every append accepted before this call is done when it returns. */
 void queue_drain(struct queue *q);
+/* The consumer is called no more once this has returned: it may be closed. Drained before. */
+void queue_rest(struct queue *q);
 void queue_stats(struct queue *q, struct queue_stats *ret);
 /* Finishes what was accepted, then closes. */
 void queue_close(struct queue *q);

@@ -18,6 +18,7 @@ struct queue_ops {
     enum err (*trim)(struct queue *q, uint64_t position);
     void (*reclaim)(struct queue *q); /* NULL: nothing to give */
     void (*drain)(struct queue *q);
+    void (*rest)(struct queue *q); /* NULL: a drained queue calls nobody */
     void (*stats)(struct queue *q, struct queue_stats *ret);
     void (*close)(struct queue *q);
 };

@@ -139,11 +139,12 @@ void kafka_pieces_stamp(struct kafka_pieces *p, uint64_t producer, uint64_t epoc
         info.part = i;
         info.first_index = 0;
         if (producer) {
+            if (!info.producer)
+                info.payload = (struct hash128){(uint64_t)info.arrival_ns, 0};
             info.producer = producer;
             info.epoch = epoch;
             info.sequence = sequence;
             info.key = (struct hash128){0, 0};
-            info.payload = (struct hash128){(uint64_t)info.arrival_ns, 0};
         }
         frame_restamp(piece->frame, &info);
         frame_set_parts(piece->frame, p->n);

@@ -25,8 +25,8 @@ struct kafka_pieces {
 /* Adds those of one more frame of the unit. key: the field, mostly "service". ERR_CORRUPT. */
 NODISCARD enum err kafka_pieces_add(struct kafka_pieces *p, struct str frame, struct str key,
                                     size_t bytes_max);
-/* All of the unit are there: writes whose they are into the heads. Only arrival and what is given
- * here is kept of what stood there; producer 0 leaves key and payload as they are. */
+/* All of the unit are there: writes whose they are into the heads, and which part of the unit. A
+ * frame that has no producer yet gets its arrival as its mark (store/producer.h). */
 void kafka_pieces_stamp(struct kafka_pieces *p, uint64_t producer, uint64_t epoch,
                         uint64_t sequence);
 

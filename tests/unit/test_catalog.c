@@ -173,6 +173,42 @@ static enum err put_keys(struct fixture *f, uint64_t *position, const struct cat
     return catalog_publish(f->c, &p);
 }
 
+static void assert_position(struct fixture *f, uint32_t partition, uint64_t want)
+{
+    uint64_t at = 77;
+    assert_ok(catalog_checkpoint(f->c, STR("kafka:c/t"), partition, &at));
+    assert_int_equal(at, want);
+}
+
+/* Checkpoints of partitions move with the publish, all of them or none. */
+static void test_positions(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t at;
+    struct catalog_position list[] = {{STR("kafka:c/t"), 0, 0, 500}, {STR("kafka:c/t"), 7, 0, 1}};
+    struct catalog_publish p = {
+        .consumer = STR("store"), .from = 0, .to = 3, .also = list, .n_also = 2};
+    assert_ok(catalog_publish(f->c, &p));
+    assert_position(f, 0, 500);
+    assert_position(f, 7, 1);
+    assert_position(f, 1, 0);
+    /* Another has moved partition 7: nothing of the publish happened. */
+    list[0].from = 500;
+    list[0].to = 600;
+    list[1].from = 0;
+    list[1].to = 9;
+    p.from = 3;
+    p.to = 5;
+    assert_int_equal(catalog_publish(f->c, &p), ERR_CONFLICT);
+    assert_position(f, 0, 500);
+    assert_ok(catalog_checkpoint(f->c, STR("store"), 0, &at));
+    assert_int_equal(at, 3);
+    list[1].from = 1;
+    assert_ok(catalog_publish(f->c, &p));
+    assert_position(f, 0, 600);
+    assert_position(f, 7, 9);
+}
+
 static void test_keys(void **state)
 {
     struct fixture *f = *state;
@@ -279,7 +315,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_streams),     T(test_publish), T(test_replace),  T(test_keys),
+        T(test_streams),     T(test_publish), T(test_replace),  T(test_positions), T(test_keys),
         T(test_segment_ids), T(test_meta),    T(test_refusals), T(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
