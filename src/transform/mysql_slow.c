@@ -40,12 +40,21 @@ static bool is_banner(const struct ahead *a)
            str_ends(str_trim(a->line), STR("started with:"));
 }
 
+/* Where "] @ " stands, behind a '['; SIZE_MAX: nowhere. */
+static size_t user_end(struct str who)
+{
+    size_t at = str_find_byte(who, '[', 0);
+    while (at < who.n && !str_starts(str_from(who, at), STR("] @ ")))
+        at = str_find_byte(who, ']', at + 1);
+    return at < who.n ? at : SIZE_MAX;
+}
+
 static bool is_user_line(struct str line)
 {
-    size_t at = str_find(line, STR("] @ "));
-    return str_starts(line, user_head) && at != SIZE_MAX &&
-           str_find(str_of(line.p, at), STR("[")) != SIZE_MAX &&
-           str_find(str_from(line, at + 3), STR("[")) != SIZE_MAX;
+    if (!str_starts(line, user_head))
+        return false;
+    size_t end = user_end(line);
+    return end != SIZE_MAX && str_find_byte(line, '[', end) < line.n;
 }
 
 /* The first line of what is there, and whether more bytes could change it. */
@@ -285,7 +294,7 @@ static bool put_pairs(struct mysql_log *m, struct entry *e, struct str line)
 /* "app_role[app] @ host [10.0.0.1]  Id: 42" */
 static bool put_user(struct mysql_log *m, struct entry *e, struct str line)
 {
-    size_t at = str_find(line, STR("] @ "));
+    size_t at = user_end(line);
     if (at == SIZE_MAX)
         return false;
     struct str who = str_of(line.p, at), where = str_from(line, at + 4);

@@ -1,8 +1,6 @@
 /* A table of words by their hash, made once. */
 #include "transform/sql_words.h"
 
-#include "core/hash.h"
-
 #include <pthread.h>
 
 static const char *const keywords =
@@ -50,7 +48,7 @@ static const char *const tails =
     "COMMITTED FULL GLOBAL LEVEL LOCAL LOCKED MODE ONLY REPEATABLE SESSION SKIP STATUS "
     "UNCOMMITTED WORK BINLOG MASTER REPLICA SLAVE LOGS ENGINE PLUGINS EVENTS ERRORS FIELDS";
 
-enum { SLOTS = 2048 };
+enum { SLOTS = 2048 }; /* 2 to the 64 - 53: see place_of */
 static struct {
     struct str word;
     enum sql_word is;
@@ -63,7 +61,7 @@ static size_t place_of(struct str word)
     size_t n = word.n < 8 ? word.n : 8;
     memcpy(&head, word.p, n);
     memcpy(&tail, word.p + word.n - n, n);
-    return hash_mix(head ^ (tail << 7) ^ (tail >> 57) ^ word.n) & (SLOTS - 1);
+    return (head * 0x9e3779b97f4a7c15 ^ tail * 0xc2b2ae3d27d4eb4f) >> 53;
 }
 
 static void add(const char *words, enum sql_word is)
