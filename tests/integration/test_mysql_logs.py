@@ -157,6 +157,28 @@ def test_error_log(written):
     assert "\nVersion: '" in ready
 
 
+def test_audit_trail_of_four_files(tmp_path):
+    """One trail, spread over files as Aurora does, is in order again."""
+    times = [1754235045000000 + i * 7919 % 1000 * 1000 for i in range(1000)]
+    for n in range(4):
+        (tmp_path / f"audit.log.{n}").write_text("".join(
+            f"{t},db-1,app,10.0.0.1,12,{t},QUERY,shop,'select \\'{t}\\'',0\n" for t in times[n::4]))
+    files = sorted(tmp_path.glob("audit.log.*"))
+    records, _ = parse("--kind", "audit", "--sort", *files)
+    assert [r["query_id"] for r in records] == sorted(times)
+    assert all(r["statement"] == f"select '{r['query_id']}'" for r in records)
+    assert parse("--sort", *files)[0] == [] and parse("--sort", "--all", *files)[0] == records
+
+
+def test_refuses(tmp_path):
+    for args, text in ((["nosuch.log"], "nosuch.log"), (["--kind", "x", "-"], "slow, error"), ([], "missing"),
+                       (["--time-zone", "Mars", "-"], "Mars"), (["--text-max", "1", "-"], "1KiB")):
+        r = subprocess.run([WEIR, "aurora", "parse", *args], capture_output=True, text=True, input="")
+        assert r.returncode in (1, 2) and text in r.stderr, (args, r.stderr)
+    r = subprocess.run([WEIR, "aurora", "prase"], capture_output=True, text=True)
+    assert r.returncode == 2 and 'did you mean "parse"' in r.stderr
+
+
 # ---- what is made of them ----
 
 def entries(hour, n, instance, scale=1.0):
