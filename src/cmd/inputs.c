@@ -3,6 +3,7 @@
 #include "input/inputs.h"
 
 const struct input_type *const cmd_input_types[] = {
-    &beats_input,      &forward_input,       &gelf_stream_input,     &gelf_datagram_input,
-    &kafka_input_type, &syslog_stream_input, &syslog_datagram_input, NULL,
+    &beats_input,         &forward_input,         &gelf_stream_input,
+    &gelf_datagram_input, &kafka_input_type,      &otlp_input,
+    &syslog_stream_input, &syslog_datagram_input, NULL,
 };

@@ -13,6 +13,8 @@ extern const struct input_type gelf_datagram_input;
 extern const struct input_type forward_input;
 /* kafka://, kafka+tls://: a member of a consumer group. */
 extern const struct input_type kafka_input_type;
+/* otlp+grpc://, otlp+grpc+tls://: OpenTelemetry's collectors and SDKs. */
+extern const struct input_type otlp_input;
 /* syslog+tcp://, syslog+tls://; syslog+udp:// and syslog://. The formats: wire/syslog.h. */
 extern const struct input_type syslog_stream_input;
 extern const struct input_type syslog_datagram_input;

@@ -64,7 +64,7 @@ static void settle(void *ctx)
 {
     struct parcel *p = ctx;
     struct parcel_desk *d = p->desk;
-    if (ingest_may_retry(p->err) && !d->stopped) {
+    if (ingest_may_retry(p->err) && !d->stopped && !d->once) {
         wait_for_next_try(p);
         return;
     }
@@ -81,6 +81,7 @@ static void answered(void *ctx, const struct ingest_result *result)
     snprintf(p->text, sizeof(p->text), "%s", result->err == OK ? "" : result->text);
     if (result->err == OK) {
         p->accepted = result->accepted;
+        p->refused = result->rejected;
         if (result->duplicate)
             d->duplicates += result->accepted;
         else
@@ -88,6 +89,8 @@ static void answered(void *ctx, const struct ingest_result *result)
         d->refused += result->rejected;
         d->duplicates += result->duplicates;
     }
+    if (result->err == OK && result->n_refusals)
+        snprintf(p->text, sizeof(p->text), "%.*s", STR_ARG(result->refusal[0].reason));
     if (result->err == OK && result->n_refusals)
         parcel_desk_error(d, NULL, result->refusal[0].reason.p);
     p->note = (struct reactor_note){settle, p, NULL};

@@ -25,6 +25,7 @@ struct parcel_desk {
     struct parcel *waiting; /* for their next try */
     struct reactor_ticker ticker;
     bool stopped; /* no more tries */
+    bool once;    /* what may land later is not tried again: its sender does that */
     atomic_ullong accepted, refused, duplicates, bytes, out, errors;
     pthread_mutex_t lock; /* of what follows */
     char last_error[256];
@@ -42,7 +43,7 @@ struct parcel {
     struct str bytes, key, host; /* JSON_PADDING behind bytes */
     struct str ack;              /* the owner's */
     bool landed;
-    uint64_t accepted; /* records, once landed */
+    uint64_t accepted, refused; /* records, once landed */
     /* The sink's answer. */
     enum err err;
     char text[200];

@@ -65,12 +65,19 @@ static void refuse(struct sender *s, const char *text)
     conn_finish(s->conn);
 }
 
-static void acknowledge(struct sender *s)
+static enum err tell(struct sender *s, const struct parcel *parcel)
 {
     const struct stream_protocol *p = s->in->protocol;
+    const struct stream_outcome o = {parcel->err, parcel->refused, parcel->text};
+    if (p->settled)
+        return p->settled(s->in->ctx, s->conn, s->state, parcel->ack, &o);
+    return p->landed ? p->landed(s->in->ctx, s->conn, s->state, parcel->ack) : OK;
+}
+
+static void acknowledge(struct sender *s)
+{
     while (s->first && s->first->landed) {
-        if (s->conn && p->landed && s->first->ack.n &&
-            p->landed(s->in->ctx, s->conn, s->state, s->first->ack) != OK)
+        if (s->conn && s->first->ack.n && tell(s, s->first) != OK)
             refuse(s, err_text());
         pop_parcel(s);
     }
@@ -84,7 +91,9 @@ static bool is_full(const struct sender *s)
 static void parcel_done(struct parcel *p, enum err err, const char *text)
 {
     struct sender *s = p->owner;
-    if (err != OK) {
+    if (err != OK && s->in->protocol->settled) {
+        p->landed = true; /* it is told */
+    } else if (err != OK) {
         /* It can never land; what came behind it may, but is not acknowledged before it. */
         refuse(s, text);
         p->landed = true;
@@ -235,7 +244,7 @@ static enum err check_params(const struct stream_protocol *p, const struct url *
 static enum err open_tls(struct stream_input *in, const struct url *url)
 {
     struct tls_options o = {url_get(url, "tls_cert"), url_get(url, "tls_key"),
-                            url_get(url, "tls_ca")};
+                            url_get(url, "tls_ca"), in->protocol->alpn};
     bool wanted = str_ends(url->scheme, STR("+tls"));
     if (wanted && !o.cert.n)
         return err_set(ERR_INVALID, "%.*s:// needs tls_cert=FILE", STR_ARG(url->scheme));
@@ -283,6 +292,7 @@ enum err stream_input_open(const struct input_type *type, const struct stream_pr
     parcel_desk_init(&in->desk, in->reactor, o);
     in->desk.format = protocol->format;
     in->desk.name = protocol->name;
+    in->desk.once = protocol->settled != NULL;
     snprintf(in->thread, sizeof(in->thread), "in-%s", protocol->name);
     TRY_OUT(input_read_target(url, protocol->name, &in->desk.arena, &in->desk.target));
     if (protocol->configure)

@@ -24,12 +24,20 @@ struct stream_cut {
     struct str ack; /* for `landed`; copied */
 };
 
+/* How a body has ended. */
+struct stream_outcome {
+    enum err err; /* OK: it is durable, but for: */
+    uint64_t refused;
+    const char *text; /* why it, or the first of the refused, was not taken; may be empty */
+};
+
 struct stream_protocol {
     const char *name;
     enum wire_format format;
     size_t state_size;         /* of a connection, zeroed at first */
     const char *const *params; /* beside those of all; ended by NULL; may be NULL */
     unsigned default_port;
+    const char *alpn;  /* the protocol's name in TLS; NULL: none is agreed on */
     bool host_is_peer; /* records without a host get the sender's address */
     /* Reads its own parameters; may be NULL. What it makes in the arena becomes its ctx. */
     enum err (*configure)(const struct url *url, struct arena *arena, void **ret);
@@ -39,6 +47,10 @@ struct stream_protocol {
                     struct stream_cut *ret);
     /* A body is durable: says so to the sender. May be NULL. */
     enum err (*landed)(void *ctx, struct conn *c, void *state, struct str ack);
+    /* In place of `landed`, where what cannot land, or not now, is told to the sender, who is not
+     * cut off and sends it again. May be NULL. */
+    enum err (*settled)(void *ctx, struct conn *c, void *state, struct str ack,
+                        const struct stream_outcome *o);
     void (*close)(void *ctx, void *state); /* may be NULL */
     /* About four times a second; `waiting`: bodies are out. May be NULL. */
     void (*tick)(void *ctx, struct conn *c, void *state, bool waiting);

@@ -62,6 +62,20 @@ static void set_up(SSL_CTX *ctx)
     SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
 }
 
+/* Clients that offer the protocol get it; others go on without one. */
+static int select_protocol(SSL *ssl, const unsigned char **ret, unsigned char *ret_n,
+                           const unsigned char *offered, unsigned n, void *arg)
+{
+    const char *wanted = arg;
+    for (unsigned at = 0; at < n && at + 1 + offered[at] <= n; at += 1u + offered[at])
+        if (str_eq_c(str_of((const char *)offered + at + 1, offered[at]), wanted)) {
+            *ret = offered + at + 1;
+            *ret_n = offered[at];
+            return SSL_TLSEXT_ERR_OK;
+        }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
 enum err tls_server_new(const struct tls_options *o, struct tls_server **ret)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -79,6 +93,8 @@ enum err tls_server_new(const struct tls_options *o, struct tls_server **ret)
         SSL_CTX_free(ctx);
         return err;
     }
+    if (o->alpn)
+        SSL_CTX_set_alpn_select_cb(ctx, select_protocol, (void *)(uintptr_t)o->alpn);
     struct tls_server *s = NEW(struct tls_server);
     s->ctx = ctx;
     *ret = s;

@@ -12,6 +12,7 @@ struct tls;
 struct tls_options {
     struct str cert, key; /* PEM files: the chain, and its key; key n == 0: in the same file */
     struct str ca;        /* PEM file; n > 0: clients must show a certificate signed by it */
+    const char *alpn;     /* the one protocol that is agreed on (RFC 7301), static; NULL: none */
 };
 /* ERR_INVALID names the file that cannot be used, and why. */
 NODISCARD enum err tls_server_new(const struct tls_options *o, struct tls_server **ret);
