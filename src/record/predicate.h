@@ -106,6 +106,8 @@ bool predicate_may_match_decimals(const struct predicate *p, int64_t min, int64_
                                   unsigned scale);
 /* Whether every matching value of that lane holds the words of word_hash. */
 bool predicate_needs_words(const struct predicate *p, enum lane lane);
+/* Whether a text holds one of the letters outside ASCII that fold into it. */
+bool predicate_rare_fold(struct str s);
 /* Makers; everything lives in the arena. Errors: ERR_INVALID with the reason (a bad regex names its
  * byte). */
 /* `pattern`: may hold unescaped * and ? given as bytes 0x01 and 0x02 (the query parser does the

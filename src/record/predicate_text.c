@@ -149,7 +149,7 @@ static bool hit_holds(const struct predicate *p, struct str value, size_t at)
 /* The code points that fold into ASCII: I WITH DOT ABOVE and KELVIN SIGN. */
 static const char *const rare_folds[] = {"\xc4\xb0", "\xe2\x84\xaa"};
 
-static bool has_rare_fold(struct str s)
+bool predicate_rare_fold(struct str s)
 {
     return needle_wide(s) && (str_find(s, str_c(rare_folds[0])) != SIZE_MAX ||
                               str_find(s, str_c(rare_folds[1])) != SIZE_MAX);
@@ -166,7 +166,7 @@ bool text_match(const struct predicate *p, struct str s, struct buf *scratch)
         if (hit_holds(p, s, at))
             return true;
     }
-    return p->needle_rare_fold && has_rare_fold(s) && match_folded(p, s, scratch);
+    return p->needle_rare_fold && predicate_rare_fold(s) && match_folded(p, s, scratch);
 }
 
 struct column_text {

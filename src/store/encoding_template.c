@@ -367,6 +367,18 @@ static enum err template_get(const struct chunk *c, const uint32_t *pos, uint32_
     return templated_get(&o, pos, n, ret);
 }
 
+/* Where no pattern has a hole they are a dictionary. */
+static enum err template_codes(const struct chunk *c, struct arena *a, struct values *ret_dict,
+                               const uint32_t **ret_code)
+{
+    struct templated o;
+    TRY(templated_open(c, a, &o));
+    if (o.first_slot[o.n] > 0)
+        return not_mine();
+    *ret_code = o.code;
+    return templated_whole(&o, ret_dict);
+}
+
 static enum err template_alike(const struct chunk *c, struct arena *a, struct values *ret,
                                const uint32_t **ret_code)
 {
@@ -379,4 +391,5 @@ const struct encoding_ops encoding_template = {.name = "template",
                                                .values = template_values,
                                                .get = template_get,
                                                .match = template_match,
+                                               .codes = template_codes,
                                                .alike = template_alike};

@@ -109,6 +109,23 @@ bool numeral_fits(const struct numeral_form *f, int64_t m)
     return m >= 0 && m < numeral_power10[NUMERAL_DIGITS_MAX];
 }
 
+/* Two digits at a time. */
+static char *put_digits_before(char *p, uint64_t m, unsigned digits)
+{
+    static const char pairs[] = "000102030405060708091011121314151617181920212223242526272829303132"
+                                "33343536373839404142434445464"
+                                "748495051525354555657585960616263646566676869707172737475767778798"
+                                "08182838485868788899091929394"
+                                "9596979899";
+    for (; digits >= 2; digits -= 2, m /= 100) {
+        p -= 2;
+        memcpy(p, pairs + m % 100 * 2, 2);
+    }
+    if (digits)
+        *--p = (char)('0' + m % 10);
+    return p;
+}
+
 size_t numeral_write(const struct numeral_form *f, int64_t m, char *to)
 {
     unsigned digits = digits_of(f, m), n = digits + (f->frac > 0);
@@ -116,11 +133,11 @@ size_t numeral_write(const struct numeral_form *f, int64_t m, char *to)
     if (!to)
         return total;
     char *p = to + total;
-    for (unsigned i = 0; i < digits; i++, m /= 10) {
-        if (i == f->frac && i)
-            *--p = '.';
-        *--p = (char)('0' + m % 10);
+    if (f->frac) {
+        p = put_digits_before(p, (uint64_t)(m % numeral_power10[f->frac]), f->frac);
+        *--p = '.';
     }
+    p = put_digits_before(p, (uint64_t)(m / numeral_power10[f->frac]), digits - f->frac);
     while (p > to)
         *--p = (char)f->pad;
     return total;

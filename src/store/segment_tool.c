@@ -15,7 +15,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { CAT_ROWS = 1024, SCAN_BYTES = 1 << 20, TEMPLATES_SHOWN = 10, PATTERN_SHOWN = 100 };
+enum { CAT_ROWS = 1024, SCAN_BYTES = 1 << 20, TEMPLATES_SHOWN = 10 };
+enum { PATTERN_SHOWN = 100, SLOTS_SHOWN = 12 };
 
 static struct block_source uncached(const struct segment *s)
 {
@@ -89,16 +90,19 @@ static struct str name_of(const struct dir_column *c, struct arena *a)
 }
 
 /* Its slots by the kinds they are held as: "numbers 120, own words 5". */
-static void text_slots(const struct template_sum *t, struct buf *out)
+static void text_slots(const struct template_sum *t, bool all, struct buf *out)
 {
-    for (uint32_t i = 0; i < t->n_slots; i++) {
+    uint32_t n = all || t->n_slots < SLOTS_SHOWN ? t->n_slots : SLOTS_SHOWN;
+    for (uint32_t i = 0; i < n; i++) {
         buf_put_c(out, i ? ", " : "        ");
-        for (unsigned k = 0, n = 0; segment_slot_kind(k); k++)
+        for (unsigned k = 0, kinds = 0; segment_slot_kind(k); k++)
             if (t->slot[i].kinds & 1u << k)
-                buf_printf(out, "%s%s", n++ ? "/" : "", segment_slot_kind(k));
+                buf_printf(out, "%s%s", kinds++ ? "/" : "", segment_slot_kind(k));
         buf_printf(out, " %llu", (unsigned long long)t->slot[i].bytes);
     }
-    if (t->n_slots)
+    if (n < t->n_slots)
+        buf_printf(out, ", and %u more", t->n_slots - n);
+    if (n)
         buf_put_byte(out, '\n');
 }
 
@@ -123,7 +127,7 @@ static void text_templates(const struct templates_sum *s, bool all, struct buf *
         buf_printf(out, "      %10llu texts %12llu bytes  ", (unsigned long long)s->t[i].rows,
                    (unsigned long long)s->t[i].bytes);
         text_pattern(s->t[i].pattern, all, out);
-        text_slots(&s->t[i], out);
+        text_slots(&s->t[i], all, out);
     }
     for (uint32_t i = n; i < s->n; i++)
         rest += s->t[i].bytes;

@@ -15,7 +15,8 @@
  *    value, begin or end in it, or go across it?
  * 5. The rows that are left are put together, and the predicate decides.
  *
- * Bytes above 127 are let through everywhere: what folds to ASCII there is decided in step 5. */
+ * The bytes of the two letters outside ASCII that fold into it are let through everywhere: what
+ * comes of them is decided in step 5. */
 #include "store/template_read.h"
 
 #include "record/words.h"
@@ -30,6 +31,7 @@ struct query {
     uint64_t of_kind[BYTES_KINDS];
     struct needle needle;
     bool static_proves; /* static text alone can prove a match */
+    bool rare_fold;     /* letters outside ASCII fold to some of it */
 };
 
 static uint8_t low(uint8_t c)
@@ -51,6 +53,8 @@ static bool query_init(const struct predicate *p, enum lane lane, struct query *
     *q = (struct query){.p = p, .static_proves = p->kind == PRED_TEXT};
     for (; q->n < s.n && q->n < NEEDLE_MAX && (uint8_t)s.p[q->n] < 0x80; q->n++)
         q->text[q->n] = low((uint8_t)s.p[q->n]);
+    q->rare_fold =
+        p->kind == PRED_TEXT && (memchr(q->text, 'k', q->n) || memchr(q->text, 'i', q->n));
     for (uint32_t i = 0; i < q->n; i++) {
         q->at[q->text[i]] |= (uint64_t)1 << i;
         if (q->text[i] >= 'a' && q->text[i] <= 'z')
@@ -58,8 +62,8 @@ static bool query_init(const struct predicate *p, enum lane lane, struct query *
     }
     for (unsigned c = 0; c < 0x80; c++)
         q->of_kind[byte_kind_of[c]] |= q->at[c];
-    for (unsigned c = 0x80; c < 256; c++)
-        q->at[c] = ((uint64_t)1 << q->n) - 1;
+    for (const char *c = "\xc4\xb0\xe2\x84\xaa"; q->rare_fold && *c; c++)
+        q->at[(uint8_t)*c] = ((uint64_t)1 << q->n) - 1;
     if (q->n)
         needle_init(&q->needle, str_of((const char *)q->text, q->n), true);
     return q->n > 0;
@@ -75,7 +79,7 @@ static uint64_t any_byte(const struct query *q)
 
 static uint64_t allow_kinds(const struct query *q, uint16_t kinds)
 {
-    if (kinds & 1u << BYTES_WIDE)
+    if (q->rare_fold && kinds & 1u << BYTES_WIDE)
         return any_byte(q);
     uint64_t at = 0;
     for (unsigned k = 0; k < BYTES_WIDE; k++)
@@ -157,9 +161,22 @@ enum verdict { NO_ROW, SOME_ROWS, ALL_ROWS };
 struct matching {
     struct templated *o;
     const struct query *q;
-    uint8_t *verdict;    /* of each template */
-    uint64_t **rank;     /* of each template with SOME_ROWS: which; NULL: all are to be asked */
-    uint64_t **dict_hit; /* of each dictionary, once asked */
+    uint8_t *verdict; /* of each template */
+    uint64_t **rank;  /* of each template with SOME_ROWS: which; NULL: all are to be asked */
+    struct dict_hits **dict_hits;   /* of each dictionary, by what was asked of it */
+    const struct predicate *inside; /* the needle, anywhere in a value; once made */
+    uint64_t *pool_hit;             /* values of the pool of texts that hold it; once asked */
+};
+
+/* What of the needle may stand before a hole, and go on behind it: as step and back_through have
+ * it. */
+struct around {
+    uint64_t before, behind;
+};
+struct dict_hits {
+    struct dict_hits *next;
+    struct around around;
+    uint64_t *hit; /* a bit an entry */
 };
 
 static bool is_word_byte(uint8_t c)
@@ -191,41 +208,82 @@ static enum err static_match(const struct matching *m, const struct str *piece, 
     return OK;
 }
 
-static bool overlaps(const struct query *q, struct str v)
+/* Whether the needle could stand in a value, or go on from before it, or behind it. */
+static bool overlaps(const struct query *q, const struct around *a, struct str v)
 {
-    for (size_t i = 0; i < v.n; i++)
-        if ((uint8_t)v.p[i] >= 0x80)
-            return true;
-    uint64_t prefixes = 0, ends = (uint64_t)1 << q->n, inside = ((uint64_t)1 << q->n) - 1;
+    uint64_t prefixes = a->before, ends = (uint64_t)1 << q->n;
     for (size_t i = 0; i < v.n; i++) {
-        /* inside: the value so far goes on from somewhere within the needle */
-        inside = (inside & q->at[(uint8_t)v.p[i]]) << 1;
         prefixes = step(q, prefixes, (uint8_t)v.p[i]);
-        if ((inside | prefixes) & ends)
+        if (((uint8_t)v.p[i] >= 0x80 && q->at[(uint8_t)v.p[i]]) || prefixes & ends)
             return true;
     }
-    return (prefixes | inside) != 0;
+    return prefixes & a->behind & ~(uint64_t)1;
 }
 
-static enum err dict_hits(struct matching *m, uint32_t d, const struct values *dict,
-                          const uint64_t **ret)
+/* A dictionary is asked once for each two sets around its holes: mostly there are one or two. */
+static enum err dict_hits(struct matching *m, uint32_t d, const struct around *around,
+                          const struct values *dict, const uint64_t **ret)
 {
-    if (!m->dict_hit[d]) {
+    struct dict_hits *x = m->dict_hits[d];
+    while (x && (x->around.before != around->before || x->around.behind != around->behind))
+        x = x->next;
+    if (!x) {
         uint64_t *hit = ARENA_TRY_ARRAY(m->o->a, uint64_t, bitmap_words(dict->n));
-        if (!hit)
+        x = ARENA_TRY_ARRAY(m->o->a, struct dict_hits, 1);
+        if (!hit || !x)
             return err_set(ERR_NOMEM, "no memory to match %u words", dict->n);
         memset(hit, 0, bitmap_words(dict->n) * sizeof(*hit));
         for (uint32_t i = 0; i < dict->n; i++)
-            if (overlaps(m->q, values_text(dict, i)))
+            if (overlaps(m->q, around, values_text(dict, i)))
                 bitmap_set(hit, i);
-        m->dict_hit[d] = hit;
+        *x = (struct dict_hits){m->dict_hits[d], *around, hit};
+        m->dict_hits[d] = x;
     }
-    *ret = m->dict_hit[d];
+    *ret = x->hit;
+    return OK;
+}
+
+/* The values of a chunk that hold the needle whole: the chunk may know without a look at them. */
+static enum err chunk_holds(struct matching *m, const struct chunk *c, uint64_t **ret)
+{
+    struct arena *a = m->o->a;
+    if (!m->inside) {
+        struct predicate *p = ARENA_TRY_ARRAY(a, struct predicate, 1);
+        if (!p)
+            return err_set(ERR_NOMEM, "no memory to match slots");
+        TRY(predicate_text(
+            a, arena_printf(a, "%c%.*s%c", PATTERN_ANY, (int)m->q->n, m->q->text, PATTERN_ANY), p));
+        m->inside = p;
+    }
+    *ret = bitmap_new(a, c->n);
+    return chunk_match(c, m->inside, a, *ret);
+}
+
+/* Of a slot in whose values the needle can only stand whole. */
+static enum err whole_ranks(struct matching *m, uint32_t t, uint32_t slot, uint64_t *rank)
+{
+    const struct slot *s = &m->o->slot[slot];
+    struct chunk *c = NULL;
+    uint64_t *hit;
+    if (s->kind == SLOT_OWN) {
+        TRY(templated_own(m->o, t, slot, &c));
+        TRY(chunk_holds(m, c, &hit));
+        bitmap_or(rank, hit, c->n);
+        return OK;
+    }
+    if (!m->pool_hit) {
+        struct chunk pool;
+        TRY(templated_pool(m->o, &pool));
+        TRY(chunk_holds(m, &pool, &m->pool_hit));
+    }
+    for (uint32_t i = 0; i < m->o->rows[t]; i++)
+        rank[i >> 6] |= (uint64_t)bitmap_get(m->pool_hit, s->at + i) << (i & 63);
     return OK;
 }
 
 /* Sets the ranks of the texts whose value in this slot could hold a part of the needle. */
-static enum err slot_ranks(struct matching *m, uint32_t t, uint32_t slot, uint64_t *rank)
+static enum err slot_ranks(struct matching *m, uint32_t t, uint32_t slot,
+                           const struct around *around, uint64_t *rank)
 {
     uint32_t rows = m->o->rows[t];
     uint8_t kind = m->o->slot[slot].kind;
@@ -234,15 +292,19 @@ static enum err slot_ranks(struct matching *m, uint32_t t, uint32_t slot, uint64
         const int64_t *code = NULL;
         const uint64_t *hit = NULL;
         TRY(templated_words(m->o, t, slot, &dict, &code));
-        TRY(dict_hits(m, m->o->slot[slot].dict, dict, &hit));
+        TRY(dict_hits(m, m->o->slot[slot].dict, around, dict, &hit));
         for (uint32_t i = 0; i < rows; i++)
             rank[i >> 6] |= (uint64_t)bitmap_get(hit, (uint32_t)code[i]) << (i & 63);
         return OK;
     }
+    bool whole = !around->before && !(around->behind & any_byte(m->q) & ~(uint64_t)1);
+    if ((kind == SLOT_OWN || kind == SLOT_TEXT) && whole &&
+        !memchr(m->q->text, PATTERN_ANY, m->q->n) && !memchr(m->q->text, PATTERN_ONE, m->q->n))
+        return whole_ranks(m, t, slot, rank);
     struct values v;
     TRY(templated_slot(m->o, t, slot, NULL, rows, &v));
     for (uint32_t i = 0; i < rows; i++)
-        rank[i >> 6] |= (uint64_t)overlaps(m->q, values_text(&v, i)) << (i & 63);
+        rank[i >> 6] |= (uint64_t)overlaps(m->q, around, values_text(&v, i)) << (i & 63);
     return OK;
 }
 
@@ -269,7 +331,8 @@ static enum err ask_slots(struct matching *m, uint32_t t, const struct str *piec
                 m->rank[t] = bitmap_new(o->a, o->rows[t]);
                 m->verdict[t] = SOME_ROWS;
             }
-            TRY(slot_ranks(m, t, first + i, m->rank[t]));
+            struct around around = {prefixes & ~(uint64_t)1, behind[i]};
+            TRY(slot_ranks(m, t, first + i, &around, m->rank[t]));
         }
         prefixes |= on;
     }
@@ -310,7 +373,7 @@ static enum err judge_holes(struct matching *m, uint32_t t, struct str pattern)
 /* What folds to ASCII from outside it is not found by the needle: such patterns are asked. */
 static bool may_fold(const struct query *q, struct str pattern)
 {
-    return q->p->needle_rare_fold && needle_wide(pattern);
+    return q->rare_fold && predicate_rare_fold(pattern);
 }
 
 /* One search over all patterns, then each template by whether it was found there. */
@@ -393,11 +456,11 @@ enum err template_match(const struct chunk *c, const struct predicate *p, struct
     TRY(templated_open(c, a, &o));
     TRY(chunk_values(&o.patterns, a, &patterns));
     struct matching m = {&o, &q, arena_try_alloc(a, o.n), ARENA_TRY_ARRAY(a, uint64_t *, o.n),
-                         ARENA_TRY_ARRAY(a, uint64_t *, o.n_dicts + 1)};
-    if (!m.verdict || !m.rank || !m.dict_hit)
+                         ARENA_TRY_ARRAY(a, struct dict_hits *, o.n_dicts + 1)};
+    if (!m.verdict || !m.rank || !m.dict_hits)
         return err_set(ERR_NOMEM, "no memory to match %u templates", o.n);
     memset(m.rank, 0, o.n * sizeof(*m.rank));
-    memset(m.dict_hit, 0, o.n_dicts * sizeof(*m.dict_hit));
+    memset(m.dict_hits, 0, o.n_dicts * sizeof(*m.dict_hits));
     memset(m.verdict, NO_ROW, o.n);
     TRY(judge_all(&m, &patterns));
     uint32_t any = NO_ROW, n, *pos;

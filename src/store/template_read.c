@@ -131,6 +131,23 @@ struct slot_time {
     uint32_t template;
 };
 
+/* The texts of every template, ascending. */
+static enum err list_texts(struct templated *o)
+{
+    uint32_t *start = ARENA_TRY_ARRAY(o->a, uint32_t, (size_t)o->n + 2);
+    uint32_t *of = ARENA_TRY_ARRAY(o->a, uint32_t, o->c->n);
+    if (!start || !of)
+        return no_memory("the texts of templates");
+    start[0] = start[1] = 0;
+    for (uint32_t t = 0; t < o->n; t++)
+        start[t + 2] = start[t + 1] + o->rows[t];
+    for (uint32_t i = 0; i < o->c->n; i++)
+        of[start[o->code[i] + 1]++] = i;
+    o->of_start = start;
+    o->of = of;
+    return OK;
+}
+
 static enum err time_of_slot(void *ctx, const int64_t **ret)
 {
     const struct slot_time *x = ctx;
@@ -142,16 +159,22 @@ static enum err time_of_slot(void *ctx, const int64_t **ret)
     int64_t *to = ARENA_TRY_ARRAY(o->a, int64_t, o->rows[x->template] + 1);
     if (!to)
         return no_memory("the times of a template");
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < o->c->n; i++)
+    *ret = to;
+    if (o->times_asked++ > 2 && !o->of) /* else a walk over all codes is less */
+        TRY(list_texts(o));
+    if (o->of) {
+        const uint32_t *of = o->of + o->of_start[x->template];
+        for (uint32_t i = 0; i < o->rows[x->template]; i++)
+            to[i] = o->time[of[i]];
+        return OK;
+    }
+    for (uint32_t i = 0, n = 0; i < o->c->n; i++)
         if (o->code[i] == x->template)
             to[n++] = o->time[i];
-    *ret = to;
     return OK;
 }
 
-/* The chunk of a slot of its own. */
-static enum err own_chunk(struct templated *o, uint32_t template, uint32_t slot, struct chunk **ret)
+enum err templated_own(struct templated *o, uint32_t template, uint32_t slot, struct chunk **ret)
 {
     struct slot *s = &o->slot[slot];
     if (!s->chunk) {
@@ -180,17 +203,22 @@ static enum err number_pool(struct templated *o)
     return OK;
 }
 
+enum err templated_pool(const struct templated *o, struct chunk *ret)
+{
+    struct str bytes;
+    TRY(chunk_part_bytes(o->c, TEMPLATE_TEXTS, &bytes));
+    return open_inner(o, TEMPLATE_TEXTS, bytes, o->n_texts, ret);
+}
+
 static enum err text_pool(struct templated *o)
 {
     if (o->text)
         return OK;
-    struct str bytes;
     struct chunk c;
     struct values *v = ARENA_TRY_ARRAY(o->a, struct values, 1);
     if (!v)
         return no_memory("the texts of slots");
-    TRY(chunk_part_bytes(o->c, TEMPLATE_TEXTS, &bytes));
-    TRY(open_inner(o, TEMPLATE_TEXTS, bytes, o->n_texts, &c));
+    TRY(templated_pool(o, &c));
     TRY(chunk_values(&c, o->a, v));
     o->text = v;
     return OK;
@@ -283,7 +311,7 @@ enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot, c
     if (s->kind != SLOT_OWN)
         return words_out(o, template, slot, rank, n, ret);
     struct chunk *c = NULL;
-    TRY(own_chunk(o, template, slot, &c));
+    TRY(templated_own(o, template, slot, &c));
     return rank ? chunk_get(c, rank, n, o->a, ret) : chunk_values(c, o->a, ret);
 }
 
@@ -493,4 +521,19 @@ enum err templated_alike(struct templated *o, struct values *ret, const uint32_t
     }
     *ret_code = code;
     return ret ? templated_get(o, pos, n, ret) : OK;
+}
+
+enum err templated_whole(struct templated *o, struct values *ret)
+{
+    struct values pattern;
+    struct text_out out;
+    struct str s;
+    TRY(chunk_values(&o->patterns, o->a, &pattern));
+    TRY(text_out_init(&out, o->n, pattern.off[o->n] - pattern.off[0], o->a));
+    for (uint32_t t = 0; t < o->n; t++) {
+        TRY(template_pieces(values_text(&pattern, t), 0, o->a, &s));
+        text_out_add(&out, s);
+    }
+    *ret = text_out_values(&out, o->c->lane);
+    return OK;
 }

@@ -46,12 +46,20 @@ struct templated {
     const struct values **dict; /* each once read */
     uint16_t *dict_bytes;       /* byte_kinds of the words of each */
     const int64_t *time;
+    uint32_t times_asked;     /* templates whose times were looked for */
+    const uint32_t *of_start; /* n + 1: where in `of` a template's texts are; once made */
+    const uint32_t *of;
 };
 
 NODISCARD enum err templated_open(const struct chunk *c, struct arena *a, struct templated *ret);
 /* The values of a slot: all of them, or those at n ascending ranks. */
 NODISCARD enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot,
                                   const uint32_t *rank, uint32_t n, struct values *ret);
+/* The chunk of a slot of kind own. */
+NODISCARD enum err templated_own(struct templated *o, uint32_t template, uint32_t slot,
+                                 struct chunk **ret);
+/* The chunk that all slots of kind text share; n_texts is not 0. */
+NODISCARD enum err templated_pool(const struct templated *o, struct chunk *ret);
 /* Of a slot of words: its dictionary, and the codes of all its values, below the dictionary's n. */
 NODISCARD enum err templated_words(struct templated *o, uint32_t template, uint32_t slot,
                                    const struct values **ret_dict, const int64_t **ret_code);
@@ -63,6 +71,8 @@ NODISCARD enum err templated_get(struct templated *o, const uint32_t *pos, uint3
  * text the number of its template's. */
 NODISCARD enum err templated_alike(struct templated *o, struct values *ret,
                                    const uint32_t **ret_code);
+/* The texts of all templates, none of which has a slot. */
+NODISCARD enum err templated_whole(struct templated *o, struct values *ret);
 /* The n_slots + 1 static texts of a pattern. */
 NODISCARD enum err template_pieces(struct str pattern, uint32_t n_slots, struct arena *a,
                                    struct str *ret);
