@@ -154,6 +154,7 @@ static enum err begin(struct http_client *http, const struct aws_keys *keys,
 struct attempt {
     const struct aws_call *call;
     bool written;
+    enum err refused; /* what the caller's write answered */
     int64_t date_s;
 };
 
@@ -161,7 +162,8 @@ static enum err on_bytes(void *ctx, struct str bytes)
 {
     struct attempt *a = ctx;
     a->written = true;
-    return a->call->write(a->call->ctx, bytes);
+    a->refused = a->call->write(a->call->ctx, bytes);
+    return a->refused;
 }
 
 static enum err send_once(struct aws_client *c, struct attempt *a, struct aws_answer *ret)
@@ -201,7 +203,7 @@ static enum err send_once(struct aws_client *c, struct attempt *a, struct aws_an
                              call->write ? on_bytes : NULL, a, &answer);
     }
     ret->body = answer.body;
-    ret->status = answer.status;
+    ret->status = a->refused != OK ? 200 : answer.status; /* the service did its part */
     a->date_s = answer.date_s;
     return err;
 }
