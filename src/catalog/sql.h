@@ -44,5 +44,7 @@ struct sql {
 
 /* path: the file. One process at a time: another gets ERR_UNAVAILABLE. */
 NODISCARD enum err sql_open_sqlite(const char *path, struct sql **ret);
+/* For any number of processes, which wait for each other's writes up to ten seconds. */
+NODISCARD enum err sql_open_sqlite_shared(const char *path, struct sql **ret);
 
 #endif

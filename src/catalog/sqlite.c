@@ -8,6 +8,9 @@
  *   - trusted_schema off, defensive on, cell_size_check on: the file is bytes from outside.
  * No busy time-out: waiting would not help against a holder that never lets go.
  *
+ * A shared file has a rollback journal instead (a WAL among processes wants shared memory, which
+ * our VFS does not have), which is emptied, not removed, and a busy time-out.
+ *
  * Text parameters are copied by SQLite (SQLITE_TRANSIENT). A commit that fails is rolled back here,
  * so that the connection is usable again whatever happened. */
 #include "catalog/sql.h"
@@ -192,24 +195,31 @@ static const struct sql_driver sqlite_driver = {
     .finish = stmt_finish,
 };
 
-static enum err configure(struct sqlite_db *db)
+enum { BUSY_MS = 10000 };
+
+static enum err configure(struct sqlite_db *db, bool shared)
 {
-    static const char *const settings[] = {
-        "PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON", "PRAGMA locking_mode=EXCLUSIVE",
-        "PRAGMA journal_mode=WAL",   "PRAGMA synchronous=FULL",   "PRAGMA temp_store=MEMORY",
-        "PRAGMA cache_size=-2000",
-    };
+    static const char *const alone[] = {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL",
+                                        NULL};
+    static const char *const together[] = {"PRAGMA journal_mode=TRUNCATE", NULL};
+    static const char *const all[] = {"PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON",
+                                      "PRAGMA synchronous=FULL",   "PRAGMA temp_store=MEMORY",
+                                      "PRAGMA cache_size=-2000",   NULL};
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-        TRY(db_exec(&db->base, settings[i]));
+    if (shared)
+        sqlite3_busy_timeout(db->handle, BUSY_MS);
+    for (const char *const *s = shared ? together : alone; *s; s++)
+        TRY(db_exec(&db->base, *s));
+    for (const char *const *s = all; *s; s++)
+        TRY(db_exec(&db->base, *s));
     /* Takes the lock now, and not at the first statement of somebody who does not expect a refusal.
      */
     TRY(db_begin(&db->base));
     return db_commit(&db->base);
 }
 
-enum err sql_open_sqlite(const char *path, struct sql **ret)
+static enum err open_file(const char *path, bool shared, struct sql **ret)
 {
     struct sqlite_db *db = NEW(struct sqlite_db);
     db->base.driver = &sqlite_driver;
@@ -217,11 +227,21 @@ enum err sql_open_sqlite(const char *path, struct sql **ret)
     int rc = sqlite3_open_v2(path, &db->handle,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                              sqlite_vfs_name());
-    enum err err = rc == SQLITE_OK ? configure(db) : fail(db, rc);
+    enum err err = rc == SQLITE_OK ? configure(db, shared) : fail(db, rc);
     if (err != OK) {
         db_close(&db->base);
         return err;
     }
     *ret = &db->base;
     return OK;
+}
+
+enum err sql_open_sqlite(const char *path, struct sql **ret)
+{
+    return open_file(path, false, ret);
+}
+
+enum err sql_open_sqlite_shared(const char *path, struct sql **ret)
+{
+    return open_file(path, true, ret);
 }
