@@ -3,18 +3,22 @@
 #include "cmd/commands.h"
 
 static const struct command_row rows[] = {
-    {&aurora_parse_command, aurora_parse},
-    {&aurora_top_command, aurora_top},
-    {&aurora_cost_command, aurora_cost},
-    {0},
+    {&aurora_run_command, aurora_run},         {&aurora_discover_command, aurora_discover},
+    {&aurora_process_command, aurora_process}, {&aurora_init_command, aurora_init},
+    {&aurora_parse_command, aurora_parse},     {&aurora_top_command, aurora_top},
+    {&aurora_cost_command, aurora_cost},       {0},
 };
 
-static const char *const verbs[] = {"parse", "top", "cost", NULL};
+static const char *const verbs[] = {"run",   "discover", "process", "init",
+                                    "parse", "top",      "cost",    NULL};
 const struct command aurora_command = {
     .name = "aurora",
     .summary = "Logs of MySQL, Aurora and MariaDB: collects, reads and analyses them",
     .usage = "VERB [options] ...",
     .text = "Works with the logs of MySQL, Aurora MySQL and MariaDB servers.\n\n"
+            "run       collects the logs of a fleet of RDS and Aurora instances\n"
+            "discover  finds new log files; process reads them: run in two parts\n"
+            "init      makes the tables of the collector's state\n"
             "parse     prints the records in log files as JSON lines\n"
             "top       the statements that take most; two windows compared\n"
             "cost      what the logs cost in CloudWatch, and here\n\n"

@@ -9,6 +9,10 @@
 #define AURORA_VERB(name)                                                                          \
     extern const struct command aurora_##name##_command; /* .name: "aurora NAME" */                \
     int aurora_##name(int argc, char **argv)
+AURORA_VERB(run);
+AURORA_VERB(discover);
+AURORA_VERB(process);
+AURORA_VERB(init);
 AURORA_VERB(parse);
 AURORA_VERB(top);
 AURORA_VERB(cost);

@@ -1,0 +1,173 @@
+#include "aurora/jobs.h"
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/thread.h"
+
+enum { BUSY_MAX = 1024 };
+
+struct jobs {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct job *first, **last;
+    size_t n;
+    const struct job *busy[BUSY_MAX]; /* out with a worker */
+    unsigned n_busy;
+};
+
+struct jobs *jobs_new(void)
+{
+    struct jobs *j = NEW(struct jobs);
+    pthread_mutex_init(&j->lock, NULL);
+    cond_init(&j->changed);
+    j->last = &j->first;
+    return j;
+}
+
+static void job_free(struct job *job)
+{
+    arena_release(&job->arena);
+    mem_free(job);
+}
+
+void jobs_free(struct jobs *j)
+{
+    if (!j)
+        return;
+    for (struct job *job = j->first, *next; job; job = next) {
+        next = job->next;
+        job_free(job);
+    }
+    pthread_cond_destroy(&j->changed);
+    pthread_mutex_destroy(&j->lock);
+    mem_free(j);
+}
+
+static void copy(const struct logfile_message *m, struct job *job)
+{
+    arena_reset(&job->arena);
+    job->m = *m;
+    job->m.instance_id = arena_str(&job->arena, m->instance_id);
+    job->m.log_file_name = arena_str(&job->arena, m->log_file_name);
+    job->m.log_type = arena_str(&job->arena, m->log_type);
+}
+
+static void append(struct jobs *j, struct job *job)
+{
+    job->next = NULL;
+    *j->last = job;
+    j->last = &job->next;
+    j->n++;
+    pthread_cond_signal(&j->changed);
+}
+
+enum err jobs_put(struct jobs *j, const struct logfile_message *m)
+{
+    enum err err = OK;
+    pthread_mutex_lock(&j->lock);
+    struct job *job = j->first;
+    while (job && !(str_eq(job->m.instance_id, m->instance_id) &&
+                    str_eq(job->m.log_file_name, m->log_file_name)))
+        job = job->next;
+    if (job) {
+        copy(m, job);
+    } else if (j->n >= JOBS_MAX) {
+        err = err_set(ERR_LIMIT, "more than %d log files wait to be read", JOBS_MAX);
+    } else {
+        job = NEW(struct job);
+        arena_init(&job->arena, 0, NULL);
+        copy(m, job);
+        append(j, job);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return err;
+}
+
+static bool is_busy(const struct jobs *j, const struct job *job)
+{
+    for (unsigned i = 0; i < j->n_busy; i++)
+        if (str_eq(j->busy[i]->m.instance_id, job->m.instance_id) &&
+            str_eq(logfile_base(j->busy[i]->m.log_file_name), logfile_base(job->m.log_file_name)))
+            return true;
+    return false;
+}
+
+/* The first that may go; *ret_due: when to look again at the latest. */
+static struct job *pick(struct jobs *j, int64_t now, int64_t *ret_due)
+{
+    struct job **at = &j->first, *job;
+    for (; (job = *at); at = &job->next) {
+        if (job->due_ns > now) {
+            if (job->due_ns < *ret_due)
+                *ret_due = job->due_ns;
+            continue;
+        }
+        if (j->n_busy == BUSY_MAX || is_busy(j, job))
+            continue;
+        *at = job->next;
+        if (j->last == &job->next)
+            j->last = at;
+        j->n--;
+        j->busy[j->n_busy++] = job;
+        return job;
+    }
+    return NULL;
+}
+
+struct job *jobs_take(struct jobs *j, int64_t wait_ms)
+{
+    int64_t until = clock_mono_ns() + wait_ms * NS_PER_MS;
+    struct job *job;
+    pthread_mutex_lock(&j->lock);
+    for (;;) {
+        int64_t now = clock_mono_ns(), due = until;
+        job = pick(j, now, &due);
+        if (job || now >= until)
+            break;
+        (void)cond_wait_until(&j->changed, &j->lock, due);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return job;
+}
+
+static void end(struct jobs *j, const struct job *job)
+{
+    for (unsigned i = 0; i < j->n_busy; i++)
+        if (j->busy[i] == job) {
+            j->busy[i] = j->busy[--j->n_busy];
+            break;
+        }
+    pthread_cond_signal(&j->changed);
+}
+
+void jobs_done(struct jobs *j, struct job *job)
+{
+    pthread_mutex_lock(&j->lock);
+    end(j, job);
+    pthread_mutex_unlock(&j->lock);
+    job_free(job);
+}
+
+void jobs_again(struct jobs *j, struct job *job, int64_t wait_ns)
+{
+    pthread_mutex_lock(&j->lock);
+    end(j, job);
+    job->due_ns = clock_mono_ns() + wait_ns;
+    append(j, job);
+    pthread_mutex_unlock(&j->lock);
+}
+
+size_t jobs_waiting(struct jobs *j)
+{
+    pthread_mutex_lock(&j->lock);
+    size_t n = j->n + j->n_busy;
+    pthread_mutex_unlock(&j->lock);
+    return n;
+}
+
+void jobs_wake(struct jobs *j)
+{
+    pthread_mutex_lock(&j->lock);
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+}

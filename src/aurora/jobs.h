@@ -1,0 +1,33 @@
+/* The embedded queue between discoverer and workers: files with something to read, one a worker at
+ * a time for each strand, first come first served, so that no instance waits behind a large one. It
+ * is memory alone; what it must not forget stands in the state (files that are `discovered` or
+ * `processing`), from which it is filled again. A message for a file that waits already replaces
+ * it. Threads: any. Bounds: JOBS_MAX. */
+#ifndef WEIR_AURORA_JOBS_H
+#define WEIR_AURORA_JOBS_H
+
+#include "aurora/logfile.h"
+
+enum { JOBS_MAX = 200000 };
+struct jobs;
+struct job {
+    struct arena arena; /* of the message */
+    struct logfile_message m;
+    unsigned tries;
+    int64_t due_ns; /* monotonic */
+    struct job *next;
+};
+struct jobs *jobs_new(void);
+void jobs_free(struct jobs *j);
+/* ERR_LIMIT past JOBS_MAX. */
+NODISCARD enum err jobs_put(struct jobs *j, const struct logfile_message *m);
+/* The next that is due and whose strand nobody works at; NULL after wait_ms. The caller ends it by
+ * jobs_done or jobs_again. */
+struct job *jobs_take(struct jobs *j, int64_t wait_ms);
+void jobs_done(struct jobs *j, struct job *job);
+/* It comes again after wait_ns. */
+void jobs_again(struct jobs *j, struct job *job, int64_t wait_ns);
+size_t jobs_waiting(struct jobs *j);
+void jobs_wake(struct jobs *j);
+
+#endif

@@ -1,0 +1,64 @@
+/* weir aurora init, and what opens the state for others. */
+#include "cmd/aurora_state.h"
+
+#include "cmd/aurora.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *aurora_state_url(const struct options *o)
+{
+    const char *url = options_value(o, "state"), *env = getenv("WEIR_AURORA_STATE");
+    return url ? url : env && *env ? env : "sqlite:./weir-aurora.db";
+}
+
+enum err aurora_state_open(const struct options *o, struct aurora_state *ret)
+{
+    struct aws_credentials_options k = {0};
+    struct str url = str_c(aurora_state_url(o));
+    *ret = (struct aurora_state){0};
+    TRY(aws_credentials_new(&k, &ret->credentials));
+    enum err err = state_open(url, ret->credentials, &ret->state);
+    if (err != OK)
+        aurora_state_close(ret);
+    return err;
+}
+
+void aurora_state_close(struct aurora_state *s)
+{
+    state_close(s->state);
+    aws_credentials_free(s->credentials);
+    *s = (struct aurora_state){0};
+}
+
+static const struct option_def init_options[] = {AURORA_STATE_OPTIONS, {0}};
+const struct command aurora_init_command = {
+    .name = "aurora init",
+    .summary = "Makes the tables of the collector's state, where they are missing",
+    .usage = "[--state URL]",
+    .text = "Makes the tables of the collector's state, where they are missing. In DynamoDB they "
+            "are on\n"
+            "demand, and forget by themselves what has expired.\n\n"
+            "  weir aurora init --state dynamodb:",
+    .options = init_options,
+};
+
+int aurora_init(int argc, char **argv)
+{
+    struct options o;
+    struct aurora_state s;
+    int status = options_parse(&o, &aurora_init_command, argc, argv);
+    if (status >= 0)
+        return status;
+    enum err err = aurora_state_open(&o, &s);
+    if (err == OK) {
+        err = state_init(s.state);
+        if (err == OK)
+            for (int t = 0; t < STATE_TABLE_COUNT; t++)
+                printf("%s\n", state_tables[t].name);
+        aurora_state_close(&s);
+    }
+    if (err != OK)
+        options_fail(&aurora_init_command, "%s", err_text());
+    return err != OK;
+}
