@@ -3,14 +3,29 @@
 #include "cmd/commands.h"
 
 static const struct command_row rows[] = {
-    {&aurora_run_command, aurora_run},         {&aurora_discover_command, aurora_discover},
-    {&aurora_process_command, aurora_process}, {&aurora_init_command, aurora_init},
-    {&aurora_parse_command, aurora_parse},     {&aurora_top_command, aurora_top},
-    {&aurora_cost_command, aurora_cost},       {0},
+    {&aurora_status_command, aurora_status},
+    {&aurora_lag_command, aurora_lag},
+    {&aurora_monitor_command, aurora_monitor},
+    {&aurora_files_command, aurora_files},
+    {&aurora_checkpoint_command, aurora_checkpoint},
+    {&aurora_dlq_command, aurora_dlq},
+    {&aurora_breaker_command, aurora_breaker},
+    {&aurora_stop_command, aurora_stop},
+    {&aurora_resume_command, aurora_resume},
+    {&aurora_check_command, aurora_check},
+    {&aurora_run_command, aurora_run},
+    {&aurora_discover_command, aurora_discover},
+    {&aurora_process_command, aurora_process},
+    {&aurora_init_command, aurora_init},
+    {&aurora_parse_command, aurora_parse},
+    {&aurora_top_command, aurora_top},
+    {&aurora_cost_command, aurora_cost},
+    {0},
 };
 
-static const char *const verbs[] = {"run",   "discover", "process", "init",
-                                    "parse", "top",      "cost",    NULL};
+static const char *const verbs[] = {"status",  "lag",  "monitor", "files", "checkpoint", "dlq",
+                                    "breaker", "stop", "resume",  "check", "run",        "discover",
+                                    "process", "init", "parse",   "top",   "cost",       NULL};
 const struct command aurora_command = {
     .name = "aurora",
     .summary = "Logs of MySQL, Aurora and MariaDB: collects, reads and analyses them",
@@ -19,6 +34,10 @@ const struct command aurora_command = {
             "run       collects the logs of a fleet of RDS and Aurora instances\n"
             "discover  finds new log files; process reads them: run in two parts\n"
             "init      makes the tables of the collector's state\n"
+            "check     tells what keeps logs from appearing: permissions, parameters\n"
+            "status, lag, monitor          how it stands\n"
+            "files, checkpoint, dlq        what it remembers, shown and changed\n"
+            "breaker, stop, resume         orders to those who run\n"
             "parse     prints the records in log files as JSON lines\n"
             "top       the statements that take most; two windows compared\n"
             "cost      what the logs cost in CloudWatch, and here\n\n"

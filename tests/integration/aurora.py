@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -115,9 +116,9 @@ class Collector:
 
 def stored(server, tag):
     """How often each numbered statement is stored."""
-    import re
     rows = server.query(f"{tag}* | fields statement | limit 1000000", stream="slow_search_logs")
-    return collections.Counter(re.search(rf"{tag}-\d+", r["statement"]).group() for r in rows)
+    found = (re.search(rf"{tag}-\d+", r.get("statement", "")) for r in rows)
+    return collections.Counter(m.group() for m in found if m)
 
 
 def assert_same(server, log):

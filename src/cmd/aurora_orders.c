@@ -1,0 +1,155 @@
+/* weir aurora stop, resume, breaker: orders to the processes that run, by the item "orders" of the
+ * table aurora-log-tracking, which each looks at every few seconds (aurora/collector.c). */
+#include "cmd/aurora.h"
+#include "cmd/aurora_state.h"
+#include "cmd/aurora_table.h"
+#include "core/clock.h"
+
+#include <stdio.h>
+
+static const struct state_key orders = {{"orders", 6}, {"", 0}};
+
+static int64_t now_s(void)
+{
+    return clock_now_ns() / NS_PER_S;
+}
+
+static int give(const struct command *c, const struct options *o, const struct state_item *set,
+                const char *said)
+{
+    struct aurora_state s;
+    enum err err = aurora_state_open(o, &s);
+    if (err == OK) {
+        err = state_update(s.state, STATE_PROCESSES, orders, set, NULL, 0);
+        aurora_state_close(&s);
+    }
+    if (err != OK)
+        options_fail(c, "%s", err_text());
+    else
+        printf("%s\n", said);
+    return err != OK;
+}
+
+/* ---- stop, resume ---- */
+
+static const struct option_def stop_options[] = {AURORA_STATE_OPTIONS, {0}};
+const struct command aurora_stop_command = {
+    .name = "aurora stop",
+    .summary = "Stops all processes of the collector that run now",
+    .usage = "[--state URL]",
+    .text = "All discoverers and processors on this state finish what they are sending, and end "
+            "within seconds.\n"
+            "Those that are started later run.",
+    .options = stop_options,
+};
+
+int aurora_stop(int argc, char **argv)
+{
+    struct options o;
+    struct state_item set = {0};
+    int status = options_parse(&o, &aurora_stop_command, argc, argv);
+    if (status >= 0)
+        return status;
+    state_set_int(&set, "stop_at", now_s());
+    return give(&aurora_stop_command, &o, &set, "they were told to stop");
+}
+
+static const struct option_def resume_options[] = {
+    AURORA_STATE_OPTIONS, {"ramp", 0, "TIME", "Until every worker works (5m)."}, {0}};
+const struct command aurora_resume_command = {
+    .name = "aurora resume",
+    .summary = "Lets processors begin gently after an outage",
+    .usage = "[--ramp TIME]",
+    .text = "Processors that run, or are started from now on, begin with one worker and add the "
+            "others\n"
+            "one by one over that time.\n\n"
+            "  weir aurora resume --ramp 5m",
+    .options = resume_options,
+};
+
+int aurora_resume(int argc, char **argv)
+{
+    struct options o;
+    struct state_item set = {0};
+    int64_t ramp_s;
+    int status = options_parse(&o, &aurora_resume_command, argc, argv);
+    if (status >= 0)
+        return status;
+    if (!aurora_age_option(&o, "ramp", 300, &ramp_s))
+        return 2;
+    state_set_int(&set, "ramp_at", now_s());
+    state_set_int(&set, "ramp_s", ramp_s > 0 ? ramp_s : 1);
+    return give(&aurora_resume_command, &o, &set, "processors begin with one worker each");
+}
+
+/* ---- breakers ---- */
+
+static enum err on_process(void *ctx, const struct state_item *i)
+{
+    json_t *list = ctx, *breaker;
+    size_t n;
+    struct str report = state_text(i, "report"), id = state_text(i, "process_id");
+    json_t *r = json_loadb(report.n ? report.p : "", report.n, 0, NULL);
+    if (r && now_s() - state_int(i, "updated_at") < 30)
+        json_array_foreach(json_object_get(json_object_get(r, "limits"), "breakers"), n, breaker)
+        {
+            json_t *row = json_copy(breaker);
+            json_object_set_new(row, "process", json_stringn(id.p, id.n));
+            json_array_append_new(list, row);
+        }
+    json_decref(r);
+    return OK;
+}
+
+static int show(const struct options *o)
+{
+    static const char *const columns[] = {"name",       "state",   "failures", "opened",
+                                          "next_try_s", "process", NULL};
+    struct aurora_state s;
+    json_t *list = json_array();
+    enum err err = aurora_state_open(o, &s);
+    if (err == OK) {
+        err = state_each(s.state, STATE_PROCESSES, STR(""), on_process, list);
+        aurora_state_close(&s);
+    }
+    if (err != OK) {
+        json_decref(list);
+        options_fail(&aurora_breaker_command, "%s", err_text());
+        return 1;
+    }
+    aurora_print_rows(o, list, columns);
+    return 0;
+}
+
+static const char *const breaker_words[] = {"show", "reset", NULL};
+static const struct option_def breaker_options[] = {AURORA_STATE_OPTIONS, AURORA_JSON_OPTION, {0}};
+const struct command aurora_breaker_command = {
+    .name = "aurora breaker",
+    .summary = "Shows the circuit breakers of the processes that run; closes them",
+    .usage = "show | reset [NAME]",
+    .text = "Circuit breakers with something to tell, of the processes that run. reset closes one "
+            "of that name, or\n"
+            "all, within seconds.\n\n"
+            "  weir aurora breaker show\n"
+            "  weir aurora breaker reset api:DownloadDBLogFilePortion",
+    .options = breaker_options,
+    .verbs = breaker_words,
+    .args_min = 1,
+    .args_max = 2,
+};
+
+int aurora_breaker(int argc, char **argv)
+{
+    struct options o;
+    struct state_item set = {0};
+    int status = options_parse(&o, &aurora_breaker_command, argc, argv);
+    if (status >= 0)
+        return status;
+    if (!strcmp(o.arg[0], "show"))
+        return show(&o);
+    if (strcmp(o.arg[0], "reset") != 0)
+        return options_fail(&aurora_breaker_command, "what is \"%s\"?", o.arg[0]);
+    state_set_int(&set, "reset_at", now_s());
+    state_set_text(&set, "reset_breaker", str_c(o.n_args > 1 ? o.arg[1] : ""));
+    return give(&aurora_breaker_command, &o, &set, "they were told to close");
+}

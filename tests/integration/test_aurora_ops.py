@@ -1,0 +1,182 @@
+"""The runbooks' steps as commands: each does what it says, and doubles nothing."""
+import json
+import re
+import subprocess
+import time
+
+import pytest
+import requests
+
+from aurora import Collector, SlowLog, assert_same, stored, wait_for
+from conftest import WEIR
+from parts.rds import Fault, Rds
+
+
+@pytest.fixture
+def rds():
+    with Rds(portion_bytes=20_000) as r:
+        yield r
+
+
+@pytest.fixture
+def made(tmp_path, rds, make_server):
+    server = make_server()
+    rds.add("db-1", tmp_path / "db-1")
+    log = SlowLog(tmp_path / "db-1", "one")
+    c = Collector(tmp_path, rds, server)
+    yield log, c, server
+    if c.process and c.process.poll() is None:
+        c.kill()
+
+
+NAME = "slowquery/mysql-slowquery.log"
+
+
+def test_status_lag_files_and_checkpoints(made):
+    log, c, server = made
+    log.write(50)
+    c.once("discover")
+    assert c.json("status")["files"] == {"discovered": 1}
+    lag = c.json("lag")[0]
+    assert lag["instance"] == "db-1" and lag["behind_bytes"] == log.path.stat().st_size
+    c.once("process")
+    s = c.json("status")
+    assert s["files"] == {"completed": 1} and s["behind_bytes"] == 0 and s["checkpoints"] == 1
+    assert [f["status"] for f in c.json("files", "list")] == ["completed"]
+    assert c.json("checkpoint", "show", "db-1", NAME)["byte_offset"] == log.path.stat().st_size
+    assert "db-1" in c.weir("checkpoint", "list").stdout
+    c.weir("files", "reset", "db-1", NAME)
+    assert c.json("files", "list", "--status", "discovered")[0]["log_file_name"] == NAME
+    c.once("process")
+    assert_same(server, log)
+    c.weir("files", "reset", "db-1", NAME, "--from-start")
+    c.once("process")
+    assert set(stored(server, "one").values()) == {2}  # that is what was asked for
+    assert c.weir("files", "reset", "db-1", "no/such.log", check=False).returncode == 1
+    assert c.json("checkpoint", "cleanup", "--older-than", "7d") == {"removed": 0}
+    time.sleep(1.1)
+    assert c.json("checkpoint", "cleanup", "--older-than", "1s") == {"removed": 1}
+
+
+def test_stuck_files_are_set_back(made):
+    log, c, server = made
+    log.write(5)
+    c.once("discover")
+    c.once("process", env={"WEIR_AURORA_CRASH": "announce:1"}, check=False)
+    assert c.json("status")["files"] == {"processing": 1}
+    assert c.json("files", "reset-stuck", "--older-than", "1h") == {"reset": 0}
+    time.sleep(1.1)
+    assert c.json("files", "reset-stuck", "--older-than", "1s") == {"reset": 1}
+    assert c.json("status")["files"] == {"discovered": 1}
+    c.once("process")
+    assert_same(server, log)
+
+
+def test_stop_and_resume_with_a_ramp(made):
+    log, c, server = made
+    log.write(5)
+    c.start(env={"MAX_CONCURRENCY": "8"})
+    wait_for(lambda: len(stored(server, "one")) == 5)
+    assert c.json("status")["processes"][0]["state"] == "running"
+    assert c.weir("files", "reset", "db-1", NAME).returncode == 0  # idle: it may
+    c.weir("resume", "--ramp", "1h")
+    status = f"http://127.0.0.1:{c.port}/status"
+    wait_for(lambda: requests.get(status, timeout=5).json()["workers"] == 1, 15, "one worker")
+    log.write(5)
+    wait_for(lambda: len(stored(server, "one")) == 10)
+    c.weir("resume", "--ramp", "1s")
+    wait_for(lambda: requests.get(status, timeout=5).json()["workers"] == 8, 15, "all workers")
+    c.weir("stop")
+    assert c.process.wait(20) == 0
+    assert_same(server, log)
+    c.start()  # started later: it runs
+    log.write(1)
+    wait_for(lambda: len(stored(server, "one")) == 11)
+    c.stop()
+
+
+def test_breakers_are_shown_and_reset(made, rds):
+    log, c, server = made
+    log.write(5)
+    fault = Fault("DownloadDBLogFilePortion", "500", times=10**6)
+    rds.faults.append(fault)
+    c.start(env={"CIRCUIT_BREAKER_MAX_FAILURES": "2", "CIRCUIT_BREAKER_TIMEOUT_SEC": "3600", "AWS_MAX_ATTEMPTS": "1"})
+    wait_for(lambda: any(b["state"] == "open" for b in c.json("breaker", "show")), 30, "an open breaker")
+    text = c.log.read_text()  # the runbooks grep these words
+    assert re.search(r"(?i)circuit breaker is open", text) and '"level":"error"' in text
+    fault.times = 0
+    c.weir("breaker", "reset")
+    wait_for(lambda: len(stored(server, "one")) == 5, 30, "the lines")
+    c.stop()
+
+
+def test_dead_letters_are_sent_again(made, tmp_path):
+    log, c, server = made
+    log.write(20)
+    refusing = tmp_path / "refuse.py"
+    refusing.write_text(
+        "import http.server\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_POST(self):\n"
+        "        self.rfile.read(int(self.headers['Content-Length']))\n"
+        "        self.send_response(400); self.send_header('Content-Length', '0'); self.end_headers()\n"
+        "    log_message = lambda *a: None\n"
+        "s = http.server.HTTPServer(('127.0.0.1', 0), H); print(s.server_port, flush=True); s.serve_forever()\n")
+    p = subprocess.Popen(["python3", str(refusing)], stdout=subprocess.PIPE, text=True)
+    good, c.output = c.output, ["--output", f"http://127.0.0.1:{int(p.stdout.readline())}"]
+    c.once()
+    p.kill()
+    p.wait()
+    c.output = good
+    letters = c.json("dlq", "list")
+    assert len(letters) == 1 and "400" in letters[0]["error"] and letters[0]["instance_id"] == "db-1"
+    shown = c.json("dlq", "show", letters[0]["message_id"])
+    assert shown["payload"].count("\n") == 20
+    for line in shown["payload"].splitlines():
+        json.loads(line)
+    assert c.weir("dlq", "reprocess", letters[0]["message_id"], "--output", "http://127.0.0.1:9", check=False).returncode == 1
+    assert len(c.json("dlq", "list")) == 1  # it goes only when its records are durable
+    c.weir("dlq", "reprocess", "all", *good)
+    assert c.json("dlq", "list") == []
+    assert_same(server, log)
+
+
+def test_check_says_what_is_wrong(made, rds, tmp_path):
+    log, c, server = made
+    log.write(1)
+    rds.instances["db-1"].parameters = {"slow_query_log": "0", "log_output": "TABLE"}
+
+    def check():
+        r = subprocess.run([WEIR, "aurora", "check", "--json"], capture_output=True, text=True, env=c.env)
+        return r.returncode, {(x["instance"], x["check"]): x for x in json.loads(r.stdout)}
+
+    code, rows = check()
+    assert code == 1
+    assert rows["", "keys"]["result"] == "good" and "environment" in rows["", "keys"]["detail"]
+    assert "TABLE" in rows["db-1", "log_output"]["detail"] and rows["db-1", "log_output"]["result"] == "failed"
+    assert rows["db-1", "slow_query_log"]["result"] == "failed" and rows["db-1", "download"]["result"] == "good"
+    rds.faults.append(Fault("DownloadDBLogFilePortion", "denied", times=9))
+    assert "rds:DownloadDBLogFilePortion" in check()[1]["db-1", "download"]["detail"]
+    c.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    code, rows = check()
+    assert code == 1 and "rds:DescribeDBInstances" in rows["", "instances"]["detail"]
+
+
+def test_keys_by_web_identity_and_role(made, rds, tmp_path):
+    log, c, server = made
+    log.write(3)
+    token = tmp_path / "token"
+    token.write_text("the-web-token\n")
+    keys = {"AWS_ACCESS_KEY_ID": c.env.pop("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY": c.env.pop("AWS_SECRET_ACCESS_KEY")}
+    c.once(env={"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::1:role/aurora-discovery-task-role"})
+    assert rds.calls["AssumeRoleWithWebIdentity"] == 1
+    assert_same(server, log)
+    (tmp_path / "credentials").write_text(
+        f"[base]\naws_access_key_id = {keys['AWS_ACCESS_KEY_ID']}\naws_secret_access_key = {keys['AWS_SECRET_ACCESS_KEY']}\n")
+    (tmp_path / "config").write_text("[profile work]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = base\n")
+    log.write(3)
+    rds.session_s = 2  # expires at once: asked for again and again
+    c.once(env={"AWS_PROFILE": "work", "AWS_CONFIG_FILE": str(tmp_path / "config"),
+                "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")})
+    assert rds.calls["AssumeRole"] >= 2
+    assert_same(server, log)
