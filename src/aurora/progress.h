@@ -62,10 +62,10 @@ struct checkpoint {
     int64_t generation;               /* how often this name began anew */
 };
 
-/* ERR_AGAIN: somebody else holds it. lease_s: how long the strand is ours without a sign of life. */
+/* ERR_AGAIN: somebody else holds it. lease_s: how long it is ours without a sign of life. */
 NODISCARD enum err strand_claim(struct state *s, struct str instance, struct str file,
                                 const char *owner, int64_t lease_s, struct strand *ret);
-/* Announces strand->pending with sequence strand->next; extends the lease. ERR_CONFLICT: it is lost. */
+/* Announces l->pending with sequence l->next; extends the lease. ERR_CONFLICT: it is lost. */
 NODISCARD enum err strand_announce(struct state *s, struct strand *l);
 /* Extends the lease when half of it is over. */
 NODISCARD enum err strand_keep(struct state *s, struct strand *l);
