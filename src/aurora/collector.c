@@ -1,6 +1,7 @@
 #include "aurora/collector.h"
 
 #include "aurora/jobs.h"
+#include "aurora/topics.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -38,6 +39,7 @@ struct collector {
     struct state *state;
     struct cache *cache;
     struct jobs *jobs;
+    struct topics *topics; /* NULL: the queue is embedded */
     char owner[200];
     struct aws_client *client; /* of discovery */
     struct discover *discover;
@@ -111,7 +113,9 @@ enum err collector_options_env(struct collector_options *o)
 static enum err on_published(void *ctx, const struct logfile_message *m)
 {
     struct collector *c = ctx;
-    return c->o.processes ? jobs_put(c->jobs, m) : OK;
+    if (c->topics)
+        return topics_publish(c->topics, m);
+    return c->o.processes ? jobs_put(c->jobs, m, NULL) : OK;
 }
 
 /* What the state knows to be undone. */
@@ -126,7 +130,7 @@ static enum err on_undone(void *ctx, const struct state_item *i)
                                 .log_type = state_text(i, "log_type"),
                                 .size = (uint64_t)state_int(i, "size"),
                                 .last_written_ms = state_int(i, "last_written")};
-    return jobs_put(c->jobs, &m);
+    return jobs_put(c->jobs, &m, NULL);
 }
 
 static struct state_key key_of(const struct logfile_message *m)
@@ -149,6 +153,14 @@ static enum err set_status(struct collector *c, const struct logfile_message *m,
         state_set_text(&set, "error", str_c(error));
     enum err err = state_update(c->state, STATE_FILES, key_of(m), &set, &same, 1);
     return err == ERR_CONFLICT ? OK : err;
+}
+
+static void job_done(struct collector *c, struct job *job)
+{
+    for (struct job_token *token = jobs_done(c->jobs, job), *next; token; token = next) {
+        next = token->next;
+        topics_settle(c->topics, token);
+    }
 }
 
 static void warn_if(enum err err, const char *what)
@@ -177,7 +189,7 @@ static void give_up(struct worker *w, struct job *job, const char *why)
         err = set_status(c, &job->m, "failed", false, why);
     warn_if(err, "a failed file could not be noted");
     if (err == OK)
-        jobs_done(c->jobs, job);
+        job_done(c, job);
     else
         jobs_again(c->jobs, job, pause_ns(job->tries));
 }
@@ -203,7 +215,7 @@ static void failed(struct worker *w, struct job *job, enum err err)
         log_warn("log file has vanished", "instance=%.*s file=%.*s", STR_ARG(job->m.instance_id),
                  STR_ARG(job->m.log_file_name));
         warn_if(set_status(c, &job->m, "vanished", false, why), "a status could not be noted");
-        jobs_done(c->jobs, job);
+        job_done(c, job);
         return;
     }
     log_error("processing failed", "instance=%.*s file=%.*s error=%s", STR_ARG(job->m.instance_id),
@@ -247,7 +259,7 @@ static void work(struct worker *w, struct job *job)
     }
     warn_if(set_status(c, &job->m, visit.rest ? "discovered" : "completed", visit.rest, NULL),
             "a status could not be noted");
-    jobs_done(c->jobs, job);
+    job_done(c, job);
 }
 
 static void *worker_main(void *arg)
@@ -304,9 +316,14 @@ static void one_round(struct collector *c)
     warn_if(state_forget(c->state), "expired items stay");
 }
 
-/* Without discovery here the state is the queue: another process discovers. */
+/* Without discovery here, and without Kafka, the state is the queue: another process discovers. */
 static void scan(struct collector *c)
 {
+    if (c->topics) {
+        c->ready = true;
+        c->rounds += 1;
+        return;
+    }
     enum err err = state_each(c->state, STATE_FILES, STR(""), on_undone, c);
     if (err == OK)
         c->ready = true;
@@ -317,7 +334,7 @@ static void scan(struct collector *c)
 static void *finder_main(void *arg)
 {
     struct collector *c = arg;
-    if (c->o.discovers && c->o.processes)
+    if (c->o.discovers && c->o.processes && !c->topics)
         warn_if(state_each(c->state, STATE_FILES, STR(""), on_undone, c),
                 "the state could not be read");
     while (!c->stopping) {
@@ -482,6 +499,8 @@ static enum err open_parts(struct collector *c)
     TRY(cache_open(str_c(c->o.cache), &c->cache));
     c->limits = limits_new(&l);
     TRY(rds_source_new(c->credentials, c->limits, &c->stopping, &c->source));
+    if (c->o.queue)
+        TRY(topics_open(str_c(c->o.queue), c->o.discovers, c->o.processes, &c->topics));
     if (!c->o.discovers)
         return OK;
     TRY(aws_client_new(rds_source_service(c->source), &c->client));
@@ -496,7 +515,8 @@ static enum err open_parts(struct collector *c)
                                  .poll_ns = c->o.poll_ns,
                                  .stopping = &c->stopping,
                                  .ctx = c,
-                                 .publish = on_published};
+                                 .publish = on_published,
+                                 .must_expire = c->topics != NULL};
     c->discover = discover_new(&d);
     return OK;
 }
@@ -512,6 +532,8 @@ static enum err start_threads(struct collector *c)
         TRY(thread_start(&c->worker[i].thread, name, worker_main, &c->worker[i]));
         c->worker[i].started = true;
     }
+    if (c->topics && c->o.processes)
+        TRY(topics_start(c->topics, c->jobs, &c->stopping));
     TRY(thread_start(&c->finder, "aurora-find", finder_main, c));
     c->finder_started = true;
     TRY(thread_start(&c->beater, "aurora-beat", beater_main, c));
@@ -547,7 +569,8 @@ enum err collector_start(const struct collector_options *o, struct collector **r
 
 bool collector_is_idle(struct collector *c)
 {
-    return c->rounds > 0 && !jobs_waiting(c->jobs) && !c->active;
+    return c->rounds > 0 && !jobs_waiting(c->jobs) && !c->active &&
+           (!c->topics || !c->o.processes || topics_are_idle(c->topics));
 }
 
 bool collector_is_ordered_to_stop(struct collector *c)
@@ -585,6 +608,7 @@ void collector_stop(struct collector *c)
         pthread_join(c->beater, NULL);
         say_goodbye(c);
     }
+    topics_stop(c->topics);
     metric_gauge_fn("weir_aurora_waiting_files", NULL, NULL, NULL, NULL);
     metric_gauge_fn("weir_aurora_last_round_age_seconds", NULL, NULL, NULL, NULL);
     for (unsigned i = 0; i < c->n_workers; i++)
@@ -592,6 +616,7 @@ void collector_stop(struct collector *c)
     discover_free(c->discover);
     aws_client_free(c->client);
     rds_source_free(c->source);
+    topics_close(c->topics);
     limits_free(c->limits);
     cache_close(c->cache);
     state_close(c->state);

@@ -12,6 +12,7 @@
 enum { COLLECTOR_OUTPUTS_MAX = UNIT_OUTPUTS_MAX };
 struct collector_options {
     const char *state, *cache; /* URLs */
+    const char *queue;         /* kafka://...; NULL: embedded, or the state */
     const char *profile, *region;
     const char *engine, *tag, *name, *time_zone;
     const char *output[COLLECTOR_OUTPUTS_MAX];

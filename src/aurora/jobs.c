@@ -61,7 +61,7 @@ static void append(struct jobs *j, struct job *job)
     pthread_cond_signal(&j->changed);
 }
 
-enum err jobs_put(struct jobs *j, const struct logfile_message *m)
+enum err jobs_put(struct jobs *j, const struct logfile_message *m, struct job_token *token)
 {
     enum err err = OK;
     pthread_mutex_lock(&j->lock);
@@ -78,6 +78,10 @@ enum err jobs_put(struct jobs *j, const struct logfile_message *m)
         arena_init(&job->arena, 0, NULL);
         copy(m, job);
         append(j, job);
+    }
+    if (job && err == OK && token) {
+        token->next = job->token;
+        job->token = token;
     }
     pthread_mutex_unlock(&j->lock);
     return err;
@@ -140,12 +144,14 @@ static void end(struct jobs *j, const struct job *job)
     pthread_cond_signal(&j->changed);
 }
 
-void jobs_done(struct jobs *j, struct job *job)
+struct job_token *jobs_done(struct jobs *j, struct job *job)
 {
+    struct job_token *token = job->token;
     pthread_mutex_lock(&j->lock);
     end(j, job);
     pthread_mutex_unlock(&j->lock);
     job_free(job);
+    return token;
 }
 
 void jobs_again(struct jobs *j, struct job *job, int64_t wait_ns)

@@ -10,21 +10,28 @@
 
 enum { JOBS_MAX = 200000 };
 struct jobs;
+/* What a message's giver wants back when the file it is about has been read. */
+struct job_token {
+    struct job_token *next;
+};
 struct job {
     struct arena arena; /* of the message */
     struct logfile_message m;
+    struct job_token *token; /* of all messages that were merged */
     unsigned tries;
     int64_t due_ns; /* monotonic */
     struct job *next;
 };
 struct jobs *jobs_new(void);
 void jobs_free(struct jobs *j);
-/* ERR_LIMIT past JOBS_MAX. */
-NODISCARD enum err jobs_put(struct jobs *j, const struct logfile_message *m);
+/* token: may be NULL. ERR_LIMIT past JOBS_MAX. */
+NODISCARD enum err jobs_put(struct jobs *j, const struct logfile_message *m,
+                            struct job_token *token);
 /* The next that is due and whose strand nobody works at; NULL after wait_ms. The caller ends it by
  * jobs_done or jobs_again. */
 struct job *jobs_take(struct jobs *j, int64_t wait_ms);
-void jobs_done(struct jobs *j, struct job *job);
+/* The list of its tokens. */
+struct job_token *jobs_done(struct jobs *j, struct job *job);
 /* It comes again after wait_ns. */
 void jobs_again(struct jobs *j, struct job *job, int64_t wait_ns);
 size_t jobs_waiting(struct jobs *j);

@@ -10,6 +10,7 @@ static const struct command_row rows[] = {
     {&aurora_checkpoint_command, aurora_checkpoint},
     {&aurora_dlq_command, aurora_dlq},
     {&aurora_breaker_command, aurora_breaker},
+    {&aurora_offsets_command, aurora_offsets},
     {&aurora_stop_command, aurora_stop},
     {&aurora_resume_command, aurora_resume},
     {&aurora_check_command, aurora_check},
@@ -23,9 +24,10 @@ static const struct command_row rows[] = {
     {0},
 };
 
-static const char *const verbs[] = {"status",  "lag",  "monitor", "files", "checkpoint", "dlq",
-                                    "breaker", "stop", "resume",  "check", "run",        "discover",
-                                    "process", "init", "parse",   "top",   "cost",       NULL};
+static const char *const verbs[] = {"status", "lag",     "monitor",  "files",   "checkpoint",
+                                    "dlq",    "breaker", "offsets",  "stop",    "resume",
+                                    "check",  "run",     "discover", "process", "init",
+                                    "parse",  "top",     "cost",     NULL};
 const struct command aurora_command = {
     .name = "aurora",
     .summary = "Logs of MySQL, Aurora and MariaDB: collects, reads and analyses them",
@@ -37,7 +39,7 @@ const struct command aurora_command = {
             "check     tells what keeps logs from appearing: permissions, parameters\n"
             "status, lag, monitor          how it stands\n"
             "files, checkpoint, dlq        what it remembers, shown and changed\n"
-            "breaker, stop, resume         orders to those who run\n"
+            "breaker, offsets, stop, resume  orders to those who run\n"
             "parse     prints the records in log files as JSON lines\n"
             "top       the statements that take most; two windows compared\n"
             "cost      what the logs cost in CloudWatch, and here\n\n"

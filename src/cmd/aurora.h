@@ -20,6 +20,7 @@ AURORA_VERB(files);
 AURORA_VERB(checkpoint);
 AURORA_VERB(dlq);
 AURORA_VERB(breaker);
+AURORA_VERB(offsets);
 AURORA_VERB(stop);
 AURORA_VERB(resume);
 AURORA_VERB(check);

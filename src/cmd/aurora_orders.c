@@ -1,5 +1,7 @@
 /* weir aurora stop, resume, breaker: orders to the processes that run, by the item "orders" of the
- * table aurora-log-tracking, which each looks at every few seconds (aurora/collector.c). */
+ * table aurora-log-tracking, which each looks at every few seconds (aurora/collector.c). offsets:
+ * to Kafka. */
+#include "aurora/topics.h"
 #include "cmd/aurora.h"
 #include "cmd/aurora_state.h"
 #include "cmd/aurora_table.h"
@@ -152,4 +154,49 @@ int aurora_breaker(int argc, char **argv)
     state_set_int(&set, "reset_at", now_s());
     state_set_text(&set, "reset_breaker", str_c(o.n_args > 1 ? o.arg[1] : ""));
     return give(&aurora_breaker_command, &o, &set, "they were told to close");
+}
+
+/* ---- offsets ---- */
+
+static const char *const offsets_words[] = {"reset", "delete-group", NULL};
+static const struct option_def offsets_options[] = {
+    {"queue", 'q', "URL", "The queue: kafka://HOST:PORT, with ?group= where it has another name."},
+    {"to", 0, "WHERE", "reset: where reading begins (earliest).", .choices = "earliest|latest"},
+    {0},
+};
+const struct command aurora_offsets_command = {
+    .name = "aurora offsets",
+    .summary = "Sets the processors' group back to the beginning of its topics, or forgets it",
+    .usage = "reset [--to WHERE] | delete-group --queue URL",
+    .text =
+        "Where processors begin to take messages. Refused while any of them runs. Messages that "
+        "come again\n"
+        "double nothing: what their files hold has been read.\n\n"
+        "  weir aurora offsets reset --queue kafka://kafka:9092",
+    .options = offsets_options,
+    .verbs = offsets_words,
+    .args_min = 1,
+    .args_max = 1,
+};
+
+int aurora_offsets(int argc, char **argv)
+{
+    struct options o;
+    int status = options_parse(&o, &aurora_offsets_command, argc, argv);
+    if (status >= 0)
+        return status;
+    const char *queue = options_value(&o, "queue"), *to = options_value(&o, "to");
+    bool reset = !strcmp(o.arg[0], "reset");
+    if (!queue || (!reset && strcmp(o.arg[0], "delete-group") != 0) ||
+        (to && strcmp(to, "earliest") != 0 && strcmp(to, "latest") != 0))
+        return options_fail(&aurora_offsets_command,
+                            "reset or delete-group, and --queue, are wanted");
+    enum err err = reset ? topics_reset(str_c(queue), to && !strcmp(to, "latest"))
+                         : topics_delete_group(str_c(queue));
+    if (err != OK) {
+        options_fail(&aurora_offsets_command, "%s", err_text());
+        return 1;
+    }
+    printf("done\n");
+    return 0;
 }

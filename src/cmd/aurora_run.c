@@ -22,6 +22,8 @@ enum { CONNECTIONS_MAX = 64, BODY_MAX = 64 << 10 };
         {"region", 0, "NAME", "The AWS region ($AWS_REGION, or the profile's)."},                  \
         {"profile", 0, "NAME", "The AWS profile ($AWS_PROFILE, or default)."},                     \
         {"listen", 'l', "HOST:PORT", "Where /healthz, /readyz and /metrics are answered (none)."}, \
+        {"queue", 'q', "URL",                                                                      \
+         "Kafka between discover and process: kafka://HOST:PORT (the state is the queue)."},       \
         {"logs", 0, "KINDS", "Which logs: slow, error, general, audit (slow,error)."},             \
         {"log-level", 0, "LEVEL", "debug, info, warn or error (info)."},                           \
     {                                                                                              \
@@ -194,6 +196,7 @@ static enum err read_options(const struct options *o, struct collector_options *
     TRY(collector_options_env(c));
     TRY(read_kinds(options_value(o, "logs"), &c->keep));
     c->state = aurora_state_url(o);
+    c->queue = options_value(o, "queue");
     c->cache = cache ? cache : "memory:";
     c->region = options_value(o, "region");
     c->profile = options_value(o, "profile");

@@ -97,6 +97,11 @@ class Collector:
             assert r.returncode == 0, (args, r.stdout, r.stderr)
         return r
 
+    def weir_queue(self, verb, what, queue, check=True):
+        r = subprocess.run([WEIR, "aurora", verb, what, "--queue", queue], capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0 or not check, (r.stdout, r.stderr)
+        return r
+
     def json(self, *args):
         return json.loads(self.weir(*args, "--json").stdout)
 

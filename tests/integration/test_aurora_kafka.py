@@ -1,0 +1,101 @@
+"""The collector in parts: discoverers publish to Kafka, processors take from it."""
+import json
+import time
+import uuid
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from aurora import Collector, SlowLog, assert_same, stored, wait_for
+from parts.rds import Rds
+
+
+@pytest.fixture
+def rds():
+    with Rds(portion_bytes=20_000) as r:
+        yield r
+
+
+@pytest.fixture
+def made(tmp_path, rds, make_server, kafka):
+    run = uuid.uuid4().hex[:8]
+    url = (f"kafka://{kafka.address}?group=g-{run}&partitions=3&error_topic=error-{run}&slowquery_topic=slow-{run}")
+    server = make_server()
+    logs = []
+    for i in range(6):
+        rds.add(f"db-{i}", tmp_path / f"db-{i}")
+        logs.append(SlowLog(tmp_path / f"db-{i}", f"m{i}"))
+    running = []
+
+    def collector(name):
+        c = Collector(tmp_path, rds, server if name != "finder" else None, name=name, args=["--queue", url],
+                      env={"BATCH_SIZE": "20", "WEIR_AURORA_LEASE_SEC": "2"}, state=f"sqlite:{tmp_path}/state.db")
+        running.append(c)
+        return c
+
+    yield logs, collector, server, url, run
+    for c in running:
+        if c.process and c.process.poll() is None:
+            c.kill()
+
+
+def committed(kafka, run):
+    """Messages whose offsets the group has committed, and all that there are, of the slow logs' topic."""
+    c = Consumer({"bootstrap.servers": kafka.address, "group.id": f"g-{run}"})
+    parts = [TopicPartition(f"slow-{run}", p) for p in range(3)]
+    have = sum(max(p.offset, 0) for p in c.committed(parts, timeout=10))
+    want = sum(c.get_watermark_offsets(p, timeout=10)[1] for p in parts)
+    c.close()
+    return have, want
+
+
+def test_discover_publishes_and_process_takes(made, kafka):
+    logs, collector, server, url, run = made
+    for log in logs:
+        log.write(30)
+    collector("finder").once("discover")
+    assert committed(kafka, run) == (0, 6)
+    c = Consumer({"bootstrap.servers": kafka.address, "group.id": "looker-" + run, "auto.offset.reset": "earliest"})
+    c.subscribe([f"slow-{run}"])
+    m = c.poll(20)
+    c.close()
+    value = json.loads(m.value())
+    assert m.key().decode() == f"{value['instance_id']}/slowquery/mysql-slowquery.log"
+    assert value["log_type"] == "slowquery" and value["size"] > 0
+    p = collector("worker")
+    p.once("process")
+    for log in logs:
+        assert_same(server, log)
+    assert committed(kafka, run) == (6, 6)
+    # to the beginning: every message comes again, and not one line
+    assert "done" in p.weir_queue("offsets", "reset", url).stdout
+    assert committed(kafka, run) == (0, 6)
+    p.start("process")
+    wait_for(lambda: committed(kafka, run) == (6, 6), 40, "the messages")
+    r = p.weir_queue("offsets", "reset", url, check=False)
+    assert r.returncode == 1 and "stop the processors first" in r.stderr
+    r = p.weir_queue("offsets", "delete-group", url, check=False)
+    assert r.returncode == 1 and "stop the processors first" in r.stderr
+    p.stop()
+    p.weir_queue("offsets", "delete-group", url)
+    assert committed(kafka, run) == (0, 6)
+    for log in logs:
+        assert_same(server, log)
+
+
+def test_a_member_dies(made):
+    logs, collector, server, url, run = made
+    finder, one, two = collector("finder").start("discover"), collector("one").start("process"), collector("two").start("process")
+    for turn in range(10):
+        for log in logs:
+            log.write(25)
+        if turn == 6:
+            one.kill()
+        if turn == 4:
+            logs[0].rotate("2025-08-03.15")
+        time.sleep(0.4)
+    wait_for(lambda: all(len(stored(server, x.tag)) == len(x.written) for x in logs), 60, "the rest")
+    finder.stop()
+    two.stop()
+    for log in logs:
+        assert_same(server, log)
