@@ -22,7 +22,7 @@ struct chain {
 
 static const struct stage_type *const *const families[] = {
     parse_stages, mysql_stages, shape_stages,  select_stages, value_stages,
-    nest_stages,  rate_stages,  lookup_stages, time_stages,
+    nest_stages,  rate_stages,  lookup_stages, time_stages,   stamp_stages,
 };
 enum {
     FAMILIES = sizeof(families) / sizeof(*families),
