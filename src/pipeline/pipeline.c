@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/mem.h"
+#include "pipeline/tag_glob.h"
 
 #include <stdio.h>
 
@@ -148,6 +149,29 @@ static enum err read_where(struct pipeline *p, const struct tree *t, struct pipe
     return err == OK ? OK : tree_error(t, "%s", err_text());
 }
 
+/* A condition on the tag, and `where` beside it. */
+static enum err read_tag(struct pipeline *p, const struct tree *t, struct pipeline_route *r)
+{
+    struct filter_options o = {.now_ns = clock_now_ns()};
+    struct buf query;
+    if (t->kind != TREE_TEXT)
+        return tree_error(t, "tag: patterns are wanted, such as app.**");
+    buf_init(&query, SIZE_MAX);
+    enum err err = tag_glob_query(t->text, &query);
+    if (err == OK && r->where)
+        buf_printf(&query, " AND (%s)", r->where);
+    if (err == OK)
+        err = filter_parse(arena_str(p->arena, buf_str(&query)), &o, p->arena, &r->filter, NULL,
+                           NULL);
+    buf_release(&query);
+    if (err != OK)
+        return tree_error(t, "%s", err_text());
+    r->where = arena_printf(p->arena, "tag %.*s%s%s", STR_ARG(t->text), r->where ? " and " : "",
+                            r->where ? r->where : "")
+                   .p;
+    return OK;
+}
+
 static enum err read_count(struct pipeline *p, const struct tree *t, const char *key, uint64_t max,
                            uint64_t *ret)
 {
@@ -184,8 +208,9 @@ static enum err read_route_settings(struct pipeline *p, const struct tree *t,
 
 static enum err read_route(struct pipeline *p, const struct tree *t)
 {
-    static const char *const known[] = {"name",  "output", "where",     "transforms", "records",
-                                        "bytes", "wait",   "retry_min", "retry_max",  NULL};
+    static const char *const known[] = {"name",       "output",    "where", "tag",
+                                        "transforms", "records",   "bytes", "wait",
+                                        "retry_min",  "retry_max", NULL};
     const char *name, *url;
     struct pipeline_route *r;
     if (t->kind != TREE_MAP)
@@ -200,9 +225,12 @@ static enum err read_route(struct pipeline *p, const struct tree *t)
     r->hash = tree_hash(t);
     if (route_check_name(r->name) != OK || (name && strlen(name) > ROUTE_NAME_MAX))
         return tree_error(name ? tree_get(t, "name") : t, "%s", err_text());
-    const struct tree *where = tree_get(t, "where"), *list = tree_get(t, "transforms");
+    const struct tree *where = tree_get(t, "where"), *list = tree_get(t, "transforms"),
+                      *tag = tree_get(t, "tag");
     if (where)
         TRY(read_where(p, where, r));
+    if (tag)
+        TRY(read_tag(p, tag, r));
     TRY(read_route_settings(p, t, &r->settings));
     return list ? chain_new(list, &r->chain) : OK;
 }
