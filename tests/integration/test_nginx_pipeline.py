@@ -1,0 +1,198 @@
+"""examples/nginx-pipeline with real parts: its scripts, a Kafka broker, OpenSearch, and Weir's own store in its place."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import requests
+from fluent import sender
+
+from conftest import ROOT, WEIR, free_port
+from test_agent import wait_for
+
+HERE = ROOT / "examples" / "nginx-pipeline"
+REGIONS = {"us-east-1", "us-east-2", "us-west-1", "us-west-2"}
+
+
+def paths(value, at=""):
+    """The paths of a document and the kinds of what is there."""
+    if isinstance(value, dict):
+        return {p for k, v in value.items() for p in paths(v, f"{at}/{k}")}
+    return {(at, type(value).__name__)}
+
+
+# The document of the assignment, path for path.
+DOCUMENT = {
+    "event": {"bytes": 3316, "referrer": "-", "remote_ip": "217.168.17.5", "response": 200, "remote_user": "-", "agent": "-",
+              "request": "GET /downloads/product_2 HTTP/1.1"},
+    "fields": {"region": "us-west-1", "assetid": "554878db4d92f4598e34fcf813a98c9c"},
+    "@version": "1", "@timestamp": "2024-04-23T01:31:39.995470770Z", "time": 1713835899995, "index": "nginx",
+    "sourcetype": "nginx"}
+
+
+class Pipeline:
+    def __init__(self, folder, kafka, **settings):
+        self.run, self.kafka = folder / "run", kafka
+        self.web, self.forward, self.store = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        self.env = dict(os.environ, RUN=str(self.run), WEIR=WEIR, KAFKA=kafka, WEB=self.web, FORWARD=self.forward,
+                        STORE=self.store, **settings)
+        self.opensearch = settings.get("OPENSEARCH", self.store)
+
+    def call(self, script, *args, check=True):
+        r = subprocess.run([HERE / script, *args], env=self.env, capture_output=True, text=True, timeout=120)
+        assert not check or r.returncode == 0, (script, r.stdout[-2000:], r.stderr[-2000:], self.logs())
+        return r
+
+    def logs(self):
+        return {p.name: p.read_text()[-600:] for p in (self.run / "log").glob("*.log")}
+
+    def documents(self):
+        requests.post(f"http://{self.opensearch}/nginx-logs/_refresh", timeout=20)
+        r = requests.post(f"http://{self.opensearch}/nginx-logs/_search", timeout=30,
+                          json={"size": 10000, "query": {"match_all": {}}})
+        return [h["_source"] for h in r.json()["hits"]["hits"]] if r.status_code == 200 else []
+
+    def wait_for_documents(self, n, seconds=60):
+        deadline = time.monotonic() + seconds
+        while len(got := self.documents()) < n and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert len(got) == n, (len(got), self.call("monitor", "--once").stdout, self.logs())
+        return got
+
+    def kill(self, name):
+        os.kill(int((self.run / f"{name}.pid").read_text()), signal.SIGKILL)
+
+
+@pytest.fixture
+def make_pipeline(tmp_path, kafka):
+    made = []
+
+    def make(**settings):
+        # A topic of the name is made anew for each test.
+        admin = kafka.admin()
+        if "nginx-logs" in admin.list_topics(timeout=20).topics:
+            for f in admin.delete_topics(["nginx-logs"]).values():
+                f.result(30)
+            wait_for(lambda: "nginx-logs" not in kafka.admin().list_topics(timeout=20).topics)
+            for f in admin.delete_consumer_groups(["nginx-processor"]).values():
+                f.exception(30)
+        kafka.topic("nginx-logs")
+        made.append(Pipeline(tmp_path, kafka.address, **settings))
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.call("stop")
+
+
+def check(document):
+    kinds = paths(document)
+    assert kinds == paths(DOCUMENT), kinds ^ paths(DOCUMENT)
+    assert {k: document[k] for k in ("@version", "index", "sourcetype")} == {"@version": "1", "index": "nginx", "sourcetype": "nginx"}
+    stamp = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{3})\d*)?Z", document["@timestamp"])
+    ms = int(time.mktime(time.strptime(stamp[1], "%Y-%m-%dT%H:%M:%S")) - time.timezone) * 1000 + int(stamp[2] or 0)
+    assert document["time"] == ms and abs(time.time() - ms / 1000) < 600
+    assert re.fullmatch("[0-9a-f]{32}", document["fields"]["assetid"]) or document["fields"]["assetid"] == "42"
+
+
+def test_to_opensearch(make_pipeline, opensearch):
+    opensearch.call("DELETE", "/nginx-logs", params={"ignore_unavailable": "true"})
+    p = make_pipeline(OPENSEARCH=f"127.0.0.1:{opensearch.port}")
+    assert p.call("start").stdout.count(" up ") == 7
+    # The seed's input: a file of JSON lines.
+    answer = json.loads(p.call("produce", f"source={HERE}/sample.json").stdout)
+    assert answer["sent"] == 2 and answer["failed"] == 0
+    documents = p.wait_for_documents(2)
+    for d in documents:
+        check(d)
+    assert next(d for d in documents if d["event"]["response"] == 200)["event"] == DOCUMENT["event"]
+    # Generated events; asked for and by chance.
+    assert json.loads(p.call("produce", "500", "region=eu-west-1", "asset=42").stdout)["sent"] == 500
+    assert json.loads(p.call("produce", "600").stdout)["sent"] == 600
+    documents = p.wait_for_documents(1102)
+    for d in documents:
+        check(d)
+    asked = [d for d in documents if d["fields"] == {"region": "eu-west-1", "assetid": "42"}]
+    others = [d for d in documents if d["fields"]["assetid"] != "42"]
+    assert len(asked) == 500 and {d["fields"]["region"] for d in others} == REGIONS
+    assert len({d["fields"]["assetid"] for d in others}) == 5
+    mapping = opensearch.call("GET", "/nginx-logs/_mapping")["nginx-logs"]["mappings"]["properties"]
+    assert mapping["event"]["properties"]["remote_ip"] == {"type": "ip"} and mapping["time"]["format"] == "epoch_millis"
+    hits = opensearch.call("POST", "/nginx-logs/_search", json={"size": 1, "docvalue_fields": ["@timestamp"]})["hits"]["hits"]
+    assert set(hits[0]["fields"]) == {"@timestamp"} and hits[0]["_index"] == "nginx-logs"
+    assert "1102 documents" in p.call("status").stdout
+    assert "1102" in p.call("monitor", "--once").stdout
+    p.call("stop")
+    assert p.call("status", check=False).stdout.count("pid ") == 0
+
+
+def test_to_weir_with_its_logs_and_the_tags(make_pipeline):
+    """Weir's own store in place of OpenSearch and of Loki; Fluentd's Python client in place of the web application."""
+    p = make_pipeline()
+    p.call("start")
+    assert json.loads(p.call("produce", "200").stdout)["sent"] == 200
+    for d in p.wait_for_documents(200):
+        check(d)
+    host, port = p.forward.split(":")
+    client = sender.FluentSender("app", host=host, port=int(port))
+    for line in (HERE / "sample.json").read_text().splitlines():
+        assert client.emit("nginx", json.loads(line))
+    client.close()
+    news = sender.FluentSender("fluent", host=host, port=int(port))
+    assert news.emit("info", {"message": "flushed"})
+    news.close()
+    for d in p.wait_for_documents(202):
+        check(d)
+    wait_for(lambda: '"message":"flushed"' in (p.run / "log" / "collector.log").read_text())
+    # The logs of the components, by component.
+    url = f"http://{p.store}/api/v1/logs/query"
+
+    def components():
+        text = requests.post(url, params={"stream": "loki", "q": "* | stats count() as n by component"}, timeout=20).text
+        return {json.loads(x)["component"] for x in text.splitlines()}
+
+    wait_for(lambda: components() == {"store", "collector", "processor", "logs", "web"})
+
+
+def test_outages(make_pipeline):
+    """Every stage is killed while events flow, and started again: all arrive. The hop to Kafka is at least once."""
+    p = make_pipeline()
+    p.call("start")
+    sent = 0
+    for name in ("collector", "processor", "store", "web"):
+        sent += json.loads(p.call("produce", "300").stdout)["sent"]
+        p.kill(name)
+        p.call("start")
+        sent += json.loads(p.call("produce", "100").stdout)["sent"]
+    assert sent == 1600
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        documents = p.documents()
+        distinct = {json.dumps(d["event"], sort_keys=True) for d in documents}
+        if len(distinct) >= sent - 1:
+            break
+        time.sleep(0.3)
+    assert len(documents) >= sent, (len(documents), p.call("monitor", "--once").stdout, p.logs())
+    assert len(documents) <= sent + 400  # at most the bulks that were under way when the collector was killed
+
+
+def test_the_configurations_are_good(tmp_path):
+    p = Pipeline(tmp_path, "127.0.0.1:9092", WITHOUT="store collector processor logs web")
+    p.call("start", check=False)
+    for name in ("collector", "processor", "logs"):
+        r = subprocess.run([WEIR, "pipeline", "check", p.run / f"{name}.yaml"], capture_output=True, text=True, timeout=30)
+        assert r.returncode == 0, r.stderr
+    r = subprocess.run([WEIR, "pipeline", "graph", p.run / "collector.yaml"], capture_output=True, text=True, timeout=30)
+    assert "tag app.**" in r.stdout
+    import yaml
+    compose = yaml.safe_load((HERE / "docker-compose.yml").read_text())
+    assert {"web", "collector", "processor", "logs", "kafka", "opensearch", "loki", "grafana"} <= set(compose["services"])
+    for service in compose["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith("./") or (HERE / source).exists(), volume
+    assert pathlib.Path(HERE / "Dockerfile").exists()
