@@ -38,6 +38,5 @@ const struct http_route *api_agent_routes(struct api *api);
 void api_stop_tails(struct api *api);
 /* Gauges that are read when scraped: queue, memory, process. Once a process. */
 void api_register_metrics(struct api *api);
-uint64_t api_resident_bytes(void); /* of this process */
 
 #endif

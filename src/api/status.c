@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/governor.h"
 #include "core/metrics.h"
+#include "core/process.h"
 #include "record/json.h"
 #include "record/timestamp.h"
 
@@ -42,23 +43,6 @@ void api_page(void *ctx, struct http_request *r)
 
 /* ---- metrics ---- */
 
-uint64_t api_resident_bytes(void)
-{
-    unsigned long long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (!f)
-        return 0;
-    if (fscanf(f, "%*u %llu", &pages) != 1) /* NOLINT(cert-err34-c): the kernel writes it */
-        pages = 0;
-    fclose(f);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static double read_resident(void *ctx)
-{
-    return (double)api_resident_bytes();
-}
-
 /* The allocator's view: what the program holds, and what it has given back but the system has not
  * got yet. */
 static double read_heap_used(void *ctx)
@@ -70,12 +54,6 @@ static double read_heap_used(void *ctx)
 static double read_heap_free(void *ctx)
 {
     return (double)mallinfo2().fordblks;
-}
-
-static double read_started(void *ctx)
-{
-    const struct api *api = ctx;
-    return (double)(api->started_ns / NS_PER_MS) / 1000.0;
 }
 
 static double read_owner(void *ctx)
@@ -156,13 +134,11 @@ void api_register_metrics(struct api *api)
     metric_gauge_fn("weir_queue_unreadable_bytes", NULL,
                     "Bytes of the queue that the disk would not give at the start.",
                     read_queue_unreadable, api);
-    metric_gauge_fn("process_resident_memory_bytes", NULL, "Resident memory.", read_resident, NULL);
+    process_register_metrics();
     metric_gauge_fn("weir_heap_used_bytes", NULL, "Heap in use, with what no owner reserved.",
                     read_heap_used, NULL);
     metric_gauge_fn("weir_heap_free_bytes", NULL, "Heap that is free and kept for later.",
                     read_heap_free, NULL);
-    metric_gauge_fn("process_start_time_seconds", NULL, "Start of the process, since 1970.",
-                    read_started, api);
 }
 
 void api_metrics(void *ctx, struct http_request *r)
@@ -192,7 +168,7 @@ static void put_time(struct buf *out, const char *name, int64_t ns)
 static void put_memory(struct buf *out)
 {
     buf_put_c(out, ",\"memory\":{");
-    put_u64(out, "resident", api_resident_bytes());
+    put_u64(out, "resident", process_resident_bytes());
     put_u64(out, "budget", governor_budget());
     put_u64(out, "reserved", governor_used());
     buf_put_c(out, ",\"owners\":{");

@@ -24,6 +24,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/process.h"
 #include "core/thread.h"
 #include "pipeline/self_log.h"
 #include "store/chunk_cache.h"
@@ -501,7 +502,7 @@ static void stop(struct server *s)
  * hour ago does not look busy. */
 static void give_back_memory(void)
 {
-    if (api_resident_bytes() > governor_used() + TRIM_ABOVE)
+    if (process_resident_bytes() > governor_used() + TRIM_ABOVE)
         malloc_trim(0);
 }
 

@@ -37,7 +37,7 @@ struct metric {
     char *labels; /* "" for none */
     _Atomic int64_t value;
     struct histogram *histogram;
-    bool reads; /* a gauge with a function */
+    bool reads; /* it has a function */
     double (*fn)(void *);
     void *ctx;
 };
@@ -137,15 +137,27 @@ struct metric *metric_histogram(const char *name, const char *labels, const char
     return register_metric(name, labels, METRIC_HISTOGRAM, help);
 }
 
-void metric_gauge_fn(const char *name, const char *labels, const char *help, double (*fn)(void *),
-                     void *ctx)
+static void register_fn(const char *name, const char *labels, enum metric_type type,
+                        const char *help, double (*fn)(void *), void *ctx)
 {
     pthread_mutex_lock(&lock);
-    struct metric *m = get_metric(name, labels, METRIC_GAUGE, help);
+    struct metric *m = get_metric(name, labels, type, help);
     m->reads = true;
     m->fn = fn;
     m->ctx = ctx;
     pthread_mutex_unlock(&lock);
+}
+
+void metric_gauge_fn(const char *name, const char *labels, const char *help, double (*fn)(void *),
+                     void *ctx)
+{
+    register_fn(name, labels, METRIC_GAUGE, help, fn, ctx);
+}
+
+void metric_counter_fn(const char *name, const char *labels, const char *help, double (*fn)(void *),
+                       void *ctx)
+{
+    register_fn(name, labels, METRIC_COUNTER, help, fn, ctx);
 }
 
 void metric_add(struct metric *m, int64_t n)

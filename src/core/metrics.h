@@ -18,6 +18,9 @@ struct metric *metric_histogram(const char *name, const char *labels, const char
  * call functions of this header. */
 void metric_gauge_fn(const char *name, const char *labels, const char *help, double (*fn)(void *),
                      void *ctx);
+/* The same of a counter. */
+void metric_counter_fn(const char *name, const char *labels, const char *help, double (*fn)(void *),
+                       void *ctx);
 void metric_add(struct metric *m, int64_t n);
 void metric_set(struct metric *m, int64_t v);
 int64_t metric_get(const struct metric *m); /* of a histogram: how many were observed */

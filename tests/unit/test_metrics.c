@@ -1,6 +1,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/process.h"
 #include "core/thread.h"
 #include "test.h"
 
@@ -76,6 +77,24 @@ static void test_gauges(void **state)
     }
     metric_gauge_fn("weir_test_half", NULL, "Half", NULL, NULL);
     assert_written("weir_test_half", 0);
+    metric_counter_fn("weir_test_halves_total", NULL, "Halves", half, &three);
+    assert_written("# TYPE weir_test_halves_total counter\nweir_test_halves_total 1.5\n", 1);
+}
+
+static void test_process(void **state)
+{
+    static const char netstat[] = "TcpExt: InOctets\nTcpExt: 9\nIpExt: InNoRoutes InOctets\n"
+                                  "IpExt: 1 18446744073709551615\n";
+    assert_true(process_ip_number(str_c(netstat), STR("InOctets")) == UINT64_MAX);
+    assert_int_equal(process_ip_number(str_c(netstat), STR("InNoRoutes")), 1);
+    assert_int_equal(process_ip_number(str_c(netstat), STR("Nothing")), 0);
+    assert_int_equal(process_ip_number(STR("IpExt: A B\nIpExt: 1"), STR("B")), 0);
+    assert_int_equal(process_ip_number(STR("IpExt: A"), STR("A")), 0);
+    assert_true(process_resident_bytes() > 100000);
+    process_register_metrics();
+    assert_written("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 0.", 1);
+    assert_written("\nprocess_network_receive_bytes_total ", 1);
+    assert_written("\nprocess_start_time_seconds 1", 1);
 }
 
 static void test_histogram(void **state)
@@ -149,9 +168,13 @@ static void test_threads_register_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counters),           cmocka_unit_test(test_gauges),
-        cmocka_unit_test(test_histogram),          cmocka_unit_test(test_label),
-        cmocka_unit_test(test_families_are_whole), cmocka_unit_test(test_threads_register_once),
+        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_gauges),
+        cmocka_unit_test(test_histogram),
+        cmocka_unit_test(test_process),
+        cmocka_unit_test(test_label),
+        cmocka_unit_test(test_families_are_whole),
+        cmocka_unit_test(test_threads_register_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
