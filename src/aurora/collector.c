@@ -23,6 +23,8 @@ enum {
     PROCESS_DAYS = 7
 };
 
+#define REST_NS (20 * NS_PER_S)
+
 struct worker {
     struct collector *c;
     pthread_t thread;
@@ -140,15 +142,15 @@ static struct state_key key_of(const struct logfile_message *m)
 
 /* Sets the status of the version that was worked at; a newer one is another's business. */
 static enum err set_status(struct collector *c, const struct logfile_message *m, const char *status,
-                           bool republish, const char *error)
+                           const char *error)
 {
     const struct state_cond same = {
         .op = STATE_IS_INT, .name = "last_written", .number = m->last_written_ms};
     struct state_item set = {0};
     state_set_text(&set, "status", str_c(status));
     state_set_int(&set, "updated_at", now_s());
-    if (republish)
-        state_set_int(&set, "published_at", 0);
+    if (!strcmp(status, "processing"))
+        state_set_int(&set, "started_at", now_s());
     if (error)
         state_set_text(&set, "error", str_c(error));
     enum err err = state_update(c->state, STATE_FILES, key_of(m), &set, &same, 1);
@@ -186,7 +188,7 @@ static void give_up(struct worker *w, struct job *job, const char *why)
                             .sequence = job->m.last_written_ms};
     enum err err = dead_letter_put(c->state, &d);
     if (err == OK)
-        err = set_status(c, &job->m, "failed", false, why);
+        err = set_status(c, &job->m, "failed", why);
     warn_if(err, "a failed file could not be noted");
     if (err == OK)
         job_done(c, job);
@@ -214,7 +216,7 @@ static void failed(struct worker *w, struct job *job, enum err err)
     if (err == ERR_NOTFOUND) {
         log_warn("log file has vanished", "instance=%.*s file=%.*s", STR_ARG(job->m.instance_id),
                  STR_ARG(job->m.log_file_name));
-        warn_if(set_status(c, &job->m, "vanished", false, why), "a status could not be noted");
+        warn_if(set_status(c, &job->m, "vanished", why), "a status could not be noted");
         job_done(c, job);
         return;
     }
@@ -234,7 +236,7 @@ static void work(struct worker *w, struct job *job)
     struct collector *c = w->c;
     struct visit visit;
     int64_t began = clock_mono_ns();
-    enum err err = set_status(c, &job->m, "processing", false, NULL);
+    enum err err = set_status(c, &job->m, "processing", NULL);
     if (err == OK)
         err = visit_file(&w->v, &job->m, &visit);
     else
@@ -257,8 +259,11 @@ static void work(struct worker *w, struct job *job)
         jobs_again(c->jobs, job, 0);
         return;
     }
-    warn_if(set_status(c, &job->m, visit.rest ? "discovered" : "completed", visit.rest, NULL),
-            "a status could not be noted");
+    if (visit.rest) { /* the last record may go on: it is looked at again when the file is quiet */
+        jobs_again(c->jobs, job, REST_NS);
+        return;
+    }
+    warn_if(set_status(c, &job->m, "completed", NULL), "a status could not be noted");
     job_done(c, job);
 }
 

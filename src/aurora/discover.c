@@ -152,13 +152,16 @@ static void add(struct discover *d, const struct logfile_message *m)
 
 /* ---- files ---- */
 
-/* Whether the message of an item that is discovered has to go out (again). */
+/* Whether the message of an item that is discovered has to go out (again): it never did, or it was
+ * read meanwhile and set back by hand, or it has expired. */
 static bool is_unpublished(const struct discover *d, const struct state_item *i)
 {
     int64_t at = state_int(i, "published_at"), made = state_int(i, "updated_at");
     if (!str_eq_c(state_text(i, "status"), "discovered"))
         return false;
-    return at == 0 ? now_s() - made >= REPUBLISH_S : d->o.must_expire && now_s() - at >= EXPIRED_S;
+    if (at == 0)
+        return now_s() - made >= REPUBLISH_S || state_int(i, "started_at") > 0;
+    return state_int(i, "started_at") > at || (d->o.must_expire && now_s() - at >= EXPIRED_S);
 }
 
 /* Claims the publication of an item that nobody published, or not of late. */
@@ -177,6 +180,28 @@ static enum err claim_again(struct discover *d, const struct logfile_message *m,
         r->again++;
     }
     return err == ERR_CONFLICT ? OK : err;
+}
+
+/* Over the whole table, since those that are unchanged are not asked about. */
+struct again {
+    struct discover *d;
+    struct arena *arena;
+    struct discover_round *round;
+};
+
+static enum err on_undone(void *ctx, const struct state_item *i)
+{
+    struct again *x = ctx;
+    if (!is_unpublished(x->d, i))
+        return OK;
+    struct logfile_message m = {
+        .instance_id = arena_str(x->arena, state_text(i, "instance_id")),
+        .log_file_name = arena_str(x->arena, state_text(i, "log_file_name")),
+        .log_type = arena_str(x->arena, state_text(i, "log_type")),
+        .size = (uint64_t)state_int(i, "size"),
+        .last_written_ms = state_int(i, "last_written"),
+    };
+    return claim_again(x->d, &m, i, x->round);
 }
 
 static enum err claim_version(struct discover *d, const struct logfile_message *m,
@@ -224,11 +249,9 @@ static enum err look_at(struct discover *d, struct arena *a, struct str instance
     if (!same && (is_new || state_int(item, "last_written") <= f->last_written_ms))
         err = claim_version(d, &m, is_new ? NULL : item);
     else
-        err = same && is_unpublished(d, item) ? claim_again(d, &m, item, r) : OK;
+        err = OK;
     TRY(err);
-    /* What is discovered is looked at until somebody has begun with it. */
-    if (!same || !str_eq_c(state_text(item, "status"), "discovered"))
-        set_seen(d, instance, f);
+    set_seen(d, instance, f);
     return OK;
 }
 
@@ -503,6 +526,9 @@ enum err discover_run(struct discover *d, struct discover_round *ret)
             in_batch = 0;
         }
     }
+    struct again again = {d, &a, ret};
+    if (err == OK)
+        err = state_each(d->o.state, STATE_FILES, STR(""), on_undone, &again);
     char why[256];
     snprintf(why, sizeof(why), "%s", err_text());
     enum err published = publish_batch(d, ret);

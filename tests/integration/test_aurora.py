@@ -207,7 +207,7 @@ def test_faults_of_the_service(make, rds):
 def test_the_breaker_opens_and_recovers(make, rds):
     log, c, server = make()
     log.write(5)
-    rds.faults.append(Fault("DownloadDBLogFilePortion", "500", times=6))
+    rds.faults.append(Fault("DownloadDBLogFilePortion", "500", times=4))
     c.start(env={"CIRCUIT_BREAKER_MAX_FAILURES": "3", "CIRCUIT_BREAKER_TIMEOUT_SEC": "1", "AWS_MAX_ATTEMPTS": "1"})
     wait_for(lambda: c.events("circuit breaker is open"), 20, "the breaker")
     metrics = requests.get(f"http://127.0.0.1:{c.port}/metrics", timeout=5).text
@@ -231,6 +231,33 @@ def test_an_output_that_is_away(make, rds):
     log.write(50)
     server.start()
     c.once()
+    assert_same(server, log)
+
+
+def test_an_end_that_is_not_whole_waits_until_the_file_is_quiet(make, rds):
+    log, c, server = make()
+    log.write(3)
+    with open(log.path, "a") as f:
+        f.write(entry("SELECT 'one-999999'")[:-2])  # without its ";" and its line's end
+    log.rotate("2025-08-03.15", age_s=50)
+    c.start()
+    wait_for(lambda: len(stored(server, "one")) == 3)
+    wait_for(lambda: len(stored(server, "one")) == 4, 40, "the end")
+    c.stop()
+
+
+def test_what_is_set_back_by_hand_is_read_on(make, rds):
+    log, c, server = make()
+    log.write(3)
+    c.start()
+    wait_for(lambda: len(stored(server, "one")) == 3)
+    wait_for(lambda: c.json("status")["files"] == {"completed": 1})
+    time.sleep(1.1)
+    before = c.metric("weir_aurora_visits_total")
+    c.weir("files", "reset", "db-1", "slowquery/mysql-slowquery.log")
+    wait_for(lambda: c.metric("weir_aurora_visits_total") > before, 20, "the visit")
+    wait_for(lambda: c.json("status")["files"] == {"completed": 1})
+    c.stop()
     assert_same(server, log)
 
 
