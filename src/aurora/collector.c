@@ -533,7 +533,7 @@ static enum err start_threads(struct collector *c)
         for (unsigned i = 0; i < c->o.concurrency; i++)
             TRY(worker_open(c, &c->worker[i], i));
     for (unsigned i = 0; i < c->n_workers; i++) {
-        snprintf(name, sizeof(name), "aurora-%u", i);
+        snprintf(name, sizeof(name), "aurora-%hu", (unsigned short)i);
         TRY(thread_start(&c->worker[i].thread, name, worker_main, &c->worker[i]));
         c->worker[i].started = true;
     }
