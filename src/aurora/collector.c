@@ -486,6 +486,12 @@ static double waiting_now(void *ctx)
     return (double)jobs_waiting(((struct collector *)ctx)->jobs);
 }
 
+static double lag_now(void *ctx)
+{
+    int64_t oldest = jobs_oldest_ms(((struct collector *)ctx)->jobs);
+    return oldest ? (double)(clock_now_ns() / NS_PER_MS - oldest) / 1000 : 0;
+}
+
 static double round_age(void *ctx)
 {
     struct collector *c = ctx;
@@ -557,6 +563,8 @@ enum err collector_start(const struct collector_options *o, struct collector **r
     make_metrics(c);
     metric_gauge_fn("weir_aurora_waiting_files", NULL, "Log files that wait to be read.",
                     waiting_now, c);
+    metric_gauge_fn("weir_aurora_lag_seconds", NULL,
+                    "Since the oldest file that waits was written to.", lag_now, c);
     metric_gauge_fn("weir_aurora_last_round_age_seconds", NULL,
                     "Since the last discovery round that succeeded.", round_age, c);
     enum err err = open_parts(c);
@@ -615,6 +623,7 @@ void collector_stop(struct collector *c)
     }
     topics_stop(c->topics);
     metric_gauge_fn("weir_aurora_waiting_files", NULL, NULL, NULL, NULL);
+    metric_gauge_fn("weir_aurora_lag_seconds", NULL, NULL, NULL, NULL);
     metric_gauge_fn("weir_aurora_last_round_age_seconds", NULL, NULL, NULL, NULL);
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_close(&c->worker[i]);

@@ -171,6 +171,17 @@ size_t jobs_waiting(struct jobs *j)
     return n;
 }
 
+int64_t jobs_oldest_ms(struct jobs *j)
+{
+    int64_t oldest = 0;
+    pthread_mutex_lock(&j->lock);
+    for (const struct job *job = j->first; job; job = job->next)
+        if (!oldest || job->m.last_written_ms < oldest)
+            oldest = job->m.last_written_ms;
+    pthread_mutex_unlock(&j->lock);
+    return oldest;
+}
+
 void jobs_wake(struct jobs *j)
 {
     pthread_mutex_lock(&j->lock);

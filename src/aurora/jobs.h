@@ -35,6 +35,8 @@ struct job_token *jobs_done(struct jobs *j, struct job *job);
 /* It comes again after wait_ns. */
 void jobs_again(struct jobs *j, struct job *job, int64_t wait_ns);
 size_t jobs_waiting(struct jobs *j);
+/* When the oldest file that waits was written to; 0: none waits. */
+int64_t jobs_oldest_ms(struct jobs *j);
 void jobs_wake(struct jobs *j);
 
 #endif

@@ -106,7 +106,10 @@ class Collector:
         return json.loads(self.weir(*args, "--json").stdout)
 
     def metric(self, name):
-        text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
+        try:
+            text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
+        except requests.ConnectionError:  # it does not listen yet
+            return 0
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
 
     def events(self, word):
