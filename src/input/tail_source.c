@@ -37,11 +37,16 @@ static enum err add_globs(struct tail *t, const struct tail_source *s, const cha
     return err;
 }
 
+static const char *param(const struct url *u, const char *name, struct arena *a)
+{
+    struct str value = url_get(u, name);
+    return value.n ? arena_str(a, value).p : NULL;
+}
+
 static enum err open_kube(struct tail_source *s, const struct url *u, struct arena *a)
 {
-    struct kube_options o = {.api = arena_str(a, url_get(u, "api")).p,
-                             .token = arena_str(a, url_get(u, "token")).p,
-                             .ca = arena_str(a, url_get(u, "ca")).p};
+    struct kube_options o = {
+        .api = param(u, "api", a), .token = param(u, "token", a), .ca = param(u, "ca", a)};
     return kube_new(&o, &s->kube);
 }
 

@@ -137,7 +137,7 @@ def test_api_server_away(server, make_agent, tmp_path, api):
 
 def test_multiline_of_each_stream(server, make_agent, tmp_path):
     log = pod_file(tmp_path / "pods", "shop", "cart", "web")
-    make_agent("agent", "--input", f"kubernetes://{tmp_path}/pods?api=none", "--multiline", "java", output=server.url).start()
+    make_agent("agent", "--input", f"kubernetes://{tmp_path}/pods", "--multiline", "java", output=server.url).start()
     lines = [("Boom", "stdout"), ("other", "stderr"), ("  at a.B(C.java:1)", "stdout"), ("  at x.Y", "stderr"),
              ("  at d.E(F.java:2)", "stdout"), ("next", "stdout")]
     with open(log, "w") as f:
