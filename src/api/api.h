@@ -15,10 +15,11 @@ struct api {
     struct queue *queue;
     struct ingest *ingest;
     struct query_engine *engine;
-    struct input_set *inputs;
+    /* Of /api/v1/stats: the items of a JSON array, each what an input says of itself. */
+    void (*write_inputs)(void *ctx, struct buf *out);
     /* The books of all pipelines, as the answer of /api/v1/ledger. */
     void (*write_books)(void *ctx, struct buf *out);
-    void *books_ctx;
+    void *books_ctx;              /* of both */
     const struct str *hec_tokens; /* that Splunk's collector asks for */
     size_t n_hec_tokens;
     bool (*authorize)(void *ctx, struct str authorization); /* NULL: there are no credentials */

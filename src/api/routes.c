@@ -27,6 +27,7 @@ static const struct http_route weir_routes[] = {
     {"GET", "/api/v1/stats", HTTP_FAST, false, api_stats, NULL},
     {"POST", "/api/v1/admin/flush", HTTP_QUERY, false, api_flush, NULL},
     {"POST", "/api/v1/admin/compact", HTTP_QUERY, false, api_compact, NULL},
+    {"GET", "/api/v1/ledger", HTTP_QUERY, false, api_ledger, NULL},
     {"GET", "/healthz", HTTP_FAST, true, api_healthz, NULL},
     {"GET", "/health", HTTP_FAST, true, api_healthz, NULL},
     {"GET", "/readyz", HTTP_FAST, true, api_readyz, NULL},

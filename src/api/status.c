@@ -243,8 +243,9 @@ void api_stats(void *ctx, struct http_request *r)
     put_memory(&out);
     put_queue(api, &out);
     put_store(api, &out);
-    buf_put_c(&out, ",\"inputs\":");
-    input_set_write(api->inputs, &out);
+    buf_put_c(&out, ",\"inputs\":[");
+    api->write_inputs(api->books_ctx, &out);
+    buf_put_byte(&out, ']');
     buf_put_c(&out, "}\n");
     http_reply(r, 200, JSON_TYPE, buf_str(&out));
     buf_release(&out);

@@ -1,24 +1,21 @@
 /* weir agent: carries records from files and other inputs to where they shall go. weir agent
  * status: how far that is, read from the agent's folder, whether it runs or not.
  *
- * The folder is the main pipeline's (flow.h); each named pipeline has one of its own in
+ * The folder is the main pipeline's (flow.h, flows.h); each named pipeline has one of its own in
  * pipelines/NAME. SIGHUP reads the configuration again. */
 #include "cmd/agent.h"
 
 #include "api/api.h"
 #include "cmd/commands.h"
-#include "cmd/flow.h"
+#include "cmd/flows.h"
 #include "cmd/options.h"
 #include "cmd/settings.h"
 #include "core/clock.h"
 #include "core/fault.h"
-#include "core/io.h"
 #include "core/log.h"
-#include "core/mem.h"
 
 #include <errno.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -78,10 +75,8 @@ const struct command agent_command = {
 struct agent {
     const struct options *o;
     const char *data;
-    struct flow *flow[PIPELINES_MAX]; /* number 0 is the main one, where there is one */
-    unsigned n;
-    pthread_mutex_t lock; /* of the flows, while requests look at them */
-    struct conf *conf;    /* of the HTTP server */
+    struct flows *flows;
+    struct conf *conf; /* of the HTTP server */
     struct auth_root root;
     struct api api;
     struct http_server *http;
@@ -152,51 +147,13 @@ enum err agent_pipelines(const struct options *o, struct pipelines **ret)
     return err;
 }
 
-static bool has_main(const struct pipelines *set)
-{
-    return set->list[0]->n_routes > 0;
-}
-
 /* ---- start and stop ---- */
-
-static enum err add_flow(struct agent *a, struct pipelines *set, unsigned at)
-{
-    const char *name = set->list[at]->name;
-    char *dir = *name ? mem_printf("%s/pipelines/%s", a->data, name) : mem_strdup(str_c(a->data));
-    struct flow_options o = {.dir = dir,
-                             .limits = {.record_bytes = RECORD_BYTES, .nesting = NESTING},
-                             .body_max = BODY_BYTES,
-                             .connections_max = CONNECTIONS_MAX};
-    struct flow *f;
-    enum err err = flow_open(&o, set, at, &f);
-    mem_free(dir);
-    if (err != OK)
-        return err;
-    pthread_mutex_lock(&a->lock);
-    a->flow[a->n++] = f;
-    pthread_mutex_unlock(&a->lock);
-    return OK;
-}
-
-static enum err make_pipelines_folder(const struct agent *a)
-{
-    char *dir = mem_printf("%s/pipelines", a->data);
-    enum err err = io_mkdir(dir);
-    mem_free(dir);
-    return err;
-}
 
 static void write_books(void *ctx, struct buf *out)
 {
     struct agent *a = ctx;
-    bool balanced = true;
     buf_put_c(out, "{\"pipelines\":[");
-    pthread_mutex_lock(&a->lock);
-    for (unsigned i = 0; i < a->n; i++) {
-        buf_put_c(out, i ? "," : "");
-        balanced = flow_write_books(a->flow[i], out) && balanced;
-    }
-    pthread_mutex_unlock(&a->lock);
+    bool balanced = flows_write_books(a->flows, out);
     buf_printf(out, "],\"balanced\":%s}\n", balanced ? "true" : "false");
 }
 
@@ -212,7 +169,7 @@ static enum err start_http(struct agent *a, const char *listen)
     TRY(conf_load_env(a->conf));
     TRY(conf_set(a->conf, "server.listen", str_c(listen), "listen"));
     TRY(settings_check_auth(a->conf, &a->root));
-    a->api.ingest = flow_ingest(a->flow[0]);
+    a->api.ingest = flow_ingest(flows_main(a->flows));
     a->api.write_books = write_books;
     a->api.books_ctx = a;
     a->api.authorize = a->root.user.n ? authorize : NULL;
@@ -240,13 +197,13 @@ static enum err start(struct agent *a)
     TRY(fault_from_env());
     TRY(set_level(a->o));
     TRY(agent_pipelines(a->o, &set));
-    enum err err = io_mkdir(a->data);
-    if (err == OK && set->n > 1)
-        err = make_pipelines_folder(a);
-    for (unsigned i = has_main(set) ? 0 : 1; err == OK && i < set->n; i++)
-        err = add_flow(a, set, i);
-    for (unsigned i = 0; err == OK && i < a->n; i++)
-        err = flow_start(a->flow[i]);
+    struct flows_options o = {.data = a->data,
+                              .limits = {.record_bytes = RECORD_BYTES, .nesting = NESTING},
+                              .body_max = BODY_BYTES,
+                              .connections_max = CONNECTIONS_MAX};
+    enum err err = flows_open(&o, set, &a->flows);
+    if (err == OK)
+        err = flows_start(a->flows);
     if (err == OK && set->listen)
         err = start_http(a, set->listen);
     pipelines_free(set); /* the flows hold it */
@@ -257,118 +214,36 @@ static void stop(struct agent *a)
 {
     if (a->http)
         http_server_stop(a->http, STOP_MS);
-    for (unsigned i = 0; i < a->n; i++)
-        flow_stop_inputs(a->flow[i], STOP_MS);
-    for (unsigned i = 0; i < a->n; i++)
-        flow_stop_routes(a->flow[i], STOP_MS);
-    for (unsigned i = 0; i < a->n; i++)
-        flow_free(a->flow[i]);
+    if (a->flows) {
+        flows_stop_inputs(a->flows, STOP_MS);
+        flows_stop_routes(a->flows, STOP_MS);
+    }
+    flows_free(a->flows);
     conf_free(a->conf);
-    pthread_mutex_destroy(&a->lock);
 }
 
 /* ---- reading the configuration again ---- */
 
-static unsigned find_pipeline(const struct pipelines *set, const char *name)
-{
-    unsigned i = has_main(set) ? 0 : 1;
-    while (i < set->n && strcmp(set->list[i]->name, name) != 0)
-        i++;
-    return i;
-}
-
-static bool has_flow(const struct agent *a, const char *name)
-{
-    for (unsigned i = 0; i < a->n; i++)
-        if (!strcmp(flow_name(a->flow[i]), name))
-            return true;
-    return false;
-}
-
-/* All that run on are asked first, so that a fault in one changes nothing in another. */
-static enum err prepare_all(struct agent *a, struct pipelines *set)
-{
-    enum err err = OK;
-    unsigned n = 0;
-    if (a->n && a->http && !has_main(set) && !*flow_name(a->flow[0]))
-        return err_set(ERR_INVALID, "the HTTP server needs the main pipeline: restart without it");
-    for (; err == OK && n < a->n; n++) {
-        unsigned at = find_pipeline(set, flow_name(a->flow[n]));
-        if (at < set->n)
-            err = flow_prepare(a->flow[n], set, at);
-    }
-    for (unsigned i = 0; err != OK && i < n; i++)
-        flow_abandon(a->flow[i]);
-    return err;
-}
-
-static void end_flow(struct agent *a, unsigned at)
-{
-    struct flow *f = a->flow[at];
-    log_info("pipeline ends", "pipeline=%s", flow_name(f));
-    flow_stop_inputs(f, STOP_MS);
-    flow_stop_routes(f, STOP_MS);
-    pthread_mutex_lock(&a->lock);
-    memmove(&a->flow[at], &a->flow[at + 1], (--a->n - at) * sizeof(*a->flow));
-    pthread_mutex_unlock(&a->lock);
-    flow_free(f);
-}
-
-static void begin_flow(struct agent *a, struct pipelines *set, unsigned at)
-{
-    if (add_flow(a, set, at) == OK && flow_start(a->flow[a->n - 1]) == OK)
-        log_info("pipeline begins", "pipeline=%s", set->list[at]->name);
-    else
-        log_error("a pipeline cannot be started", "pipeline=%s error=\"%s\"", set->list[at]->name,
-                  err_text());
-}
-
-static void change_all(struct agent *a, struct pipelines *set)
-{
-    for (unsigned i = 0; i < a->n;) {
-        if (find_pipeline(set, flow_name(a->flow[i])) == set->n)
-            end_flow(a, i);
-        else
-            flow_commit(a->flow[i++]);
-    }
-    for (unsigned i = has_main(set) ? 0 : 1; i < set->n; i++)
-        if (!has_flow(a, set->list[i]->name) && a->n < PIPELINES_MAX)
-            begin_flow(a, set, i);
-}
-
 /* SIGHUP: a configuration with a fault changes nothing. */
 static void reload(struct agent *a)
 {
-    struct pipelines *set;
+    struct pipelines *set = NULL;
     enum err err = agent_pipelines(a->o, &set);
-    if (err == OK && set->n > 1)
-        err = make_pipelines_folder(a);
-    if (err == OK && (err = prepare_all(a, set)) != OK)
-        pipelines_free(set);
-    if (err != OK) {
-        log_error("configuration not reloaded, the old one stays", "error=\"%s\"", err_text());
-        return;
-    }
-    change_all(a, set);
+    if (err == OK)
+        err = flows_reload(a->flows, set);
     pipelines_free(set);
-    log_info("configuration reloaded", NULL);
+    if (err != OK)
+        log_error("configuration not reloaded, the old one stays", "error=\"%s\"", err_text());
+    else
+        log_info("configuration reloaded", NULL);
 }
 
 /* ---- running ---- */
 
-static bool all_sent(struct agent *a)
-{
-    for (unsigned i = 0; i < a->n; i++)
-        if (!flow_all_sent(a->flow[i]))
-            return false;
-    return true;
-}
-
 static void tick(struct agent *a)
 {
     static unsigned ticks;
-    for (unsigned i = 0; i < a->n; i++)
-        flow_tick(a->flow[i]);
+    flows_tick(a->flows);
     if (++ticks % TRIM_TICKS == 0)
         malloc_trim(0);
 }
@@ -383,7 +258,7 @@ static void wait_for_signal(struct agent *a, const sigset_t *set)
             reload(a);
         else if (errno == EAGAIN)
             tick(a);
-        if (once && all_sent(a))
+        if (once && flows_all_sent(a->flows))
             return;
     }
     log_info("stopping", NULL);
@@ -394,7 +269,6 @@ static int run(struct options *o)
     const char *data = options_value(o, "data");
     struct agent a = {.o = o, .data = data ? data : "./weir-agent"};
     sigset_t set;
-    pthread_mutex_init(&a.lock, NULL);
     /* Small buffers that come and go: pages go back, and few arenas hold them. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 4 << 20);

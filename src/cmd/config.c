@@ -1,5 +1,6 @@
 /* weir config default | show | check FILE. */
 #include "cmd/commands.h"
+#include "cmd/flow.h"
 #include "cmd/settings.h"
 #include "core/conf.h"
 
@@ -18,7 +19,9 @@ const struct command config_command = {
     .text = "default   writes every setting with its default and what it is for, as YAML\n"
             "show      writes what is in force (file, environment, --set) and where each value is "
             "from\n"
-            "check     reads a file and says what is wrong with it, by line and column\n\n"
+            "check     reads a file, of a server or an agent, and says what is wrong with it, by "
+            "line and "
+            "column\n\n"
             "  weir config default > weir.yaml\n"
             "  weir config check weir.yaml && weir server --config weir.yaml",
     .options = option_defs,
@@ -33,6 +36,19 @@ static int print(struct buf *out)
     bool good = fwrite(out->p, 1, out->n, stdout) == out->n && fflush(stdout) == 0;
     buf_release(out);
     return good ? 0 : 1;
+}
+
+/* The file of a server or of an agent: pipelines, and a server's settings. */
+static enum err check_file(const char *path, struct conf *c)
+{
+    struct pipelines *set = pipelines_new();
+    enum err err = pipelines_load(set, path, PIPELINES_EITHER);
+    if (err == OK && set->server)
+        err = conf_load_file(c, path);
+    if (err == OK)
+        err = pipelines_check(set);
+    pipelines_free(set);
+    return err;
 }
 
 static int run(const struct options *o, struct conf *c)
@@ -51,7 +67,7 @@ static int run(const struct options *o, struct conf *c)
         return print(&out);
     }
     if (str_eq_c(what, "check") && o->n_args == 2) {
-        if (conf_load_file(c, o->arg[1]) != OK) {
+        if (check_file(o->arg[1], c) != OK) {
             options_fail(&config_command, "%s", err_text());
             return 1;
         }

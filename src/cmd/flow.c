@@ -376,8 +376,11 @@ void flow_stop_inputs(struct flow *f, int64_t wait_ms)
 
 void flow_stop_routes(struct flow *f, int64_t wait_ms)
 {
-    for (unsigned i = 0; i < f->routes.n; i++)
-        route_stop(f->routes.route[i].route, wait_ms);
+    int64_t deadline = clock_mono_ns() + wait_ms * NS_PER_MS;
+    for (unsigned i = 0; i < f->routes.n; i++) {
+        int64_t left = (deadline - clock_mono_ns()) / NS_PER_MS;
+        route_stop(f->routes.route[i].route, left > 0 ? left : 0);
+    }
 }
 
 void flow_free(struct flow *f)
@@ -663,6 +666,11 @@ bool flow_all_sent(struct flow *f)
             return false;
     }
     return true;
+}
+
+bool flow_has_spool(const struct flow *f)
+{
+    return has_spool(f);
 }
 
 const char *flow_name(const struct flow *f)

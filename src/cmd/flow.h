@@ -55,6 +55,7 @@ void flow_free(struct flow *f); /* stopped, or never started; NULL is fine */
 bool flow_only_stdin(const struct flow *f);
 /* Nothing is left to read or to send. */
 bool flow_all_sent(struct flow *f);
+bool flow_has_spool(const struct flow *f);
 const char *flow_name(const struct flow *f);
 /* The way into its spool, for an HTTP server. */
 struct ingest *flow_ingest(struct flow *f);

@@ -5,8 +5,10 @@
  *     read = dropped + sent + dropped by the route + dead + waiting
  *
  * The folder is only read; where the agent runs, the counts may move while they are read. */
+#include "cmd/ledger.h"
 #include "cmd/agent.h"
 #include "cmd/commands.h"
+#include "cmd/remote.h"
 #include "core/io.h"
 #include "core/mem.h"
 #include "pipeline/spool.h"
@@ -18,17 +20,25 @@
 #include <sys/file.h>
 
 static const struct option_def option_defs[] = {
-    {"data", 'd', "DIR", "The agent's folder (./weir-agent)."},
+    {"data", 'd', "DIR", "An agent's folder, or that of one of its pipelines."},
+    REMOTE_OPTIONS,
     {"json", 'j', NULL, "As JSON."},
     {0},
 };
 const struct command ledger_command = {
     .name = "ledger",
-    .summary = "Shows where every record of an agent is, and whether the books balance",
-    .usage = "--data DIR",
-    .text = "Counts what an agent has read, what lies in its spool, and what each route has "
-            "settled, and says\n"
-            "whether they agree. The exit status is 1 when they do not and no agent runs.",
+    .summary = "Shows where every record is, and whether the books balance",
+    .usage = "[--data DIR | --url URL]",
+    .text =
+        "Of a server, or of an agent that listens, what it says itself: of each stream what was "
+        "taken and is\n"
+        "stored, of each pipeline what came from where and how far each route is. Exits 1 when "
+        "it does not\n"
+        "add up.\n\n"
+        "Of an agent's folder: counts what an agent has read, what lies in its spool, and what "
+        "each route has "
+        "settled, and says\n"
+        "whether they agree. The exit status is 1 when they do not and no agent runs.",
     .options = option_defs,
 };
 
@@ -248,6 +258,8 @@ int cmd_ledger(int argc, char **argv)
     int status = options_parse(&o, &ledger_command, argc, argv);
     if (status >= 0)
         return status;
+    if (!options_has(&o, "data"))
+        return ledger_remote(&ledger_command, &o);
     enum err err = agent_books_read(&l.books, options_value(&o, "data"));
     if (err == OK) {
         l.running = agent_runs(&l);

@@ -40,16 +40,27 @@ const struct command pipeline_command = {
 
 /* ---- check ---- */
 
+/* An error with its place in the file. */
+static enum err placed(enum err err, const struct tree *at)
+{
+    char was[400];
+    if (err == OK || !at)
+        return err;
+    snprintf(was, sizeof(was), "%s", err_text());
+    return tree_error(at, "%s", was);
+}
+
 /* What only those who run it would find. */
 static enum err check_one(const struct pipeline *p)
 {
     for (unsigned i = 0; i < p->n_routes; i++) {
         struct output *output;
-        TRY(output_open(output_types, str_c(p->route[i].output), &output));
+        enum err bad = output_open(output_types, str_c(p->route[i].output), &output);
+        TRY(placed(bad, p->route[i].at));
         output_close(output);
     }
     for (unsigned i = 0; i < p->n_inputs; i++)
-        TRY(input_check(cmd_input_types, str_c(p->input[i])));
+        TRY(placed(input_check(cmd_input_types, str_c(p->input[i])), p->input_at[i]));
     struct multiline *m = NULL;
     enum err err = p->multiline ? multiline_new(str_c(p->multiline), &m) : OK;
     multiline_free(m);

@@ -14,7 +14,7 @@
 #include "api/api.h"
 #include "catalog/catalog.h"
 #include "cmd/commands.h"
-#include "cmd/inputs.h"
+#include "cmd/flows.h"
 #include "cmd/settings.h"
 #include "core/clock.h"
 #include "core/conf.h"
@@ -26,7 +26,10 @@
 #include "core/metrics.h"
 #include "core/process.h"
 #include "core/thread.h"
+#include "output/outputs.h"
+#include "pipeline/queue_books.h"
 #include "pipeline/self_log.h"
+#include "record/json.h"
 #include "store/chunk_cache.h"
 
 #include <errno.h>
@@ -44,13 +47,16 @@
 #define INGEST_MAX (96 * MIB)
 #define TRIM_ABOVE (64 * MIB)
 #define TRIM_EVERY_NS 250000000
-enum { IDS_MAX = 20000000, ENCODERS_MAX = 8 };
+enum { IDS_MAX = 20000000, ENCODERS_MAX = 8, ROUTES_WAIT_MS = 5000 };
+enum { BOOKS_TRIES = 20, BOOKS_PAUSE_MS = 5 };
 
 static const struct option_def option_defs[] = {
     SETTINGS_OPTIONS,
     {"queue", 'q', "URL", "disk: (the default), or kafka://HOST:PORT/TOPIC."},
     {"input", 'i', "URL", "One more input, such as forward://127.0.0.1:24224; may be given often.",
      .many = true},
+    {"output", 'o', "URL",
+     "Where all records go, too, such as http://HOST:PORT; may be given often.", .many = true},
     {0},
 };
 const struct command server_command = {
@@ -83,7 +89,9 @@ struct server {
     struct query_engine *engine;
     struct ingest_store ground;
     struct ingest *ingest;
-    struct input_set *inputs;
+    struct spool *spool; /* over the queue, for the routes */
+    struct queue_books *books;
+    struct flows *flows;
     struct http_server *http;
     struct api api;
     struct str *hec_tokens;
@@ -102,25 +110,24 @@ static struct json_limits json_limits(const struct conf *c)
                                 .nesting = (unsigned)conf_int(c, "limits.nesting")};
 }
 
-static enum err add_inputs(struct server *s, const struct options *o)
+/* The pipelines of the file; the main one's inputs are a setting like others. */
+static enum err read_pipelines(const struct options *o, const struct conf *c,
+                               struct pipelines **ret)
 {
-    struct input_options in = {
-        .sink = ingest_sink(s->ingest),
-        .limits = json_limits(s->conf),
-        .body_max = conf_bytes(s->conf, "limits.body_bytes"),
-        .connections_max = (unsigned)conf_int(s->conf, "server.connections"),
-    };
-    const char *url;
-    s->inputs = input_set_new(cmd_input_types);
-    for (size_t i = 0; (url = conf_list_item(s->conf, "inputs", i)); i++) {
-        in.url = str_c(url);
-        TRY(input_set_add(s->inputs, &in));
-    }
-    for (unsigned i = 0; (url = options_value_at(o, "input", i)); i++) {
-        in.url = str_c(url);
-        TRY(input_set_add(s->inputs, &in));
-    }
-    return OK;
+    struct pipelines *set = pipelines_new();
+    const char *file = options_value(o, "config"), *url;
+    enum err err = file ? pipelines_load(set, file, PIPELINES_SERVER) : OK;
+    for (size_t i = 0; err == OK && (url = conf_list_item(c, "inputs", i)); i++)
+        err = pipeline_add_input(set->list[0], url);
+    for (unsigned i = 0; err == OK && (url = options_value_at(o, "input", i)); i++)
+        err = pipeline_add_input(set->list[0], url);
+    for (unsigned i = 0; err == OK && (url = options_value_at(o, "output", i)); i++)
+        err = pipeline_add_route(set->list[0], url);
+    if (err != OK)
+        pipelines_free(set);
+    else
+        *ret = set;
+    return err;
 }
 
 static void set_log(const struct conf *c)
@@ -207,7 +214,9 @@ static void checkpoints(void *ctx, uint64_t upto, struct arena *a, struct catalo
 static void published(void *ctx, uint64_t position)
 {
     struct server *s = ctx;
-    if (queue_trim(s->queue, position) != OK)
+    if (s->spool)
+        spool_published(s->spool, position);
+    else if (queue_trim(s->queue, position) != OK)
         log_warn("the queue cannot be trimmed", "error=%s", err_text());
 }
 
@@ -304,6 +313,140 @@ static void open_ingest(struct server *s)
     s->ingest = ingest_new(&o);
 }
 
+static void wake_main(void *ctx)
+{
+    struct flow *f = flows_main(((struct server *)ctx)->flows);
+    if (f)
+        flow_wake(f);
+}
+
+static enum err open_spool(struct server *s, const char *data)
+{
+    struct spool_options o = {.dir = data, .ctx = s, .appended = wake_main};
+    if (is_kafka(s)) /* has no readers of ours */
+        return OK;
+    return spool_over(&o, s->queue, conf_bytes(s->conf, "queue.behind_max"), &s->spool);
+}
+
+/* Books that are new begin with what is in the store. */
+static enum err open_books(struct server *s, const char *data)
+{
+    struct stream_stats *stream;
+    struct arena a;
+    bool is_new;
+    size_t n;
+    if (!s->spool)
+        return OK;
+    TRY(queue_books_open(data, s->spool, store_checkpoint(s->store), &s->books, &is_new));
+    if (!is_new)
+        return OK;
+    arena_init(&a, 0, NULL);
+    enum err err = store_streams(s->store, STR("default"), &a, &stream, &n);
+    for (size_t i = 0; err == OK && i < n; i++)
+        queue_books_add(s->books, stream[i].name, stream[i].rows);
+    arena_release(&a);
+    return err;
+}
+
+static enum err open_flows(struct server *s, const struct options *o, const char *data)
+{
+    struct pipelines *set;
+    struct flows_options f = {
+        .data = data,
+        .ingest = s->ingest,
+        .spool = s->spool,
+        .limits = json_limits(s->conf),
+        .body_max = conf_bytes(s->conf, "limits.body_bytes"),
+        .connections_max = (unsigned)conf_int(s->conf, "server.connections"),
+    };
+    output_store_bind(s->ingest);
+    TRY(read_pipelines(o, s->conf, &set));
+    enum err err = flows_open(&f, set, &s->flows);
+    pipelines_free(set);
+    return err;
+}
+
+/* ---- what it tells of pipelines ---- */
+
+static void write_flow_inputs(void *ctx, struct flow *f)
+{
+    input_set_write(flow_inputs(f), ctx);
+}
+
+static void write_inputs(void *ctx, struct buf *out)
+{
+    flows_each(((struct server *)ctx)->flows, write_flow_inputs, out);
+}
+
+/* Where the queue is Kafka, others take from it too: what is stored is what was taken. */
+static void list_taken(struct server *s, const struct stream_stats *stored, size_t n_stored,
+                       struct arena *a, struct queue_books_stream **ret, unsigned *ret_n)
+{
+    if (s->books) {
+        queue_books_list(s->books, a, ret, ret_n);
+        return;
+    }
+    *ret = ARENA_ARRAY(a, struct queue_books_stream, n_stored + 1);
+    *ret_n = (unsigned)n_stored;
+    for (size_t i = 0; i < n_stored; i++)
+        (*ret)[i] = (struct queue_books_stream){stored[i].name, stored[i].rows};
+}
+
+/* "streams": of each what its queue has ever taken, and what is in the store now. True: they agree.
+ * What retention has deleted is in the first alone. */
+static bool write_streams(struct server *s, struct buf *out)
+{
+    struct arena a;
+    struct queue_books_stream *taken;
+    struct stream_stats *stored;
+    struct store_stats stats;
+    unsigned n;
+    size_t n_stored = 0;
+    uint64_t all = 0, there = 0;
+    bool expires =
+        conf_duration_ns(s->conf, "store.retention") || conf_bytes(s->conf, "store.max_disk");
+    arena_init(&a, 0, NULL);
+    if (store_streams(s->store, STR("default"), &a, &stored, &n_stored) != OK)
+        log_warn("the store's streams cannot be listed", "error=\"%s\"", err_text());
+    list_taken(s, stored, n_stored, &a, &taken, &n);
+    store_stats(s->store, &stats);
+    buf_put_c(out, "\"streams\":[");
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t rows = 0;
+        for (size_t k = 0; k < n_stored; k++)
+            rows = str_eq(stored[k].name, taken[i].name) ? stored[k].rows : rows;
+        buf_printf(out, "%s{\"stream\":", i ? "," : "");
+        json_put_string(out, taken[i].name);
+        buf_printf(out, ",\"taken\":%" PRIu64 ",\"stored\":%" PRIu64 "}", taken[i].records, rows);
+        all += taken[i].records;
+        there += rows;
+    }
+    buf_printf(out,
+               "],\"taken\":%" PRIu64 ",\"stored\":%" PRIu64 ",\"in_memory\":%" PRIu64
+               ",\"expired\":%" PRIu64,
+               all, there, stats.memtable_rows, all > there ? all - there : 0);
+    arena_release(&a);
+    return expires ? there <= all : there == all;
+}
+
+static void write_books(void *ctx, struct buf *out)
+{
+    struct server *s = ctx;
+    size_t began = out->n;
+    bool balanced = false;
+    for (int i = 0; i < BOOKS_TRIES && !balanced; i++) {
+        clock_sleep_ms(i ? BOOKS_PAUSE_MS : 0);
+        out->n = began;
+        buf_put_byte(out, '{');
+        balanced = write_streams(s, out);
+    }
+    buf_put_c(out, ",\"pipelines\":[");
+    balanced = flows_write_books(s->flows, out) && balanced;
+    buf_printf(out, "],\"balanced\":%s}\n", balanced ? "true" : "false");
+}
+
+/* ---- the HTTP server ---- */
+
 static void read_hec_tokens(struct server *s)
 {
     const char *token;
@@ -329,7 +472,9 @@ static enum err start_http(struct server *s)
     s->api.queue = s->queue;
     s->api.ingest = s->ingest;
     s->api.engine = s->engine;
-    s->api.inputs = s->inputs;
+    s->api.write_inputs = write_inputs;
+    s->api.write_books = write_books;
+    s->api.books_ctx = s;
     read_hec_tokens(s);
     s->api.authorize = s->root.user.n ? authorize : NULL;
     s->api.auth_ctx = s;
@@ -357,7 +502,14 @@ static void deliver(void *ctx, struct blob *const *frame, uint32_t n, uint64_t f
                     void *body_ctx)
 {
     struct server *s = ctx;
+    queue_books_note(s->books, frame, n, first_position);
     store_deliver(s->store, frame, n, first_position);
+    spool_deliver(s->spool, frame, n, first_position);
+}
+
+static void committed(void *ctx)
+{
+    spool_committed(((struct server *)ctx)->spool);
 }
 
 /* The queue's files went from under it: memory holds all that is in no segment. */
@@ -392,14 +544,20 @@ static void *replay(void *arg)
     struct server *s = arg;
     struct queue_consumer consumer = {.ctx = s,
                                       .deliver = deliver,
+                                      .committed = committed,
                                       .lost = queue_lost,
                                       .take = take_frame,
                                       .has_room = has_room,
                                       .flush = flush_store};
     int64_t began = clock_mono_ns();
-    if (is_kafka(s))
+    uint64_t from = store_checkpoint(s->store);
+    if (is_kafka(s)) {
         store_replayed(s->store); /* what was read of it is in the catalog */
-    if (queue_start(s->queue, store_checkpoint(s->store), &consumer, on_progress) != OK) {
+    } else {
+        spool_published(s->spool, from);
+        from = spool_from(s->spool) < from ? spool_from(s->spool) : from;
+    }
+    if (queue_start(s->queue, from, &consumer, on_progress) != OK) {
         log_error("the queue cannot be replayed", "error=%s", err_text());
         s->replay_failed = true;
         kill(getpid(), SIGTERM);
@@ -411,8 +569,10 @@ static void *replay(void *arg)
     ingest_open(s->ingest);
     if (self_log_run(s->self_log) != OK)
         log_warn("the own log is not taken in", "error=%s", err_text());
-    if (input_set_start(s->inputs) != OK) {
-        log_error("an input cannot be started", "error=\"%s\"", err_text());
+    if (s->spool)
+        spool_set_taken(s->spool, queue_books_total(s->books));
+    if (flows_start(s->flows) != OK) {
+        log_error("a pipeline cannot be started", "error=\"%s\"", err_text());
         s->replay_failed = true;
         kill(getpid(), SIGTERM);
         return NULL;
@@ -449,12 +609,14 @@ static enum err start(struct server *s, const struct options *o)
     snprintf(path, sizeof(path), "%s/catalog.db", data);
     TRY(explain_catalog(catalog_open_sqlite(path, &s->catalog)));
     TRY(open_queue(s, data, budget));
+    TRY(open_spool(s, data));
     TRY(explain_catalog(open_store(s, data, budget)));
+    TRY(open_books(s, data));
     TRY(open_engine(s));
     open_ingest(s);
     s->self_log = self_log_new(s->ingest);
     self_log_set(s->self_log, conf_bool(s->conf, "log.self_ingest"));
-    TRY(add_inputs(s, o));
+    TRY(open_flows(s, o, data));
     TRY(start_http(s));
     TRY(thread_start(&s->replay, "replay", replay, s));
     s->replay_started = true;
@@ -474,21 +636,26 @@ static void stop(struct server *s)
     http_server_stop(s->http, wait_ms);
     if (s->replay_started) {
         pthread_join(s->replay, NULL);
-        input_set_stop(s->inputs, wait_ms);
+        flows_stop_inputs(s->flows, wait_ms);
+        flows_stop_routes(s->flows, wait_ms < ROUTES_WAIT_MS ? wait_ms : ROUTES_WAIT_MS);
     }
     self_log_stop(s->self_log);
     if (s->replay_started) {
         if (!s->replay_failed)
             queue_drain(s->queue);
         queue_rest(s->queue);
+        if (!s->replay_failed && s->books)
+            queue_books_save(s->books, true);
     }
     /* Every body that an input handed on has been answered. */
-    input_set_free(s->inputs);
+    flows_free(s->flows);
     /* The store's threads trim the queue, so it goes first; the queue has nothing left to deliver.
      */
     query_engine_free(s->engine);
     if (s->store)
         store_close(s->store);
+    queue_books_free(s->books);
+    spool_close(s->spool);
     queue_close(s->queue);
     ingest_free(s->ingest);
     if (s->catalog)
@@ -506,6 +673,16 @@ static void give_back_memory(void)
         malloc_trim(0);
 }
 
+static void do_chores(struct server *s)
+{
+    give_back_memory();
+    if (!s->api.ready)
+        return;
+    flows_tick(s->flows);
+    if (s->books)
+        queue_books_save(s->books, false);
+}
+
 /* ---- reading the configuration again ---- */
 
 static const char *const reloadable[] = {
@@ -513,7 +690,9 @@ static const char *const reloadable[] = {
     "log.self_ingest",    "store.retention",
     "store.max_disk",     "query.cache_bytes",
     "query.deadline",     "auth.root_user",
-    "auth.root_password", NULL,
+    "auth.root_password", "inputs",
+    "transforms",         "routes",
+    "pipelines",          NULL,
 };
 
 /* Others in place of others; to ask for them at all, or no longer, is for a start. Requests under
@@ -548,9 +727,17 @@ static void reload(struct server *s, const struct options *o)
 {
     struct conf *c = conf_new();
     struct auth_root root = {0};
+    struct pipelines *set = NULL;
     enum err err = settings_load(o, c);
     if (err == OK)
         err = settings_check_auth(c, &root);
+    if (err == OK && !s->api.ready)
+        err = err_set(ERR_UNAVAILABLE, "the server is starting");
+    if (err == OK)
+        err = read_pipelines(o, c, &set);
+    if (err == OK)
+        err = flows_reload(s->flows, set);
+    pipelines_free(set);
     if (err != OK) {
         log_error("configuration not reloaded, the old one stays", "error=%s", err_text());
         conf_free(c);
@@ -577,9 +764,17 @@ static void wait_for_signal(struct server *s, const struct options *o)
         if (number == SIGHUP)
             reload(s, o);
         else if (errno == EAGAIN)
-            give_back_memory();
+            do_chores(s);
     }
     log_info("stopping", "signal=%s", number == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+static void greet_inputs(void *ctx, struct flow *f)
+{
+    struct buf *name = ctx;
+    buf_clear(name);
+    for (unsigned i = 0; input_set_name(flow_inputs(f), i, name); i++, buf_clear(name))
+        printf("and on  %.*s\n", STR_ARG(buf_str(name)));
 }
 
 static void greet(const struct server *s)
@@ -588,8 +783,7 @@ static void greet(const struct server *s)
            conf_string(s->conf, "server.data"), http_server_address(s->http));
     struct buf name;
     buf_init(&name, 256);
-    for (unsigned i = 0; input_set_name(s->inputs, i, &name); i++, buf_clear(&name))
-        printf("and on  %.*s\n", STR_ARG(buf_str(&name)));
+    flows_each(s->flows, greet_inputs, &name);
     buf_release(&name);
     fflush(stdout);
 }

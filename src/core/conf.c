@@ -242,6 +242,8 @@ enum err conf_set(struct conf *c, const char *name, struct str value, const char
     size_t i = find_setting(c, name);
     if (i == SIZE_MAX)
         return unknown(c, name, source);
+    if (c->table[i].type == CONF_TREE)
+        return err_set(ERR_INVALID, "%s: %s can be set in a file only", source, name);
     if (c->table[i].type == CONF_LIST)
         set_split(&c->values[i], value);
     else

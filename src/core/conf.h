@@ -8,7 +8,16 @@
 #include "core/buf.h"
 #include "core/err.h"
 
-enum conf_type { CONF_STRING, CONF_INT, CONF_BOOL, CONF_BYTES, CONF_DURATION, CONF_LIST };
+/* CONF_TREE: more than a value, only in a file, and read from there by others (core/tree.h). */
+enum conf_type {
+    CONF_STRING,
+    CONF_INT,
+    CONF_BOOL,
+    CONF_BYTES,
+    CONF_DURATION,
+    CONF_LIST,
+    CONF_TREE
+};
 
 struct conf_setting {
     const char *name; /* "store.retention" */

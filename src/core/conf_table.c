@@ -14,6 +14,12 @@ const struct conf_setting conf_table[] = {
     {"inputs", CONF_LIST, NULL, 0, 0,
      "Where records come in beside the HTTP API: URLs such as syslog+tcp://127.0.0.1:5514."},
 
+    {"transforms", CONF_TREE, NULL, 0, 0,
+     "What every record goes through before it is kept; see docs/transforms.md."},
+    {"routes", CONF_TREE, NULL, 0, 0, "Where records go beside the store; see docs/pipelines.md."},
+    {"pipelines", CONF_TREE, NULL, 0, 0,
+     "Others, each with inputs, transforms and routes of its own; see docs/pipelines.md."},
+
     {"server.listen", CONF_STRING, "127.0.0.1:5080", 0, 0,
      "Address and port of the HTTP server; off loopback it needs auth.root_user and "
      "auth.root_password."},
@@ -39,6 +45,8 @@ const struct conf_setting conf_table[] = {
      "Acknowledge only what is synced to disk; false: a power cut may lose acknowledged records."},
     {"queue.file_bytes", CONF_BYTES, "64MiB", MIB, 64 * GIB,
      "Size at which a queue file is rotated."},
+    {"queue.behind_max", CONF_BYTES, "1GiB", MIB, 64 * TIB,
+     "Bytes of queue that are kept for a route that is behind; older records it does not get."},
     {"queue.compression", CONF_STRING, "none", 0, 0,
      "Compression of queue entries; lz4 where the disk is slower than the processor.",
      .choices = "none|lz4"},

@@ -120,6 +120,9 @@ static enum err load_mapping(struct loader *l, const char *prefix, const yaml_no
                          STR_ARG(scalar(key)));
         if (n < 0 || (size_t)n >= sizeof(name))
             return err_set(ERR_INVALID, "%s: the name is too long", place(l, key->start_mark, at));
+        size_t i = setting_index(l->conf, name);
+        if (conf_settings(l->conf)[i].name && conf_settings(l->conf)[i].type == CONF_TREE)
+            continue;
         if (value->type == YAML_MAPPING_NODE)
             TRY(load_mapping(l, name, value, depth + 1));
         else

@@ -12,5 +12,6 @@ const struct output_type *const output_types[] = {
     &output_kafka,
     &output_file,
     &output_stdout,
+    &output_store,
     NULL,
 };

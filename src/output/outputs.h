@@ -6,8 +6,12 @@
 
 extern const struct output_type output_http, output_file, output_stdout, output_opensearch,
     output_openobserve, output_loki, output_otlp, output_http_lines, output_forward, output_syslog,
-    output_kafka;
+    output_kafka, output_store;
 
 extern const struct output_type *const output_types[]; /* ended by NULL */
+
+/* store:// means this one. */
+struct ingest;
+void output_store_bind(struct ingest *g);
 
 #endif

@@ -348,12 +348,10 @@ static void write_one(struct input_set *s, unsigned i, struct buf *out)
 
 void input_set_write(struct input_set *s, struct buf *out)
 {
-    buf_put_byte(out, '[');
     pthread_mutex_lock(&s->lock);
     for (unsigned i = 0; i < s->n; i++) {
-        buf_put_c(out, i ? "," : "");
+        buf_put_c(out, out->n && out->p[out->n - 1] == '}' ? "," : "");
         write_one(s, i, out);
     }
     pthread_mutex_unlock(&s->lock);
-    buf_put_byte(out, ']');
 }

@@ -101,7 +101,7 @@ NODISCARD enum err input_set_join(struct input_set *s, struct input_set *from);
 unsigned input_set_count(const struct input_set *s);
 void input_set_stop(struct input_set *s, int64_t wait_ms);
 void input_set_free(struct input_set *s); /* NULL is fine */
-/* Appends a JSON array: of each what input_status says. */
+/* Appends items of a JSON array: of each what input_status says. */
 void input_set_write(struct input_set *s, struct buf *out);
 /* The URL of number i with its real address, or false. */
 bool input_set_name(struct input_set *s, unsigned i, struct buf *out);

@@ -133,8 +133,11 @@ static enum err read_list(struct pipeline *p, const struct tree *t, const char *
         const struct tree *item = t->kind == TREE_LIST ? &t->item[i] : t;
         if (item->kind != TREE_TEXT)
             return tree_error(item, "%s are wanted", what);
+        unsigned had = p->n_inputs;
         if (add(p, item->text.p) != OK)
             return tree_error(item, "%s", err_text());
+        if (p->n_inputs > had)
+            p->input_at[had] = item;
     }
     return OK;
 }
@@ -223,6 +226,7 @@ static enum err read_route(struct pipeline *p, const struct tree *t)
     if (add_route(p, name, url, &r) != OK)
         return tree_error(t, "%s", err_text());
     r->hash = tree_hash(t);
+    r->at = tree_get(t, "output");
     if (route_check_name(r->name) != OK || (name && strlen(name) > ROUTE_NAME_MAX))
         return tree_error(name ? tree_get(t, "name") : t, "%s", err_text());
     const struct tree *where = tree_get(t, "where"), *list = tree_get(t, "transforms"),
@@ -276,9 +280,9 @@ static enum err read_pipeline(struct pipeline *p, const struct tree *t, bool of_
         TRY(read_settings(p, t));
     if (!of_server && (part = tree_get(t, "files")))
         TRY(read_list(p, part, "files: patterns such as /var/log/*.log", pipeline_add_file));
-    if ((part = tree_get(t, "inputs")))
+    if (!of_server && (part = tree_get(t, "inputs")))
         TRY(read_list(p, part, "inputs: URLs such as syslog+udp://127.0.0.1:5514",
-                      of_server ? pipeline_add_input : pipeline_add_source));
+                      pipeline_add_source));
     if ((part = p->transforms = tree_get(t, "transforms"))) {
         TRY(chain_new(part, &p->chain));
         TRY(stages_new(part, &p->stages));
@@ -306,6 +310,18 @@ static enum err read_named(struct pipelines *set, const struct tree *key, const 
     return read_pipeline(add_pipeline(set, key->text.p), t, false);
 }
 
+/* What has words of both: routes behind a queue, or a pipeline that leads to one, are a server's. */
+static bool would_run(const struct tree *t)
+{
+    const struct tree *named = tree_get(t, "pipelines");
+    if (tree_get(t, "routes") && !tree_get(t, "inputs"))
+        return false;
+    for (uint32_t i = 0; named && named->kind == TREE_MAP && i < named->n; i++)
+        if (named->item[i].kind == TREE_MAP && !tree_get(&named->item[i], "routes"))
+            return false;
+    return true;
+}
+
 /* Whether a document is an agent's: it says so by what a server's has not. */
 static bool is_agents(const struct tree *t)
 {
@@ -319,16 +335,20 @@ static bool is_agents(const struct tree *t)
         bool known = false;
         for (int k = 0; agent_keys[k]; k++)
             known = known || str_eq_c(t->key[i].text, agent_keys[k]);
-        if (!known &&
-            (t->item[i].kind == TREE_MAP || memchr(t->key[i].text.p, '.', t->key[i].text.n)))
+        if (!known && (t->item[i].kind == TREE_MAP ||
+                       memchr(t->key[i].text.p, '.', t->key[i].text.n)))
             return false;
     }
-    return true;
+    return would_run(t);
 }
 
 static enum err read_document(struct pipelines *set, const struct tree *t, enum pipelines_of of)
 {
     const struct tree *named;
+    if (t->kind == TREE_TEXT && !t->text.n && of != PIPELINES_AGENT) { /* an empty file */
+        set->server = true;
+        return OK;
+    }
     if (t->kind != TREE_MAP)
         return tree_error(t, "the file must be a map: files, inputs, transforms, routes");
     set->server = of == PIPELINES_SERVER || (of == PIPELINES_EITHER && !is_agents(t));

@@ -36,7 +36,8 @@ struct pipeline_route {
     const struct filter *filter;
     struct chain *chain; /* NULL: none; a route takes it over by setting it NULL */
     struct route_settings settings;
-    uint64_t hash; /* of all that is said of it */
+    uint64_t hash;         /* of all that is said of it */
+    const struct tree *at; /* where the URL stands in a file, or NULL */
 };
 struct pipeline {
     char name[ROUTE_NAME_MAX + 1]; /* empty: the main one */
@@ -44,6 +45,7 @@ struct pipeline {
     const char *file[PIPELINE_FILES_MAX + 1]; /* ended by NULL */
     unsigned n_files;
     const char *input[INPUTS_MAX]; /* URLs */
+    const struct tree *input_at[INPUTS_MAX];
     unsigned n_inputs;
     /* As written; NULL: not said. */
     const char *stream, *service, *host, *multiline, *encoding, *line_max, *spool;

@@ -71,7 +71,8 @@ struct route {
     size_t dead_before; /* of them from transforms: they do not go away when a send is repeated */
     struct arena arena;
     struct batch *batch;
-    struct metric *sent_metric, *dead_metric, *retries_metric, *seconds_metric;
+    struct metric *sent_metric, *dead_metric, *retries_metric, *lost_metric, *dropped_metric,
+        *seconds_metric;
 };
 
 /* ---- state ---- */
@@ -339,11 +340,30 @@ static bool bulk_full(const struct route *r)
     return r->rows >= g->rows || r->bytes >= g->bytes;
 }
 
+/* The queue under the spool keeps only so much for a route that is behind. */
+static void catch_up(struct route *r)
+{
+    uint64_t position, rows;
+    if (!spool_left_behind(r->o.spool, r->hold, r->stats.position, &position, &rows))
+        return;
+    log_error("a route was too far behind: it goes on with what is kept",
+              "route=%s lost_records=%" PRIu64, r->name, rows);
+    queue_reader_free(r->reader);
+    r->reader = queue_reader_new(spool_queue(r->o.spool), position);
+    pthread_mutex_lock(&r->lock);
+    r->stats.position = position;
+    r->stats.lost_rows += rows;
+    pthread_mutex_unlock(&r->lock);
+    metric_add(r->lost_metric, (int64_t)rows);
+    r->unsaved = true;
+}
+
 /* False when there is nothing to send. */
 static bool gather(struct route *r)
 {
     struct queue_read body;
     int64_t began = clock_mono_ns();
+    catch_up(r);
     for (;;) {
         enum err err = bulk_full(r) ? OK : queue_reader_next(r->reader, &body);
         if (bulk_full(r))
@@ -456,6 +476,7 @@ static void settle(struct route *r, uint32_t from, uint32_t n, uint64_t dead)
     pthread_mutex_unlock(&r->lock);
     metric_add(r->sent_metric, (int64_t)(rows - dead - dropped));
     metric_add(r->dead_metric, (int64_t)dead);
+    metric_add(r->dropped_metric, (int64_t)dropped);
     r->unsaved = true;
 }
 
@@ -528,6 +549,10 @@ static void make_metrics(struct route *r)
         metric_counter("weir_route_records_total", label.p, "Records that an output has taken.");
     r->dead_metric =
         metric_counter("weir_route_dead_total", label.p, "Records put to a route's dead letters.");
+    r->lost_metric = metric_counter("weir_route_lost_total", label.p,
+                                    "Records that a route was too far behind to get.");
+    r->dropped_metric = metric_counter("weir_route_dropped_total", label.p,
+                                       "Records that a route's condition or transforms dropped.");
     r->retries_metric = metric_counter("weir_route_retries_total", label.p, "Bulks sent again.");
     r->seconds_metric = metric_histogram("weir_route_seconds", label.p, "Time to send a bulk.");
     buf_release(&label);
@@ -607,6 +632,8 @@ enum err route_start(struct route *r)
     if (r->is_new || (r->o.running && !r->o.hold)) {
         struct route_stats *s = &r->stats;
         s->before = spool_passed(r->o.spool, r->hold) - s->sent - s->dead - s->dropped;
+        TRY(save_state(r)); /* from now on it is in the books */
+        r->saved_ns = 0;
     }
     r->reader = queue_reader_new(spool_queue(r->o.spool), r->stats.position);
     TRY(thread_start(&r->thread, "route", route_main, r));

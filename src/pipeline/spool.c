@@ -21,8 +21,20 @@ struct hold {
     uint64_t position, waiting;
 };
 
+/* Where the queue stood when so much had come: of a spool over a queue. */
+struct mark {
+    uint64_t position, bytes, rows;
+};
+enum { MARKS = 1024 };
+
 struct spool {
     struct spool_options o;
+    bool over;
+    uint64_t behind_max, stored; /* stored: everything below is in the store */
+    uint64_t bytes, rows;        /* delivered since the start */
+    struct mark mark[MARKS];     /* a ring, the newest at n_marks - 1 */
+    uint64_t n_marks;
+    struct mark floor; /* what is before it is not kept for readers */
     struct queue *queue;
     uint64_t producer, epoch, notes_from;
     pthread_mutex_t lock;
@@ -60,6 +72,10 @@ static enum err make_identity(const char *path, struct spool *s)
 
 static enum err load_identity(struct spool *s)
 {
+    char *dir = mem_printf("%s/queue", s->o.dir);
+    enum err made = io_mkdir(dir);
+    mem_free(dir);
+    TRY(made);
     char *path = mem_printf("%s/queue/identity", s->o.dir);
     enum err err = io_exists(path) ? read_identity(path, s) : make_identity(path, s);
     mem_free(path);
@@ -93,11 +109,32 @@ enum err spool_open(const struct spool_options *o, struct spool **ret)
     return OK;
 }
 
+enum err spool_over(const struct spool_options *o, struct queue *queue, uint64_t behind_max,
+                    struct spool **ret)
+{
+    struct spool *s = NEW(struct spool);
+    s->o = *o;
+    s->o.dir = mem_strdup(str_c(o->dir));
+    s->next = s->stored = 1;
+    s->queue = queue;
+    s->over = true;
+    s->behind_max = behind_max;
+    pthread_mutex_init(&s->lock, NULL);
+    enum err err = load_identity(s);
+    if (err != OK) {
+        spool_close(s);
+        return err;
+    }
+    *ret = s;
+    return OK;
+}
+
 void spool_close(struct spool *s)
 {
     if (!s)
         return;
-    queue_close(s->queue);
+    if (!s->over)
+        queue_close(s->queue);
     pthread_mutex_destroy(&s->lock);
     mem_free((char *)(uintptr_t)s->o.dir);
     mem_free(s);
@@ -199,13 +236,107 @@ uint64_t spool_passed(struct spool *s, unsigned hold)
 }
 
 /* With the lock. */
-static uint64_t held_from(const struct spool *s)
+static uint64_t readers_from(const struct spool *s)
 {
     uint64_t min = UINT64_MAX;
     for (unsigned i = 0; i < s->n_holds; i++)
         if (s->hold[i].position < min)
             min = s->hold[i].position;
     return min;
+}
+
+/* With the lock: the newest mark that leaves no more than behind_max behind it is the floor. */
+static void raise_floor(struct spool *s)
+{
+    uint64_t i = s->n_marks > MARKS ? s->n_marks - MARKS : 0;
+    while (i < s->n_marks && s->bytes - s->mark[i % MARKS].bytes > s->behind_max)
+        i++;
+    if (i < s->n_marks && s->mark[i % MARKS].position > s->floor.position && i)
+        s->floor = s->mark[i % MARKS];
+}
+
+/* With the lock: what may be trimmed. */
+static uint64_t held_from(struct spool *s)
+{
+    uint64_t from = readers_from(s);
+    if (!s->over)
+        return from;
+    if (from < s->stored)
+        raise_floor(s);
+    from = from < s->floor.position ? s->floor.position : from;
+    return from < s->stored ? from : s->stored;
+}
+
+uint64_t spool_from(struct spool *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t from = readers_from(s);
+    pthread_mutex_unlock(&s->lock);
+    return from;
+}
+
+/* With the lock. */
+static void put_mark(struct spool *s, uint64_t position)
+{
+    const struct mark *last = &s->mark[(s->n_marks + MARKS - 1) % MARKS];
+    if (!s->n_marks || s->bytes - last->bytes >= s->behind_max / (MARKS / 2))
+        s->mark[s->n_marks++ % MARKS] = (struct mark){position, s->bytes, s->rows};
+}
+
+void spool_deliver(struct spool *s, struct blob *const *frame, uint32_t n, uint64_t first_position)
+{
+    uint32_t first;
+    uint64_t rows = spool_body_rows(frame, n, &first);
+    pthread_mutex_lock(&s->lock);
+    put_mark(s, first_position);
+    for (uint32_t i = 0; i < n; i++)
+        s->bytes += frame[i]->bytes.n;
+    s->rows += rows;
+    s->taken += rows;
+    s->next = first_position + n;
+    for (unsigned i = 0; i < s->n_holds; i++)
+        if (s->hold[i].position <= first_position)
+            s->hold[i].waiting += rows;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void spool_committed(struct spool *s)
+{
+    if (s->o.appended)
+        s->o.appended(s->o.ctx);
+}
+
+static void trim(struct spool *s, uint64_t to)
+{
+    if (to < UINT64_MAX && queue_trim(s->queue, to) != OK)
+        log_warn("the spool cannot be trimmed", "error=\"%s\"", err_text());
+}
+
+void spool_published(struct spool *s, uint64_t position)
+{
+    pthread_mutex_lock(&s->lock);
+    if (position > s->stored)
+        s->stored = position;
+    uint64_t to = held_from(s);
+    pthread_mutex_unlock(&s->lock);
+    trim(s, to);
+}
+
+bool spool_left_behind(struct spool *s, unsigned hold, uint64_t position, uint64_t *ret_position,
+                       uint64_t *ret_rows)
+{
+    pthread_mutex_lock(&s->lock);
+    struct hold *h = &s->hold[hold];
+    bool behind = s->over && position < s->floor.position;
+    if (behind) {
+        uint64_t left = s->rows - s->floor.rows;
+        *ret_rows = h->waiting > left ? h->waiting - left : 0;
+        *ret_position = s->floor.position;
+        h->waiting -= *ret_rows;
+        h->position = s->floor.position;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return behind;
 }
 
 enum err spool_start(struct spool *s, uint64_t notes_from)
@@ -234,8 +365,8 @@ void spool_release(struct spool *s, unsigned hold, uint64_t position, uint64_t r
     h->waiting -= rows < h->waiting ? rows : h->waiting;
     uint64_t after = held_from(s);
     pthread_mutex_unlock(&s->lock);
-    if (after > before && after < UINT64_MAX && queue_trim(s->queue, after) != OK)
-        log_warn("the spool cannot be trimmed", "error=\"%s\"", err_text());
+    if (after > before)
+        trim(s, after);
 }
 
 uint64_t spool_waiting(struct spool *s, unsigned hold)

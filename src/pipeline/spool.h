@@ -6,6 +6,10 @@
  * read), which become durable together with the records, so that after any crash both agree. The
  * notes behind a position are handed back at the next start.
  *
+ * A spool may also stand over a server's queue (spool_over): then the server starts the queue, hands
+ * on what comes and says how far its store has come, and readers hold the queue back only so far:
+ * one that is behind by more than `behind_max` bytes is left behind (spool_left_behind).
+ *
  * Readers (routes) and the keeper of the notes each hold the spool at a position; what lies before
  * all of them is trimmed.
  * Threads: any. Full: spool_append answers ERR_UNAVAILABLE, and nothing is taken. */
@@ -31,6 +35,22 @@ struct spool_options {
 };
 #define SPOOL_BOOKS STR("books ")
 enum { SPOOL_HOLDS_MAX = 64 };
+
+/* Over a queue that stays the caller's, and outlives it. o->bytes_max, sync and note are not used.
+ */
+NODISCARD enum err spool_over(const struct spool_options *o, struct queue *queue,
+                              uint64_t behind_max, struct spool **ret);
+/* From where the queue must be replayed for the readers; UINT64_MAX: there are none. */
+uint64_t spool_from(struct spool *s);
+/* As a queue_consumer's deliver and committed. */
+void spool_deliver(struct spool *s, struct blob *const *frame, uint32_t n, uint64_t first_position);
+void spool_committed(struct spool *s);
+/* Everything below is in the store: trims what no reader holds. */
+void spool_published(struct spool *s, uint64_t position);
+/* Whether a reader at `position` is behind what is kept for it: then it goes on at *ret_position,
+ * and *ret_rows records that waited for it are lost to it, and let go of. */
+bool spool_left_behind(struct spool *s, unsigned hold, uint64_t position, uint64_t *ret_position,
+                       uint64_t *ret_rows);
 
 /* Opens the folder; ERR_UNAVAILABLE when another process has it. */
 NODISCARD enum err spool_open(const struct spool_options *o, struct spool **ret);

@@ -57,6 +57,10 @@ class Sender(threading.Thread):
         try:
             if not self.client:
                 self.client = Client(self.port)
+                own, peer = self.client.socket.getsockname(), self.client.socket.getpeername()
+                if own == peer:  # while nobody listens a socket may find itself
+                    self.client.socket.close()
+                    return False
             self.client.send(message)
             return (self.client.receive() or {}).get("ack") == chunk
         except OSError:
