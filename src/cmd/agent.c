@@ -250,7 +250,7 @@ static void tick(struct agent *a)
 
 static void wait_for_signal(struct agent *a, const sigset_t *set)
 {
-    bool once = options_has(a->o, "once") || (a->n == 1 && !a->http && flow_only_stdin(a->flow[0]));
+    bool once = options_has(a->o, "once") || (!a->http && flows_only_stdin(a->flows));
     const struct timespec wait = {.tv_sec = once ? 0 : 1, .tv_nsec = once ? 50 * NS_PER_MS : 0};
     int number;
     while ((number = sigtimedwait(set, NULL, &wait)) < 0 || number == SIGHUP) {

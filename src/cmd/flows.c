@@ -207,6 +207,11 @@ bool flows_all_sent(struct flows *s)
     return true;
 }
 
+bool flows_only_stdin(struct flows *s)
+{
+    return s->n == 1 && flow_only_stdin(s->flow[0]);
+}
+
 struct flow *flows_main(struct flows *s)
 {
     return s->n && !*flow_name(s->flow[0]) ? s->flow[0] : NULL;

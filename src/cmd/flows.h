@@ -28,6 +28,7 @@ void flows_stop_routes(struct flows *s, int64_t wait_ms);
 void flows_free(struct flows *s); /* stopped, or never started; NULL is fine */
 
 bool flows_all_sent(struct flows *s);
+bool flows_only_stdin(struct flows *s); /* there is nothing else to read from */
 /* The main one, NULL where there is none. An agent's stays as long as `s`. */
 struct flow *flows_main(struct flows *s);
 /* Calls the function with each; any thread. */

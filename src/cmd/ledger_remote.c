@@ -32,7 +32,8 @@ static void print_streams(const json_t *books)
 
 static void print_pipeline(const json_t *p)
 {
-    const json_t *sources = json_object_get(p, "sources"), *routes = json_object_get(p, "routes"), *x;
+    const json_t *sources = json_object_get(p, "sources"), *x;
+    const json_t *routes = json_object_get(p, "routes");
     size_t i;
     if (!json_array_size(sources) && !json_array_size(routes))
         return;
@@ -59,8 +60,7 @@ static int print_books(const json_t *books)
     size_t i;
     bool balanced = json_is_true(json_object_get(books, "balanced"));
     print_streams(books);
-    json_array_foreach(json_object_get(books, "pipelines"), i, p)
-        print_pipeline(p);
+    json_array_foreach(json_object_get(books, "pipelines"), i, p) print_pipeline(p);
     printf("\nthe books %s\n", balanced ? "balance" : "do not balance");
     return balanced ? 0 : 1;
 }

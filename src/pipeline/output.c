@@ -67,8 +67,8 @@ static enum err some_rows(struct rows *rows, const struct output_bulk *bulk, uin
     struct json_rows what = {.rows = rows, .row = row, .n = n, .arena = a};
     TRY(json_put_rows(&what, text, end));
     for (uint32_t i = 0, at = 0; i < n; at = end[i++]) {
-        struct output_row r = {item, row[i], rows->stream, str_of(text->p + at, end[i] - at),
-                               time[row[i]], rows};
+        struct output_row r = {
+            item, row[i], rows->stream, str_of(text->p + at, end[i] - at), time[row[i]], rows};
         TRY(fn(ctx, &r));
     }
     return OK;

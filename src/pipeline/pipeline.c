@@ -310,7 +310,8 @@ static enum err read_named(struct pipelines *set, const struct tree *key, const 
     return read_pipeline(add_pipeline(set, key->text.p), t, false);
 }
 
-/* What has words of both: routes behind a queue, or a pipeline that leads to one, are a server's. */
+/* What has words of both: routes behind a queue, or a pipeline that leads to it, are a server's.
+ */
 static bool would_run(const struct tree *t)
 {
     const struct tree *named = tree_get(t, "pipelines");
@@ -335,8 +336,8 @@ static bool is_agents(const struct tree *t)
         bool known = false;
         for (int k = 0; agent_keys[k]; k++)
             known = known || str_eq_c(t->key[i].text, agent_keys[k]);
-        if (!known && (t->item[i].kind == TREE_MAP ||
-                       memchr(t->key[i].text.p, '.', t->key[i].text.n)))
+        if (!known &&
+            (t->item[i].kind == TREE_MAP || memchr(t->key[i].text.p, '.', t->key[i].text.n)))
             return false;
     }
     return would_run(t);

@@ -107,8 +107,9 @@ static enum err load(struct queue_books *b)
     struct str rest = buf_str(&text), line;
     while (err == OK && str_split(&rest, '\n', &line))
         if (!read_line(b, line))
-            err = err_set(ERR_CORRUPT, "%s cannot be read: \"%.*s\"; without it the books begin anew",
-                          b->path, line.n > 100 ? 100 : (int)line.n, line.p);
+            err =
+                err_set(ERR_CORRUPT, "%s cannot be read: \"%.*s\"; without it the books begin anew",
+                        b->path, line.n > 100 ? 100 : (int)line.n, line.p);
     buf_release(&text);
     return err;
 }

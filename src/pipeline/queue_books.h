@@ -1,8 +1,8 @@
 /* The books of a server's queue: how many records it has ever taken, by stream. They are counted as
  * the queue hands its frames on, and kept in the file DIR/books, at a position of the queue: from
  * there on they are counted anew at a start. So they are exact after any end.
- * Threads: note and save from one each, each from any. Bounds: QUEUE_BOOKS_STREAMS streams, the last of
- * which stands for all others. */
+ * Threads: note and save from one each, the rest from any. Bounds: QUEUE_BOOKS_STREAMS streams, the
+ * last of which stands for all others. */
 #ifndef WEIR_PIPELINE_QUEUE_BOOKS_H
 #define WEIR_PIPELINE_QUEUE_BOOKS_H
 

@@ -6,9 +6,9 @@
  * read), which become durable together with the records, so that after any crash both agree. The
  * notes behind a position are handed back at the next start.
  *
- * A spool may also stand over a server's queue (spool_over): then the server starts the queue, hands
- * on what comes and says how far its store has come, and readers hold the queue back only so far:
- * one that is behind by more than `behind_max` bytes is left behind (spool_left_behind).
+ * A spool may also stand over a server's queue (spool_over): then the server starts the queue,
+ * hands on what comes and says how far its store has come, and readers hold the queue back only so
+ * far: one that is behind by more than `behind_max` bytes is left behind (spool_left_behind).
  *
  * Readers (routes) and the keeper of the notes each hold the spool at a position; what lies before
  * all of them is trimmed.
