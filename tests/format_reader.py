@@ -131,6 +131,7 @@ class Rows:
 
     def __init__(self, times, other=None):
         self.times, self.other = times, other
+        self.siblings = []  # chunks of a template's slots so far; None: not of its own
 
 
 def plain(c, _):
@@ -232,6 +233,13 @@ def times(c, rows):
     return [time_text(forms[k], t + d) for k, t, d in zip(which, rows.times, ints(c.part(1), c.n))]
 
 
+def instants(c, _):
+    b = c.part(0)
+    forms = [struct.unpack("<6Bh", b.take(8)) for _ in range(b.u(1))]
+    which = ints(b, c.n) if len(forms) > 1 else [0] * c.n
+    return [time_text(forms[k], t) for k, t in zip(which, ints(c.part(1), c.n))]
+
+
 def numeral_text(frac, pad, width, m):
     text = b"%0*d" % (frac + 1, m)
     if frac:
@@ -242,6 +250,14 @@ def numeral_text(frac, pad, width, m):
 def numeral(c, _):
     form = c.part(0).take(3)
     return [numeral_text(*form, m) for m in ints(c.part(1), c.n)]
+
+
+def difference(c, rows):
+    b = c.part(0)
+    form, back = b.take(3), b.u(1)
+    other = rows.siblings[-1 - back]
+    assert other.encoding == 11
+    return [numeral_text(*form, signed(m + d)) for m, d in zip(ints(other.part(1), c.n), ints(c.part(1), c.n))]
 
 
 def clock(c, rows):
@@ -290,8 +306,10 @@ def template(c, rows):
         mine = Rows([rows.times[i] for i in its])
         filled = []
         for kind, about in slots[t]:
+            inner = Chunk(c.parts[next(own)]) if kind == 0 else None
+            mine.siblings.append(inner)
             if kind == 0:
-                filled.append(values(Chunk(c.parts[next(own)]), mine))
+                filled.append(values(inner, mine))
             elif kind == 1:
                 filled.append([numeral_text(*about, next(numbers)) for _ in its])
             elif kind == 2:
@@ -343,7 +361,7 @@ def double(c, _):
 
 ENCODINGS = {1: plain, 2: lambda c, _: c.parts[:1] * c.n, 3: dictionary, 4: lambda c, _: ints(c.part(0), c.n), 5: decimal,
              6: double, 7: hexadecimal, 8: times, 9: lambda c, _: [None] * c.n, 10: prefix_int, 11: numeral, 12: clock,
-             13: template, 14: refs}
+             13: template, 14: refs, 15: instants, 16: difference}
 
 
 def values(c, rows):

@@ -199,8 +199,9 @@ enum { BUSY_MS = 10000 };
 
 static enum err configure(struct sqlite_db *db, bool shared)
 {
-    static const char *const alone[] = {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL",
-                                        NULL};
+    /* The size of pages is that of a new file: most tables stay within one. */
+    static const char *const alone[] = {"PRAGMA page_size=1024", "PRAGMA locking_mode=EXCLUSIVE",
+                                        "PRAGMA journal_mode=WAL", NULL};
     static const char *const together[] = {"PRAGMA journal_mode=TRUNCATE", NULL};
     static const char *const all[] = {"PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON",
                                       "PRAGMA synchronous=FULL",   "PRAGMA temp_store=MEMORY",

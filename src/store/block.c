@@ -406,7 +406,7 @@ static enum err put_filter(struct job *j, const struct values *v, const struct w
                            struct dir_field *f)
 {
     uint8_t enc = f->stats.encoding;
-    if (!has_words(v->lane) || enc == ENC_CONST || enc == ENC_TIME ||
+    if (!has_words(v->lane) || enc == ENC_CONST || enc == ENC_TIME || enc == ENC_INSTANT ||
         (enc == ENC_DICT && f->stats.distinct < FILTER_MIN_DICT))
         return OK;
     struct values distinct = *v;

@@ -3,9 +3,9 @@
  * A chunk names its encoding; everything a reader asks of it goes through the encoding's row in the
  * table. How each holds its values stands on top of its file: encoding_plain.c (plain, const),
  * encoding_dict.c, encoding_hex.c, encoding_prefix_int.c, encoding_time.c, encoding_numeral.c
- * (numeral, clock), encoding_template.c, encoding_refs.c, encoding_number.c (ints, decimal, double,
- * empty). Not every encoding fits every lane; an encoding that meets a foreign lane answers
- * ERR_CORRUPT.
+ * (numeral, clock), encoding_template.c, encoding_difference.c, encoding_refs.c,
+ * encoding_number.c (ints, decimal, double, empty). Not every encoding fits every lane; an encoding
+ * that meets a foreign lane answers ERR_CORRUPT.
  *
  * Choice, for text: constant; times; a dictionary where a sample promises few distinct values; else
  * the first that fits of numerals, times of day, a prefix and a number, hexadecimal digits,
@@ -24,6 +24,7 @@ static const struct encoding_ops *const table[ENC_COUNT] = {
     [ENC_EMPTY] = &encoding_empty,       [ENC_PREFIX_INT] = &encoding_prefix_int,
     [ENC_NUMERAL] = &encoding_numeral,   [ENC_CLOCK] = &encoding_clock,
     [ENC_TEMPLATE] = &encoding_template, [ENC_REFS] = &encoding_refs,
+    [ENC_INSTANT] = &encoding_instant,   [ENC_DIFFERENCE] = &encoding_difference,
 };
 
 const struct encoding_ops *encoding_ops(uint8_t id)
@@ -84,7 +85,8 @@ static enum err encode_dict_or(encode_fn *const *rest, const struct encoder *e, 
 /* Numbers and times first, whose columns a dictionary rarely makes smaller. */
 static enum err encode_measure_or(encode_fn *const *rest, const struct encoder *e)
 {
-    static encode_fn *const measure[] = {encode_numeral, encode_clock, encode_time};
+    static encode_fn *const measure[] = {encode_difference, encode_numeral, encode_clock,
+                                         encode_time};
     enum err err = ERR_UNSUPPORTED;
     for (size_t i = 0; err == ERR_UNSUPPORTED && i < sizeof(measure) / sizeof(*measure); i++)
         err = measure[i](e);
@@ -95,24 +97,27 @@ enum err encode_text(const struct encoder *e)
 {
     static encode_fn *const rest[] = {encode_numeral, encode_clock,    encode_prefix_int,
                                       encode_hex,     encode_template, encode_plain};
-    static encode_fn *const refs[] = {encode_refs, NULL};
+    static encode_fn *const refs[] = {encode_refs, NULL}, *const difference[] = {encode_difference,
+                                                                                 NULL};
     static encode_fn *const small[] = {encode_const, encode_time, encode_plain};
     static encode_fn *const slot[] = {encode_numeral,    encode_clock, encode_time,
                                       encode_prefix_int, encode_hex,   encode_template,
                                       encode_plain};
+    size_t start = e->out->n;
     if (e->o->small)
         return encode_first(small, e);
     if (e->o->inner && e->o->zstd_level <= ENCODE_QUICK_LEVEL)
         return encode_measure_or(slot, e);
-    if (e->o->inner)
-        return encode_dict_or(slot, e, true);
+    if (e->o->inner) {
+        TRY(encode_dict_or(slot, e, true));
+        return e->o->siblings ? encode_if_smaller(difference, e, start) : OK;
+    }
     enum err err = encode_const(e);
     if (err == ERR_UNSUPPORTED)
         err = encode_time(e);
     if (err != ERR_UNSUPPORTED)
         return err;
     bool compare = e->o->zstd_level > ENCODE_QUICK_LEVEL;
-    size_t start = e->out->n;
     TRY(encode_dict_or(rest, e, compare));
     return compare && e->o->refs ? encode_if_smaller(refs, e, start) : OK;
 }

@@ -27,7 +27,9 @@ enum encoding_id {
     ENC_CLOCK = 12,      /* text: times of day */
     ENC_TEMPLATE = 13,   /* text: patterns, and the variables of each as columns */
     ENC_REFS = 14,       /* text: with references to other columns of the row */
-    ENC_COUNT = 15,
+    ENC_INSTANT = 15,    /* text times: form and instant */
+    ENC_DIFFERENCE = 16, /* text: numbers near those of another slot of their template */
+    ENC_COUNT = 17,
     /* Chunks that are no column's (block.c): */
     ENC_RARE = 64,   /* small chunks back to back */
     ENC_ORIGIN = 65, /* where the rows came from */
@@ -44,12 +46,13 @@ struct word_sink {
 #define ENCODE_QUICK_LEVEL 1
 struct encode_options {
     int zstd_level;
-    const int64_t *time;     /* the _time of the row of each value, for ENC_TIME */
-    bool small;              /* for the rare-values chunk: no checksum and no zstd of its own */
-    uint8_t inner;           /* how deep inside other chunks; those have no checksum of their own */
-    bool slot;               /* of a template: tokens rather than lines */
-    struct word_sink *words; /* NULL: nobody asks */
-    const struct refs *refs; /* other columns that texts may refer to; NULL: none */
+    const int64_t *time; /* the _time of the row of each value, for ENC_TIME */
+    bool small;          /* for the rare-values chunk: no checksum and no zstd of its own */
+    uint8_t inner;       /* how deep inside other chunks; those have no checksum of their own */
+    bool slot;           /* of a template: tokens rather than lines */
+    struct siblings *siblings; /* of a slot; NULL: it stands alone */
+    struct word_sink *words;   /* NULL: nobody asks */
+    const struct refs *refs;   /* other columns that texts may refer to; NULL: none */
 };
 /* What is known about a chunk without reading it; stands in the section's tail. */
 struct chunk_stats {
@@ -90,7 +93,9 @@ struct chunk {
     enum err (*time)(void *ctx,
                      const int64_t **ret); /* for ENC_TIME: the times of the values' rows */
     const struct chunk_rows *rows;         /* for ENC_REFS */
-    void *time_ctx;                        /* of both */
+    /* For ENC_DIFFERENCE: the mantissas of the slot so many slots before this one. */
+    enum err (*sibling)(void *ctx, uint8_t back, const int64_t **ret);
+    void *time_ctx; /* of all three */
 };
 /* Reads the header; verifies the checksum unless the bytes are `trusted` (verified when they came
  * into memory). `bytes` must outlive the arena. ERR_CORRUPT. */

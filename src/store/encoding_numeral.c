@@ -10,7 +10,7 @@
  *            relative, minus the time of day of _time (UTC) in the same unit, cut down, modulo a
  *            day: 0 up to the units of a day */
 #include "store/encoding_ops.h"
-#include "store/numeral.h"
+#include "store/siblings.h"
 
 enum { SAMPLE = 64 };
 
@@ -32,17 +32,37 @@ static struct part_out few_bytes(struct arena *a, uint8_t x, uint8_t y, uint8_t 
     return (struct part_out){.raw = str_of(b, 3), .zip = ZIP_NEVER};
 }
 
+enum err numerals_read(const struct encoder *e, struct numeral_form *ret, int64_t **ret_number)
+{
+    struct siblings *s = e->o->siblings;
+    struct values few;
+    int64_t some[SAMPLE];
+    if (s && s->read) {
+        *ret = s->form;
+        *ret_number = s->number;
+        return s->is_number ? OK : not_mine();
+    }
+    TRY(sample_of(e->v, e->scratch, &few));
+    if (s)
+        s->read = true;
+    if (!numeral_form_of(&few, ret, some))
+        return not_mine();
+    int64_t *number = s ? s->number : arena_alloc(e->scratch, e->v->n * sizeof(int64_t));
+    if (!numeral_form_of(e->v, ret, number))
+        return not_mine();
+    if (s) {
+        s->form = *ret;
+        s->is_number = true;
+    }
+    *ret_number = number;
+    return OK;
+}
+
 enum err encode_numeral(const struct encoder *e)
 {
-    struct values few;
     struct numeral_form f;
-    int64_t some[SAMPLE];
-    TRY(sample_of(e->v, e->scratch, &few));
-    if (!numeral_form_of(&few, &f, some))
-        return not_mine();
-    int64_t *number = arena_alloc(e->scratch, e->v->n * sizeof(int64_t));
-    if (!numeral_form_of(e->v, &f, number))
-        return not_mine();
+    int64_t *number = NULL;
+    TRY(numerals_read(e, &f, &number));
     struct part_out part[2] = {few_bytes(e->scratch, f.frac, f.pad, f.width)};
     TRY(part_of_ints(number, e->v->n, e->o, e->scratch, &part[1]));
     e->stats->encoding = ENC_NUMERAL;
@@ -64,6 +84,13 @@ static enum err form_open(const struct chunk *c, struct numeral_form *ret)
     return OK;
 }
 
+enum err numeral_mantissas(const struct chunk *c, struct arena *a, int64_t **ret)
+{
+    struct numeral_form f;
+    TRY(form_open(c, &f));
+    return part_ints(c, 1, 0, c->n, a, ret);
+}
+
 static enum err numeral_values(const struct chunk *c, struct arena *a, struct values *ret)
 {
     struct numeral_form f;
@@ -83,13 +110,18 @@ static enum err numeral_get(const struct chunk *c, const uint32_t *pos, uint32_t
     return numeral_texts(&f, number, NULL, n, c->lane, a, ret);
 }
 
-static enum err numeral_match(const struct chunk *c, const struct predicate *p, struct arena *a,
-                              uint64_t *bits)
+bool numeral_could_match(const struct predicate *p)
 {
     static const bool allowed[256] = {
         ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true, ['5'] = true,
         ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true, ['.'] = true, [' '] = true};
-    if (!text_could_match(p, allowed))
+    return text_could_match(p, allowed);
+}
+
+static enum err numeral_match(const struct chunk *c, const struct predicate *p, struct arena *a,
+                              uint64_t *bits)
+{
+    if (!numeral_could_match(p))
         return OK;
     struct values v;
     TRY(numeral_values(c, a, &v));

@@ -24,7 +24,8 @@ struct encoding_ops {
 };
 extern const struct encoding_ops encoding_plain, encoding_const, encoding_dict, encoding_hex,
     encoding_prefix_int, encoding_time, encoding_ints, encoding_decimal, encoding_double,
-    encoding_empty, encoding_numeral, encoding_clock, encoding_template, encoding_refs;
+    encoding_empty, encoding_numeral, encoding_clock, encoding_template, encoding_refs,
+    encoding_instant, encoding_difference;
 const struct encoding_ops *encoding_ops(uint8_t id); /* NULL when unknown */
 
 /* What an encoder is given, and where it puts its chunk. */
@@ -52,8 +53,18 @@ NODISCARD enum err encode_numeral(const struct encoder *e);
 NODISCARD enum err encode_clock(const struct encoder *e);
 NODISCARD enum err encode_template(const struct encoder *e);
 NODISCARD enum err encode_refs(const struct encoder *e);
+NODISCARD enum err encode_difference(const struct encoder *e);
 /* Any text, by the choice of encoding.c. */
 NODISCARD enum err encode_text(const struct encoder *e);
+
+/* The numbers of texts that are such, and how they are written (ERR_UNSUPPORTED: they are none);
+ * read once for a slot with siblings. encoding_numeral.c */
+struct numeral_form;
+NODISCARD enum err numerals_read(const struct encoder *e, struct numeral_form *ret,
+                                 int64_t **ret_number);
+/* The mantissas of a chunk of ENC_NUMERAL. */
+NODISCARD enum err numeral_mantissas(const struct chunk *c, struct arena *a, int64_t **ret);
+bool numeral_could_match(const struct predicate *p);
 
 /* Text being gathered: n values of together `bytes` bytes, set one by one. */
 struct text_out {

@@ -29,6 +29,7 @@
  * other in time are near each other. */
 #include "core/hash.h"
 #include "store/codes.h"
+#include "store/siblings.h"
 #include "store/template_read.h"
 #include "store/template_tokens.h"
 #include "store/template_words.h"
@@ -50,6 +51,8 @@ struct writer {
     int64_t *wide;              /* of one slot, used again */
     struct slot_tokens *tokens; /* of the slots so far; NULL: nobody asks */
     uint32_t n_tokens;
+    struct siblings siblings; /* of the template at hand */
+    struct arena numbers;     /* theirs */
     struct part_out *part;
     uint32_t n_parts, parts_cap;
 };
@@ -85,13 +88,14 @@ static const int64_t *slot_times(const struct writer *w, const struct text_templ
 }
 
 static enum err inner_chunk(const struct writer *w, const struct values *v, const int64_t *time,
-                            struct buf *out, uint8_t *ret_encoding)
+                            struct siblings *siblings, struct buf *out, uint8_t *ret_encoding)
 {
     struct encode_options o = *w->e->o;
     o.inner++;
     o.slot = true;
     o.time = time;
     o.words = NULL;
+    o.siblings = siblings;
     struct chunk_stats stats;
     struct encoder inner = {v, &o, w->e->scratch, out, &stats};
     TRY(encode_text(&inner));
@@ -144,13 +148,45 @@ static bool are_quantities(const struct values *v, uint8_t encoding)
     for (uint32_t i = 0; i < v->n; i++)
         if (v->off[i + 1] - v->off[i] > QUANTITY_MAX)
             return false;
-    return encoding == ENC_NUMERAL;
+    return encoding == ENC_NUMERAL || encoding == ENC_DIFFERENCE;
 }
 
 static void note_tokens(struct writer *w, const struct slot_tokens *tokens)
 {
     if (w->tokens)
         w->tokens[w->n_tokens++] = *tokens;
+}
+
+/* The siblings of a slot, which is to become one: no more than SIBLINGS_MAX of the last. */
+static struct siblings *begin_sibling(struct writer *w, const struct text_template *x,
+                                      uint32_t slot)
+{
+    struct siblings *s = &w->siblings;
+    if (x->n_slots < 2)
+        return NULL;
+    if (!s->number) {
+        arena_reset(&w->numbers);
+        s->number = arena_alloc(&w->numbers, x->rows * sizeof(int64_t));
+    }
+    s->slot = slot;
+    s->read = s->is_number = false;
+    return s;
+}
+
+static void end_sibling(struct writer *w, const struct text_template *x, uint8_t encoding)
+{
+    struct siblings *s = &w->siblings;
+    if (x->n_slots < 2 || encoding != ENC_NUMERAL || !s->is_number)
+        return;
+    int64_t *room;
+    if (s->n == SIBLINGS_MAX) { /* the oldest gives way */
+        room = s->s[0].number;
+        memmove(&s->s[0], &s->s[1], --s->n * sizeof(s->s[0]));
+    } else {
+        room = arena_alloc(&w->numbers, x->rows * sizeof(*room));
+    }
+    s->s[s->n++] = (struct sibling){s->number, s->form.frac, s->slot};
+    s->number = room;
 }
 
 /* A slot of a part of its own. What it takes of the arena is given back but for its bytes. */
@@ -160,12 +196,14 @@ static enum err put_own(struct writer *w, const struct text_template *x, uint32_
     struct values v;
     struct buf b;
     uint8_t encoding = 0;
+    struct siblings *siblings = begin_sibling(w, x, slot);
     buf_init(&b, SIZE_MAX);
     enum err err = slot_values(w, x, slot, &v);
     if (err == OK)
-        err = inner_chunk(w, &v, slot_times(w, x), &b, &encoding);
+        err = inner_chunk(w, &v, slot_times(w, x), siblings, &b, &encoding);
     if (err == OK) {
         note_tokens(w, &(struct slot_tokens){.quantities = are_quantities(&v, encoding)});
+        end_sibling(w, x, encoding);
         buf_put_u8(&w->slots, SLOT_OWN);
         buf_put_u16(&w->slots, values_bytes(&v));
         arena_rewind(w->e->scratch, &mark);
@@ -272,7 +310,7 @@ static enum err put_pools(struct writer *w)
         struct values v = text_out_values(&w->text, LANE_STR);
         buf_init(&b, SIZE_MAX);
         uint8_t unused;
-        enum err err = inner_chunk(w, &v, NULL, &b, &unused);
+        enum err err = inner_chunk(w, &v, NULL, NULL, &b, &unused);
         texts = arena_str(w->e->scratch, buf_str(&b));
         buf_release(&b);
         TRY(err);
@@ -297,7 +335,7 @@ static enum err put_dictionaries(struct writer *w)
         uint8_t unused;
         buf_init(&b, SIZE_MAX);
         buf_put_varint(&b, w->words.dict[d].n);
-        enum err err = inner_chunk(w, &w->words.dict[d], NULL, &b, &unused);
+        enum err err = inner_chunk(w, &w->words.dict[d], NULL, NULL, &b, &unused);
         put_part(w, part_of_bytes(arena_str(w->e->scratch, buf_str(&b))));
         buf_release(&b);
         TRY(err);
@@ -324,9 +362,11 @@ static enum err write_parts(struct writer *w)
         w->tokens = ARENA_ARRAY(w->e->scratch, struct slot_tokens, n_slots);
     static const struct shared_slot none;
     uint32_t slot = 0;
-    for (uint32_t t = 0; t < w->t->n; t++)
+    for (uint32_t t = 0; t < w->t->n; t++) {
+        w->siblings = (struct siblings){0};
         for (uint32_t s = 0; s < w->t->t[t].n_slots; s++, slot++)
             TRY(put_slot(w, &w->t->t[t], s, w->words.slot ? &w->words.slot[slot] : &none));
+    }
     return w->n_parts >= CHUNK_PARTS_MAX ? not_mine() : put_pools(w);
 }
 
@@ -341,7 +381,9 @@ enum err encode_template(const struct encoder *e)
         return not_mine();
     struct writer w = {.e = e, .t = &t};
     buf_init(&w.slots, SIZE_MAX);
+    arena_init(&w.numbers, 0, e->scratch->res);
     enum err err = write_parts(&w);
+    arena_release(&w.numbers);
     buf_release(&w.slots);
     TRY(err);
     if (w.tokens)

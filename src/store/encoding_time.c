@@ -6,6 +6,9 @@
  *            offset in minutes (record/timestamp.h); with more than one form, the form numbers of
  *            all values as integers (ints.c)
  *   part 1   nanoseconds from the row's _time to the value's time, of all values, as integers
+ * ENC_INSTANT
+ *   The same, but that the nanoseconds are those since 1970: for times that _time did not come
+ *   from, as where that is the arrival.
  *
  * The encoder writes each text back and compares, so that what does not come back to the byte is
  * never held this way. */
@@ -76,6 +79,44 @@ static enum err forms_part(const struct encoder *e, const struct forms *f, const
     return OK;
 }
 
+/* What all differences to the value before are multiples of. */
+static uint64_t common_step(const int64_t *v, uint32_t n)
+{
+    uint64_t g = 0;
+    for (uint32_t i = 1; i < n && g != 1; i++) {
+        int64_t d = (int64_t)((uint64_t)v[i] - (uint64_t)v[i - 1]);
+        uint64_t a = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
+        while (a) {
+            uint64_t t = g % a;
+            g = a;
+            a = t;
+        }
+    }
+    return g;
+}
+
+/* The distances from _time, or, where those step more finely than the times and take more bytes,
+ * the times. */
+static enum err distances_part(const struct encoder *e, int64_t *off, struct part_out *ret,
+                               uint8_t *ret_encoding)
+{
+    uint32_t n = e->v->n;
+    uint64_t step = common_step(off, n);
+    TRY(part_of_ints(off, n, e->o, e->scratch, ret));
+    *ret_encoding = ENC_TIME;
+    for (uint32_t i = 0; step && i < n; i++)
+        off[i] = (int64_t)((uint64_t)off[i] + (uint64_t)e->o->time[i]);
+    if (step == 0 || step >= common_step(off, n))
+        return OK;
+    struct part_out instants;
+    TRY(part_of_ints(off, n, e->o, e->scratch, &instants));
+    if (part_out_bytes(&instants) < part_out_bytes(ret)) {
+        *ret = instants;
+        *ret_encoding = ENC_INSTANT;
+    }
+    return OK;
+}
+
 enum err encode_time(const struct encoder *e)
 {
     const struct values *v = e->v;
@@ -97,9 +138,8 @@ enum err encode_time(const struct encoder *e)
     }
     struct part_out part[2];
     TRY(forms_part(e, &forms, code, &part[0]));
-    TRY(part_of_ints(off, v->n, e->o, e->scratch, &part[1]));
-    e->stats->encoding = ENC_TIME;
-    return chunk_write(ENC_TIME, v->n, part, 2, e->o, e->scratch, e->out);
+    TRY(distances_part(e, off, &part[1], &e->stats->encoding));
+    return chunk_write(e->stats->encoding, v->n, part, 2, e->o, e->scratch, e->out);
 }
 
 /* ---- reading ---- */
@@ -111,7 +151,8 @@ static enum err forms_open(const struct chunk *c, struct arena *a, struct forms 
     TRY(chunk_part_bytes(c, 0, &head));
     struct reader r = reader_of(head);
     struct forms f = {.n = read_u8(&r)};
-    if (f.n == 0 || f.n > FORMS_MAX || !lane_is_text(c->lane) || !c->time)
+    if (f.n == 0 || f.n > FORMS_MAX || !lane_is_text(c->lane) ||
+        (c->encoding == ENC_TIME && !c->time))
         return err_set(ERR_CORRUPT, "bad forms of times");
     for (uint32_t i = 0; i < f.n; i++) {
         struct time_form *t = &f.form[i];
@@ -148,14 +189,15 @@ static enum err texts_of(const struct chunk *c, const uint32_t *pos, const int64
 {
     struct forms f;
     int64_t *code;
-    const int64_t *time;
+    const int64_t *time = NULL;
     struct text_out out;
     TRY(forms_open(c, a, &f, &code));
-    TRY(c->time(c->time_ctx, &time));
+    if (c->encoding == ENC_TIME)
+        TRY(c->time(c->time_ctx, &time));
     TRY(text_out_init(&out, n, (uint64_t)n * TIME_TEXT_MAX, a));
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = pos ? pos[i] : i;
-        int64_t ns = (int64_t)((uint64_t)time[at] + (uint64_t)off[i]);
+        int64_t ns = (int64_t)((time ? (uint64_t)time[at] : 0) + (uint64_t)off[i]);
         out.used += time_format(&f.form[code ? code[at] : 0], ns, out.bytes + out.used);
         out.off[++out.n] = (uint32_t)out.used;
     }
@@ -207,3 +249,5 @@ static enum err time_match(const struct chunk *c, const struct predicate *p, str
 
 const struct encoding_ops encoding_time = {
     .name = "time", .values = time_values, .get = time_get, .match = time_match};
+const struct encoding_ops encoding_instant = {
+    .name = "instant", .values = time_values, .get = time_get, .match = time_match};

@@ -22,7 +22,10 @@
  * delta and runs and takes the smallest. */
 #include "store/ints.h"
 
+#include <stdlib.h>
+
 enum { KIND_CONST, KIND_FRAME, KIND_DELTA, KIND_RUNS, KIND_MASK = 15, FLAG_PLANES = 16 };
+enum { BASE_BLOCKS = 4, BASE_RANGE = 16, STEPS = 8 };
 enum { BLOCK = 128, WIDTH_EACH = 255, WIDTH_MAX = 64 };
 
 static uint32_t block_count(uint32_t n)
@@ -54,11 +57,12 @@ struct scan {
     int64_t min, max;
     int64_t delta_min, delta_max;
     uint32_t runs;
+    double steps; /* sum of the deltas without their signs */
 };
 
 static struct scan scan_values(const int64_t *v, uint32_t n)
 {
-    struct scan s = {v[0], v[0], INT64_MAX, INT64_MIN, 1};
+    struct scan s = {v[0], v[0], INT64_MAX, INT64_MIN, 1, 0};
     for (uint32_t i = 1; i < n; i++) {
         int64_t d = (int64_t)((uint64_t)v[i] - (uint64_t)v[i - 1]);
         s.min = v[i] < s.min ? v[i] : s.min;
@@ -66,6 +70,7 @@ static struct scan scan_values(const int64_t *v, uint32_t n)
         s.delta_min = d < s.delta_min ? d : s.delta_min;
         s.delta_max = d > s.delta_max ? d : s.delta_max;
         s.runs += d != 0;
+        s.steps += d < 0 ? -(double)d : (double)d;
     }
     return s;
 }
@@ -93,25 +98,39 @@ static uint64_t gcd(uint64_t a, uint64_t b)
     return a;
 }
 
-static uint64_t common_divisor(const uint64_t *r, uint32_t n)
+/* `below`: some residues are negative, as numbers modulo 2^64. */
+static uint64_t size_of(uint64_t r, bool below)
+{
+    return below && r >> 63 ? 0 - r : r;
+}
+
+static uint64_t common_divisor(const uint64_t *r, uint32_t n, bool below)
 {
     uint64_t g = 0;
     for (uint32_t i = 0; i < n && g != 1; i++) {
+        uint64_t x = size_of(r[i], below);
         if (g == 0)
-            g = r[i];
-        else if (r[i] % g)
-            g = gcd(g, r[i]);
+            g = x;
+        else if (x % g)
+            g = gcd(g, x);
     }
     return g ? g : 1;
 }
 
-/* Divides, and measures the widths. */
-static void plan_measure(struct plan *p, struct arena *scratch)
+static void divide(uint64_t *r, uint32_t n, uint64_t divisor, bool below)
 {
-    p->divisor = common_divisor(p->residue, p->n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t x = size_of(r[i], below) / divisor;
+        r[i] = below && r[i] >> 63 ? 0 - x : x;
+    }
+}
+
+/* Divides, and measures the widths. */
+static void plan_measure(struct plan *p, bool below, struct arena *scratch)
+{
+    p->divisor = common_divisor(p->residue, p->n, below);
     if (p->divisor > 1)
-        for (uint32_t i = 0; i < p->n; i++)
-            p->residue[i] /= p->divisor;
+        divide(p->residue, p->n, p->divisor, below);
     uint32_t blocks = block_count(p->n);
     p->width = arena_alloc(scratch, blocks ? blocks : 1);
     size_t each = blocks;
@@ -130,24 +149,77 @@ static void plan_measure(struct plan *p, struct arena *scratch)
     p->bytes = 1 + (p->uniform ? same : each);
 }
 
+struct extent {
+    int64_t min, max; /* of a block */
+};
+
+static int extent_cmp(const void *a, const void *b)
+{
+    int64_t x = ((const struct extent *)a)->min, y = ((const struct extent *)b)->min;
+    return x < y ? -1 : x > y;
+}
+
+static uint64_t cost_of_base(const struct extent *x, uint32_t blocks, uint32_t from)
+{
+    uint64_t bits = (uint64_t)from * WIDTH_MAX;
+    for (uint32_t b = from; b < blocks; b++)
+        bits += ints_width((uint64_t)x[b].max - (uint64_t)x[from].min);
+    return bits;
+}
+
+/* The least value, or one above it where the few below, in blocks of the full width, are worth it:
+ * a step back where the lines of two connections meet must not make every step forward wide. */
+static int64_t choose_base(const int64_t *v, uint32_t n, int64_t min, int64_t max,
+                           struct arena *scratch)
+{
+    uint32_t blocks = block_count(n), best = 0;
+    if (blocks < BASE_BLOCKS || (uint64_t)max - (uint64_t)min < BASE_RANGE ||
+        (uint64_t)max - (uint64_t)min > INT64_MAX / 2)
+        return min;
+    struct extent *x = arena_alloc(scratch, blocks * sizeof(*x));
+    for (uint32_t b = 0; b < blocks; b++) {
+        const int64_t *at = v + (size_t)b * BLOCK;
+        x[b] = (struct extent){at[0], at[0]};
+        for (uint32_t i = 1; i < block_len(n, b); i++) {
+            x[b].min = at[i] < x[b].min ? at[i] : x[b].min;
+            x[b].max = at[i] > x[b].max ? at[i] : x[b].max;
+        }
+    }
+    qsort(x, blocks, sizeof(*x), extent_cmp);
+    for (uint32_t from = 1; from <= blocks / 4; from = from * 2 + 1)
+        if (cost_of_base(x, blocks, from) < cost_of_base(x, blocks, best))
+            best = from;
+    return x[best].min;
+}
+
+/* v: what is to be written, in the memory of the residues. */
+static void plan_residues(struct plan *p, int64_t *v, int64_t min, int64_t max,
+                          struct arena *scratch)
+{
+    p->residue = (uint64_t *)v;
+    p->base = choose_base(v, p->n, min, max, scratch);
+    for (uint32_t i = 0; i < p->n; i++)
+        p->residue[i] -= (uint64_t)p->base;
+    plan_measure(p, p->base != min, scratch);
+}
+
 static void plan_frame(struct plan *p, const int64_t *v, uint32_t n, const struct scan *s,
                        struct arena *scratch)
 {
-    *p = (struct plan){.kind = KIND_FRAME, .base = s->min, .n = n};
-    p->residue = arena_alloc(scratch, n * sizeof(uint64_t));
-    for (uint32_t i = 0; i < n; i++)
-        p->residue[i] = (uint64_t)v[i] - (uint64_t)s->min;
-    plan_measure(p, scratch);
+    *p = (struct plan){.kind = KIND_FRAME, .n = n};
+    int64_t *to = arena_alloc(scratch, n * sizeof(*to));
+    memcpy(to, v, n * sizeof(*to));
+    plan_residues(p, to, s->min, s->max, scratch);
 }
 
 static void plan_delta(struct plan *p, const int64_t *v, uint32_t n, const struct scan *s,
                        struct arena *scratch)
 {
-    *p = (struct plan){.kind = KIND_DELTA, .first = v[0], .base = s->delta_min, .n = n - 1};
-    p->residue = arena_alloc(scratch, n * sizeof(uint64_t));
+    *p = (struct plan){.kind = KIND_DELTA, .first = v[0], .n = n - 1};
+    int64_t *to = arena_alloc(scratch, n * sizeof(*to));
     for (uint32_t i = 1; i < n; i++)
-        p->residue[i - 1] = (uint64_t)v[i] - (uint64_t)v[i - 1] - (uint64_t)s->delta_min;
-    plan_measure(p, scratch);
+        to[i - 1] = (int64_t)((uint64_t)v[i] - (uint64_t)v[i - 1]);
+    plan_residues(p, to, s->delta_min, s->delta_max, scratch);
 }
 
 static void pack(const uint64_t *r, uint32_t n, unsigned width, struct buf *out)
@@ -243,7 +315,8 @@ static void encode(const int64_t *v, uint32_t n, enum ints_form form, bool runs,
     struct plan best;
     plan_frame(&best, v, n, &s, scratch);
     uint64_t range = (uint64_t)s.max - (uint64_t)s.min;
-    if ((uint64_t)s.delta_max - (uint64_t)s.delta_min < range) {
+    bool near = s.steps * STEPS < (double)range * n; /* each other, but for a few */
+    if (near || (uint64_t)s.delta_max - (uint64_t)s.delta_min < range) {
         struct plan delta;
         plan_delta(&delta, v, n, &s, scratch);
         if (delta.bytes < best.bytes)

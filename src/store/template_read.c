@@ -128,7 +128,7 @@ enum err templated_open(const struct chunk *c, struct arena *a, struct templated
 /* The _time of the texts of one template, for its own chunks. */
 struct slot_time {
     struct templated *o;
-    uint32_t template;
+    uint32_t template, slot;
 };
 
 /* The texts of every template, ascending. */
@@ -174,6 +174,8 @@ static enum err time_of_slot(void *ctx, const int64_t **ret)
     return OK;
 }
 
+static enum err sibling_of_slot(void *ctx, uint8_t back, const int64_t **ret);
+
 enum err templated_own(struct templated *o, uint32_t template, uint32_t slot, struct chunk **ret)
 {
     struct slot *s = &o->slot[slot];
@@ -185,12 +187,30 @@ enum err templated_own(struct templated *o, uint32_t template, uint32_t slot, st
             return no_memory("a slot");
         TRY(chunk_part_bytes(o->c, s->at, &bytes));
         TRY(open_inner(o, s->at, bytes, o->rows[template], c));
-        *time = (struct slot_time){o, template};
+        *time = (struct slot_time){o, template, slot};
         c->time = o->c->time ? time_of_slot : NULL;
+        c->sibling = sibling_of_slot;
         c->time_ctx = time;
         s->chunk = c;
     }
     *ret = s->chunk;
+    return OK;
+}
+
+/* The numbers of another slot of the same template, which are held as such. */
+static enum err sibling_of_slot(void *ctx, uint8_t back, const int64_t **ret)
+{
+    const struct slot_time *x = ctx;
+    struct templated *o = x->o;
+    struct chunk *c = NULL;
+    int64_t *number = NULL;
+    if (back > x->slot - o->first_slot[x->template] || o->slot[x->slot - back].kind != SLOT_OWN)
+        return err_set(ERR_CORRUPT, "differences to a slot that is not there");
+    TRY(templated_own(o, x->template, x->slot - back, &c));
+    if (c->encoding != ENC_NUMERAL)
+        return err_set(ERR_CORRUPT, "differences to what are no numbers");
+    TRY(numeral_mantissas(c, o->a, &number));
+    *ret = number;
     return OK;
 }
 

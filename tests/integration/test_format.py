@@ -42,6 +42,9 @@ def record(rng, i):
          "price": float(f"{rng.randint(0, 999)}.{rng.randint(10, 99)}"), "share": rng.random(), "whole": float(rng.randint(0, 9)) * 1e17,
          "big": 2 ** 70 + i, "ok": rng.random() < 0.5, "nil": None, "empty": {}, "list": [i % 3, "x", {"y": rng.randint(0, 9)}],
          "steps": i // 50, "temp": rng.randint(-40, 40), "hex": "0x" + format(rng.getrandbits(32), "08x")}
+    r["stamp"] = (datetime.datetime(2024, 3, 1) + datetime.timedelta(seconds=i * 3 + rng.randint(0, 2))).isoformat() + "Z"
+    took = rng.randint(0, 9)
+    r["collection"] = f"pause {at.timestamp():.3f}: part {at.timestamp() + took / 1000:.3f} of it, {rng.randint(0, 99)} left"
     for k, form in enumerate(FORMS):
         r[f"time{k}"] = at.strftime(form)
     r["epoch"] = str(int(at.timestamp() * 1000))

@@ -25,7 +25,7 @@ static void made_init(struct made *m, enum lane lane, uint32_t n)
     m->f64 = ARENA_ARRAY(&arena, double, n);
     m->v = (struct values){.n = n, .lane = lane};
     for (uint32_t i = 0; i < n; i++)
-        m->time[i] = 1739620800000000000LL + (int64_t)i * 1000000;
+        m->time[i] = 1739620800000000000LL + (int64_t)i * 1000000 + (int64_t)(i * 7919 % 1000003);
 }
 
 static void made_text(struct made *m, uint32_t i, const char *s, size_t n)
@@ -67,6 +67,8 @@ enum kind {
     NEARLY_HEX,
     NEARLY_PREFIX,
     NEARLY_TIME,
+    OTHER_TIMES,
+    NEAR_NUMBERS,
     EMPTIES,
     BINARY,
     PROSE,
@@ -182,6 +184,12 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
         return i + 1 == n ? snprintf(s, max, "u_007") : snprintf(s, max, "u_%llu", r % 99999 + 1);
     case NEARLY_TIME:
         return i + 1 == n ? snprintf(s, max, "yesterday") : (int)time_rfc3339(time, s);
+    case OTHER_TIMES: /* whole seconds, one step back, whatever _time is */
+        return (int)time_rfc3339((1700000000 + (int64_t)i % 3000 + (int64_t)r % 2) * 1000000000, s);
+    case NEAR_NUMBERS: /* the second is near the first, the third is the second */
+        return snprintf(s, max, "collection %llu.%03u: part %llu.%03u, all %llu.%03u, %u alpha",
+                        r % 90000000, (unsigned)r % 1000, r % 90000000 + (i % 3),
+                        (unsigned)r % 1000, r % 90000000 + (i % 3), (unsigned)r % 1000, i % 500);
     case EMPTIES:
         return r % 3 ? 0 : snprintf(s, max, "alpha %u", i);
     case LONG:
@@ -213,6 +221,8 @@ static const uint8_t expected[KINDS] = {
     [PREFIX_ZEROS] = ENC_PREFIX_INT,
     [TIMES] = ENC_TIME,
     [TIMES_MIXED] = ENC_TIME,
+    [OTHER_TIMES] = ENC_INSTANT,
+    [NEAR_NUMBERS] = ENC_TEMPLATE,
     [NUMERALS] = ENC_NUMERAL,
     [PADDED] = ENC_NUMERAL,
     [ZEROS] = ENC_NUMERAL,
@@ -496,8 +506,9 @@ static void test_small_where_it_can_be(void **state)
     static const struct {
         enum kind kind;
         double max; /* bytes a value */
-    } want[] = {{SAME, 0.02},  {FEW, 0.5},        {HEX, 8.1},    {PREFIX, 2.7}, {PREFIX_ZEROS, 2.7},
-                {TIMES, 0.02}, {SMALL_INTS, 1.4}, {BOOLS, 0.15}, {NULLS, 0.01}, {WHOLE_DBLS, 2.0}};
+    } want[] = {{SAME, 0.02},        {FEW, 0.5},        {HEX, 8.1},         {PREFIX, 2.7},
+                {PREFIX_ZEROS, 2.7}, {TIMES, 0.02},     {SMALL_INTS, 1.4},  {BOOLS, 0.15},
+                {NULLS, 0.01},       {WHOLE_DBLS, 2.0}, {NEAR_NUMBERS, 6.0}};
     for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
         struct made m;
         struct buf out;
