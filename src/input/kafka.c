@@ -42,15 +42,17 @@
 
 enum {
     QUEUED_KIB = 16 << 10,
-    ROUND_BYTES = 4 << 20,
-    BATCH_BYTES = 2 << 20,
+    ROUND_BYTES = 12 << 20,
+    BATCH_BYTES = 4 << 20,
     POLL_MS = 100,
+    LINGER_MS = 5,
+    MESSAGES_A_LOOK = 64, /* at the clock */
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 5000,
     COMMITTED_MS = 10000,
     SESSION_MS = 10000,
 };
-#define LINGER_NS (5 * NS_PER_MS)
+#define ROUND_NS (50 * NS_PER_MS)
 #define BOUNDARY_WAIT_NS (5 * NS_PER_S)
 #define DEFAULT_GROUP "weir"
 
@@ -61,7 +63,6 @@ struct batch_of {
     int64_t boundary;    /* it must end here: 0: anywhere */
     int64_t since_ns;    /* its first message came */
     int64_t committed;   /* as the group has it; -1: not known */
-    int64_t high;        /* end of the partition, as last heard */
     bool sealed;
     bool ours; /* the partition is assigned to us */
     struct buf body;
@@ -89,6 +90,7 @@ struct kafka_input {
     rd_kafka_message_t *held;  /* the first of the next round */
     struct batch_of **batch;
     size_t n_batches, batches_cap;
+    size_t woken; /* which had its turn last */
     size_t round_bytes;
     pthread_t thread;
     bool started;
@@ -184,7 +186,7 @@ static void read_committed(struct kafka_input *in, rd_kafka_topic_partition_list
         b->ours = true;
         b->committed = code == 0 && p->offset >= 0 ? p->offset : -1;
         b->boundary = code == 0 && p->offset >= 0 ? boundary_of(p) : 0;
-        b->first = b->next = b->high = 0;
+        b->first = b->next = 0;
         in->assigned++;
     }
 }
@@ -199,7 +201,6 @@ static void give_up(struct kafka_input *in, const rd_kafka_topic_partition_list_
         if (is_held(in, b))
             drop_held(in);
         b->ours = false;
-        b->high = 0;
         in->assigned--;
     }
 }
@@ -344,25 +345,53 @@ static bool any_ready(const struct kafka_input *in, int64_t now)
     return any;
 }
 
-/* One round's messages; false when nothing has come. */
+static uint64_t lag_of(struct kafka_input *in, const struct batch_of *b)
+{
+    int64_t low, high;
+    if (!b->ours || !b->next ||
+        rd_kafka_get_watermark_offsets(in->rk, b->topic, b->partition, &low, &high) != 0)
+        return 0;
+    return high > b->next ? (uint64_t)(high - b->next) : 0;
+}
+
+/* One partition that has more, in turn. */
+static void wake_fetch(struct kafka_input *in)
+{
+    for (size_t i = 0; i < in->n_batches; i++) {
+        struct batch_of *b = in->batch[in->woken++ % in->n_batches];
+        if (!lag_of(in, b))
+            continue;
+        kafka_wake_fetch(in->rk, b->topic, b->partition);
+        return;
+    }
+}
+
+/* The next message: at once, or after a wait that is short where something is ready to go. */
+static rd_kafka_message_t *next_message(struct kafka_input *in)
+{
+    rd_kafka_message_t *m = in->held ? in->held : rd_kafka_consumer_poll(in->rk, 0);
+    in->held = NULL;
+    if (m || in->stop)
+        return m;
+    wake_fetch(in);
+    bool ready = any_ready(in, clock_mono_ns());
+    return rd_kafka_consumer_poll(in->rk, ready ? LINGER_MS : POLL_MS);
+}
+
+/* One round's messages; false when none is ready to go. */
 static bool gather(struct kafka_input *in)
 {
-    int64_t begun = 0;
-    rd_kafka_message_t *m = in->held;
-    in->held = NULL;
-    while (!in->stop || m) {
-        int64_t now = clock_mono_ns();
-        bool ready = any_ready(in, now);
-        if (!m)
-            m = rd_kafka_consumer_poll(in->rk, ready ? (int)(LINGER_NS / NS_PER_MS) : POLL_MS);
-        if (!m)
-            return any_ready(in, clock_mono_ns());
-        begun = begun ? begun : now;
+    int64_t until = 0;
+    rd_kafka_message_t *m;
+    for (unsigned n = 1; (m = next_message(in)); n++) {
         if (!take_message(in, m) || in->round_bytes >= ROUND_BYTES)
             return true;
-        m = NULL;
-        if (any_ready(in, now) && now - begun >= 10 * LINGER_NS)
-            return true;
+        if (n % MESSAGES_A_LOOK)
+            continue;
+        int64_t now = clock_mono_ns();
+        if (until && now >= until && any_ready(in, now))
+            break;
+        until = until ? until : now + ROUND_NS;
     }
     return any_ready(in, clock_mono_ns());
 }
@@ -594,14 +623,8 @@ static void hand_all_on(struct kafka_input *in)
 static void measure_lag(struct kafka_input *in)
 {
     uint64_t lag = 0;
-    for (size_t i = 0; i < in->n_batches; i++) {
-        struct batch_of *b = in->batch[i];
-        int64_t low, high;
-        if (b->ours && b->next &&
-            rd_kafka_get_watermark_offsets(in->rk, b->topic, b->partition, &low, &high) == 0 &&
-            high > b->next)
-            lag += (uint64_t)(high - b->next);
-    }
+    for (size_t i = 0; i < in->n_batches; i++)
+        lag += lag_of(in, in->batch[i]);
     in->lag = lag;
 }
 
@@ -682,8 +705,7 @@ static enum err configure(struct kafka_input *in, const struct url *url)
     TRY(kafka_conf_set(c, "partition.assignment.strategy", "cooperative-sticky"));
     TRY(kafka_conf_set_int(c, "session.timeout.ms", session / NS_PER_MS));
     TRY(kafka_conf_set_int(c, "heartbeat.interval.ms", session / NS_PER_MS / 4));
-    TRY(kafka_conf_set_int(c, "queued.max.messages.kbytes", QUEUED_KIB));
-    TRY(kafka_conf_set(c, "fetch.wait.max.ms", "100"));
+    TRY(kafka_conf_set_fetch(c, QUEUED_KIB));
     if (instance.n) {
         char *name = mem_strdup(instance);
         enum err err = kafka_conf_set(c, "group.instance.id", name);

@@ -8,7 +8,13 @@
 #include <stdlib.h>
 
 #define FREE_SETTING STR("rdkafka.")
-enum { TOPIC_MAX = 249, PORT_DEFAULT = 9092, SCRAM_MENDED = 0x020601ff };
+enum {
+    TOPIC_MAX = 249,
+    PORT_DEFAULT = 9092,
+    SCRAM_MENDED = 0x020601ff,
+    FETCH_MENDED = 0x020200ff,
+    WAKE_MS = 100
+};
 
 const char *const kafka_schemes[] = {"kafka", "kafka+tls", NULL};
 
@@ -29,6 +35,24 @@ enum err kafka_conf_set_int(struct kafka_conf *c, const char *name, int64_t valu
     char text[24];
     snprintf(text, sizeof(text), "%" PRId64, value);
     return kafka_conf_set(c, name, text);
+}
+
+enum err kafka_conf_set_fetch(struct kafka_conf *c, int64_t kib)
+{
+    static const char pause_ms[] = "20";
+    TRY(kafka_conf_set_int(c, "queued.max.messages.kbytes", kib));
+    TRY(kafka_conf_set(c, "fetch.wait.max.ms", "50"));
+    /* When the bound is met a partition rests so long; from 2.2 on by a setting of its own. */
+    TRY(kafka_conf_set(c, "fetch.error.backoff.ms", pause_ms));
+    (void)rd_kafka_conf_set(c->conf, "fetch.queue.backoff.ms", pause_ms, NULL, 0);
+    return OK;
+}
+
+void kafka_wake_fetch(rd_kafka_t *rk, const char *topic, int32_t partition)
+{
+    int64_t low, high;
+    if (rd_kafka_version() < FETCH_MENDED)
+        (void)rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, WAKE_MS);
 }
 
 static enum err set_str(struct kafka_conf *c, const char *name, struct str value)

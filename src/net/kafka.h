@@ -29,6 +29,12 @@ NODISCARD enum err kafka_conf_read(const struct url *url, const char *const *kno
 void kafka_conf_release(struct kafka_conf *c);
 NODISCARD enum err kafka_conf_set(struct kafka_conf *c, const char *name, const char *value);
 NODISCARD enum err kafka_conf_set_int(struct kafka_conf *c, const char *name, int64_t value);
+/* A consumer that holds at most so much before it is polled, and fetches on soon after. */
+NODISCARD enum err kafka_conf_set_fetch(struct kafka_conf *c, int64_t kib);
+/* librdkafka before 2.2 lets a broker rest for up to a second once a bound was met, however soon
+ * the queue is empty; any request to it ends that. For who finds nothing to read of a partition
+ * that is known to have more. Waits for a few milliseconds. */
+void kafka_wake_fetch(rd_kafka_t *rk, const char *topic, int32_t partition);
 /* Takes the settings. It connects by itself, and to nobody before it is asked for something. */
 NODISCARD enum err kafka_new(rd_kafka_type_t type, struct kafka_conf *c, rd_kafka_t **ret);
 /* The handle's topic names are judged: 1..249 of [a-zA-Z0-9._-]. */

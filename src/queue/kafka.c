@@ -114,6 +114,7 @@ struct kafka_queue {
     pthread_cond_t changed;
     struct partition *partition;
     size_t n_partitions, partitions_cap;
+    size_t woken;      /* which had its turn last */
     struct mark *mark; /* by position */
     size_t n_marks, marks_cap;
     struct body *waiting; /* acknowledged, not read back */
@@ -473,6 +474,41 @@ static void set_paused(struct kafka_queue *q, bool pause)
     rd_kafka_topic_partition_list_destroy(all);
 }
 
+/* By what fetches have said last: no broker is asked. */
+static uint64_t lag_of(struct kafka_queue *q, const struct partition *p)
+{
+    int64_t low, high;
+    if (!p->ours ||
+        rd_kafka_get_watermark_offsets(q->in, q->conf.topic, p->number, &low, &high) != 0)
+        return 0;
+    return high > p->next ? (uint64_t)(high - p->next) : 0;
+}
+
+/* One partition that has more, in turn. */
+static void wake_fetch(struct kafka_queue *q)
+{
+    int32_t number = -1;
+    pthread_mutex_lock(&q->lock);
+    for (size_t i = 0; i < q->n_partitions && number < 0; i++) {
+        const struct partition *p = &q->partition[q->woken++ % q->n_partitions];
+        if (lag_of(q, p))
+            number = p->number;
+    }
+    pthread_mutex_unlock(&q->lock);
+    if (number >= 0)
+        kafka_wake_fetch(q->in, q->conf.topic, number);
+}
+
+static rd_kafka_message_t *next_message(struct kafka_queue *q, bool paused)
+{
+    rd_kafka_message_t *m = rd_kafka_consumer_poll(q->in, paused ? PAUSE_MS : 0);
+    if (m || paused)
+        return m;
+    finish_read_back(q);
+    wake_fetch(q);
+    return rd_kafka_consumer_poll(q->in, POLL_MS);
+}
+
 static void *in_main(void *arg)
 {
     struct kafka_queue *q = arg;
@@ -481,7 +517,7 @@ static void *in_main(void *arg)
         bool room = q->consumer.has_room(q->consumer.ctx);
         if (room == paused)
             set_paused(q, paused = !room);
-        rd_kafka_message_t *m = rd_kafka_consumer_poll(q->in, paused ? PAUSE_MS : POLL_MS);
+        rd_kafka_message_t *m = next_message(q, paused);
         if (m && m->err == 0) {
             heard(q);
             take_message(q, m);
@@ -758,27 +794,13 @@ static void kafka_rest(struct queue *base)
     q->in_runs = false;
 }
 
-/* By what fetches have said last: no broker is asked. */
-static uint64_t lag_of(struct kafka_queue *q)
-{
-    uint64_t lag = 0;
-    for (size_t i = 0; i < q->n_partitions; i++) {
-        const struct partition *p = &q->partition[i];
-        int64_t low, high;
-        if (p->ours &&
-            rd_kafka_get_watermark_offsets(q->in, q->conf.topic, p->number, &low, &high) == 0 &&
-            high > p->next)
-            lag += (uint64_t)(high - p->next);
-    }
-    return lag;
-}
-
 static void kafka_stats(struct queue *base, struct queue_stats *ret)
 {
     struct kafka_queue *q = (struct kafka_queue *)base;
     pthread_mutex_lock(&q->lock);
     *ret = q->stats;
-    ret->lag = lag_of(q);
+    for (size_t i = 0; i < q->n_partitions; i++)
+        ret->lag += lag_of(q, &q->partition[i]);
     ret->poisoned = q->away;
     pthread_mutex_unlock(&q->lock);
 }
@@ -859,9 +881,7 @@ static enum err set_in(struct kafka_queue *q, const struct url *url, struct kafk
     TRY(kafka_conf_set(c, "partition.assignment.strategy", "cooperative-sticky"));
     TRY(kafka_conf_set_int(c, "session.timeout.ms", session / NS_PER_MS));
     TRY(kafka_conf_set_int(c, "heartbeat.interval.ms", session / NS_PER_MS / 6));
-    TRY(kafka_conf_set_int(c, "queued.max.messages.kbytes", FETCH_KIB));
-    TRY(kafka_conf_set(c, "fetch.wait.max.ms", "50"));
-    TRY(kafka_conf_set(c, "fetch.error.backoff.ms", "50"));
+    TRY(kafka_conf_set_fetch(c, FETCH_KIB));
     rd_kafka_conf_set_rebalance_cb(c->conf, on_rebalance);
     return OK;
 }

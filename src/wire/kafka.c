@@ -4,6 +4,9 @@
  *   'K'  value (enum kafka_value)  place (0 or 1)  partition  topic
  *   messages, each: offset (zigzag), time_ms (zigzag), key, value
  *
+ * Objects of JSON go to a batch of their own, which is faster (decode_impl.h); where a body goes to
+ * and fro between those and others, all that comes behind goes to one.
+ *
  * A value of KAFKA_AUTO is told by its first byte: '{' and '[' begin JSON, a map's or an array's of
  * MessagePack the latter; all else is text. Where what begins so does not go on so, it is text. */
 #include "wire/kafka.h"
@@ -17,7 +20,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { REASON_MAX = 400 };
+enum { REASON_MAX = 400, TURNS_MAX = 8 };
 
 void kafka_body_begin(struct buf *out, const struct kafka_head *h)
 {
@@ -49,6 +52,7 @@ void kafka_unit_of(const struct frame_info *info, struct str topic, int32_t part
 struct message {
     struct wire_decoder *d;
     const struct kafka_head *head;
+    unsigned turns; /* from one of the decoder's batches to the other */
     struct kafka_message m;
     struct str record; /* one of the message's */
 };
@@ -110,17 +114,25 @@ static enum err refuse(struct message *m, struct str raw)
     return OK;
 }
 
-/* Straight to columns: nothing is added to the record. */
+/* Straight to columns: nothing is added to the record. ERR_INVALID, ERR_LIMIT: it was not taken. */
 static enum err read_json(struct message *m, struct str text)
 {
     struct wire_decoder *d = m->d;
     TRY(wire_make_room(d, text.n));
-    enum err err = json_read_record(d->reader, text, d->arrival_ns, d->batch);
-    if (err == ERR_INVALID || err == ERR_LIMIT)
-        return refuse(m, text);
-    TRY(err);
+    TRY(json_read_record(d->reader, text, d->arrival_ns, d->batch));
     d->position++;
     wire_admit(d);
+    return OK;
+}
+
+static enum err turn_to(struct message *m, struct batch *b)
+{
+    if (m->d->batch == b)
+        return OK;
+    TRY(wire_flush(m->d));
+    m->d->batch = b;
+    batch_clear(b);
+    m->turns++;
     return OK;
 }
 
@@ -128,8 +140,10 @@ static enum err add_json(void *ctx, uint32_t position, struct str text)
 {
     struct message *m = ctx;
     struct wire_record r = {.put = put_json_record, .ctx = m, .raw = text, .cost = text.n * 4};
-    if (m->d->batch == m->d->json)
-        return read_json(m, text);
+    if (m->head->value == KAFKA_JSON && m->d->batch == m->d->json) {
+        enum err err = read_json(m, text);
+        return err == ERR_INVALID || err == ERR_LIMIT ? refuse(m, text) : err;
+    }
     m->record = text;
     if (!text.n || text.p[0] != '{')
         (void)err_set(ERR_INVALID, "a JSON object is wanted");
@@ -141,6 +155,7 @@ static enum err add_json(void *ctx, uint32_t position, struct str text)
 static enum err add_text(struct message *m)
 {
     struct text_line says;
+    TRY(turn_to(m, m->d->plain));
     m->record = m->m.value;
     text_line_read(m->record, m->d->arrival_ns, &says);
     struct wire_record r = {.put = put_text_record,
@@ -161,8 +176,17 @@ static bool is_json(struct wire_decoder *d, struct str value)
 static enum err add_json_value(struct message *m)
 {
     struct str value = str_trim(m->m.value);
-    if (m->head->value == KAFKA_AUTO && !is_json(m->d, value))
-        return add_text(m);
+    if (m->head->value == KAFKA_AUTO) {
+        bool fast = !m->head->place && value.n && value.p[0] == '{' && m->turns < TURNS_MAX;
+        if (fast)
+            TRY(turn_to(m, m->d->json));
+        enum err err = fast ? read_json(m, value) : is_json(m->d, value) ? OK : ERR_INVALID;
+        if (err == ERR_INVALID)
+            return add_text(m);
+        if (fast)
+            return err == ERR_LIMIT ? refuse(m, value) : err;
+        TRY(turn_to(m, m->d->plain));
+    }
     if (!value.n || value.p[0] != '[')
         return add_json(m, 0, value);
     enum err err = json_each_record(m->d->reader, value, add_json, m);
@@ -171,6 +195,7 @@ static enum err add_json_value(struct message *m)
 
 static enum err add_map(struct message *m, struct str map)
 {
+    TRY(turn_to(m, m->d->plain));
     struct wire_record r = {.put = put_msgpack_record, .ctx = m, .raw = map, .cost = map.n * 8};
     m->record = map;
     return wire_add(m->d, &r);

@@ -8,6 +8,7 @@ static void test_golden(void **state)
     golden_file("kafka-json", WIRE_KAFKA_JSON);
     golden_file("kafka-json-place", WIRE_KAFKA);
     golden_file("kafka-auto", WIRE_KAFKA);
+    golden_file("kafka-mixed", WIRE_KAFKA);
     golden_file("kafka-msgpack", WIRE_KAFKA);
     golden_file("kafka-refused", WIRE_KAFKA);
 }

@@ -40,6 +40,8 @@ bodies = {
     "kafka-auto": body(AUTO, 1, ("who", '{"a":1}'), ("", "ERROR it failed\n\tat Main"), ("", msgpack.packb({"m": 1.5})),
                        ("", msgpack.packb([{"p": b"\x00"}, {"q": [1, None]}, 7])), ("", "{not json"), ("", b"\x81half"),
                        ("", "[also not"), ("", b"\xdf\xff\xff\xff\xff")),
+    "kafka-mixed": body(AUTO, 0, *[m for i in range(7) for m in (
+        ("", '{"n":%d}' % i), ("", '{"half":'), ("", msgpack.packb({"m": i})), ("", '[{"a":%d}]' % i), ("", '{"n":"z"}'))]),
     "kafka-msgpack": body(MSGPACK, 0, ("", msgpack.packb({"s": "x", "n": -1})), ("", "text"), ("", b"\x82\xa1a"),
                           ("", msgpack.packb({"a": 1}) + b"\x00"), ("", msgpack.packb({1: 2})), ("", msgpack.packb(deep))),
     "kafka-refused": body(REFUSED, 0, ("this is no frame", b"\x00\x01bytes")),
