@@ -1,6 +1,7 @@
 /* weir check: everything that a server with this configuration would need, tried before it runs or
  * beside one that does. Each check is a row of the table: it says what it found, and where it found
  * a fault what to do. What a running server holds locked is left to it. */
+#include "cmd/check.h"
 #include "auth/auth.h"
 #include "catalog/catalog.h"
 #include "cmd/commands.h"
@@ -12,6 +13,7 @@
 #include "core/thread.h"
 #include "net/http_client.h"
 #include "net/listen.h"
+#include "pipeline/pipeline.h"
 #include "record/json.h"
 
 #include <errno.h>
@@ -44,28 +46,23 @@ const struct command check_command = {
             "the data\n"
             "folder (is it writable, does a sync reach the disk and how fast, is there space), the "
             "catalog, the\n"
-            "address, the clock, the limits of files and memory. Changes nothing; a server may "
-            "be running.\n"
+            "address, inputs, the clock, the limits of files and memory, and every output. Of an "
+            "agent's file:\n"
+            "what that needs. Changes nothing, sends nothing; a server or agent may be running.\n"
             "Exits 1 when something failed; warnings do not count.\n\n"
             "  weir check --config /etc/weir.yaml\n"
+            "  weir check --config agent.yaml --data /var/lib/weir-agent\n"
             "  weir check --data /var/lib/weir --json | jq '.checks[] | select(.status != \"ok\")'",
     .options = option_defs,
 };
 
-enum status { GOOD, WARNING, FAILED, SKIPPED };
-struct finding {
-    enum status status;
-    char detail[600];
-    char advice[400];
-};
 struct checking {
     struct conf *conf;
-    bool folder_exists, served; /* a server runs on the data folder */
+    struct pipelines *set;
+    bool folder_exists, served; /* a server (an agent) runs on the data folder */
 };
 
-static void found(struct finding *f, enum status status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void found(struct finding *f, enum status status, const char *fmt, ...)
+void found(struct finding *f, enum status status, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -74,8 +71,7 @@ static void found(struct finding *f, enum status status, const char *fmt, ...)
     f->status = status;
 }
 
-static void advise(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void advise(struct finding *f, const char *fmt, ...)
+void advise(struct finding *f, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -105,6 +101,18 @@ static void nearest_folder(const char *path, char out[PATH_ROOM])
     }
 }
 
+bool can_write_to(const char *folder)
+{
+    char near[PATH_ROOM];
+    nearest_folder(folder, near);
+    return access(near, W_OK | X_OK) == 0;
+}
+
+static bool is_agent(const struct checking *c)
+{
+    return !c->set->server;
+}
+
 static void check_folder(struct checking *c, struct finding *f)
 {
     struct stat st;
@@ -123,13 +131,14 @@ static void check_folder(struct checking *c, struct finding *f)
                geteuid(), near);
         return;
     }
-    snprintf(lock, sizeof(lock), "%s/weir.lock", data);
+    snprintf(lock, sizeof(lock), is_agent(c) ? "%s/queue/lock" : "%s/weir.lock", data);
     int fd = open(lock, O_RDWR | O_CLOEXEC);
     c->served = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
     if (fd >= 0)
         close(fd);
     found(f, GOOD, "%s %s", data,
-          c->served          ? "is writable; a weir server runs on it"
+          c->served          ? is_agent(c) ? "is writable; a weir agent runs on it"
+                                           : "is writable; a weir server runs on it"
           : c->folder_exists ? "is writable"
                              : "does not exist yet and can be made");
 }
@@ -231,13 +240,11 @@ static void check_catalog(struct checking *c, struct finding *f)
 /* ---- the address ---- */
 
 /* What /healthz of a weir server says. */
-static bool is_weir(const char *address)
+bool is_weir_at(const char *url)
 {
-    char url[300];
     struct http_client *client;
     struct http_answer a = {0};
     bool is = false;
-    snprintf(url, sizeof(url), "http://%s%s", address[0] == ':' ? "127.0.0.1" : "", address);
     if (http_client_new(url, NULL, &client) != OK)
         return false;
     buf_init(&a.body, 1 << 20);
@@ -251,6 +258,13 @@ static bool is_weir(const char *address)
     buf_release(&a.body);
     http_client_free(client);
     return is;
+}
+
+static bool is_weir(const char *address)
+{
+    char url[300];
+    snprintf(url, sizeof(url), "http://%s%s", address[0] == ':' ? "127.0.0.1" : "", address);
+    return is_weir_at(url);
 }
 
 static void check_address(struct checking *c, struct finding *f)
@@ -279,6 +293,27 @@ static void check_credentials(struct checking *c, struct finding *f)
               root.user.n ? "asked of every request" : "none; only this machine can reach it");
 }
 
+static enum err try_input(const struct checking *c, const char *url, struct input_set *inputs,
+                          struct input_options *in, unsigned *n, unsigned *taken)
+{
+    in->url = str_c(url);
+    ++*n;
+    enum err err = input_set_add(inputs, in);
+    if (err != ERR_UNAVAILABLE || !c->served)
+        return err;
+    ++*taken;
+    return OK;
+}
+
+static void check_queue(struct checking *c, struct finding *f)
+{
+    const char *url = conf_string(c->conf, "queue.url");
+    if (strcmp(url, "disk:") != 0)
+        check_peer(url, f);
+    else
+        found(f, GOOD, "in the data folder");
+}
+
 /* Opened as the server does, and closed. What a running server has is taken, of course. */
 static void check_inputs(struct checking *c, struct finding *f)
 {
@@ -290,15 +325,11 @@ static void check_inputs(struct checking *c, struct finding *f)
     const char *url;
     unsigned n = 0, taken = 0;
     enum err err = OK;
-    for (size_t i = 0; err == OK && (url = conf_list_item(c->conf, "inputs", i)); i++) {
-        in.url = str_c(url);
-        err = input_set_add(inputs, &in);
-        n++;
-        if (err == ERR_UNAVAILABLE && c->served) {
-            taken++;
-            err = OK;
-        }
-    }
+    for (size_t i = 0; err == OK && (url = conf_list_item(c->conf, "inputs", i)); i++)
+        err = try_input(c, url, inputs, &in, &n, &taken);
+    for (unsigned p = 0; err == OK && p < c->set->n; p++)
+        for (unsigned i = 0; err == OK && i < c->set->list[p]->n_inputs; i++)
+            err = try_input(c, c->set->list[p]->input[i], inputs, &in, &n, &taken);
     if (err != OK) {
         found(f, FAILED, "%s", err_text());
         advise(f, "correct the URL in inputs, or free the address (who has it: ss -ltnup)");
@@ -379,11 +410,19 @@ static void check_memory(struct checking *c, struct finding *f)
 static const struct {
     const char *name;
     void (*run)(struct checking *c, struct finding *f);
+    bool server; /* no agent needs it */
 } checks[] = {
-    {"data folder", check_folder}, {"sync", check_sync},       {"disk space", check_space},
-    {"catalog", check_catalog},    {"address", check_address}, {"credentials", check_credentials},
-    {"inputs", check_inputs},      {"clock", check_clock},     {"open files", check_files},
-    {"memory", check_memory},
+    {"data folder", check_folder, false},
+    {"sync", check_sync, false},
+    {"disk space", check_space, false},
+    {"queue", check_queue, true},
+    {"catalog", check_catalog, true},
+    {"address", check_address, true},
+    {"credentials", check_credentials, true},
+    {"inputs", check_inputs, false},
+    {"clock", check_clock, false},
+    {"open files", check_files, false},
+    {"memory", check_memory, true},
 };
 enum { CHECKS = sizeof(checks) / sizeof(*checks) };
 
@@ -411,28 +450,73 @@ static void put_finding(struct buf *out, const char *name, const struct finding 
     buf_put_byte(out, '}');
 }
 
+struct report {
+    struct buf out;
+    bool json, failed;
+};
+
+static void add_finding(struct report *r, const char *name, const struct finding *f)
+{
+    r->failed = r->failed || f->status == FAILED;
+    put_finding(&r->out, name, f);
+    if (!r->json)
+        print_finding(name, f);
+}
+
+/* Every file pattern and output of every pipeline. */
+static void check_pipelines(const struct checking *c, struct report *r)
+{
+    char name[200];
+    for (unsigned i = 0; i < c->set->n; i++) {
+        const struct pipeline *p = c->set->list[i];
+        for (unsigned k = 0; k < p->n_files; k++) {
+            struct finding f = {0};
+            check_pattern(p->file[k], &f);
+            snprintf(name, sizeof(name), "files %s", p->file[k]);
+            add_finding(r, name, &f);
+        }
+        for (unsigned k = 0; k < p->n_routes; k++) {
+            struct finding f = {0};
+            check_output(p->route[k].output, &f);
+            snprintf(name, sizeof(name), "output %s%s%s", p->name, *p->name ? "/" : "",
+                     p->route[k].name);
+            add_finding(r, name, &f);
+        }
+    }
+}
+
 static int run(struct checking *c, const struct finding *conf, bool json)
 {
-    struct buf out;
-    bool failed = conf->status == FAILED;
-    buf_init(&out, 1 << 20);
-    buf_put_c(&out, "{\"checks\":[");
-    put_finding(&out, "configuration", conf);
-    if (!json)
-        print_finding("configuration", conf);
+    struct report r = {.json = json};
+    buf_init(&r.out, 1 << 20);
+    buf_put_c(&r.out, "{\"checks\":[");
+    add_finding(&r, "configuration", conf);
     for (int i = 0; i < CHECKS && conf->status != FAILED; i++) {
         struct finding f = {0};
+        if (checks[i].server && is_agent(c))
+            continue;
         checks[i].run(c, &f);
-        failed = failed || f.status == FAILED;
-        put_finding(&out, checks[i].name, &f);
-        if (!json)
-            print_finding(checks[i].name, &f);
+        add_finding(&r, checks[i].name, &f);
     }
-    buf_printf(&out, "],\"ok\":%s}\n", failed ? "false" : "true");
+    if (conf->status != FAILED)
+        check_pipelines(c, &r);
+    buf_printf(&r.out, "],\"ok\":%s}\n", r.failed ? "false" : "true");
     if (json)
-        fwrite(out.p, 1, out.n, stdout);
-    buf_release(&out);
-    return failed ? 1 : 0;
+        fwrite(r.out.p, 1, r.out.n, stdout);
+    buf_release(&r.out);
+    return r.failed ? 1 : 0;
+}
+
+/* A server's file, or an agent's: then of the settings the data folder alone counts. */
+static enum err load(const struct options *o, struct checking *c)
+{
+    const char *file = options_value(o, "config"), *data = options_value(o, "data");
+    c->set->server = true;
+    if (file)
+        TRY(pipelines_load(c->set, file, PIPELINES_EITHER));
+    if (c->set->server)
+        return settings_load(o, c->conf);
+    return conf_set(c->conf, "server.data", str_c(data ? data : "./weir-agent"), "--data");
 }
 
 int cmd_check(int argc, char **argv)
@@ -444,15 +528,18 @@ int cmd_check(int argc, char **argv)
     if (status >= 0)
         return status;
     c.conf = conf_new();
-    if (settings_load(&o, c.conf) != OK) {
+    c.set = pipelines_new();
+    if (load(&o, &c) != OK) {
         found(&conf, FAILED, "%s", err_text());
-        advise(&conf, "weir config default explains every setting");
+        advise(&conf, "weir config default explains every setting; weir config check FILE judges a "
+                      "file");
     } else {
         found(&conf, GOOD, "%s",
               options_has(&o, "config") ? options_value(&o, "config")
                                         : "no file; defaults and environment");
     }
     status = run(&c, &conf, options_has(&o, "json"));
+    pipelines_free(c.set);
     conf_free(c.conf);
     return status;
 }

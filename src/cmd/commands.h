@@ -13,6 +13,7 @@ COMMAND(server);
 COMMAND(agent);
 COMMAND(pipeline);
 COMMAND(ledger);
+COMMAND(dead);
 COMMAND(ingest);
 COMMAND(search);
 COMMAND(grep);

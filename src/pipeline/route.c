@@ -7,6 +7,7 @@
  *   dropped N                 by the route's condition and transforms
  *   before N                  records of the spool from before the route was there
  *   lost N                    records that it was too far behind to get
+ *   retry ID(hex) OFFSET      of the dead letters that are tried again, those before are settled
  *
  * A bulk that is refused as a whole is sent again unit by unit; the unit that is refused then goes
  * to the dead letters, and the others go on. */
@@ -19,6 +20,7 @@
 #include "core/metrics.h"
 #include "core/thread.h"
 #include "filter/filter.h"
+#include "pipeline/dead.h"
 #include "record/derive.h"
 #include "record/frame.h"
 #include "record/json.h"
@@ -27,7 +29,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { STATE_MAX = 4096 };
+enum { STATE_MAX = 4096, RETRY_ROWS = 500, RETRY_ROOM = 1 << 20, RETRY_ROOM_MAX = 64 << 20 };
+#define RETRY_LOOK_NS (2 * NS_PER_S)
 #define SAVE_EVERY_NS NS_PER_S
 #define RETRY_MIN_NS (200 * NS_PER_MS)
 #define RETRY_MAX_NS (30 * NS_PER_S)
@@ -64,6 +67,11 @@ struct route {
     size_t units_cap;
     uint32_t n_units;
     uint64_t rows, bytes;
+    uint64_t epoch; /* under which the units are sent: the spool's, or of letters tried again */
+    size_t retry_room;
+    uint64_t retry_id, retry_at; /* the file of letters tried again (0: none), and how far it is */
+    int64_t retry_looked_ns;
+    struct json_reader *json; /* of letters */
     int64_t saved_ns, pause_ns;
     bool unsaved;
     uint64_t refused;   /* rows, of the send at hand */
@@ -86,14 +94,15 @@ static enum err load_state(struct route *r)
     buf_put_byte(&b, '\0');
     struct route_stats *s = &r->stats;
     uint64_t epoch = 0;
-    int n =
-        sscanf(b.p,
-               "position %" SCNu64 " epoch %" SCNx64 "\nsent %" SCNu64 "\ndead %" SCNu64
-               "\ndropped %" SCNu64 "\nbefore %" SCNu64 "\nlost %" SCNu64,
-               &s->position, &epoch, &s->sent, &s->dead, &s->dropped, &s->before, &s->lost_rows);
+    int n = sscanf(b.p,
+                   "position %" SCNu64 " epoch %" SCNx64 "\nsent %" SCNu64 "\ndead %" SCNu64
+                   "\ndropped %" SCNu64 "\nbefore %" SCNu64 "\nlost %" SCNu64 "\nretry %" SCNx64
+                   " %" SCNu64,
+                   &s->position, &epoch, &s->sent, &s->dead, &s->dropped, &s->before, &s->lost_rows,
+                   &r->retry_id, &r->retry_at);
     buf_release(&b);
     r->is_new = false;
-    n = n == 7 ? 5 : n; /* the first versions had no more */
+    n = n == 7 || n == 9 ? 5 : n; /* the first versions had no more */
     if (n == 5 && epoch != spool_epoch(r->o.spool))
         s->position = 1; /* the spool is another one */
     return n == 5 ? OK : err_set(ERR_CORRUPT, "%s cannot be read", r->state_path);
@@ -101,14 +110,15 @@ static enum err load_state(struct route *r)
 
 static enum err save_state(struct route *r)
 {
-    char text[300];
+    char text[400];
     struct route_stats s;
     route_stats(r, &s);
     int n = snprintf(text, sizeof(text),
                      "position %" PRIu64 " epoch %016" PRIx64 "\nsent %" PRIu64 "\ndead %" PRIu64
-                     "\ndropped %" PRIu64 "\nbefore %" PRIu64 "\nlost %" PRIu64 "\n",
+                     "\ndropped %" PRIu64 "\nbefore %" PRIu64 "\nlost %" PRIu64
+                     "\nretry %016" PRIx64 " %" PRIu64 "\n",
                      s.position, spool_epoch(r->o.spool), s.sent, s.dead, s.dropped, s.before,
-                     s.lost_rows);
+                     s.lost_rows, r->retry_id, r->retry_at);
     r->saved_ns = clock_mono_ns();
     TRY(io_write_file(r->state_path, str_of(text, (size_t)n)));
     r->unsaved = false;
@@ -164,7 +174,7 @@ static void wait_until(struct route *r, int64_t deadline, bool only_stop)
 struct row_wanted {
     struct route *r;
     uint32_t row; /* UINT32_MAX: all */
-    const char *reason;
+    const char *reason, *stage;
 };
 
 static enum err put_dead(void *ctx, const struct output_row *row)
@@ -182,16 +192,18 @@ static enum err put_dead(void *ctx, const struct output_row *row)
     json_put_string(out, str_c(w->reason));
     buf_put_c(out, ",\"stream\":");
     json_put_string(out, row->stream);
-    buf_put_c(out, ",\"record\":");
+    buf_put_c(out, ",\"at\":\"");
+    buf_put(out, time, time_rfc3339(row->time_ns, time));
+    buf_printf(out, "\",\"stage\":\"%s\",\"record\":", w->stage);
     buf_put_str(out, row->json);
     buf_put_c(out, "}\n");
     return OK;
 }
 
 static void note_dead(struct route *r, const struct output_item *item, uint32_t row,
-                      const char *reason)
+                      const char *reason, const char *stage)
 {
-    struct row_wanted w = {r, row, reason};
+    struct row_wanted w = {r, row, reason, stage};
     struct output_bulk one = {.item = item, .n = 1};
     if (output_each_row(&one, put_dead, &w) != OK)
         log_error("a dead letter cannot be written out", "route=%s error=\"%s\"", r->name,
@@ -202,23 +214,15 @@ static void on_refused(void *ctx, uint32_t item, uint32_t row, const char *reaso
 {
     struct route *r = ctx;
     r->refused++;
-    note_dead(r, &r->item[item], row, reason);
+    note_dead(r, &r->item[item], row, reason, "output");
 }
 
 static enum err append_dead(struct route *r)
 {
-    int fd = -1;
-    uint64_t size = 0;
-    enum err err = OK;
-    TRY(io_open(r->dead_path, IO_WRITE, &fd));
-    TRY_OUT(io_size(fd, &size));
-    TRY_OUT(io_pwrite(fd, r->dead.p, r->dead.n, size));
-    TRY_OUT(io_sync(fd));
+    TRY(dead_append(r->dead_path, buf_str(&r->dead)));
     buf_clear(&r->dead);
     r->dead_before = 0;
-out:
-    io_close(fd);
-    return err;
+    return OK;
 }
 
 /* Blocks until they are on the disk, or a stop: then nothing was settled. */
@@ -300,7 +304,7 @@ static struct blob *take_frame(struct route *r, struct blob *frame, uint64_t pos
         snprintf(reason, sizeof(reason), "it could not be transformed: %.250s", err_text());
         log_error("records could not be transformed: to the dead letters", "route=%s error=\"%s\"",
                   r->name, reason);
-        note_dead(r, &item, UINT32_MAX, reason);
+        note_dead(r, &item, UINT32_MAX, reason, "transform");
         r->dead_before = r->dead.n;
         *rows = 0;
         *refused += had;
@@ -421,7 +425,7 @@ static enum err send_units(struct route *r, uint32_t from, uint32_t n)
 {
     const struct unit *first = &r->unit[from], *last = &r->unit[from + n - 1];
     struct output_bulk bulk = {.producer = spool_producer(r->o.spool),
-                               .epoch = spool_epoch(r->o.spool),
+                               .epoch = r->epoch,
                                .item = r->item + first->first,
                                .n = last->first + last->n - first->first,
                                .ctx = r,
@@ -490,7 +494,7 @@ static enum err bury(struct route *r, uint32_t at)
               r->name, u->rows, reason);
     r->dead.n = r->dead_before;
     for (uint32_t i = u->first; i < u->first + u->n; i++)
-        note_dead(r, &r->item[i], UINT32_MAX, reason);
+        note_dead(r, &r->item[i], UINT32_MAX, reason, "output");
     TRY(save_dead(r));
     settle(r, at, 1, u->rows - u->dropped);
     return OK;
@@ -515,10 +519,208 @@ static enum err send_bulk(struct route *r)
     return OK;
 }
 
+/* ---- dead letters tried again ---- */
+
+static void add_unit(struct route *r, struct blob *frame, uint64_t sequence, uint32_t rows)
+{
+    ARRAY_GROW(r->item, r->items_cap, r->n + 1);
+    ARRAY_GROW(r->blob, r->blobs_cap, r->n + 1);
+    r->blob[r->n] = frame;
+    r->item[r->n++] = (struct output_item){sequence, frame->bytes, rows};
+    r->bytes += frame->bytes.n;
+}
+
+/* A line that cannot be read stays a dead letter. */
+static void keep_letter(struct route *r, struct str line)
+{
+    log_error("a dead letter cannot be read", "route=%s error=\"%s\"", r->name, err_text());
+    buf_put_str(&r->dead, line);
+    buf_put_byte(&r->dead, '\n');
+    r->dead_before = r->dead.n;
+}
+
+/* The letters of one stream and stage from the beginning of `text`, as one unit; *ret_n: bytes of
+ * them. */
+static enum err take_letters(struct route *r, struct str text, size_t *ret_n)
+{
+    struct buf stream, first_stream, padded;
+    struct dead_letter first = {0}, l;
+    struct unit u = {.end = r->stats.position};
+    struct str rest = text, line;
+    uint32_t rows = 0;
+    buf_init(&stream, 1 << 10);
+    buf_init(&first_stream, 1 << 10);
+    buf_init(&padded, SIZE_MAX);
+    batch_clear(r->batch);
+    *ret_n = 0;
+    while (rows < RETRY_ROWS && str_split(&rest, '\n', &line) && rest.p) {
+        bool good = dead_parse(line, &stream, &l) == OK;
+        if (good && rows &&
+            (!str_eq(l.stream, buf_str(&first_stream)) || l.transform != first.transform))
+            break;
+        if (good && !rows) {
+            first = l;
+            buf_put_str(&first_stream, l.stream);
+        }
+        *ret_n += line.n + 1;
+        buf_clear(&padded);
+        buf_put_str(&padded, good ? l.record : STR(""));
+        memset(buf_reserve(&padded, JSON_PADDING), 0, JSON_PADDING);
+        if (good && json_read_record(r->json, buf_str(&padded), l.at_ns, r->batch) == OK)
+            rows++;
+        else
+            keep_letter(r, line);
+    }
+    struct frame_info info = {.org = STR("default"),
+                              .stream = buf_str(&first_stream),
+                              .arrival_ns = first.time_ns,
+                              .parts = 1,
+                              .lz4 = true};
+    struct blob *frame = NULL;
+    buf_clear(&padded);
+    enum err err = rows ? frame_encode(r->batch, &info, &padded) : OK;
+    if (err == OK && rows)
+        frame = blob_copy(buf_str(&padded), OWNER_QUEUE);
+    uint32_t left = rows;
+    if (frame && first.transform) {
+        struct blob *changed = take_frame(r, frame, r->retry_at + 1, &left, &u.refused);
+        blob_unref(frame);
+        frame = changed;
+    }
+    if (frame)
+        add_unit(r, frame, r->retry_at + 1, left);
+    u.rows = rows;
+    u.dropped = rows - left;
+    u.n = r->n;
+    ARRAY_GROW(r->unit, r->units_cap, 1);
+    r->unit[0] = u;
+    r->n_units = 1;
+    r->rows = rows;
+    buf_release(&stream);
+    buf_release(&first_stream);
+    buf_release(&padded);
+    return err;
+}
+
+/* What became of the letters of the unit; `dead` of them are dead letters anew. */
+static void settle_letters(struct route *r, uint64_t dead)
+{
+    const struct unit *u = &r->unit[0];
+    uint64_t dropped = u->dropped - u->refused;
+    dead += u->refused;
+    pthread_mutex_lock(&r->lock);
+    r->stats.sent += u->rows - dead - dropped;
+    r->stats.dropped += dropped;
+    r->stats.dead -= u->rows - dead < r->stats.dead ? u->rows - dead : r->stats.dead;
+    pthread_mutex_unlock(&r->lock);
+    metric_add(r->sent_metric, (int64_t)(u->rows - dead - dropped));
+}
+
+static enum err send_letters(struct route *r)
+{
+    enum err err = send_units(r, 0, 1);
+    if (err == OK) {
+        settle_letters(r, r->refused);
+    } else if (err == ERR_INVALID) {
+        char reason[300];
+        snprintf(reason, sizeof(reason), "%s", err_text());
+        r->dead.n = r->dead_before;
+        for (uint32_t i = 0; i < r->n; i++)
+            note_dead(r, &r->item[i], UINT32_MAX, reason, "output");
+        TRY(save_dead(r));
+        settle_letters(r, r->unit[0].rows - r->unit[0].dropped);
+        err = OK;
+    }
+    return err;
+}
+
+static enum err read_letters(struct route *r, const char *path, struct buf *text)
+{
+    uint64_t size = 0;
+    int fd;
+    TRY(io_open(path, IO_READ, &fd));
+    enum err err = io_size(fd, &size);
+    uint64_t n = size > r->retry_at ? size - r->retry_at : 0;
+    n = n < r->retry_room ? n : r->retry_room;
+    if (err == OK && n && buf_reserve(text, (size_t)n)) {
+        err = io_pread(fd, text->p, (size_t)n, r->retry_at);
+        text->n = (size_t)n;
+    }
+    if (err == OK && n && n == size - r->retry_at && text->p[n - 1] != '\n')
+        buf_put_byte(text, '\n');
+    io_close(fd);
+    return err;
+}
+
+/* One lot of letters; the file goes when all are settled. What is settled is written down before
+ * the next lot, and lots are the same when they are sent again, so that they land once where the
+ * output can tell. */
+static enum err retry_lot(struct route *r, const char *path)
+{
+    struct buf text;
+    size_t n = 0;
+    buf_init(&text, RETRY_ROOM_MAX + 1);
+    enum err err = read_letters(r, path, &text);
+    if (err == OK && text.n)
+        err = take_letters(r, buf_str(&text), &n);
+    if (err == OK && n) {
+        r->epoch = r->retry_id;
+        err = send_letters(r);
+        r->epoch = spool_epoch(r->o.spool);
+    }
+    drop_bulk(r);
+    if (err == OK && !n && text.n == r->retry_room && text.n < RETRY_ROOM_MAX) {
+        r->retry_room *= 2; /* a letter that is longer */
+    } else if (err == OK && n) {
+        r->retry_at += n;
+        r->retry_room = RETRY_ROOM;
+        r->unsaved = true;
+        err = save_state(r);
+    } else if (err == OK) {
+        log_info("dead letters were tried again", "route=%s", r->name);
+        r->retry_id = r->retry_at = 0;
+        r->unsaved = true;
+        err = io_unlink(path);
+    }
+    buf_release(&text);
+    return err;
+}
+
+/* Whether there was a lot. Looked for now and then, as the file comes from another process. */
+static bool retry_letters(struct route *r)
+{
+    uint64_t id = 0;
+    if (!r->retry_looked_ns || clock_mono_ns() - r->retry_looked_ns >= RETRY_LOOK_NS) {
+        r->retry_looked_ns = clock_mono_ns();
+        if (dead_find_retry(r->o.dir, r->name, &id) != OK)
+            id = 0;
+        if (id != r->retry_id)
+            r->retry_at = 0;
+        r->retry_room = RETRY_ROOM;
+        r->retry_id = id;
+    }
+    if (!r->retry_id)
+        return false;
+    if (!r->json)
+        r->json =
+            json_reader_new(&(struct json_limits){.record_bytes = RETRY_ROOM_MAX, .nesting = 128});
+    char *path = dead_retry_path(r->o.dir, r->name, r->retry_id);
+    enum err err = retry_lot(r, path);
+    mem_free(path);
+    if (err != OK && err != ERR_CANCELED) {
+        log_error("dead letters cannot be tried again", "route=%s error=\"%s\"", r->name,
+                  err_text());
+        wait_until(r, clock_mono_ns() + NS_PER_S, true);
+    }
+    return err == OK;
+}
+
 static void *route_main(void *arg)
 {
     struct route *r = arg;
     for (;;) {
+        while (!is_stopping(r) && retry_letters(r))
+            ;
         if (gather(r)) {
             enum err err = send_bulk(r);
             drop_bulk(r);
@@ -601,6 +803,7 @@ enum err route_open(const struct route_options *o, struct route **ret)
     buf_init(&r->dead, SIZE_MAX);
     arena_init(&r->arena, 0, NULL);
     r->batch = batch_new();
+    r->epoch = spool_epoch(o->spool);
     pthread_mutex_init(&r->lock, NULL);
     cond_init(&r->wake);
     r->stats.position = 1;
@@ -683,6 +886,7 @@ void route_free(struct route *r)
     buf_release(&r->dead);
     arena_release(&r->arena);
     batch_free(r->batch);
+    json_reader_free(r->json);
     mem_free(r->item);
     mem_free(r->blob);
     mem_free(r->unit);

@@ -1,0 +1,178 @@
+"""Dead letters: kept with their reason, tried again once, deleted; whatever is killed meanwhile. weir check, too."""
+import http.server
+import json
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from conftest import free_port
+from test_agent import make_agent, wait_for, write  # noqa: F401
+from test_agent_inputs import balanced, ledger
+
+
+class Picky(http.server.BaseHTTPRequestHandler):
+    """_bulk that refuses documents for good while its server says so, and holds others back when asked to."""
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def do_POST(self):
+        rows = self.rfile.read(int(self.headers["Content-Length"])).split(b"\n")
+        items = []
+        for head, doc in [(json.loads(rows[i])["create"], json.loads(rows[i + 1])) for i in range(0, len(rows) - 1, 2)]:
+            self.server.seen[doc["message"].split()[0]] += 1
+            if self.server.refuse(doc):
+                items.append({"create": {"status": 400, "error": {"reason": "not now"}}})
+            elif head["_id"] in self.server.docs:
+                items.append({"create": {"status": 409, "error": {"reason": "exists"}}})
+            else:
+                self.server.docs[head["_id"]] = doc
+                items.append({"create": {"status": 201}})
+        time.sleep(self.server.delay)
+        data = json.dumps({"errors": any("error" in i["create"] for i in items), "items": items}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@pytest.fixture
+def picky():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Picky)
+    server.docs, server.seen, server.delay = {}, Counter(), 0
+    server.refuse = lambda doc: int(doc["message"].split()[0][1:]) % 2
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+def route(agent):
+    return ledger(agent)["routes"][0]
+
+
+def start(make_agent, tmp_path, picky, lines):  # noqa: F811
+    conf = tmp_path / "agent.yaml"
+    conf.write_text(f"""
+files: ['{tmp_path}/app.txt']
+routes: [{{name: search, output: 'opensearch://127.0.0.1:{picky.server_port}/logs', wait: 50ms}}]
+""")
+    write(tmp_path / "app.txt", 0, lines)
+    a = make_agent("agent", "--config", str(conf), output=[]).start()
+    wait_for(lambda: (a.data / "positions").exists() and ledger(a)["routes"])
+    return a
+
+
+def test_retry_and_delete(make_agent, weir, tmp_path, picky):  # noqa: F811
+    a = start(make_agent, tmp_path, picky, 100)
+    wait_for(lambda: route(a)["waiting"] == 0 and route(a)["sent"] == 50)
+    assert route(a)["dead"] == 50
+    data = ("--data", str(a.data))
+    assert b"50 " in weir("dead", "list", *data).stdout and b"search" in weir("dead", "list", *data).stdout
+    letters = [json.loads(x) for x in weir("dead", "show", "search", *data).stdout.splitlines()]
+    assert len(letters) == 50 and {x["reason"] for x in letters} == {"not now"}
+    assert {x["record"]["message"] for x in letters} == {f"n{i} some text of a line" for i in range(1, 100, 2)}
+    # Half of them are refused again; the others arrive.
+    picky.refuse = lambda doc: int(doc["message"].split()[0][1:]) % 4 == 1
+    weir("dead", "retry", "search", *data)
+    wait_for(lambda: len(picky.docs) == 75)
+    wait_for(lambda: route(a)["dead"] == 25)
+    assert route(a)["sent"] == 75
+    # Once more, in the agent's absence: it is done at the next start.
+    a.stop()
+    picky.refuse = lambda doc: False
+    weir("dead", "retry", "search", *data)
+    assert b"being tried again" in weir("dead", "list", *data).stdout
+    r = weir("dead", "retry", "search", *data, check=False)
+    assert r.returncode == 1
+    a.start()
+    wait_for(lambda: len(picky.docs) == 100)
+    wait_for(lambda: route(a)["dead"] == 0)
+    assert b"no dead letters" in weir("dead", "list", *data).stdout
+    picky.refuse = lambda doc: True
+    write(tmp_path / "app.txt", 100, 10)
+    wait_for(lambda: route(a)["dead"] == 10)
+    assert b"10 dead letters" in weir("dead", "delete", "search", *data).stdout
+    assert b"no dead letters" in weir("dead", "list", *data).stdout
+    assert weir("dead", "delete", "search", *data, check=False).returncode == 1
+    a.stop()
+    balanced(a, 110)
+    assert Counter(d["message"].split()[0] for d in picky.docs.values()) == Counter(f"n{i}" for i in range(100))
+
+
+def test_retry_killed(make_agent, weir, tmp_path, picky):  # noqa: F811
+    """Killed while letters are tried again: each arrives once, and the books agree."""
+    a = start(make_agent, tmp_path, picky, 4000)
+    wait_for(lambda: route(a)["waiting"] == 0)
+    assert route(a)["dead"] == 2000
+    picky.refuse, picky.delay = lambda doc: False, 0.15
+    weir("dead", "retry", "search", "--data", str(a.data))
+    for _ in range(4):
+        before = sum(picky.seen.values())
+        wait_for(lambda: sum(picky.seen.values()) > before or len(picky.docs) == 4000)
+        a.kill()
+        balanced(a, 4000)
+        a.start()
+    wait_for(lambda: len(picky.docs) == 4000)
+    wait_for(lambda: route(a)["dead"] == 0 and route(a)["sent"] == 4000)
+    a.stop()
+    balanced(a, 4000)
+    assert max(Counter(d["message"] for d in picky.docs.values()).values()) == 1
+
+
+def test_failed_transforms_are_retried_through_them(make_agent, weir, tmp_path):  # noqa: F811
+    """A letter of another Weir's keeps time and stream."""
+    dead = tmp_path / "agent" / "dead"
+    dead.mkdir(parents=True)
+    (dead / "all.ndjson").write_text(
+        '{"time":"2025-02-15T12:00:00Z","route":"all","reason":"x","stream":"s","at":"2025-01-01T00:00:00Z",'
+        '"stage":"transform","record":{"message":"n1 \\"record\\":{}","big":12345678901234567890}}\nnot a letter\n')
+    (tmp_path / "app.txt").write_text("n0 text\n")
+    conf = tmp_path / "agent.yaml"
+    conf.write_text(f"""
+files: ['{tmp_path}/app.txt']
+routes: [{{name: all, output: 'file://{tmp_path}/out.ndjson', wait: 50ms, transforms: [{{set: {{a: b}}}}]}}]
+""")
+    a = make_agent("agent", "--config", str(conf), output=[])
+    weir("dead", "retry", "all", "--data", str(a.data))
+    a.start()
+    out = tmp_path / "out.ndjson"
+    wait_for(lambda: out.exists() and len(out.read_text().splitlines()) == 2)
+    rows = {json.loads(x)["message"].split()[0]: json.loads(x) for x in out.read_text().splitlines()}
+    assert rows["n1"]["a"] == "b" and '12345678901234567890' in out.read_text() and "_time" not in rows["n1"]
+    wait_for(lambda: (dead / "all.ndjson").exists() and (dead / "all.ndjson").read_text() == "not a letter\n")
+    a.stop()
+
+
+def test_check_of_an_agent(server, weir, tmp_path):
+    conf = tmp_path / "agent.yaml"
+    (tmp_path / "app.txt").write_text("x\n")
+    conf.write_text(f"""
+files: ['{tmp_path}/*.txt', '{tmp_path}/none/*.log']
+inputs: ['forward://127.0.0.1:{free_port()}']
+routes:
+  - {{name: good, output: '{server.url}'}}
+  - {{name: file, output: 'file://{tmp_path}/out.ndjson'}}
+  - {{name: away, output: 'opensearch://127.0.0.1:{free_port()}/logs'}}
+""")
+    r = weir("check", "--config", str(conf), "--data", str(tmp_path / "a"), "--json", check=False)
+    checks = {c["name"]: c for c in json.loads(r.stdout)["checks"]}
+    assert r.returncode == 1
+    assert checks["output good"]["status"] == checks["output file"]["status"] == checks["inputs"]["status"] == "ok"
+    assert checks["output away"]["status"] == "failed" and "start what listens" in checks["output away"]["advice"]
+    assert checks[f"files {tmp_path}/*.txt"]["status"] == "ok"
+    assert checks[f"files {tmp_path}/none/*.log"]["status"] == "warning"
+    assert "catalog" not in checks
+    conf.write_text(f"files: ['{tmp_path}/*.txt']\nroutes: [{{output: '{server.url}'}}]\n")
+    assert weir("check", "--config", str(conf), "--data", str(tmp_path / "a")).returncode == 0
+    # A server's, with an output that is no Weir.
+    picky_port = free_port()
+    other = http.server.ThreadingHTTPServer(("127.0.0.1", picky_port), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    conf.write_text(f"routes: [{{name: o, output: 'http://127.0.0.1:{picky_port}'}}]\n"
+                    f"server: {{listen: '127.0.0.1:{free_port()}'}}\n")
+    r = weir("check", "--config", str(conf), "--data", str(tmp_path / "s"), check=False)
+    assert r.returncode == 1 and b"is no weir server" in r.stdout, r.stdout
+    other.shutdown()
