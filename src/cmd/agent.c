@@ -31,7 +31,8 @@ static const struct option_def option_defs[] = {
      .many = true},
     {"stdin", 0, NULL, "Standard input's lines; alone, the agent ends when they are sent."},
     {"output", 'o', "URL",
-     "http://HOST:PORT (Weir), opensearch://HOST:PORT/INDEX, file:///FILE, stdout://; often.",
+     "Where to: http://HOST:PORT (Weir), opensearch://HOST/INDEX, forward://HOST, stdout:// and "
+     "others; often.",
      .many = true},
     {"config", 'c', "FILE", "All of it, and transforms and routes, as YAML; see weir pipeline."},
     {"listen", 'l', "HOST:PORT",

@@ -18,6 +18,7 @@
 #include "core/mem.h"
 #include "net/dial.h"
 #include "output/forward_wire.h"
+#include "output/gzip.h"
 #include "output/outputs.h"
 #include "output/peer.h"
 #include "output/pick.h"
@@ -25,7 +26,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum {
     FORWARD_PORT = 24224,
@@ -33,7 +33,6 @@ enum {
     SALT_BYTES = 16,
     OUT_MAX = 128, /* messages that are not acknowledged yet */
     CONFIRM_MS = 10,
-    GZIP_LEVEL = 3,
 };
 
 struct message {
@@ -192,10 +191,12 @@ static enum err put_row(void *ctx, const struct output_row *row)
     struct str without = {0};
     TRY(pick_row(o->pick, row));
     buf_clear(&o->scratch);
-    if (o->tag ? !pick_text_put(o->tag, o->pick, &o->scratch)
-               : !pick_get(o->pick, o->tag_field, &o->scratch, &without)) {
+    bool there = o->tag ? pick_text_put(o->tag, o->pick, &o->scratch)
+                        : pick_get(o->pick, o->tag_field, &o->scratch, &without);
+    if (!there || !o->scratch.n) {
         buf_clear(&o->scratch);
         buf_put_str(&o->scratch, row->stream);
+        without = (struct str){0};
     }
     struct message *m = find_message(o, o->bulk->item[row->item].sequence, buf_str(&o->scratch));
     forward_put_entry(row->json, without, row->time_ns, &m->entries);
@@ -222,23 +223,6 @@ static enum err write_messages(struct forward_output *o, const struct output_bul
     return OK;
 }
 
-static enum err pack(struct str plain, struct buf *out)
-{
-    z_stream z = {0};
-    if (deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return err_set(ERR_NOMEM, "no memory to compress");
-    size_t room = deflateBound(&z, plain.n);
-    buf_clear(out);
-    z.next_in = (Bytef *)plain.p;
-    z.avail_in = (uInt)plain.n;
-    z.next_out = (Bytef *)buf_reserve(out, room);
-    z.avail_out = (uInt)room;
-    int end = deflate(&z, Z_FINISH);
-    out->n = z.total_out;
-    deflateEnd(&z);
-    return end == Z_STREAM_END ? OK : err_set(ERR_NOMEM, "cannot compress");
-}
-
 static enum err send_message(struct forward_output *o, struct message *m)
 {
     struct forward_message f = {.tag = buf_str(&m->tag),
@@ -247,7 +231,7 @@ static enum err send_message(struct forward_output *o, struct message *m)
                                 .chunk = o->ack ? str_c(m->chunk) : (struct str){0},
                                 .gzip = o->gzip};
     if (o->gzip) {
-        TRY(pack(f.entries, &o->scratch));
+        TRY(gzip_pack(f.entries, &o->scratch));
         f.entries = buf_str(&o->scratch);
     }
     buf_clear(&o->out);

@@ -1,101 +1,12 @@
 #include "output/forward_wire.h"
 
 #include "core/clock.h"
-#include "output/text.h"
 #include "wire/forward.h"
+#include "wire/msgpack_json.h"
 
 #include <openssl/crypto.h>
 
-enum { VALUE_DEPTH = 128 };
-
 /* ---- entries ---- */
-
-static void put_number(struct buf *out, struct str text)
-{
-    int64_t i;
-    uint64_t u;
-    double d;
-    if (str_to_i64(text, &i))
-        msgpack_put_int(out, i);
-    else if (str_to_u64(text, &u))
-        msgpack_put_uint(out, u);
-    else if (!text_is_integer(text) && str_to_f64(text, &d))
-        msgpack_put_double(out, d);
-    else
-        msgpack_put_str(out, text); /* a double would lose digits */
-}
-
-static void put_string(struct buf *out, struct str inside)
-{
-    struct buf plain;
-    if (!json_walk_escaped(inside)) {
-        msgpack_put_str(out, inside);
-        return;
-    }
-    buf_init(&plain, SIZE_MAX);
-    json_walk_unescape(inside, &plain);
-    msgpack_put_str(out, buf_str(&plain));
-    buf_release(&plain);
-}
-
-static uint32_t count(struct str container, struct str without)
-{
-    struct json_walk w;
-    struct json_item item;
-    uint32_t n = 0;
-    if (!json_walk_begin(&w, container))
-        return 0;
-    while (json_walk_next(&w, &item))
-        n += !without.n || !str_eq(item.key, without);
-    return n;
-}
-
-static void put_value(struct buf *out, const struct json_item *item, unsigned depth);
-
-static void put_map(struct buf *out, struct str object, struct str without, unsigned depth)
-{
-    struct json_walk w;
-    struct json_item item;
-    msgpack_put_map(out, count(object, without));
-    if (!json_walk_begin(&w, object))
-        return;
-    while (json_walk_next(&w, &item)) {
-        if (without.n && str_eq(item.key, without))
-            continue;
-        put_string(out, item.key);
-        put_value(out, &item, depth + 1);
-    }
-}
-
-static void put_array(struct buf *out, struct str array, unsigned depth)
-{
-    struct json_walk w;
-    struct json_item item;
-    msgpack_put_array(out, count(array, (struct str){0}));
-    if (!json_walk_begin(&w, array))
-        return;
-    while (json_walk_next(&w, &item))
-        put_value(out, &item, depth + 1);
-}
-
-static void put_value(struct buf *out, const struct json_item *item, unsigned depth)
-{
-    bool container = item->lane == LANE_ARR || item->lane == LANE_JSON;
-    if (container && depth >= VALUE_DEPTH)
-        msgpack_put_str(out, item->text);
-    else if (item->lane == LANE_ARR)
-        put_array(out, item->text, depth);
-    else if (item->lane == LANE_JSON || item->lane == LANE_OBJ)
-        put_map(out, item->text, (struct str){0}, depth);
-    else if (item->lane == LANE_BOOL)
-        msgpack_put_bool(out, item->text.n && item->text.p[0] == 't');
-    else if (item->lane == LANE_NULL)
-        msgpack_put_nil(out);
-    else if (item->lane == LANE_NUM)
-        put_number(out, item->text);
-    else
-        put_string(out, item->text);
-}
 
 static void put_time(struct buf *out, int64_t ns)
 {
@@ -115,7 +26,7 @@ void forward_put_entry(struct str object, struct str without, int64_t time_ns, s
 {
     msgpack_put_array(out, 2);
     put_time(out, time_ns);
-    put_map(out, object, without, 0);
+    msgpack_put_json_without(out, object, without);
 }
 
 void forward_put_message(const struct forward_message *m, struct buf *out)

@@ -27,6 +27,7 @@
 
 #include <inttypes.h>
 #include <snappy-c.h>
+#include <stdlib.h>
 
 enum { LOKI_PORT = 3100, LABELS_MAX = 15, LABEL_BYTES_MAX = 2048 };
 #define LABELS_DEFAULT "stream,service,host,level"

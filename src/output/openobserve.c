@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 
 enum { OPENOBSERVE_PORT = 5080, PATH_MAX_BYTES = 300 };
 

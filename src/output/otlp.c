@@ -26,7 +26,7 @@
 #include "wire/proto/otlp.pb-c.h"
 
 #include <inttypes.h>
-#include <strings.h>
+#include <stdio.h>
 
 enum { OTLP_PORT = 4318, ID_TEXT_MAX = 64, VALUE_DEPTH = 64 };
 
@@ -39,7 +39,7 @@ struct otlp_output {
     struct group *group; /* of the bulk that is written */
     size_t groups_cap;
     uint32_t n_groups;
-    struct buf groups, scratch, resource, scope;
+    struct buf groups, resource, scope;
 };
 
 /* ---- values ---- */
@@ -456,7 +456,6 @@ static void otlp_close(struct output *base)
     struct otlp_output *o = (struct otlp_output *)base;
     post_free(o->base.post);
     buf_release(&o->groups);
-    buf_release(&o->scratch);
     buf_release(&o->resource);
     buf_release(&o->scope);
     mem_free(o->group);
@@ -473,7 +472,6 @@ static enum err otlp_open(const struct url *url, struct output **ret)
     struct otlp_output *o = NEW(struct otlp_output);
     o->base.base.type = &output_otlp;
     buf_init(&o->groups, SIZE_MAX);
-    buf_init(&o->scratch, SIZE_MAX);
     buf_init(&o->resource, SIZE_MAX);
     buf_init(&o->scope, SIZE_MAX);
     enum err err = post_new(&to, &kind, o, &o->base.post);

@@ -3,10 +3,10 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "net/http_client.h"
+#include "output/gzip.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <zlib.h>
 
 enum {
     ANSWER_MAX = 64 << 20,
@@ -15,7 +15,6 @@ enum {
     QUICK_MS = 400,
     ROWS_MIN = 20,
     REASON_MAX = 300,
-    GZIP_LEVEL = 3,
 };
 
 struct post {
@@ -190,23 +189,6 @@ static enum err write_pieces(struct post *p, const struct output_bulk *bulk)
 
 /* ---- a request ---- */
 
-static enum err pack(struct post *p)
-{
-    z_stream z = {0};
-    if (deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return err_set(ERR_NOMEM, "no memory to compress");
-    buf_clear(&p->packed);
-    size_t room = deflateBound(&z, p->body.n);
-    z.next_in = (Bytef *)p->body.p;
-    z.avail_in = (uInt)p->body.n;
-    z.next_out = (Bytef *)buf_reserve(&p->packed, room);
-    z.avail_out = (uInt)room;
-    int end = deflate(&z, Z_FINISH);
-    p->packed.n = z.total_out;
-    deflateEnd(&z);
-    return end == Z_STREAM_END ? OK : err_set(ERR_NOMEM, "cannot compress");
-}
-
 void post_header(struct post *p, const char *name, const char *value)
 {
     http_client_header(p->client, name, value);
@@ -302,7 +284,7 @@ static enum err send_once(struct post *p, const struct post_part *part)
     buf_clear(&p->body);
     p->kind->put_body(p->ctx, part, &p->body);
     if (p->gzip)
-        TRY(pack(p));
+        TRY(gzip_pack(buf_str(&p->body), &p->packed));
     begin_request(p, "POST", p->path, p->kind->content_type);
     if (p->gzip)
         http_client_header(p->client, "Content-Encoding", "gzip");

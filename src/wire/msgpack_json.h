@@ -10,5 +10,7 @@ enum { MSGPACK_JSON_DEPTH = 128 };
 
 /* An object or an array. */
 void msgpack_put_json(struct buf *out, struct str json);
+/* An object without the members of that name (n == 0: all of it). */
+void msgpack_put_json_without(struct buf *out, struct str object, struct str key);
 
 #endif

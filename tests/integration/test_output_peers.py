@@ -53,11 +53,18 @@ def await_(condition, agent, seconds=30):
         raise AssertionError(agent.log.read_text()[-3000:]) from None
 
 
+def follow(make_agent, folder, log, output, name="agent"):  # noqa: F811
+    """An agent that does not wait for bulks to fill."""
+    config = folder / f"{name}.yaml"
+    config.write_text(json.dumps({"files": [str(log)], "routes": [{"output": output, "wait": "200ms"}]}))
+    return make_agent(name, "--config", str(config), output=[]).start()
+
+
 def carry(make_agent, tmp_path, output, n=300, **more):  # noqa: F811
     """Sends n records by a fresh agent and answers its routes' state when it is done."""
     log = tmp_path / "app.log"
     put(log, 0, n, **more)
-    agent = make_agent("agent", "--file", str(log), output=output).start()
+    agent = follow(make_agent, tmp_path, log, output)
     await_(lambda: route_of(agent)["sent"] + route_of(agent)["dead"] == n, agent)
     agent.stop()
     return route_of(agent)
@@ -68,7 +75,7 @@ def outage(make_agent, tmp_path, output, peer, got, doubles):  # noqa: F811
     protocol can tell."""
     log = tmp_path / "app.log"
     put(log, 0, 200)
-    agent = make_agent("agent", "--file", str(log), output=output).start()
+    agent = follow(make_agent, tmp_path, log, output)
     writing, n = True, [200]
 
     def write():
@@ -130,7 +137,7 @@ def test_opensearch_refuses_alone(opensearch, make_agent, tmp_path):  # noqa: F8
         "index_patterns": ["strict"], "template": {"mappings": {"properties": {"n": {"type": "integer"}}}}})
     log = tmp_path / "app.log"
     log.write_text("".join(json.dumps({"n": "no number" if i % 10 == 3 else i}) + "\n" for i in range(50)))
-    agent = make_agent("agent", "--file", str(log), output=f"opensearch://127.0.0.1:{opensearch.port}/strict").start()
+    agent = follow(make_agent, tmp_path, log, f"opensearch://127.0.0.1:{opensearch.port}/strict")
     await_(lambda: route_of(agent)["dead"] == 5, agent)
     agent.stop()
     assert route_of(agent)["sent"] == 45
@@ -187,9 +194,9 @@ def test_forward_with_key_user_and_tls(make_server, make_agent, tmp_path):  # no
             ("trust", good.replace(f"tls_ca={pem['ca.pem']}&", ""), "certificate verify failed"),
             ("none", f"forward+tls://127.0.0.1:{p}?tls_ca={pem['ca.pem']}&tls_cert={pem['client.pem']}"
                      f"&tls_key={pem['client.key']}&timeout=2s", "the peer asks for a shared key")):
-        bad = make_agent(name, "--file", str(tmp_path / "app.log"), output=url).start()
+        bad = follow(make_agent, tmp_path, tmp_path / "app.log", url, name)
         await_(lambda: text in bad.log.read_text(), bad)
-        bad.stop()
+        bad.kill()
     assert len(server.query("", stream="forward")) == 300
 
 
