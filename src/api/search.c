@@ -2,8 +2,8 @@
  *
  * Common parameters: q, default_field, default_operator (AND, OR), stream (a comma list), service,
  * level, host, from (inclusive), to (exclusive), timeout (at most query.deadline). Times are RFC
- * 3339, dates, epoch numbers, or relative ("-15m", "now-1h"). `nocache` is accepted everywhere:
- * nothing is cached yet that it would have to pass by. search: limit (50, at most 10000), offset,
+ * 3339, dates, epoch numbers, or relative ("-15m", "now-1h"). `nocache` passes by what is kept
+ * of earlier aggregations (query/partial.h). search: limit (50, at most 10000), offset,
  * cursor, total (1), explain. query: meta, explain, format (ndjson). Rows stream out while they are
  * found, so an error behind the first byte aborts the chunked answer. */
 #include "api/internal.h"
@@ -62,7 +62,6 @@ static bool read_operator(struct http_request *r, bool *ret_or)
 
 bool api_read_query(struct api *api, struct http_request *r, struct query_request *q)
 {
-    bool nocache = false;
     *q = (struct query_request){
         .org = API_ORG,
         .q = http_param(r, "q"),
@@ -84,7 +83,7 @@ bool api_read_query(struct api *api, struct http_request *r, struct query_reques
            read_operator(r, &q->or_default) && api_param_u32(r, "limit", LIMIT_MAX, &q->limit) &&
            api_param_u32(r, "offset", OFFSET_MAX, &q->offset) &&
            api_param_bool(r, "total", &q->total) && api_param_bool(r, "meta", &q->meta) &&
-           api_param_bool(r, "explain", &q->explain) && api_param_bool(r, "nocache", &nocache);
+           api_param_bool(r, "explain", &q->explain) && api_param_bool(r, "nocache", &q->nocache);
 }
 
 /* ---- counting ---- */

@@ -77,6 +77,9 @@ NODISCARD enum err filter_eval(const struct filter *f, struct rows *rows, struct
 /* False only where surely no row matches; reads filters and bounds, never values. */
 bool filter_may_match(const struct filter *f, struct rows *rows);
 bool filter_is_all(const struct filter *f);
+/* Whether it and its text (filter_write) say the same of the same rows at any time: it has no bound
+ * that is a time, which may be relative to now. */
+bool filter_is_lasting(const struct filter *f);
 /* The stream test alone: false when no record of that stream can match. */
 bool filter_may_match_stream(const struct filter *f, struct str stream);
 /* Time bounds implied by _time ranges at the top: narrows [*from, *to). */

@@ -199,6 +199,16 @@ bool filter_is_all(const struct filter *f)
     return f->kind == FILTER_ALL;
 }
 
+bool filter_is_lasting(const struct filter *f)
+{
+    if (f->kind == FILTER_LEAF)
+        return f->pred.kind != PRED_RANGE || (!f->pred.low.is_time && !f->pred.high.is_time);
+    for (uint32_t i = 0; i < f->n; i++)
+        if (!filter_is_lasting(f->child[i]))
+            return false;
+    return f->kind != FILTER_NOT || filter_is_lasting(f->child[0]);
+}
+
 /* The usual glob: on a mismatch go back to the last '*' and let it take one byte more. */
 bool filter_name_fits(struct str pattern, struct str name)
 {

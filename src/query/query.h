@@ -42,6 +42,7 @@ struct query_request {
     bool total;             /* search: count all hits */
     bool meta;              /* query: a last line {"_meta":{...}} */
     bool explain;
+    bool nocache; /* nothing that was made of a block before is used, or kept */
     bool aliases; /* tail: rows as of search, with log_id, timestamp and what fields stand for */
     const _Atomic bool *canceled; /* may be NULL; looked at between blocks */
 };

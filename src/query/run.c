@@ -13,6 +13,7 @@
 #include "query/agg.h"
 #include "query/chart.h"
 #include "query/dedup.h"
+#include "query/partial.h"
 
 #include "core/clock.h"
 #include "core/governor.h"
@@ -40,8 +41,11 @@ struct run {
     struct buf *out;      /* a worker's lines */
     struct hits hits;
     struct dedup *dedup;
-    struct agg_table **table; /* a worker's groups */
-    struct agg_table *header; /* what blocks' headers say; under lock */
+    struct agg_table **table;   /* a worker's groups */
+    struct agg_table *header;   /* what blocks' headers say, and what is kept of them; under lock */
+    const struct pipe *stats;   /* of the tables */
+    struct buf key;             /* of what is kept of blocks */
+    _Atomic bool keeps_nothing; /* it is too large for that */
 };
 
 /* ---- rows stream out ---- */
@@ -335,6 +339,35 @@ static enum err visit_stats(void *ctx, const struct scan_block *b)
     return agg_add(r->table[b->worker], b->rows, b->row, b->n, b->arena);
 }
 
+/* A block's own groups are kept for the next query that asks the same of it. */
+static enum err visit_kept(void *ctx, const struct scan_block *b)
+{
+    struct run *r = ctx;
+    struct agg_table *mine = r->table[b->worker];
+    if (r->keeps_nothing || !b->ref->lasting || !scan_covers(&r->scan, b->ref))
+        return b->n ? agg_add(mine, b->rows, b->row, b->n, b->arena) : OK;
+    struct agg_table *one =
+        agg_new(r->stats, r->engine->options.query_memory / scan_workers(&r->scan));
+    enum err err = b->n ? agg_add(one, b->rows, b->row, b->n, b->arena) : OK;
+    if (err == OK)
+        err = agg_merge(mine, one);
+    if (err == OK && !partial_put(&r->scan, b->ref, buf_str(&r->key), one, b->n))
+        r->keeps_nothing = true;
+    agg_free(one);
+    return err;
+}
+
+static bool skip_kept(void *ctx, const struct block_ref *ref)
+{
+    struct run *r = ctx;
+    uint64_t matched = 0;
+    pthread_mutex_lock(&r->lock);
+    bool is = partial_get(&r->scan, ref, buf_str(&r->key), r->header, &matched);
+    pthread_mutex_unlock(&r->lock);
+    r->scan.matched += matched;
+    return is;
+}
+
 /* Counts of whole blocks, altogether or by a bin of time that holds all of one, are their headers'
  * numbers of rows. */
 static bool skip_counted(void *ctx, const struct block_ref *ref)
@@ -363,8 +396,15 @@ static enum err run_stats(struct run *r, const struct pipe *pipe)
         r->table[i] = agg_new(pipe, r->engine->options.query_memory / (workers + (i > 0)));
     r->header = agg_new(pipe, r->engine->options.query_memory / workers);
     r->scan.visit = visit_stats;
+    r->stats = pipe;
+    buf_init(&r->key, 1 << 20);
     if (agg_counts_rows(pipe) && !r->scan.n_steps)
         r->scan.skip = skip_counted;
+    if (partial_key(&r->scan, pipe, &r->key)) {
+        r->scan.visit = visit_kept;
+        r->scan.visit_empty = true;
+        r->scan.skip = skip_kept;
+    }
     r->scan.ctx = r;
     TRY_OUT(scan_run(&r->scan));
     TRY_OUT(agg_merge(r->table[0], r->header));
@@ -380,6 +420,7 @@ static enum err run_stats(struct run *r, const struct pipe *pipe)
     b = NULL;
 out:
     batch_free(b);
+    buf_release(&r->key);
     agg_free(r->header);
     for (unsigned i = 0; i < workers; i++)
         agg_free(r->table[i]);

@@ -220,9 +220,14 @@ static bool time_within(const struct scan *s, int64_t min, int64_t max)
     return min >= s->from && (max < s->to || s->to == INT64_MAX);
 }
 
+bool scan_covers(const struct scan *s, const struct block_ref *ref)
+{
+    return time_within(s, ref->time_min, ref->time_max);
+}
+
 bool scan_whole(const struct scan *s, const struct block_ref *ref)
 {
-    return filter_is_all(s->filter) && time_within(s, ref->time_min, ref->time_max);
+    return filter_is_all(s->filter) && scan_covers(s, ref);
 }
 
 static enum err mask_time(struct scan *s, struct rows *rows, uint64_t *bits)
@@ -336,7 +341,7 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
     uint32_t matched = b.n;
     if (err == OK && b.n && s->n_steps)
         err = run_steps(s, &b, arena);
-    if (err == OK && b.n)
+    if (err == OK && (b.n || s->visit_empty))
         err = s->visit(s->ctx, &b);
     if (err == OK)
         s->matched += matched;

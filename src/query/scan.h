@@ -48,6 +48,7 @@ struct scan {
      * which `stop` becomes true ends the scan. */
     bool (*skip)(void *ctx, const struct block_ref *ref);
     enum err (*visit)(void *ctx, const struct scan_block *b);
+    bool visit_empty; /* blocks without a matching row too */
     void *ctx;
     /* Results. */
     _Atomic bool stop; /* a visitor may set it: enough */
@@ -85,6 +86,8 @@ NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, const uint32_t *
                                struct rows *ret, uint32_t *ret_row);
 /* ERR_CANCELED, ERR_TIMEOUT: for what goes on behind the scan. */
 NODISCARD enum err scan_check(struct scan *s);
+/* The block lies whole in the time range. */
+bool scan_covers(const struct scan *s, const struct block_ref *ref);
 /* Every row of the block is wanted: what its header says needs no look at them. */
 bool scan_whole(const struct scan *s, const struct block_ref *ref);
 /* The times asked for; open ends are those of the blocks. False: there is no block. */

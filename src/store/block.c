@@ -44,6 +44,7 @@ struct block {
     size_t charged;     /* of the arena, to the blob's owner */
     struct dir dir;
     struct dir_block entry;
+    uint64_t number;
 };
 
 /* Everything about one encoding run. */
@@ -603,6 +604,7 @@ enum err block_encode(struct rows *rows, const struct block_options *o, enum own
 {
     if (rows->n == 0 || rows->n > BLOCK_ROWS_MAX)
         return err_set(ERR_LIMIT, "a block holds 1 to %u rows, not %u", BLOCK_ROWS_MAX, rows->n);
+    static _Atomic uint64_t numbers;
     struct block *b = NEW(struct block);
     arena_init(&b->arena, 0, NULL);
     struct job j = {.rows = rows, .o = o, .scratch = scratch, .n = rows->n, .block = b};
@@ -623,6 +625,7 @@ enum err block_encode(struct rows *rows, const struct block_options *o, enum own
         return err;
     }
     atomic_init(&b->refs, 1);
+    b->number = ++numbers;
     b->entry.length = j.out.n;
     b->blob = blob_take(mem_realloc(j.out.p, j.out.n), j.out.n, owner);
     b->charged = b->arena.used + sizeof(*b);
@@ -643,6 +646,11 @@ void block_unref(struct block *b)
     arena_release(&b->arena);
     blob_unref(b->blob);
     mem_free(b);
+}
+
+uint64_t block_number(const struct block *b)
+{
+    return b->number;
 }
 
 uint32_t block_rows(const struct block *b)

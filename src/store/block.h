@@ -27,6 +27,8 @@ NODISCARD enum err block_encode(struct rows *rows, const struct block_options *o
                                 struct arena *scratch, struct block **ret);
 void block_unref(struct block *b);
 uint32_t block_rows(const struct block *b);
+/* No other block of the process has it. */
+uint64_t block_number(const struct block *b);
 int64_t block_time_min(const struct block *b);
 int64_t block_time_max(const struct block *b);
 size_t block_bytes(const struct block *b);       /* chunks and directory */

@@ -94,7 +94,19 @@ static void add_ref(struct snapshot *n, const struct block_place *at, int64_t ti
     struct block_place *place = ARENA_NEW(&n->arena, struct block_place);
     *place = *at;
     ARRAY_GROW(n->ref, n->cap, n->n + 1);
-    n->ref[n->n] = (struct block_ref){time_min, time_max, rows, bytes, at->stream, n->n, place};
+    n->ref[n->n] = (struct block_ref){.time_min = time_min,
+                                      .time_max = time_max,
+                                      .rows = rows,
+                                      .bytes = bytes,
+                                      .stream = at->stream,
+                                      .order = n->n,
+                                      .impl = place};
+    if (at->segment) {
+        n->ref[n->n].lasting = segment_id(at->segment->file);
+        n->ref[n->n].place = (uint64_t)at->section << 32 | at->block;
+    } else if (at->part->block) {
+        n->ref[n->n].lasting = block_number(at->part->block) | (uint64_t)1 << 63;
+    }
     n->n++;
 }
 

@@ -126,6 +126,9 @@ struct block_ref {
     uint64_t bytes; /* encoded */
     struct str stream;
     uint64_t order; /* unique within the snapshot */
+    /* Name the block for good, for who keeps what was made of it: its segment and place, or the
+     * number of a block in memory with the highest bit set. lasting 0: it has no such name. */
+    uint64_t lasting, place;
     const void *impl;
 };
 struct snapshot_stats {

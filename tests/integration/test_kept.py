@@ -1,0 +1,81 @@
+"""What is kept of blocks (src/query/partial.h) answers as a scan does: in memory, flushed, compacted, restarted, and while
+records go on arriving."""
+import json
+import re
+import threading
+
+import pytest
+import requests
+from test_oracle import make_records, states
+
+QUERIES = [f"{f} | stats {s}" for f in ("*", "level:ERROR", "message:*ti* -service:pay", "latency:>100 OR tags:red", "nothing:7")
+           for s in ("count() by service", "count(), sum(latency), avg(latency), min(latency), max(message)",
+                     "p50(latency), p99(latency) by level, bin(1h)", "distinct(message) as d, distinct(id) as i by http.status",
+                     "first(message), last(seq), min(_time), max(_time) by tags", "count() by pattern(message), bin(latency, 50)")]
+QUERIES += ["level:ERROR | timechart span=1h count() by service", "* | top 5 message", "level:WARN | values service",
+            "level:ERROR | stats values(service)", "* | extract /(?<n>[0-9]+)/ | stats count() by n"]
+RANGES = [{}, {"from": "2025-02-15T06:30:00Z"}, {"from": "2025-02-15T06:30:00Z", "to": "2025-02-15T17:00:00Z"}]
+
+
+def answer(server, q, **params):
+    return sorted(json.dumps(r, sort_keys=True) for r in server.query(q, **params))
+
+
+def hits(server):
+    text = requests.get(server.url + "/metrics", timeout=10).text
+    found = re.search(r'weir_query_kept_blocks_total\{result="hit"\} (\d+)', text)
+    return int(found[1]) if found else 0
+
+
+@pytest.fixture
+def filled(make_server):
+    server = make_server(args=["--set", "store.block_rows=700"])
+    lines = [json.dumps(r, ensure_ascii=False) for r in make_records(4000, 31)]
+    for at in range(0, len(lines), 400):
+        server.ingest("\n".join(lines[at:at + 400]).encode())
+        if at in (400, 1600, 2800):
+            server.flush()
+    return server
+
+
+def test_as_a_scan_does(filled):
+    for state in states(filled):
+        scanned = {(q, i): answer(filled, q, nocache=1, **r) for q in QUERIES for i, r in enumerate(RANGES)}
+        before = hits(filled)
+        for _ in range(3):
+            for (q, i), want in scanned.items():
+                assert answer(filled, q, **RANGES[i]) == want, (state, q, RANGES[i])
+        assert hits(filled) > before, state
+
+
+def test_while_records_arrive(filled):
+    q = "level:ERROR | stats count() as n, sum(seq) as s"
+    lines = [json.dumps(r, ensure_ascii=False) for r in make_records(3000, 32)]
+    stop = threading.Event()
+
+    def send():
+        for at in range(0, len(lines), 100):
+            filled.ingest("\n".join(lines[at:at + 100]).encode())
+            if at % 1000 == 500:
+                filled.flush()
+        filled.compact()
+        stop.set()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    last = 0
+    while not stop.is_set():
+        now = filled.query(q)[0]["n"]
+        assert now >= last
+        last = now
+    thread.join()
+    assert filled.query(q) == filled.query(q, nocache=1)
+
+
+def test_times_that_move(filled):
+    """A bound relative to now is none to be kept: the same text is another question later."""
+    for q in ("_time:>now-1h | stats count()", "timestamp:<now-1d | stats count()"):
+        before = hits(filled)
+        for _ in range(3):
+            assert answer(filled, q) == answer(filled, q, nocache=1)
+        assert hits(filled) == before, q
