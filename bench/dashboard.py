@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""A dashboard's mix: ten queries over the last 15 minutes, so many a second, while records arrive at a rate. Latency from the
+moment a query was due (a late start counts), the share of blocks answered from what is kept, and what the queries cost ingest.
+
+  "$(scripts/python.sh)" bench/dashboard.py --stored 10 --searches 1000 --arrive 100000 --seconds 30
+  "$(scripts/python.sh)" bench/dashboard.py --nocache ...                      the same with nothing kept"""
+import argparse
+import json
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+import data as sets
+from server import Weir
+from wire import Client, Sender
+
+MINUTES = 15
+QUERIES = ["* | stats count() by service", 'level:="ERROR" | stats count() by service', 'level:="ERROR" | stats count() by bin(1m)',
+           "* | stats count() by bin(1m), level", "* | stats p99(metadata.latency_ms) as p by service",
+           'message:"timeout connecting" | stats count()', "metadata.latency_ms:>400 | stats count() by service",
+           "* | stats avg(metadata.latency_ms) as a by bin(1m)", "* | top 10 host", "level:(ERROR OR WARN) | stats count() by metadata.region"]
+
+
+def target(query, nocache):
+    parameters = {"q": query, "stream": "app", "from": f"now-{MINUTES}m"}
+    if nocache:
+        parameters["nocache"] = 1
+    return "/api/v1/logs/query?" + urllib.parse.urlencode(parameters)
+
+
+class Asker(threading.Thread):
+    """Takes the next query that is due, from a schedule that all share."""
+
+    def __init__(self, server, schedule, nocache):
+        super().__init__(daemon=True)
+        self.client, self.schedule, self.nocache = Client(server.port), schedule, nocache
+        self.times, self.failure = [], None
+
+    def run(self):
+        try:
+            for due, query in self.schedule:
+                wait = due - time.perf_counter()
+                if wait > 0:
+                    time.sleep(wait)
+                self.client.call("GET", target(query, self.nocache))
+                self.times.append((time.perf_counter() - due) * 1000)
+        except Exception as e:
+            self.failure = e
+
+
+class Shared:
+    """An iterator for many threads."""
+
+    def __init__(self, items):
+        self.items, self.lock = iter(items), threading.Lock()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        with self.lock:
+            return next(self.items)
+
+
+def records(weir, n, seed, start, path):
+    with open(path, "wb") as out:
+        subprocess.run([weir, "produce", "--count", str(n), "--seed", str(seed), "--start", start, "--quiet"], stdout=out, check=True)
+
+
+def stamp(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+class Arrivals(threading.Thread):
+    """Sends a file of records again and again at a rate, a body each tenth of a second; they have the times at which they were
+    made, which is about now."""
+
+    def __init__(self, server, weir, rate, folder):
+        super().__init__(daemon=True)
+        self.path, self.rate, self.stop = folder / "arriving.ndjson", rate, threading.Event()
+        records(weir, rate, 999, stamp(time.time()), self.path)
+        self.spans = sets.bodies(self.path, self.path.stat().st_size // 10)
+        self.sender = Sender(server.port, self.path, "/api/v1/logs/ingest?stream=app", connections=1)
+        self.sent, self.late = 0, 0.0
+
+    def run(self):
+        began = time.monotonic()
+        for second in range(10 ** 6):
+            for i, span in enumerate(self.spans):
+                due = began + second + i / len(self.spans)
+                time.sleep(max(0, due - time.monotonic()))
+                self.late = max(self.late, time.monotonic() - due)
+                if self.stop.is_set():
+                    return
+                self.sender.send([span])
+                self.sent += self.rate / len(self.spans)
+
+
+def kept(server):
+    text = Client(server.port).call("GET", "/metrics").decode()
+    found = dict(re.findall(r'weir_query_kept_blocks_total\{result="(\w+)"\} (\d+)', text))
+    return int(found.get("hit", 0)), int(found.get("miss", 0))
+
+
+def quantile(times, q):
+    return sorted(times)[min(len(times) - 1, int(len(times) * q))] if times else 0
+
+
+def run(server, options, work):
+    arrivals = Arrivals(server, options.weir, options.arrive, work)
+    arrivals.start()
+    time.sleep(3)
+    sent, cpu, began = arrivals.sent, server.cpu(), time.monotonic()
+    time.sleep(options.seconds / 3)
+    alone = (arrivals.sent - sent) / (time.monotonic() - began), (server.cpu() - cpu) / (time.monotonic() - began)
+    rng, now = random.Random(1), time.perf_counter() + 0.5
+    schedule = Shared([(now + i / options.searches, rng.choice(QUERIES)) for i in range(int(options.searches * options.seconds))])
+    hits, misses = kept(server)
+    sent, cpu, began = arrivals.sent, server.cpu(), time.monotonic()
+    askers = [Asker(server, schedule, options.nocache) for _ in range(options.clients)]
+    for a in askers:
+        a.start()
+    for a in askers:
+        a.join(options.seconds * 4)
+    seconds = time.monotonic() - began
+    busy = (arrivals.sent - sent) / seconds, (server.cpu() - cpu) / seconds
+    arrivals.stop.set()
+    for a in askers:
+        if a.failure:
+            raise a.failure
+    times, (hits_now, misses_now) = [t for a in askers for t in a.times], kept(server)
+    share = (hits_now - hits) / max(1, hits_now - hits + misses_now - misses)
+    return {"searches_per_s": len(times) / seconds, "p50_ms": quantile(times, 0.5), "p99_ms": quantile(times, 0.99),
+            "kept_share": share, "arrive_per_s": busy[0], "arrive_alone_per_s": alone[0],
+            "cpu_cores": busy[1], "cpu_alone_cores": alone[1], "hwm_mb": server.memory("VmHWM") / 1e6}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--weir", default=str(sets.ROOT / "build/release/weir"))
+    p.add_argument("--stored", type=int, default=10, help="million records before, over the last 100 minutes")
+    p.add_argument("--searches", type=float, default=1000, help="a second")
+    p.add_argument("--arrive", type=int, default=100000, help="records a second")
+    p.add_argument("--seconds", type=float, default=30)
+    p.add_argument("--clients", type=int, default=16)
+    p.add_argument("--nocache", action="store_true")
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    options = p.parse_args()
+    sets.CACHE.mkdir(parents=True, exist_ok=True)
+    work = pathlib.Path(tempfile.mkdtemp(prefix="dashboard-", dir=sets.CACHE))
+    server = Weir(options.weir, work / "data", [a for s in options.set for a in ("--set", s)])
+    try:
+        server.start()
+        for i in range(options.stored):  # each million covers its part of the time
+            start = time.time() - 6000 + i * 6000 / options.stored
+            records(options.weir, 1000000, i + 1, stamp(start), work / "million")
+            Sender(server.port, work / "million", "/api/v1/logs/ingest?stream=app").send(sets.bodies(work / "million", 8 << 20))
+        Client(server.port).call("POST", "/api/v1/admin/compact?full=0")
+        result = run(server, options, work)
+    finally:
+        server.remove()
+        shutil.rmtree(work, ignore_errors=True)
+    print(json.dumps({k: round(v, 3) for k, v in result.items()}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
