@@ -60,7 +60,8 @@ enum err agent_books_read(struct agent_books *s, const char *data)
         return err_set(ERR_NOTFOUND, "%s is no agent's folder: it has no file \"positions\"",
                        s->data);
     TRY(tail_positions_load(&s->positions, path));
-    qsort(s->positions.entry, s->positions.n, sizeof(*s->positions.entry), by_path);
+    if (s->positions.n)
+        qsort(s->positions.entry, s->positions.n, sizeof(*s->positions.entry), by_path);
     s->records = s->positions.retired + s->positions.journal_records;
     for (size_t i = 0; i < s->positions.n; i++)
         s->records += s->positions.entry[i].records;
@@ -111,6 +112,9 @@ static void print_text(const struct agent_books *s)
                e->records, (long long)((now - e->at_ns) / NS_PER_S), e->path,
                e->gone || !there ? " (gone)" : "");
     }
+    if (s->positions.journal[0])
+        printf("%12s %10s %10" PRIu64 " %10s  journald://\n", "", "", s->positions.journal_records,
+               "");
     for (unsigned i = 0; i < s->intake.n; i++) {
         const struct intake_source *in = &s->intake.source[i];
         printf("%12s %10s %10" PRIu64 " %10s  %s\n", "", "", in->accepted + in->refused, "",
@@ -153,9 +157,9 @@ static void print_json(const struct agent_books *s)
                    in->accepted, in->refused, in->dropped);
     }
     buf_printf(&out,
-               "],\"records\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"spool_bytes\":%" PRIu64
-               ",\"routes\":[",
-               s->records, s->positions.dropped, s->spool_bytes);
+               "],\"journal_records\":%" PRIu64 ",\"records\":%" PRIu64 ",\"dropped\":%" PRIu64
+               ",\"spool_bytes\":%" PRIu64 ",\"routes\":[",
+               s->positions.journal_records, s->records, s->positions.dropped, s->spool_bytes);
     for (unsigned i = 0; i < s->n_routes; i++) {
         const struct agent_route *r = &s->route[i];
         buf_printf(&out, "%s{\"route\":", i ? "," : "");

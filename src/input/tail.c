@@ -322,7 +322,8 @@ static enum err read_others(struct tail *t, bool *more)
 {
     bool left = false;
     if (t->stdin)
-        TRY(tail_stdin_read(t, t->stdin));
+        TRY(tail_stdin_read(t, t->stdin, &left));
+    *more = *more || left;
     if (!t->journal)
         return OK;
     enum err err = tail_journal_read(t, t->journal, &left);

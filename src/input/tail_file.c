@@ -97,7 +97,8 @@ static bool holds(struct tail_file *f, const struct tail_entry *e)
 {
     uint64_t hash;
     if (!e->offset)
-        return true;
+        return !e->head_bytes ||
+               (hash_plain(f, e->head_bytes, e->head_bytes, &hash) && hash == e->head_hash);
     if (!f->is_packed && f->size < e->offset)
         return false;
     return hash_plain(f, e->head_bytes, e->head_bytes, &hash) && hash == e->head_hash &&
@@ -114,7 +115,7 @@ static enum found find_original(struct tail *t, struct tail_file *f, int64_t age
         return FOUND_NEW;
     for (size_t i = 0; i < t->positions.n; i++) {
         struct tail_entry *e = &t->positions.entry[i];
-        if (e->head_bytes < TAIL_MARK || head != e->head_hash)
+        if (e->head_bytes < TAIL_MARK || e->offset < TAIL_MARK || head != e->head_hash)
             continue;
         if (hash_plain(f, e->offset, TAIL_MARK, &hash) && hash == e->tail_hash) {
             if (e->offset > f->e.offset) {
@@ -195,6 +196,7 @@ void tail_file_free(struct tail_file *f)
     mem_free(f->service);
     mem_free(f->link);
     tail_about_free(f->about);
+    tail_carry_free(f->carry);
     mem_free(f);
 }
 
@@ -361,7 +363,7 @@ static enum err take_piece(struct tail *t, struct tail_file *f, size_t *ret)
 
 /* ---- reading ---- */
 
-static void remember(struct tail_file *f, uint64_t offset)
+void tail_file_remember(struct tail_file *f, uint64_t offset)
 {
     uint64_t hash;
     f->e.offset = offset;
@@ -374,10 +376,25 @@ static void remember(struct tail_file *f, uint64_t offset)
         f->e.tail_hash = hash;
 }
 
+void tail_file_mark(struct tail_file *f, uint64_t end)
+{
+    uint64_t hash;
+    if (f->e.head_bytes < mark_of(end) && !f->is_packed &&
+        hash_plain(f, mark_of(end), mark_of(end), &hash)) {
+        f->e.head_bytes = mark_of(end);
+        f->e.head_hash = hash;
+    }
+}
+
 static bool was_rewritten(struct tail_file *f)
 {
     uint64_t hash;
-    if (f->is_packed || !f->e.offset)
+    if (f->is_packed)
+        return false;
+    for (unsigned i = 0; i < TAIL_STREAMS; i++)
+        if (f->size < f->e.ahead[i])
+            return true;
+    if (!f->e.offset)
         return false;
     if (f->size < f->e.offset)
         return true;
@@ -427,7 +444,7 @@ static enum err read_turn(struct tail *t, struct tail_file *f, bool *ret_more)
                                     f->e.path, room)
                           : take_piece(t, f, &taken));
         metric_add(t->bytes_metric, (int64_t)taken);
-        remember(f, f->e.offset + taken);
+        tail_file_remember(f, f->e.offset + taken);
         if (t->body.bytes >= TAIL_BODY_BYTES)
             TRY(tail_body_commit(t));
         room = READ_BYTES;
@@ -438,6 +455,8 @@ static enum err read_turn(struct tail *t, struct tail_file *f, bool *ret_more)
 
 enum err tail_file_read(struct tail *t, struct tail_file *f, bool *ret_more)
 {
+    if (f->source)
+        TRY(tail_container_before(t, f));
     f->dirty = false;
     *ret_more = false;
     tail_file_look(t, f);

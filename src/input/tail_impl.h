@@ -46,6 +46,7 @@ struct tail_file {
     const struct tail_source *source; /* NULL: plain lines */
     char *link;                       /* the name that led here, where it is another */
     struct tail_about *about;         /* of a container; NULL: not looked for yet */
+    struct tail_carry *carry;         /* lines that its end leaves open; NULL: none */
 };
 
 /* A record's text and what its envelope says. */
@@ -102,8 +103,9 @@ struct tail {
 
     struct json_reader *json;
     struct tail_body body;
-    struct buf read; /* what is read from a file; JSON_PADDING behind it */
-    struct buf text; /* a line in another encoding, as UTF-8; a container's as a record */
+    struct buf read;   /* what is read from a file; JSON_PADDING behind it */
+    struct buf text;   /* a line in another encoding, as UTF-8; a container's as a record */
+    unsigned n_before; /* tail_container_before's that are under way */
     struct tail_assembly *assembly; /* of containers' lines */
     void *iconv;                    /* NULL: the files are UTF-8 */
     enum tail_wide wide;
@@ -141,6 +143,9 @@ void tail_file_look(struct tail *t, struct tail_file *f);
 /* Whether a gone file has been read and nobody writes to it any more. */
 bool tail_file_over(struct tail *t, const struct tail_file *f);
 void tail_file_free(struct tail_file *f);
+void tail_file_remember(struct tail_file *f, uint64_t offset); /* it is read up to there */
+/* Its head is noted, of bytes before `end`: where the offset alone does not tell it from others. */
+void tail_file_mark(struct tail_file *f, uint64_t end);
 bool tail_is_quiet(const struct tail_file *f); /* nothing was written for a while */
 /* Hashes the bytes [to - n, to); false when they cannot be read. */
 bool tail_hash_before(int fd, uint64_t to, uint32_t n, uint64_t *ret);
@@ -157,7 +162,11 @@ const struct tail_source *tail_source_of(const struct tail *t, const char *path)
  * when `all`; all there is when `full`. *ret: how far the file is then read. */
 NODISCARD enum err tail_container_take(struct tail *t, struct tail_file *f, size_t n, bool all,
                                        bool full, size_t *ret);
+/* A file that is read from its beginning may go on with a line that another one ends with: reads
+ * that one first. */
+NODISCARD enum err tail_container_before(struct tail *t, struct tail_file *f);
 void tail_assembly_free(struct tail_assembly *a); /* NULL is fine */
+void tail_carry_free(struct tail_carry *c);       /* likewise */
 
 /* tail_about.c: what is known of the file's container: asks for what is not. */
 struct tail_about {
@@ -173,8 +182,8 @@ void tail_about_free(struct tail_about *a); /* NULL is fine */
 struct tail_stdin *tail_stdin_new(struct tail *t);
 void tail_stdin_free(struct tail_stdin *s);    /* NULL is fine */
 int tail_stdin_fd(const struct tail_stdin *s); /* to be waited for; -1: nothing comes any more */
-/* Reads what has come. ERR_CANCELED as above. */
-NODISCARD enum err tail_stdin_read(struct tail *t, struct tail_stdin *s);
+/* Reads a share of what has come; *ret_more: more may. ERR_CANCELED as above. */
+NODISCARD enum err tail_stdin_read(struct tail *t, struct tail_stdin *s, bool *ret_more);
 bool tail_stdin_over(const struct tail_stdin *s);
 /* When a group of lines is over (monotonic); INT64_MAX: none is open. */
 int64_t tail_stdin_due(const struct tail_stdin *s);

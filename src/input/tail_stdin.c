@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 64 << 10, READS_MAX = 64 };
+enum { READ_BYTES = 64 << 10, READS_MAX = 64, FLOW_MS = 3 };
 #define QUIET_NS NS_PER_S
 
 struct tail_stdin {
@@ -123,11 +123,11 @@ static enum err cut_rest(struct tail *t, struct tail_stdin *s)
 
 /* ---- reading ---- */
 
-/* False when there is nothing now. */
-static bool read_some(struct tail_stdin *s)
+/* False when nothing comes within wait_ms. */
+static bool read_some(struct tail_stdin *s, int wait_ms)
 {
     struct pollfd p = {.fd = s->file.fd, .events = POLLIN};
-    if (poll(&p, 1, 0) <= 0)
+    if (poll(&p, 1, wait_ms) <= 0)
         return false;
     char *to = buf_reserve(&s->held, READ_BYTES + JSON_PADDING);
     CHECK(to);
@@ -143,20 +143,20 @@ static bool read_some(struct tail_stdin *s)
     return !s->over;
 }
 
-enum err tail_stdin_read(struct tail *t, struct tail_stdin *s)
+/* A pipe holds little: while it flows, its writer is waited for a moment. */
+enum err tail_stdin_read(struct tail *t, struct tail_stdin *s, bool *ret_more)
 {
-    for (unsigned i = 0; i < READS_MAX && !s->over; i++) {
-        bool some = read_some(s);
+    bool some = true;
+    *ret_more = false;
+    for (unsigned i = 0; i < READS_MAX && some && !s->over; i++) {
+        some = read_some(s, i ? FLOW_MS : 0);
         TRY(cut_lines(t, s));
         TRY(cut_rest(t, s));
         if (t->body.bytes >= TAIL_BODY_BYTES)
             TRY(tail_body_commit(t));
-        if (!some)
-            break;
     }
-    if (s->over)
-        TRY(cut_rest(t, s));
-    return OK;
+    *ret_more = some && !s->over;
+    return s->over ? cut_rest(t, s) : OK;
 }
 
 /* ---- books ---- */

@@ -3,6 +3,7 @@ server stands in for the API server's two endpoints that matter (no API server c
 import json
 import os
 import random
+import re
 import signal
 import ssl
 import subprocess
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from conftest import WEIR
 from test_agent import check, count, make_agent, wait_for  # noqa: F401  (a fixture)
 
 ID = "0123456789abcdef" * 4
@@ -149,23 +151,29 @@ def test_multiline_of_each_stream(server, make_agent, tmp_path):
     assert set(rows_by_message(server)) == {"Boom\n  at a.B(C.java:1)\n  at d.E(F.java:2)", "other\n  at x.Y", "next"}
 
 
-def write_mixed(log, first, n, rng):
-    """Lines of both streams in pieces, mixed as a runtime mixes them."""
+def write_mixed(log, first, n, rng, rotate_to=None):
+    """Lines of both streams in pieces, mixed as a runtime mixes them; in the middle the file is rotated."""
     open_lines = {"stdout": None, "stderr": None}
     todo = [f"n{i} " + "x" * rng.randrange(60) for i in range(first, first + n)]
-    with open(log, "a") as f:
-        while todo or any(open_lines.values()):
-            stream = rng.choice(["stdout", "stderr"])
-            if not open_lines[stream] and todo:
-                open_lines[stream] = todo.pop()
-            text = open_lines[stream]
-            if not text:
-                continue
-            cut = rng.randrange(1, len(text) + 1)
-            f.write(cri(text[:cut], stream, "P" if cut < len(text) else "F"))
-            open_lines[stream] = text[cut:]
-            if rng.random() < 0.02:
-                f.flush()
+    f = open(log, "a")
+    while todo or any(open_lines.values()):
+        stream = rng.choice(["stdout", "stderr"])
+        if not open_lines[stream] and todo:
+            open_lines[stream] = todo.pop()
+        text = open_lines[stream]
+        if not text:
+            continue
+        cut = rng.randrange(1, len(text) + 1)
+        f.write(cri(text[:cut], stream, "P" if cut < len(text) else "F"))
+        open_lines[stream] = text[cut:]
+        if rng.random() < 0.02:
+            f.flush()
+        if rotate_to and len(todo) == n // 2:
+            f.close()
+            log.rename(rotate_to)
+            rotate_to = None
+            f = open(log, "a")
+    f.close()
 
 
 def test_kill_while_streams_are_mixed(make_server, make_agent, tmp_path):
@@ -176,15 +184,13 @@ def test_kill_while_streams_are_mixed(make_server, make_agent, tmp_path):
     a = make_agent("agent", "--input", f"kubernetes://{tmp_path}/pods?api=none", output=server.url).start()
     written = 0
     for turn in range(6):
-        write_mixed(log, written, 400, rng)
+        write_mixed(log, written, 400, rng, log.with_name(f"0.log.20250215-12000{turn}"))
         written += 400
-        if turn == 2:
-            log.rename(log.with_name("0.log.20250215-120000"))
         time.sleep(rng.random() * 0.3)
         a.kill()
         a.start()
     check(server, written)
-    assert all(r["message"].startswith("n") for r in server.query("* | fields message"))
+    assert all(re.fullmatch(r"n\d+ x*", r["message"]) for r in server.query("* | fields message"))
 
 
 def test_a_piece_waits_without_a_clock(server, make_agent, tmp_path):
@@ -221,6 +227,51 @@ def test_reload(server, make_agent, tmp_path):
     assert row["message"] == "one line" and row["kubernetes"]["pod_name"] == "cart" and row["service"] == "new"
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_line_over_a_rotation(server, make_agent, tmp_path, restarted):
+    """The old file ends with pieces of lines of both streams, and the new one goes on with them."""
+    log = pod_file(tmp_path / "pods", "shop", "cart", "web")
+    log.write_text(cri("whole") + cri("begun ", tag="P") + cri("err ", "stderr", "P"))
+    a = make_agent("agent", "--input", f"kubernetes://{tmp_path}/pods?api=none", output=server.url).start()
+    wait_for(lambda: count(server) == 1)
+    if restarted:
+        a.stop()
+    log.rename(log.with_name("0.log.20250215-120000"))
+    log.write_text(cri("and ", tag="P") + cri("more", "stderr"))
+    if restarted:
+        a.start()
+    wait_for(lambda: count(server) == 2)
+    a.kill()
+    a.start()
+    with open(log, "a") as f:
+        f.write(cri("ended") + cri("next"))
+    wait_for(lambda: count(server) == 4)
+    time.sleep(1.5)
+    assert Counter(r["message"] for r in server.query("*")) == Counter(["whole", "err more", "begun and ended", "next"])
+
+
+def test_last_words_without_an_end(server, make_agent, tmp_path):
+    """A runtime writes what a container ends with as a piece: it goes out when the next instance begins."""
+    log = pod_file(tmp_path / "pods", "shop", "cart", "web")
+    log.write_text(cri("panic: no line feed", "stderr", "P"))
+    make_agent("agent", "--input", f"kubernetes://{tmp_path}/pods?api=none", output=server.url).start()
+    time.sleep(2)
+    assert count(server) == 0
+    log.with_name("1.log").write_text(cri("started again"))
+    wait_for(lambda: count(server) == 2)
+    assert set(rows_by_message(server)) == {"panic: no line feed", "started again"}
+
+
+def test_stdin_flows(make_agent, tmp_path):
+    """As fast as it comes: a hundred times what a pipe holds in far less than a tick for each."""
+    a = make_agent("agent", output=[])
+    began = time.monotonic()
+    r = subprocess.run(f"'{WEIR}' produce --count 20000 | '{WEIR}' agent --stdin --output file://{tmp_path}/out.ndjson "
+                       f"--data {a.data} --log-level error", shell=True, timeout=60)
+    assert r.returncode == 0 and len((tmp_path / "out.ndjson").read_bytes().splitlines()) == 20000
+    assert time.monotonic() - began < 10
+
+
 def docker_line(text, stream="stdout"):
     return json.dumps({"log": text, "stream": stream, "time": "2025-02-15T12:00:00.5Z"}) + "\n"
 
@@ -251,7 +302,7 @@ def test_stdin(server, make_agent, tmp_path):
     a.start_with = subprocess.Popen(["sh", "-c", "printf 'one\\n at x\\n'; sleep 1.5; printf '{\"message\":\"two\"}\\nlast'"],
                                     stdout=subprocess.PIPE)
     with open(a.log, "ab") as log:
-        a.process = subprocess.Popen([os.environ.get("WEIR", "build/release/weir"), "agent", "--data", str(a.data),
+        a.process = subprocess.Popen([WEIR, "agent", "--data", str(a.data),
                                       "--output", server.url, *a.args], stdin=a.start_with.stdout, stdout=log, stderr=log)
     assert a.process.wait(20) == 0
     assert Counter(r["message"] for r in server.query("*")) == Counter(["one\n at x", "two", "last"])
@@ -297,7 +348,7 @@ def test_journald(make_server, make_agent, tmp_path):
     assert server.query('message:"n400 of"')[0]["service"] == "cron"
     a.stop()
     s = a.status()
-    assert s["records"] == 500 and s["routes"][0]["sent"] == 500
+    assert s["records"] == s["journal_records"] == 500 and s["routes"][0]["sent"] == 500
     a.start()
     time.sleep(1)
     check(server, 500)
