@@ -2,10 +2,13 @@
 import json
 import pathlib
 import re
+import subprocess
 
 import requests
+import yaml
 
 from aurora import Collector, SlowLog, wait_for
+from conftest import WEIR
 from parts.rds import Rds
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -45,3 +48,38 @@ def test_dashboards_ask_for_real_metrics(tmp_path, make_server):
     elsewhere = ("dynamodb", "topic", "group", "messages", "dead_letters", "rotations")
     missing = {n for n in asked if not any(w in n for w in elsewhere) and n + "{" not in text and n + " " not in text}
     assert not missing
+
+
+def manifests():
+    folder = ROOT / "deploy/aurora"
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(p.name for p in folder.glob("*.yaml") if p.name != "kustomization.yaml")
+    return [d for name in listed for d in yaml.safe_load_all((folder / name).read_text())]
+
+
+def test_manifests_have_the_runbooks_names_and_run_this_program():
+    all_of = {(d["kind"], d["metadata"]["name"]): d for d in manifests()}
+    for wanted in (("Namespace", "aurora-logs"), ("Deployment", "discovery"), ("Deployment", "processor"),
+                   ("Deployment", "openobserve"), ("Service", "openobserve-service"), ("StatefulSet", "kafka"),
+                   ("DaemonSet", "agent"), ("ServiceAccount", "discovery"), ("ServiceAccount", "processor")):
+        assert wanted in all_of, wanted
+    assert all_of["Service", "openobserve-service"]["spec"]["ports"][0]["port"] == 5080
+    for part in ("discovery", "processor"):
+        role = all_of["ServiceAccount", part]["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
+        policy = ROOT / "deploy/aurora/iam" / (role.split("/")[1] + ".json")
+        assert json.loads(policy.read_text())["Version"] == "2012-10-17"
+        assert all_of["Deployment", part]["spec"]["template"]["metadata"]["labels"]["app"] == part
+    assert all_of["DaemonSet", "agent"]["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] == 24224
+    ours = 0
+    for d in all_of.values():
+        for c in d.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+            assert c["resources"]["limits"]["memory"]
+            if c["image"] == "weir":  # every option is one that there is
+                r = subprocess.run([WEIR, *c["args"], "--help"], capture_output=True, text=True)
+                assert r.returncode == 0, (c["name"], r.stderr)
+                ours += 1
+    assert ours == 4
+    text = (ROOT / "deploy/aurora/kustomization.yaml").read_text()
+    for name in re.findall(r"- ([A-Z_]+)=", text):
+        assert name in (ROOT / "docs/aurora.md").read_text() or name in ("AWS_REGION", "WEIR_AURORA_STATE"), name
+    subprocess.run(["bash", "-n", ROOT / "scripts/deploy.sh"], check=True)
