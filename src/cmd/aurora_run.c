@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/process.h"
 #include "net/http_server.h"
 #include "output/outputs.h"
 
@@ -14,8 +15,6 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 enum { CONNECTIONS_MAX = 64, BODY_MAX = 64 << 10 };
 
@@ -127,43 +126,6 @@ static void on_status(void *ctx, struct http_request *r)
     buf_put_byte(&out, '\n');
     http_reply(r, 200, "application/json", buf_str(&out));
     buf_release(&out);
-}
-
-static double cpu_seconds(void *ctx)
-{
-    struct rusage u;
-    if (getrusage(RUSAGE_SELF, &u) != 0)
-        return 0;
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
-static double resident_bytes(void *ctx)
-{
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f && fscanf(f, "%*s %ld", &pages) != 1)
-        pages = 0;
-    if (f)
-        fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
-static int64_t started_ns;
-
-static double start_time(void *ctx)
-{
-    return (double)(started_ns / NS_PER_S);
-}
-
-static void measure_process(void)
-{
-    started_ns = clock_now_ns();
-    metric_gauge_fn("process_cpu_seconds_total", NULL, "CPU time.", cpu_seconds, NULL);
-    metric_gauge_fn("process_resident_memory_bytes", NULL, "Resident memory.", resident_bytes,
-                    NULL);
-    metric_gauge_fn("process_start_time_seconds", NULL, "When this process began.", start_time,
-                    NULL);
 }
 
 static const struct http_route routes[] = {
@@ -289,7 +251,7 @@ static enum err serve(const struct options *o, const struct collector_options *o
     TRY(fault_from_env());
     TRY(collector_start(options, &c));
     serving = c;
-    measure_process();
+    process_register_metrics();
     enum err err = listen ? listen_at(listen, &http) : OK;
     if (err == OK)
         wait_for_end(c, options->once);
