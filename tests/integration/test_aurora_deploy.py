@@ -1,14 +1,18 @@
 """Dashboards ask for metrics that there are; manifests are what Kubernetes takes, as far as can be told without one."""
 import json
 import pathlib
+import os
 import re
+import shutil
 import subprocess
+import time
 
 import requests
 import yaml
+from fluent import sender as fluent
 
 from aurora import Collector, SlowLog, wait_for
-from conftest import WEIR
+from conftest import WEIR, free_port
 from parts.rds import Rds
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -84,3 +88,80 @@ def test_manifests_have_the_runbooks_names_and_run_this_program():
     for name in re.findall(r"- ([A-Z_]+)=", text):
         assert name in (ROOT / "docs/aurora.md").read_text() or name in ("AWS_REGION", "WEIR_AURORA_STATE"), name
     subprocess.run(["bash", "-n", ROOT / "scripts/deploy.sh"], check=True)
+
+
+def test_every_container_is_bounded_probed_and_reached():
+    all_of = manifests()
+    pods = [d["spec"]["template"] for d in all_of if "template" in d.get("spec", {})]
+    for pod in pods:
+        spec = pod["spec"]
+        volumes = {v["name"] for v in spec.get("volumes", [])}
+        assert spec["nodeSelector"]["kubernetes.io/arch"] == "arm64"
+        for c in spec["containers"]:
+            assert c["resources"]["requests"]["memory"] and c["resources"]["limits"]["memory"]
+            ports = {p["name"] for p in c["ports"]}
+            for probe in ("readinessProbe", "livenessProbe"):
+                how = c[probe].get("httpGet") or c[probe].get("tcpSocket") or {}
+                assert how.get("port") in ports or "exec" in c[probe], (c["name"], probe)
+            owned = {v["metadata"]["name"] for d in all_of if d.get("spec", {}).get("template") is pod
+                     for v in d["spec"].get("volumeClaimTemplates", [])}
+            assert {m["name"] for m in c.get("volumeMounts", [])} <= volumes | owned
+    for service in (d for d in all_of if d["kind"] == "Service"):
+        behind = [p for p in pods if service["spec"]["selector"].items() <= p["metadata"]["labels"].items()]
+        assert len(behind) == 1, service["metadata"]["name"]
+
+
+def test_kustomize_takes_it():
+    """Settings are texts; and where there is a kubectl, its own reading."""
+    folder = ROOT / "deploy/aurora"
+    settings = yaml.safe_load((folder / "kustomization.yaml").read_text())["configMapGenerator"]
+    assert all(isinstance(line, str) for s in settings for line in s["literals"])
+    if shutil.which("kubectl"):
+        r = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True)
+        assert r.returncode == 0, r.stderr
+        built = [d for d in yaml.safe_load_all(r.stdout) if d]
+        assert len(built) == len(manifests()) + len(settings)
+
+
+def args_of(kind, name, places):
+    """A container's arguments with the places of this test in place of its own."""
+    of = next(d for d in manifests() if (d["kind"], d["metadata"]["name"]) == (kind, name))
+    args = of["spec"]["template"]["spec"]["containers"][0]["args"]
+    for there, here in places.items():
+        assert any(there in a for a in args), there
+        args = [a.replace(there, here) for a in args]
+    return args
+
+
+def test_agent_and_store_run_as_they_are_told(tmp_path):
+    """A record by the forward protocol to the node's port is found in the store."""
+    store, forward = free_port(), free_port()
+    secret = {"WEIR_ROOT_USER": "admin", "WEIR_ROOT_PASSWORD": "Secret4711word"}
+    processes = []
+    try:
+        for kind, name, places in (
+                ("Deployment", "openobserve", {"/data": f"{tmp_path}/data", "0.0.0.0:5080": f"127.0.0.1:{store}"}),
+                ("DaemonSet", "agent", {
+                    "0.0.0.0:24224": f"127.0.0.1:{forward}", "openobserve-service:5080": f"127.0.0.1:{store}",
+                    "/spool": f"{tmp_path}/spool", "kubernetes://": f"kubernetes://{tmp_path}/pods",
+                    **{f"$({k})": v for k, v in secret.items()}})):
+            with open(tmp_path / f"{name}.log", "w") as log:
+                processes.append(subprocess.Popen([WEIR, *args_of(kind, name, places)], env=dict(os.environ, **secret),
+                                                  stdout=log, stderr=log))
+        logger = fluent.FluentSender("aurora", host="127.0.0.1", port=forward, nanosecond_precision=True)
+        wait_for(lambda: logger.emit("slow", {"statement": "SELECT 4711"}) or time.sleep(0.2))
+
+        def found():
+            try:
+                return requests.get(f"http://127.0.0.1:{store}/api/v1/logs/query", params={"q": "4711"}, timeout=5,
+                                    auth=tuple(secret.values())).text.splitlines()
+            except requests.ConnectionError:
+                return []
+
+        wait_for(found)
+        assert json.loads(found()[0])["statement"] == "SELECT 4711"
+    finally:
+        for p in processes:
+            p.terminate()
+        for p in processes:
+            p.wait(30)
