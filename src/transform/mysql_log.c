@@ -135,6 +135,8 @@ static void consume(struct mysql_log *m)
     m->head = m->scan;
     m->dropped = m->lines = 0;
     m->begun = m->headed = m->forged = false;
+    m->headers_n = 0;
+    m->quotes = (struct sql_quotes){0};
 }
 
 static bool is_blank(struct str s)

@@ -4,6 +4,7 @@
 
 #include "record/zone.h"
 #include "transform/mysql_log.h"
+#include "transform/sql_digest.h"
 
 enum {
     HEAD_MAX = 1024,       /* a line that is longer begins no slow record; of others this is seen */
@@ -87,7 +88,9 @@ struct mysql_log {
     size_t db_n;
 
     /* Slow logs. */
-    bool forged; /* within the record: a header in quotes was met */
+    bool forged;              /* within the record: a header in quotes was met */
+    size_t headers_n;         /* of the record: bytes in front of the statement, where asked for */
+    struct sql_quotes quotes; /* of the statement */
 
     struct key key[KEYS_MAX];
     unsigned n_keys, next_key;

@@ -65,14 +65,15 @@ static struct str next_line(const struct ahead *a, bool *ret_whole)
     return str_of(a->next.p, end);
 }
 
-static bool in_quotes(const struct mysql_log *m)
+/* Whether the statement under way has quotes that are open. Each byte of it is looked at once. */
+static bool in_quotes(struct mysql_log *m)
 {
     struct str text = str_of(m->window.p + m->head, m->scan - m->head);
     if (m->dropped || text.n > m->text_max + HEADER_MAX)
         return false;
-    while (text.n && text.p[0] == '#')
-        text = str_from(text, str_find_byte(text, '\n', 0) + 1);
-    return sql_ends_quoted(text);
+    while (!m->quotes.at && m->headers_n < text.n && text.p[m->headers_n] == '#')
+        m->headers_n = str_find_byte(text, '\n', m->headers_n) + 1;
+    return sql_in_quotes(&m->quotes, str_from(text, m->headers_n));
 }
 
 /* A whole header: whether it is one, or looks like one within a statement. */

@@ -149,11 +149,10 @@ static char byte_at(const struct digest *d, size_t at)
     return at < d->sql.n ? d->sql.p[at] : 0;
 }
 
-/* Behind the quoted text that begins at `at`: a doubled quote is one of its bytes, and so is what
- * follows a backslash, but for names. SIZE_MAX: it is not closed. */
-static size_t quoted_end(struct str sql, size_t at)
+/* Behind the quote that closes a text, `at` being within it: a doubled quote is one of its bytes,
+ * and so is what follows a backslash, but for names. SIZE_MAX: it is not closed. */
+static size_t close_end(struct str sql, size_t at, char quote)
 {
-    char quote = sql.p[at++];
     for (; at < sql.n; at++) {
         if (sql.p[at] == '\\' && quote != '`')
             at++;
@@ -163,6 +162,11 @@ static size_t quoted_end(struct str sql, size_t at)
             return at + 1;
     }
     return SIZE_MAX;
+}
+
+static size_t quoted_end(struct str sql, size_t at)
+{
+    return close_end(sql, at + 1, sql.p[at]);
 }
 
 /* Behind the comment that begins at `at`; `at` where none does, SIZE_MAX where it is not closed. */
@@ -179,21 +183,37 @@ static size_t comment_end(struct str sql, size_t at)
     return end == SIZE_MAX ? SIZE_MAX : at + 2 + end + 2;
 }
 
-bool sql_ends_quoted(struct str sql)
+/* Behind what is open, in a text that goes on with it from `at`; SIZE_MAX: it is not closed. */
+static size_t open_end(struct str sql, size_t at, char open)
 {
-    size_t at = 0;
-    while (at < sql.n) {
-        char c = sql.p[at];
-        size_t end = at + 1;
-        if (c == '\'' || c == '"' || c == '`')
-            end = quoted_end(sql, at);
-        else if (c == '#' || c == '-' || c == '/')
-            end = comment_end(sql, at);
-        if (end == SIZE_MAX)
-            return true;
-        at = end > at ? end : at + 1;
+    if (open == '*') {
+        size_t end = str_find(str_from(sql, at), STR("*/"));
+        return end == SIZE_MAX ? SIZE_MAX : at + end + 2;
     }
-    return false;
+    return close_end(sql, at, open);
+}
+
+bool sql_in_quotes(struct sql_quotes *q, struct str sql)
+{
+    while (q->at < sql.n) {
+        char c = sql.p[q->at];
+        size_t end = q->at;
+        if (q->open) {
+            end = open_end(sql, q->at, q->open);
+            q->at = end == SIZE_MAX ? sql.n : end;
+            if (end != SIZE_MAX)
+                q->open = 0;
+            continue;
+        }
+        if (c == '\'' || c == '"' || c == '`')
+            q->open = c;
+        else if (c == '/' && q->at + 1 < sql.n && sql.p[q->at + 1] == '*')
+            q->open = '*';
+        else if (c == '#' || c == '-')
+            end = comment_end(sql, q->at);
+        q->at = q->open == '*' ? q->at + 2 : end > q->at ? end : q->at + 1;
+    }
+    return q->open != 0;
 }
 
 /* "/+!40101 ... +/" is executed: only its brackets go. */

@@ -22,7 +22,13 @@ void sql_digest_text(struct str sql, struct buf *out);
 #define SQL_DIGEST_ID_BYTES 16
 void sql_digest_id(struct str text, char ret[SQL_DIGEST_ID_BYTES]);
 
-/* Whether the bytes end within a string, a quoted name or a comment of the kind that is closed. */
-bool sql_ends_quoted(struct str sql);
+/* How far the quotes of a text have been followed; zeroed at its begin. */
+struct sql_quotes {
+    size_t at;
+    char open; /* ', ", ` or * (a comment) within which `at` stands; 0: none */
+};
+/* Goes on from q->at to the end of `sql`: whether that is within a string, a quoted name or a
+ * comment of the kind that is closed. The text may be longer the next time, by whole lines. */
+bool sql_in_quotes(struct sql_quotes *q, struct str sql);
 
 #endif

@@ -125,6 +125,12 @@ static void test_id(void **state)
     assert_memory_not_equal(id, other, sizeof(id));
 }
 
+static bool in_quotes(const char *sql)
+{
+    struct sql_quotes q = {0};
+    return sql_in_quotes(&q, str_c(sql));
+}
+
 static void test_quoted(void **state)
 {
     static const char *const open[] = {"'",    "select 'a", "\"a'", "`a'",    "'a\\'",
@@ -133,10 +139,10 @@ static void test_quoted(void **state)
                                        "`a\\`",   "'a\\''",     "-- don't",
                                        "# don't", "''''",       "/* ' */ -- \" "};
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
-        if (!sql_ends_quoted(str_c(open[i])))
+        if (!in_quotes(open[i]))
             fail_msg("%s is open", open[i]);
     for (size_t i = 0; i < sizeof(shut) / sizeof(*shut); i++)
-        if (sql_ends_quoted(str_c(shut[i])))
+        if (in_quotes(shut[i]))
             fail_msg("%s is shut", shut[i]);
 }
 
