@@ -168,20 +168,46 @@ static bool token_var(struct str s, const struct token *t, size_t after, struct 
     return true;
 }
 
+typedef uint8_t lanes __attribute__((vector_size(16)));
+
+/* The first digit or slash of either kind at or behind i. A token without one is no variable. */
+static size_t next_mark(struct str s, size_t i)
+{
+    for (; i + sizeof(lanes) <= s.n; i += sizeof(lanes)) {
+        lanes v;
+        uint64_t half[2];
+        memcpy(&v, s.p + i, sizeof(v));
+        lanes hit = (lanes)(v - '/' <= '9' - '/') | (lanes)(v == '\\');
+        memcpy(half, &hit, sizeof(half));
+        if (half[0] | half[1])
+            break;
+    }
+    while (i < s.n && (uint8_t)(s.p[i] - '/') > '9' - '/' && s.p[i] != '\\')
+        i++;
+    return i;
+}
+
+/* From mark to mark: from one, back to the last byte that no token holds, and on by tokens. */
 uint32_t template_vars(struct str s, enum template_cut cut, struct template_var *to)
 {
     uint32_t n = 0;
     size_t i = 0, after = 0;
     if (s.n && memchr(s.p, TEMPLATE_HOLE, s.n))
         return 0;
-    while (i < s.n && n < TEMPLATE_VARS_MAX) {
-        if (!is_word(class_at(s, i))) {
-            i++;
-            continue;
+    for (size_t mark; n < TEMPLATE_VARS_MAX && (mark = next_mark(s, i)) < s.n;) {
+        size_t start = mark;
+        while (start > i && class_at(s, start - 1) != OTHER)
+            start--;
+        i = start;
+        while (i <= mark && n < TEMPLATE_VARS_MAX) {
+            if (!is_word(class_at(s, i))) {
+                i++;
+                continue;
+            }
+            struct token t = next_token(s, i, cut);
+            if (token_var(s, &t, after, &to[n], &i))
+                after = to[n++].to;
         }
-        struct token t = next_token(s, i, cut);
-        if (token_var(s, &t, after, &to[n], &i))
-            after = to[n++].to;
     }
     return n;
 }

@@ -7,7 +7,7 @@
 #include "core/buf.h"
 #include "core/hash.h"
 
-enum { HEX_FROM = 8 };
+enum { HEX_FROM = 8, COPY_BYTES = 16, MARK_BYTES = 5 };
 /* A text repeats as a whole where a template has this many texts for each different one. */
 enum { REPEATS = 8, REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
@@ -16,8 +16,10 @@ enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
 
 struct found {
     uint64_t hash;
+    struct str frame;
     uint32_t text; /* the first of it */
     uint32_t rows;
+    uint32_t n_vars;
 };
 struct finder {
     const struct values *v;
@@ -30,6 +32,8 @@ struct finder {
     uint32_t n_found, found_cap;
     uint32_t *slot; /* of the table: number of a template + 1, or 0 */
     uint32_t mask;
+    char *frame; /* of the text at hand */
+    size_t frame_cap;
 };
 
 static void *grown(struct arena *a, void *old, size_t used, size_t size)
@@ -61,37 +65,41 @@ static struct str var_of(struct str s, const struct template_var *var)
     return str_of(s.p + var->from, var->to - var->from);
 }
 
-static uint64_t static_hash(struct str s, const struct template_var *var, uint32_t n)
+/* Up to 16 bytes at once where the text has so many; `to` has room for them. */
+static void copy_piece(char *to, struct str s, size_t at, size_t n)
 {
-    uint64_t h = n;
-    size_t at = 0;
-    for (uint32_t i = 0; i <= n; i++) {
-        size_t end = i < n ? var[i].from : s.n;
-        h = (h ^ hash64(str_of(s.p + at, end - at))) * 0x9e3779b97f4a7c15ULL;
-        h ^= h >> 29;
-        if (i < n)
-            h += template_hex_length(var_of(s, &var[i]));
-        at = i < n ? var[i].to : end;
-    }
-    return h;
+    if (n <= COPY_BYTES && at + COPY_BYTES <= s.n)
+        memcpy(to, s.p + at, COPY_BYTES);
+    else
+        memcpy(to, s.p + at, n);
 }
 
-static bool static_eq(struct str s, const struct template_var *x, struct str t,
-                      const struct template_var *y, uint32_t n)
+/* A text without its variables: of each stays a mark and, where it is a hexadecimal number, the
+ * length of that. Texts of one template have the same frame, others another: the mark does not
+ * stand in a text with variables. */
+static struct str frame_of(struct finder *f, struct str s, const struct template_var *var,
+                           uint32_t n)
 {
-    size_t i = 0, j = 0;
-    for (uint32_t k = 0; k <= n; k++) {
-        size_t s_end = k < n ? x[k].from : s.n, t_end = k < n ? y[k].from : t.n;
-        if (!str_eq(str_of(s.p + i, s_end - i), str_of(t.p + j, t_end - j)))
-            return false;
-        if (k < n) {
-            if (template_hex_length(var_of(s, &x[k])) != template_hex_length(var_of(t, &y[k])))
-                return false;
-            i = x[k].to;
-            j = y[k].to;
-        }
+    size_t most = s.n + (size_t)n * MARK_BYTES + COPY_BYTES, at = 0;
+    if (n == 0)
+        return s;
+    if (most > f->frame_cap) {
+        f->frame_cap = most * 2;
+        f->frame = arena_alloc(f->a, f->frame_cap);
     }
-    return true;
+    char *to = f->frame;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t piece = var[i].from - at;
+        uint32_t hex = (uint32_t)template_hex_length(var_of(s, &var[i]));
+        copy_piece(to, s, at, piece);
+        to += piece;
+        *to = TEMPLATE_HOLE;
+        memcpy(to + 1, &hex, sizeof(hex));
+        to += MARK_BYTES;
+        at = var[i].to;
+    }
+    copy_piece(to, s, at, s.n - at);
+    return str_of(f->frame, (size_t)(to - f->frame) + s.n - at);
 }
 
 static void table_put(struct finder *f, uint32_t number)
@@ -116,18 +124,16 @@ static void table_grow(struct finder *f)
 static uint32_t table_find(struct finder *f, uint32_t text, const struct template_var *var,
                            uint32_t n)
 {
-    struct str s = values_text(f->v, text);
-    uint64_t h = static_hash(s, var, n);
+    struct str frame = frame_of(f, values_text(f->v, text), var, n);
+    uint64_t h = hash64(frame);
     for (uint32_t at = (uint32_t)h & f->mask; f->slot[at]; at = (at + 1) & f->mask) {
         const struct found *x = &f->found[f->slot[at] - 1];
-        uint32_t its = f->first[x->text + 1] - f->first[x->text];
-        if (x->hash == h && its == n &&
-            static_eq(s, var, values_text(f->v, x->text), f->var + f->first[x->text], n))
+        if (x->hash == h && x->n_vars == n && str_eq(x->frame, frame))
             return f->slot[at] - 1;
     }
     if (f->n_found == f->found_cap)
         table_grow(f);
-    f->found[f->n_found] = (struct found){h, text, 0};
+    f->found[f->n_found] = (struct found){h, n ? arena_str(f->a, frame) : frame, text, 0, n};
     table_put(f, f->n_found);
     return f->n_found++;
 }

@@ -75,11 +75,43 @@ static void test_many_variables(void **state)
     buf_release(&text);
 }
 
+/* What stands before a text, without digits and slashes, moves its variables and does no more. */
+static void test_cut_wherever_it_stands(void **state)
+{
+    (void)state;
+    static const char *const text[] = {"12:30:01.5 took 15ms at eth0",
+                                       "a/b c/d/e /var/log/x C:\\dir\\f, id=9f86d081884c7d65",
+                                       "1",
+                                       "x1",
+                                       "n\xc3\xa4ive7 10.0.0.1:80->[::1] 50%",
+                                       "no variable at all",
+                                       "2025-02-15 12:00:00,123 [main]"};
+    static struct template_var want[TEMPLATE_VARS_MAX], got[TEMPLATE_VARS_MAX];
+    for (size_t k = 0; k < sizeof(text) / sizeof(*text); k++)
+        for (size_t before = 0; before < 70; before++)
+            for (int cut = 0; cut < 2; cut++) {
+                char s[256];
+                for (size_t i = 0; i < before; i++)
+                    s[i] = "word, and_more-of (it) "[i % 23];
+                int n = snprintf(s + before, sizeof(s) - before, "(%s", text[k]);
+                struct str whole = str_of(s, before + (size_t)n);
+                uint32_t n_want = template_vars(str_c(text[k]), (enum template_cut)cut, want);
+                assert_int_equal(template_vars(whole, (enum template_cut)cut, got), n_want);
+                for (uint32_t v = 0; v < n_want; v++) {
+                    assert_int_equal(got[v].from, want[v].from + before + 1);
+                    assert_int_equal(got[v].to, want[v].to + before + 1);
+                }
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patterns),         cmocka_unit_test(test_hole_in_text),
-        cmocka_unit_test(test_ids_are_for_good), cmocka_unit_test(test_ids_as_text),
+        cmocka_unit_test(test_cut_wherever_it_stands),
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_hole_in_text),
+        cmocka_unit_test(test_ids_are_for_good),
+        cmocka_unit_test(test_ids_as_text),
         cmocka_unit_test(test_many_variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
