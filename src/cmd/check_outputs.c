@@ -18,11 +18,15 @@ static unsigned usual_port(struct str scheme)
     static const struct {
         const char *scheme;
         unsigned port;
-    } ports[] = {{"http", 80}, {"https", 443}, {"kafka", 9092}, {"forward", 24224},
-                 {"opensearch", 9200}, {"elasticsearch", 9200}, {"loki", 3100}, {"otlp", 4318}};
+    } ports[] = {{"http", 80},       {"https", 443},       {"kafka", 9092},
+                 {"forward", 24224}, {"opensearch", 9200}, {"elasticsearch", 9200},
+                 {"loki", 3100},     {"otlp", 4318},       {"openobserve", 5080},
+                 {"syslog", 514}};
     struct str base = str_of(scheme.p, str_find_byte(scheme, '+', 0));
     if (str_ends(scheme, STR("+tls")) && str_starts(scheme, STR("http")))
         return 443;
+    if (str_eq_c(scheme, "syslog+tls"))
+        return 6514;
     for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++)
         if (str_eq_c(base, ports[i].scheme))
             return ports[i].port;
@@ -40,6 +44,10 @@ static void try_to_connect(const struct url *url, struct finding *f)
         found(f, SKIPPED, "it names no port");
         return;
     }
+    if (str_eq_c(url->scheme, "syslog") || str_eq_c(url->scheme, "syslog+udp")) {
+        found(f, SKIPPED, "by UDP nobody answers");
+        return;
+    }
     snprintf(address, sizeof(address), "%.*s:%u", STR_ARG(host), port);
     struct dial_options o = {.host = host, .port = port};
     if (dial_open(&o, TIMEOUT_MS, &d) == OK) {
@@ -48,8 +56,9 @@ static void try_to_connect(const struct url *url, struct finding *f)
         return;
     }
     found(f, FAILED, "%s", err_text());
-    advise(f, "start what listens at %s, or correct the address (name, port, firewall); meanwhile "
-              "records wait in the queue",
+    advise(f,
+           "start what listens at %s, or correct the address (name, port, firewall); meanwhile "
+           "records wait in the queue",
            address);
 }
 
@@ -112,7 +121,7 @@ void check_output(const char *url, struct finding *f)
     struct output *o;
     if (output_open(output_types, str_c(url), &o) != OK) {
         found(f, FAILED, "%s", err_text());
-        advise(f, "correct the URL; docs/transforms.md has those of all outputs");
+        advise(f, "correct the URL; docs/outputs.md has those of all outputs");
         return;
     }
     output_close(o);
