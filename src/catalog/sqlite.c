@@ -8,8 +8,8 @@
  *   - trusted_schema off, defensive on, cell_size_check on: the file is bytes from outside.
  * No busy time-out: waiting would not help against a holder that never lets go.
  *
- * A shared file has a rollback journal instead (a WAL among processes wants shared memory, which
- * our VFS does not have), which is emptied, not removed, and a busy time-out.
+ * A shared file is not locked, so that its WAL has an index in shared memory (a -shm file), and a
+ * writer waits for another.
  *
  * Text parameters are copied by SQLite (SQLITE_TRANSIENT). A commit that fails is rolled back here,
  * so that the connection is usable again whatever happened. */
@@ -202,7 +202,7 @@ static enum err configure(struct sqlite_db *db, bool shared)
     /* The size of pages is that of a new file: most tables stay within one. */
     static const char *const alone[] = {"PRAGMA page_size=1024", "PRAGMA locking_mode=EXCLUSIVE",
                                         "PRAGMA journal_mode=WAL", NULL};
-    static const char *const together[] = {"PRAGMA journal_mode=TRUNCATE", NULL};
+    static const char *const together[] = {"PRAGMA journal_mode=WAL", NULL};
     static const char *const all[] = {"PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON",
                                       "PRAGMA synchronous=FULL",   "PRAGMA temp_store=MEMORY",
                                       "PRAGMA cache_size=-2000",   NULL};

@@ -171,8 +171,36 @@ static int shim_characteristics(sqlite3_file *file)
     return shim_of(file)->inner->pMethods->xDeviceCharacteristics(shim_of(file)->inner);
 }
 
+/* The index of a WAL that several processes share: memory, made anew after a crash, and so no
+ * business of a fault plan. */
+static int shim_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **ret)
+{
+    sqlite3_file *inner = shim_of(file)->inner;
+    return inner->pMethods->xShmMap(inner, page, size, extend, ret);
+}
+
+static int shim_shm_lock(sqlite3_file *file, int offset, int n, int flags)
+{
+    sqlite3_file *inner = shim_of(file)->inner;
+    return inner->pMethods->xShmLock(inner, offset, n, flags);
+}
+
+static void shim_shm_barrier(sqlite3_file *file)
+{
+    shim_of(file)->inner->pMethods->xShmBarrier(shim_of(file)->inner);
+}
+
+static int shim_shm_unmap(sqlite3_file *file, int remove)
+{
+    return shim_of(file)->inner->pMethods->xShmUnmap(shim_of(file)->inner, remove);
+}
+
 static const sqlite3_io_methods shim_methods = {
-    .iVersion = 1,
+    .iVersion = 2,
+    .xShmMap = shim_shm_map,
+    .xShmLock = shim_shm_lock,
+    .xShmBarrier = shim_shm_barrier,
+    .xShmUnmap = shim_shm_unmap,
     .xClose = shim_close,
     .xRead = shim_read,
     .xWrite = shim_write,

@@ -13,6 +13,7 @@ import datetime
 import http.server
 import os
 import pathlib
+import re
 import threading
 import time
 import urllib.parse
@@ -319,13 +320,7 @@ class Rds:
     @staticmethod
     def text(data):
         """As the service does: what XML cannot say is a reference that XML forbids, or goes out as it is."""
-        out = bytearray()
-        for b in data:
-            if b in (38, 60, 62, 13) or (b < 32 and b not in (9, 10)):
-                out += b"&#x%x;" % b
-            else:
-                out.append(b)
-        return bytes(out)
+        return re.sub(rb"[\x00-\x08\x0b-\x1f&<>]", lambda m: b"&#x%x;" % m.group()[0], data)
 
     def whole_file(self, h, path, fault):
         _, _, _, name, file = path.split("/", 4)
