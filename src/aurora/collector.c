@@ -23,8 +23,6 @@ enum {
     PROCESS_DAYS = 7
 };
 
-#define REST_NS (20 * NS_PER_S)
-
 struct worker {
     struct collector *c;
     pthread_t thread;
@@ -260,7 +258,7 @@ static void work(struct worker *w, struct job *job)
         return;
     }
     if (visit.rest) { /* the last record may go on: it is looked at again when the file is quiet */
-        jobs_again(c->jobs, job, REST_NS);
+        jobs_again(c->jobs, job, c->o.lease_s * NS_PER_S / 3);
         return;
     }
     warn_if(set_status(c, &job->m, "completed", NULL), "a status could not be noted");
@@ -428,7 +426,8 @@ static void *beater_main(void *arg)
         if (err == OK)
             err = obey(c);
         warn_if(err, "the state does not answer");
-        sleep_until(c, began + BEAT_S * NS_PER_S);
+        int64_t half = c->o.lease_s * NS_PER_S / 2;
+        sleep_until(c, began + (half < BEAT_S * NS_PER_S ? half : BEAT_S * NS_PER_S));
     }
     return NULL;
 }

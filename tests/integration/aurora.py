@@ -56,7 +56,7 @@ class Collector:
     def __init__(self, tmp, rds, server, name="aurora", state=None, env=None, args=()):
         self.log = pathlib.Path(tmp) / f"{name}.log"
         self.state = state or f"sqlite:{tmp}/state.db"
-        self.env = rds.env(**{"RDS_API_RATE_LIMIT": "1000", **(env or {})})
+        self.env = rds.env(**{"RDS_API_RATE_LIMIT": "1000", "WEIR_AURORA_LEASE_SEC": "2", **(env or {})})
         self.output = ["--output", server.url] if server else []
         self.args, self.process = list(args), None
         self.port = free_port()

@@ -239,7 +239,7 @@ def test_an_end_that_is_not_whole_waits_until_the_file_is_quiet(make, rds):
     log.write(3)
     with open(log.path, "a") as f:
         f.write(entry("SELECT 'one-999999'")[:-2])  # without its ";" and its line's end
-    log.rotate("2025-08-03.15", age_s=50)
+    log.rotate("2025-08-03.15", age_s=56)
     c.start()
     wait_for(lambda: len(stored(server, "one")) == 3)
     wait_for(lambda: len(stored(server, "one")) == 4, 40, "the end")
