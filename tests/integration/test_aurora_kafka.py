@@ -4,7 +4,7 @@ import time
 import uuid
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from aurora import Collector, SlowLog, assert_same, stored, wait_for
 from parts.rds import Rds
@@ -43,7 +43,12 @@ def committed(kafka, run):
     """Messages whose offsets the group has committed, and all that there are, of the slow logs' topic."""
     c = Consumer({"bootstrap.servers": kafka.address, "group.id": f"g-{run}"})
     parts = [TopicPartition(f"slow-{run}", p) for p in range(3)]
-    have = sum(max(p.offset, 0) for p in c.committed(parts, timeout=10))
+    for _ in range(50):  # a group that was never asked about has no coordinator at first
+        try:
+            have = sum(max(p.offset, 0) for p in c.committed(parts, timeout=10))
+            break
+        except KafkaException:
+            time.sleep(0.2)
     want = sum(c.get_watermark_offsets(p, timeout=10)[1] for p in parts)
     c.close()
     return have, want
