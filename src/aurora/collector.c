@@ -605,6 +605,11 @@ static void say_goodbye(struct collector *c)
             "the end could not be noted");
 }
 
+static void give_back(void *ctx, struct job_token *token)
+{
+    topics_settle(((struct collector *)ctx)->topics, token);
+}
+
 void collector_stop(struct collector *c)
 {
     if (!c)
@@ -629,11 +634,11 @@ void collector_stop(struct collector *c)
     discover_free(c->discover);
     aws_client_free(c->client);
     rds_source_free(c->source);
+    jobs_free(c->jobs, give_back, c); /* what is undone was not committed: it comes again */
     topics_close(c->topics);
     limits_free(c->limits);
     cache_close(c->cache);
     state_close(c->state);
     aws_credentials_free(c->credentials);
-    jobs_free(c->jobs);
     mem_free(c);
 }

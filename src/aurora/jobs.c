@@ -30,12 +30,16 @@ static void job_free(struct job *job)
     mem_free(job);
 }
 
-void jobs_free(struct jobs *j)
+void jobs_free(struct jobs *j, void (*give_back)(void *ctx, struct job_token *token), void *ctx)
 {
     if (!j)
         return;
     for (struct job *job = j->first, *next; job; job = next) {
         next = job->next;
+        for (struct job_token *t = job->token, *behind; t && give_back; t = behind) {
+            behind = t->next;
+            give_back(ctx, t);
+        }
         job_free(job);
     }
     pthread_cond_destroy(&j->changed);

@@ -23,7 +23,8 @@ struct job {
     struct job *next;
 };
 struct jobs *jobs_new(void);
-void jobs_free(struct jobs *j);
+/* give_back (may be NULL) gets the tokens of what waits still. NULL is fine. */
+void jobs_free(struct jobs *j, void (*give_back)(void *ctx, struct job_token *token), void *ctx);
 /* token: may be NULL. ERR_LIMIT past JOBS_MAX. */
 NODISCARD enum err jobs_put(struct jobs *j, const struct logfile_message *m,
                             struct job_token *token);

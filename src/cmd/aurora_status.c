@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+enum { GONE_S = 3600 }; /* processes that are gone are shown for so long */
+
 static int64_t now_s(void)
 {
     return clock_now_ns() / NS_PER_S;
@@ -105,6 +107,10 @@ static enum err on_process(void *ctx, const struct state_item *i)
     if (!g->first_s || started < g->first_s)
         g->first_s = started;
     struct str id = state_text(i, "process_id");
+    if (!alive && now_s() - seen > GONE_S) {
+        json_decref(r);
+        return OK;
+    }
     json_object_set_new(r, "process", json_stringn(id.p, id.n));
     json_object_set_new(r, "state", json_string(alive ? "running" : "gone"));
     json_object_set_new(r, "seen", aurora_time_json(seen));
