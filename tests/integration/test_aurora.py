@@ -234,6 +234,21 @@ def test_an_output_that_is_away(make, rds):
     assert_same(server, log)
 
 
+def test_the_store_is_killed_again_and_again(make, rds):
+    log, c, server = make(env={"BATCH_SIZE": "20"})
+    c.start()
+    for _ in range(5):
+        for _ in range(4):
+            log.write(40)
+            time.sleep(0.1)
+        server.kill()
+        log.write(10)
+        server.start()
+    wait_for(lambda: len(stored(server, "one")) == len(log.written), 60, "the rest")
+    c.stop()
+    assert_same(server, log)
+
+
 def test_an_end_that_is_not_whole_waits_until_the_file_is_quiet(make, rds):
     log, c, server = make()
     log.write(3)
