@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+AS_MYSQL = ["--user=mysql"] if os.geteuid() == 0 else []  # who is not root runs it as himself
 _template = None
 
 
@@ -19,7 +20,7 @@ def template():
     if _template is None:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-mariadb-"))
         as_mysql(folder)
-        subprocess.run(["mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={folder / 'd'}",
+        subprocess.run(["mariadb-install-db", "--no-defaults", *AS_MYSQL, f"--datadir={folder / 'd'}",
                         "--auth-root-authentication-method=normal", "--skip-test-db"], check=True, capture_output=True)
         _template = folder / "d"
     return _template
@@ -51,7 +52,7 @@ class MariaDb:
              "--skip-networking", f"--pid-file={self.home / 'p'}", "--skip-log-bin", f"--log-error={self.error}",
              "--slow-query-log=1", f"--slow-query-log-file={self.slow}", "--long-query-time=0",
              "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=0",
-             "--log-warnings=9", *(["--user=mysql"] if os.geteuid() == 0 else []), *self.options],
+             "--log-warnings=9", *AS_MYSQL, *self.options],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while self.sql("SELECT 1", check=False).returncode != 0:
