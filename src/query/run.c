@@ -25,7 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STREAM_ROWS = 4096, LIMIT_NEWEST = 10000 };
+enum { STREAM_ROWS = 4096, BATCH_ROWS = 16384, LIMIT_NEWEST = 10000 };
 
 struct run {
     struct query_engine *engine;
@@ -71,16 +71,30 @@ static enum err send(struct run *r, struct buf *out, uint32_t rows)
     return err;
 }
 
+/* What the rows are decoded into goes with each batch of them: all of a block's would be more than
+ * a query may hold. */
 static enum err visit_stream(void *ctx, const struct scan_block *b)
 {
     struct run *r = ctx;
     struct buf *out = &r->out[b->worker];
-    for (uint32_t at = 0; at < b->n && !r->scan.stop; at += STREAM_ROWS) {
-        uint32_t n = b->n - at < STREAM_ROWS ? b->n - at : STREAM_ROWS;
-        TRY(output_rows(b->rows, b->row + at, n, &r->style, b->arena, out, NULL));
-        TRY(send(r, out, n));
+    struct reservation res;
+    struct arena batch;
+    enum err err = OK;
+    reservation_init(&res, OWNER_QUERY, r->scan.memory_each);
+    arena_init(&batch, 0, &res);
+    for (uint32_t at = 0; at < b->n && !r->scan.stop && err == OK; at += BATCH_ROWS) {
+        uint32_t n = b->n - at < BATCH_ROWS ? b->n - at : BATCH_ROWS;
+        err = output_rows(b->rows, b->row + at, n, &r->style, &batch, out, NULL);
+        if (err == OK)
+            err = send(r, out, n);
+        b->arena->failed |= batch.failed;
+        if (b->arena->used + batch.used > r->scan.memory_peak)
+            r->scan.memory_peak = b->arena->used + batch.used;
+        arena_reset(&batch);
     }
-    return OK;
+    arena_release(&batch);
+    reservation_release(&res);
+    return err;
 }
 
 static enum err run_stream(struct run *r, uint64_t limit)

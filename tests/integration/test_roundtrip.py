@@ -136,3 +136,17 @@ def test_wide_and_deep(server):
         assert rows == {i: r for i, r in enumerate(records)}
         assert [r["seq"] for r in server.query("field_11999:11999 | fields seq", stream="trip")] == [0]
         assert [r["seq"] for r in server.query("k4999_2:2 | fields seq", stream="trip")] == [5001]
+
+
+def test_export_of_full_blocks(make_server, weir):
+    """What rows are decoded into is given back as they go out: blocks of any size in little memory."""
+    server = make_server(args=["--set", "query.memory=96MiB"])
+    body = weir("produce", "--count", "120000", "--quiet").stdout
+    for at in (0, 60000):
+        server.ingest(b"\n".join(body.splitlines()[at:at + 60000]))
+    server.flush()
+    server.compact()
+    rows = server.query("", meta=1)
+    assert rows[-1]["_meta"]["complete"] and rows[-1]["_meta"]["memory_peak"] < 48 << 20
+    ids = lambda records: sorted(r["metadata"]["request_id"] for r in records)
+    assert ids(rows[:-1]) == ids(map(json.loads, body.splitlines()))
