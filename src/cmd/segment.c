@@ -60,7 +60,8 @@ static int inspect(const char *path, bool json, bool templates)
     struct buf out;
     buf_init(&out, SIZE_MAX);
     enum err err = segment_inspect(path, json, templates, &out);
-    fwrite(out.p, 1, out.n, stdout);
+    if (out.n)
+        fwrite(out.p, 1, out.n, stdout);
     buf_release(&out);
     return err == OK ? 0 : fail(err);
 }
@@ -70,7 +71,8 @@ static int verify(const char *path)
     struct buf problems;
     buf_init(&problems, 16 << 20);
     enum err err = segment_verify(path, &problems);
-    fwrite(problems.p, 1, problems.n, stdout);
+    if (problems.n)
+        fwrite(problems.p, 1, problems.n, stdout);
     if (err == OK)
         printf("%s: good\n", path);
     int code = err == OK ? 0 : problems.n ? 1 : fail(err);
@@ -83,7 +85,8 @@ static int cat(const char *path)
     struct buf problems;
     buf_init(&problems, 16 << 20);
     enum err err = segment_cat(path, print_line, NULL, &problems);
-    fwrite(problems.p, 1, problems.n, stderr);
+    if (problems.n)
+        fwrite(problems.p, 1, problems.n, stderr);
     int code = err == OK ? 0 : problems.n ? 1 : fail(err);
     buf_release(&problems);
     return code;
