@@ -1,10 +1,10 @@
 /* weir dead: the dead letters of an agent's or a server's routes, in its folder; a process that
  * runs on it need not be stopped (pipeline/dead.h). */
+#include "pipeline/dead.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "core/io.h"
 #include "core/mem.h"
-#include "pipeline/dead.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -85,7 +85,8 @@ static void take(void *ctx, const struct ingest_body *body)
     pthread_mutex_lock(&d->f->lock);
     b.stages = stages_hold(d->f->stages);
     pthread_mutex_unlock(&d->f->lock);
-    ingest_body(d->f->ingest, &b);
+    struct sink sink = ingest_sink(d->f->ingest);
+    sink.take(sink.ctx, &b);
     stages_release(b.stages);
 }
 

@@ -1,8 +1,8 @@
 #include "pipeline/dead.h"
 
+#include "core/clock.h"
 #include "core/io.h"
 #include "core/mem.h"
-#include "core/clock.h"
 #include "record/timestamp.h"
 
 #include <fcntl.h>
