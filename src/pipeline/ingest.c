@@ -461,7 +461,7 @@ static bool claim_key(struct job *j)
         j->key = hash128(str_of((const char *)both, sizeof(both)));
         claim = ground->claim_key(ground->ctx, j->key, j->payload, &records);
     }
-    j->keyed = claim == CLAIM_NEW;
+    bool keyed = j->keyed = claim == CLAIM_NEW; /* finish frees the job */
     if (claim == CLAIM_SEEN) {
         j->result.duplicate = true;
         j->result.accepted = records;
@@ -469,7 +469,7 @@ static bool claim_key(struct job *j)
     } else if (claim != CLAIM_NEW) {
         finish(j, ERR_CONFLICT, "another request with this Idempotency-Key is under way");
     }
-    return j->keyed;
+    return keyed;
 }
 
 static struct hash128 hash_key(struct job *j, struct str key)
@@ -602,6 +602,10 @@ void job_end(struct job *j, enum err err)
 
 void ingest_body(struct ingest *g, const struct ingest_body *body)
 {
+    if (body->format == WIRE_FRAMES && !body->sniff) {
+        ingest_frames(g, body);
+        return;
+    }
     struct job *j = job_new(g, body);
     struct str bytes = body->bytes;
     enum err err = ingest_admit(g, bytes.n);

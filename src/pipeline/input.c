@@ -10,10 +10,7 @@
 
 static void take(void *ctx, const struct ingest_body *body)
 {
-    if (body->format == WIRE_FRAMES)
-        ingest_frames(ctx, body);
-    else
-        ingest_body(ctx, body);
+    ingest_body(ctx, body);
 }
 
 struct sink ingest_sink(struct ingest *g)

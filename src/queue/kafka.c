@@ -742,7 +742,7 @@ static void catch_up(struct kafka_queue *q, void (*progress)(uint64_t done, uint
             patience = IDLE_START_NS;
         }
         before = done;
-        if (clock_mono_ns() - moved > patience) {
+        if (q->away || clock_mono_ns() - moved > patience) {
             log_warn("the queue is not read to its end yet", "queue=%s frames=%" PRIu64, q->name,
                      total - done);
             break;

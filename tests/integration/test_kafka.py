@@ -98,17 +98,17 @@ def test_bad_records_are_dead_letters(kafka, make_server):
 
 def test_killed_many_times(kafka, make_server):
     """A producer sends all the time, the server dies again and again: nothing is lost, nothing doubled."""
-    topic, total = kafka.topic(partitions=4), 24000
+    topic, total = kafka.topic(partitions=4), 40000
     server = make_server(args=reader(kafka, topic, format="json", instance="one"))
 
     def produce():
-        for i in range(0, total, 400):
-            kafka.produce(topic, ({"n": n} for n in range(i, i + 400)))
+        for i in range(0, total, 2000):
+            kafka.produce(topic, ({"n": n} for n in range(i, i + 2000)))
 
     sender = threading.Thread(target=produce)
     sender.start()
     for i in range(6):
-        time.sleep(0.3 + 0.2 * (i % 4))
+        time.sleep(0.3 + 0.1 * (i % 4))
         server.kill()
         server.start()
     sender.join()

@@ -188,8 +188,8 @@ def test_broker_away(make_kafka, make_server):
 def test_two_servers_and_one_dies(kafka, make_server):
     """They share the partitions; those of one that is killed are read by the other within 10 s."""
     topic = kafka.topic(partitions=6)
-    a = make_server("a", queue(kafka, topic))
-    b = make_server("b", queue(kafka, topic))
+    a = make_server("a", queue(kafka, topic, session="4s"))
+    b = make_server("b", queue(kafka, topic, session="4s"))
     keys = [f"pay-{i}" for i in range(40)]
 
     def send(server, base):
@@ -199,7 +199,7 @@ def test_two_servers_and_one_dies(kafka, make_server):
     def both():
         return numbers(a) + numbers(b)
 
-    eventually(lambda: "partitions given" in a.log.read_text())
+    eventually(lambda: "partitions given" in a.log.read_text(), 60)
     send(a, 0)
     eventually(lambda: both() == Counter(range(40)))
     assert numbers(a) and numbers(b)
@@ -225,6 +225,29 @@ def test_what_is_no_frame(kafka, make_server):
     server.stop()
     server.start()
     assert numbers(server) == Counter(range(10))
+
+
+def test_ids_land_once(kafka, make_server):
+    """Records with an id, sent again and again in other bodies, over a flush and over a kill."""
+    topic = kafka.topic(partitions=3)
+    server = make_server(args=queue(kafka, topic))
+
+    def send(numbers_):
+        body = "".join(json.dumps({"n": n, "log_id": f"id-{n}", "service": f"s-{n % 3}"}) + "\n" for n in numbers_)
+        server.ingest(body.encode(), stream="app")
+
+    send(range(10))
+    send(range(5, 15))
+    server.flush()
+    send(range(12, 20))
+    server.kill()
+    server.start()
+    send(range(0, 22))
+    assert numbers(server) == Counter(range(22))
+    # A sender that was not answered, twice with one key.
+    for _ in range(2):
+        server.ingest(lines(range(100, 110)), stream="app", **{"Idempotency-Key": "once"})
+    assert numbers(server) == Counter([*range(22), *range(100, 110)])
 
 
 def test_groups_read_independently(kafka, make_server):
