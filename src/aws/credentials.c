@@ -21,7 +21,7 @@
 
 #define REFRESH_NS (5 * 60 * NS_PER_S) /* before they expire */
 #define STALE_NS (30 * NS_PER_S)       /* too short a life to sign with */
-#define RETRY_NS (30 * NS_PER_S)       /* between tries while the old keys are good */
+#define RETRY_NS (30 * NS_PER_S)       /* between tries while those at hand are good */
 enum { FILE_MAX = 64 << 10, ANSWER_MAX = 256 << 10, ROLES_MAX = 5 };
 
 struct aws_credentials {
@@ -31,7 +31,7 @@ struct aws_credentials {
     pthread_mutex_t lock;
     struct aws_keys keys;
     bool have;
-    int64_t tried_ns;
+    int64_t tried_ns; /* the last try for better ones than those at hand */
     const char *source;
 };
 
@@ -424,6 +424,8 @@ enum err aws_credentials_get(struct aws_credentials *c, struct aws_keys *ret)
             aws_keys_release(&c->keys);
             c->keys = fresh;
             c->have = true;
+            if (c->keys.expires_ns - REFRESH_NS > now)
+                c->tried_ns = 0;
         } else if (c->have && now < c->keys.expires_ns - STALE_NS) {
             log_warn("AWS keys could not be fetched anew; those at hand are still good", "error=%s",
                      err_text());

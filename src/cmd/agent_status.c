@@ -62,7 +62,7 @@ enum err agent_books_read(struct agent_books *s, const char *data)
     TRY(tail_positions_load(&s->positions, path));
     if (s->positions.n)
         if (s->positions.n)
-        qsort(s->positions.entry, s->positions.n, sizeof(*s->positions.entry), by_path);
+            qsort(s->positions.entry, s->positions.n, sizeof(*s->positions.entry), by_path);
     s->records = s->positions.retired + s->positions.journal_records;
     for (size_t i = 0; i < s->positions.n; i++)
         s->records += s->positions.entry[i].records;

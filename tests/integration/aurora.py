@@ -97,6 +97,10 @@ class Collector:
             assert r.returncode == 0, (args, r.stdout, r.stderr)
         return r
 
+    def weir_alone(self, *args):
+        """A command that has no state."""
+        return subprocess.run([WEIR, "aurora", *args], capture_output=True, text=True, timeout=60, env=self.env)
+
     def weir_queue(self, verb, what, queue, check=True):
         r = subprocess.run([WEIR, "aurora", verb, what, "--queue", queue], capture_output=True, text=True, timeout=60)
         assert r.returncode == 0 or not check, (r.stdout, r.stderr)
