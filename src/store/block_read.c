@@ -15,6 +15,7 @@
 #include "store/block_dir.h"
 #include "store/chunk_cache.h"
 #include "store/encoding_ops.h"
+#include "store/filter_probe.h"
 #include "store/patterns.h"
 #include "store/tally.h"
 
@@ -404,9 +405,17 @@ static bool filter_may_match(const struct opened_column *c, enum lane lane,
                              const struct predicate *p)
 {
     struct str filter;
+    const struct opened *o = c->block;
     const struct dir_field *f = c->field;
-    if (!c->block->from->filters || !f->filter.length ||
-        load_place(c->block, f->filter, true, f->filter_sum, &filter) != OK)
+    if (!o->from->filters || !f->filter.length || !predicate_needs_words(p, lane))
+        return true;
+    if (!o->from->bytes.p && o->from->segment && f->filter.length > FILTER_WHOLE_MAX) {
+        struct filter_place at = {o->from->fd, o->from->segment,
+                                  o->block->offset + f->filter.offset, f->filter.length,
+                                  f->filter_sum};
+        return filter_probe(&at, p->word_hash, p->n_words, o->bytes_read);
+    }
+    if (load_place(c->block, f->filter, true, f->filter_sum, &filter) != OK)
         return true;
     return block_filter_may_match(filter, lane, p);
 }

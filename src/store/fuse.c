@@ -21,12 +21,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { HEAD = 16, SEGMENT_MAX = 1 << 18, TRIES = 200, KEYS_MAX = 1 << 26 };
+enum { HEAD = FUSE_HEAD_BYTES, SEGMENT_MAX = 1 << 18, TRIES = 200, KEYS_MAX = 1 << 26 };
 
-struct shape {
-    uint64_t seed;
-    uint32_t segment, count; /* length of a segment; of first locations' segments */
-};
 struct places {
     uint32_t at[3];
 };
@@ -49,7 +45,7 @@ static uint8_t fingerprint(uint64_t h)
     return (uint8_t)(h ^ h >> 32);
 }
 
-static struct places places_of(const struct shape *s, uint64_t h)
+static struct places places_of(const struct fuse_shape *s, uint64_t h)
 {
     uint32_t mask = s->segment - 1;
     uint64_t span = (uint64_t)s->count * s->segment;
@@ -61,7 +57,7 @@ static struct places places_of(const struct shape *s, uint64_t h)
     return p;
 }
 
-static struct shape shape_for(uint32_t n)
+static struct fuse_shape shape_for(uint32_t n)
 {
     double size = n > 1 ? n : 2;
     uint32_t segment = (uint32_t)1 << (int)floor(log(size) / log(3.33) + 2.25);
@@ -69,7 +65,7 @@ static struct shape shape_for(uint32_t n)
     double factor = fmax(1.125, 0.875 + 0.25 * log(1e6) / log(size));
     uint32_t want = (uint32_t)(size * factor) + 1;
     uint32_t segments = (want + segment - 1) / segment;
-    return (struct shape){.segment = segment, .count = segments > 3 ? segments - 2 : 1};
+    return (struct fuse_shape){.segment = segment, .count = segments > 3 ? segments - 2 : 1};
 }
 
 static int key_cmp(const void *a, const void *b)
@@ -98,7 +94,7 @@ struct work {
     uint32_t locations;
 };
 
-static bool count_keys(const struct shape *s, const uint64_t *key, uint32_t n, struct work *w)
+static bool count_keys(const struct fuse_shape *s, const uint64_t *key, uint32_t n, struct work *w)
 {
     bool overflow = false;
     memset(w->xored, 0, w->locations * sizeof(*w->xored));
@@ -117,7 +113,7 @@ static bool count_keys(const struct shape *s, const uint64_t *key, uint32_t n, s
 }
 
 /* How many keys could be peeled. */
-static uint32_t peel(const struct shape *s, struct work *w)
+static uint32_t peel(const struct fuse_shape *s, struct work *w)
 {
     uint32_t head = 0, tail = 0, done = 0;
     for (uint32_t i = 0; i < w->locations; i++)
@@ -143,7 +139,7 @@ static uint32_t peel(const struct shape *s, struct work *w)
     return done;
 }
 
-static void assign(const struct shape *s, const struct work *w, uint32_t n, uint8_t *print)
+static void assign(const struct fuse_shape *s, const struct work *w, uint32_t n, uint8_t *print)
 {
     for (uint32_t i = n; i-- > 0;) {
         uint64_t h = w->order[i];
@@ -156,7 +152,7 @@ static void assign(const struct shape *s, const struct work *w, uint32_t n, uint
     }
 }
 
-static bool try_seed(const struct shape *s, const uint64_t *key, uint32_t n, struct work *w,
+static bool try_seed(const struct fuse_shape *s, const uint64_t *key, uint32_t n, struct work *w,
                      struct buf *out)
 {
     if (!count_keys(s, key, n, w) || peel(s, w) != n)
@@ -172,7 +168,7 @@ static bool try_seed(const struct shape *s, const uint64_t *key, uint32_t n, str
     return true;
 }
 
-static bool work_init(struct work *w, const struct shape *s, uint32_t n, struct arena *scratch)
+static bool work_init(struct work *w, const struct fuse_shape *s, uint32_t n, struct arena *scratch)
 {
     *w = (struct work){.locations = (s->count + 2) * s->segment};
     w->xored = ARENA_TRY_ARRAY(scratch, uint64_t, w->locations);
@@ -189,7 +185,7 @@ enum err fuse_build(uint64_t *key, uint32_t n, struct arena *scratch, struct buf
         return err_set(ERR_LIMIT, "a filter holds at most %d keys", KEYS_MAX);
     if (n == 0)
         return OK;
-    struct shape s = shape_for(n);
+    struct fuse_shape s = shape_for(n);
     struct work w;
     if (!work_init(&w, &s, n, scratch))
         return err_set(ERR_NOMEM, "no memory for a filter of %u keys", n);
@@ -204,20 +200,43 @@ enum err fuse_build(uint64_t *key, uint32_t n, struct arena *scratch, struct buf
     return err_set(ERR_LIMIT, "no filter found for %u keys", n);
 }
 
-bool fuse_may_contain(struct str filter, uint64_t key)
+bool fuse_shape_read(struct str head, uint64_t length, struct fuse_shape *ret)
 {
-    const uint8_t *p = (const uint8_t *)filter.p;
-    if (filter.n == 0)
+    const uint8_t *p = (const uint8_t *)head.p;
+    if (head.n < HEAD || length < HEAD)
         return false;
-    if (filter.n < HEAD)
-        return true;
-    struct shape s = {load_u64(p), load_u32(p + 8), load_u32(p + 12)};
+    struct fuse_shape s = {load_u64(p), load_u32(p + 8), load_u32(p + 12)};
     bool power = s.segment && !(s.segment & (s.segment - 1)) && s.segment <= SEGMENT_MAX;
     if (!power || s.count == 0 || s.count > UINT32_MAX / SEGMENT_MAX - 2 ||
-        filter.n - HEAD != (uint64_t)(s.count + 2) * s.segment)
+        length - HEAD != (uint64_t)(s.count + 2) * s.segment)
+        return false;
+    *ret = s;
+    return true;
+}
+
+uint32_t fuse_window(const struct fuse_shape *s, uint64_t key)
+{
+    return places_of(s, hash_mix(key + s->seed)).at[0] / s->segment;
+}
+
+bool fuse_window_may_contain(const struct fuse_shape *s, struct str window, uint64_t key)
+{
+    CHECK(window.n == (size_t)3 * s->segment);
+    uint64_t h = hash_mix(key + s->seed);
+    struct places at = places_of(s, h);
+    const uint8_t *print = (const uint8_t *)window.p;
+    uint32_t from = at.at[0] / s->segment * s->segment;
+    return fingerprint(h) ==
+           (print[at.at[0] - from] ^ print[at.at[1] - from] ^ print[at.at[2] - from]);
+}
+
+bool fuse_may_contain(struct str filter, uint64_t key)
+{
+    struct fuse_shape s;
+    if (filter.n == 0)
+        return false;
+    if (!fuse_shape_read(filter, filter.n, &s))
         return true;
-    uint64_t h = hash_mix(key + s.seed);
-    struct places at = places_of(&s, h);
-    const uint8_t *print = p + HEAD;
-    return fingerprint(h) == (print[at.at[0]] ^ print[at.at[1]] ^ print[at.at[2]]);
+    size_t from = HEAD + (size_t)fuse_window(&s, key) * s.segment;
+    return fuse_window_may_contain(&s, str_of(filter.p + from, (size_t)3 * s.segment), key);
 }
