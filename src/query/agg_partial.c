@@ -55,8 +55,10 @@ static void put_best(const struct state *s, struct buf *out)
     put_text(out, s->best.text);
 }
 
-static void put_quantile(const struct quantile *q, struct buf *out)
+static void put_quantile(struct quantile *q, struct buf *out)
 {
+    if (q)
+        quantile_settle(q);
     buf_put_u64(out, q ? q->n : 0);
     if (!q || !q->n)
         return;

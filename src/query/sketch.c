@@ -101,9 +101,41 @@ struct centroid {
     double mean, weight;
 };
 
-static int by_mean(const void *a, const void *b)
+/* Merges two ascending runs that lie next to each other. */
+static void merge_runs(const struct centroid *from, uint32_t n, uint32_t second,
+                       struct centroid *to)
 {
-    return ((const struct centroid *)a)->mean < ((const struct centroid *)b)->mean ? -1 : 1;
+    uint32_t a = 0, b = second;
+    for (uint32_t i = 0; i < n; i++) {
+        bool first = b == n || (a < second && !(from[a].mean > from[b].mean));
+        to[i] = from[first ? a++ : b++];
+    }
+}
+
+static uint32_t run_end(const struct centroid *c, uint32_t at, uint32_t n)
+{
+    while (++at < n && !(c[at - 1].mean > c[at].mean))
+        ;
+    return at;
+}
+
+/* Ascending runs (NaN is in none the less) are merged two by two: digests that came in are one run
+ * each. Returns where the
+ * result is, `c` or `other`. */
+static struct centroid *sort_centroids(struct centroid *c, struct centroid *other, uint32_t n)
+{
+    for (bool whole = n == 0; !whole;) {
+        for (uint32_t at = 0; at < n;) {
+            uint32_t second = run_end(c, at, n), end = second < n ? run_end(c, second, n) : n;
+            whole = at == 0 && end == n;
+            merge_runs(c + at, end - at, second - at, other + at);
+            at = end;
+        }
+        struct centroid *swap = c;
+        c = other;
+        other = swap;
+    }
+    return c;
 }
 
 /* Orders the fresh centroids: single values, unless another digest was merged in. */
@@ -118,15 +150,15 @@ static void sort_fresh(struct quantile *q)
         sort_values(value, n);
         return;
     }
-    struct centroid *c = mem_alloc(n * sizeof(*c));
+    struct centroid *room = mem_alloc(2 * n * sizeof(*room));
     for (uint32_t i = 0; i < n; i++)
-        c[i] = (struct centroid){value[i], weight[i]};
-    qsort(c, n, sizeof(*c), by_mean);
+        room[i] = (struct centroid){value[i], weight[i]};
+    const struct centroid *c = sort_centroids(room, room + n, n);
     for (uint32_t i = 0; i < n; i++) {
         value[i] = c[i].mean;
         weight[i] = c[i].weight;
     }
-    mem_free(c);
+    mem_free(room);
 }
 
 /* The merged ones and the fresh ones in one order. */
@@ -191,17 +223,45 @@ void quantile_add(struct quantile *q, double v)
     add_weighted(q, v, 1);
 }
 
+/* The centroids of another digest, as many at once as there is room for. */
+static void add_digest(struct quantile *into, const struct quantile *from)
+{
+    for (uint32_t at = 0; at < from->n;) {
+        if (into->n - into->sorted >= FRESH)
+            compress(into);
+        uint32_t room = FRESH - (into->n - into->sorted);
+        uint32_t n = from->n - at < room ? from->n - at : room;
+        grow(into, into->n + n);
+        memcpy(into->value + into->n, from->value + at, n * sizeof(double));
+        memcpy(into->weight + into->n, from->weight + at, n * sizeof(double));
+        for (uint32_t i = 0; i < n; i++)
+            into->total += from->weight[at + i];
+        into->n += n;
+        at += n;
+    }
+}
+
 void quantile_merge(struct quantile *into, const struct quantile *from)
 {
     if (from->n == 0)
         return;
-    if (from->weight)
-        weigh(into);
+    bool first = into->total == 0;
     double min = from->min, max = from->max;
-    for (uint32_t i = 0; i < from->n; i++)
-        add_weighted(into, from->value[i], from->weight ? from->weight[i] : 1);
-    into->min = min < into->min ? min : into->min;
-    into->max = max > into->max ? max : into->max;
+    if (from->weight) {
+        weigh(into);
+        add_digest(into, from);
+    } else {
+        for (uint32_t i = 0; i < from->n; i++)
+            add_weighted(into, from->value[i], 1);
+    }
+    into->min = first || min < into->min ? min : into->min;
+    into->max = first || max > into->max ? max : into->max;
+}
+
+void quantile_settle(struct quantile *q)
+{
+    if (q->weight)
+        compress(q);
 }
 
 static double exact_get(struct quantile *q, double phi)

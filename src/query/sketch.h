@@ -21,6 +21,8 @@ struct quantile {
 void quantile_add(struct quantile *q, double v);
 void quantile_merge(struct quantile *into, const struct quantile *from);
 double quantile_get(struct quantile *q, double phi); /* NaN when empty */
+/* As few centroids as the digest needs, for who keeps it; while exact it stays what it is. */
+void quantile_settle(struct quantile *q);
 void quantile_release(struct quantile *q);
 size_t quantile_bytes(const struct quantile *q);
 

@@ -79,6 +79,60 @@ static void test_quantiles(void **state)
     }
 }
 
+/* As the kept answers of many blocks: each settled to few centroids, then all merged; among them
+ * some that are exact still. */
+static void test_settled_quantiles(void **state)
+{
+    (void)state;
+    enum { PARTS = 150, EACH = 6000 };
+    double *v = malloc((size_t)PARTS * EACH * sizeof(*v));
+    struct quantile all = {0};
+    size_t n = 0;
+    for (int p = 0; p < PARTS; p++) {
+        struct quantile part = {0};
+        int few_values = p % 10 == 3 ? 500 : EACH;
+        for (int i = 0; i < few_values; i++)
+            quantile_add(&part, v[n++] = exponential());
+        quantile_settle(&part);
+        if (few_values == EACH)
+            assert_in_range(part.n, 50, 500);
+        else
+            assert_int_equal(part.n, few_values);
+        quantile_merge(&all, &part);
+        quantile_release(&part);
+    }
+    qsort(v, n, sizeof(*v), by_value);
+    assert_true(all.total == (double)n && all.min == v[0] && all.max == v[n - 1]);
+    static const double phis[] = {0, 0.001, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1};
+    for (size_t i = 0; i < sizeof(phis) / sizeof(*phis); i++)
+        assert_true(rank_error(v, n, quantile_get(&all, phis[i]), phis[i]) < 0.005);
+    quantile_release(&all);
+    free(v);
+}
+
+/* Digests whose means are in no order, equal, or no numbers at all. */
+static void test_merges_of_any_order(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n < 200; n++) {
+        struct quantile all = {0};
+        double value[200], weight[200], total = 0;
+        for (unsigned i = 0; i < n; i++) {
+            value[i] = i % 7 == 5 && n % 2 ? NAN : floor(uniform() * 50);
+            weight[i] = 1 + floor(uniform() * 5);
+            total += weight[i];
+        }
+        struct quantile from = {value, weight, n, n, n, total, 0, 50};
+        quantile_merge(&all, &from);
+        double got = quantile_get(&all, 0.5);
+        assert_true(n % 2 || (got >= 0 && got <= 50));
+        for (uint32_t i = 1; i < all.n; i++)
+            assert_true(n % 2 || all.value[i - 1] <= all.value[i]);
+        assert_true(all.total == total);
+        quantile_release(&all);
+    }
+}
+
 static void test_quantile_exact(void **state)
 {
     (void)state;
@@ -120,6 +174,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_settled_quantiles),
+        cmocka_unit_test(test_merges_of_any_order),
         cmocka_unit_test(test_quantile_exact),
         cmocka_unit_test(test_distinct),
     };
