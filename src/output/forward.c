@@ -59,7 +59,7 @@ struct forward_output {
     uint32_t n, held; /* messages of the bulk at hand; with memory */
     const struct output_bulk *bulk;
     struct buf scratch, out;
-    uint64_t first_sequence, rows, bytes; /* of the bulk at hand */
+    uint64_t producer, epoch, first_sequence, rows, bytes; /* of the bulk at hand */
     uint32_t items;
     bool written;
 };
@@ -207,7 +207,8 @@ static enum err put_row(void *ctx, const struct output_row *row)
 static enum err write_messages(struct forward_output *o, const struct output_bulk *bulk)
 {
     uint64_t first = bulk->n ? bulk->item[0].sequence : 0;
-    if (o->written && o->first_sequence == first && o->items == bulk->n && o->rows == bulk->rows &&
+    if (o->written && o->producer == bulk->producer && o->epoch == bulk->epoch &&
+        o->first_sequence == first && o->items == bulk->n && o->rows == bulk->rows &&
         o->bytes == bulk->bytes)
         return OK; /* the same, sent again: what was acknowledged is done */
     o->written = false;
@@ -215,6 +216,8 @@ static enum err write_messages(struct forward_output *o, const struct output_bul
     o->bulk = bulk;
     pick_begin(o->pick);
     TRY(output_each_row(bulk, put_row, o));
+    o->producer = bulk->producer;
+    o->epoch = bulk->epoch;
     o->first_sequence = first;
     o->items = bulk->n;
     o->rows = bulk->rows;
