@@ -38,8 +38,8 @@ static void flush(struct datagram_input *in)
     if (!in->body.n)
         return;
     in->bytes_out += in->body.n;
-    (void)parcel_send(&in->desk, in, done, buf_str(&in->body), (struct str){0}, str_c(in->peer),
-                      (struct str){0});
+    struct parcel_content content = {.bytes = buf_str(&in->body), .host = str_c(in->peer)};
+    (void)parcel_send(&in->desk, in, done, &content);
     buf_clear(&in->body);
     datagram_pause(in->socket, in->bytes_out >= BYTES_OUT);
 }

@@ -29,6 +29,7 @@ enum {
 
 struct forward { /* what the URL says */
     struct str shared_key, user, password, host;
+    bool by_tag; /* stream={tag} */
 };
 struct state {
     struct forward_scan scan;
@@ -127,11 +128,22 @@ static enum err shake_hands(const struct forward *f, struct conn *c, struct stat
 
 /* ---- messages ---- */
 
+/* The message's tag where that can be a stream's name. */
+static struct str stream_of(struct str message)
+{
+    struct reader r = reader_of(message);
+    struct msgpack m;
+    bool good = msgpack_read(&r, &m) && m.kind == MSGPACK_ARRAY && m.n && msgpack_read(&r, &m) &&
+                (m.kind == MSGPACK_STR || m.kind == MSGPACK_BIN);
+    return good && ingest_check_stream(m.bytes) == OK ? m.bytes : STR("forward");
+}
+
 static enum err cut(void *ctx, struct conn *c, void *state, struct str in, bool ended,
                     struct stream_cut *ret)
 {
+    const struct forward *f = ctx;
     struct state *s = state;
-    struct str chunk;
+    struct str chunk, stream = {0};
     bool nil, any = false;
     size_t at = 0, n;
     while (at < in.n && at < BODY_BYTES) {
@@ -139,12 +151,17 @@ static enum err cut(void *ctx, struct conn *c, void *state, struct str in, bool 
         TRY(forward_next(&s->scan, rest, &n, &chunk, &nil));
         if (!n || (chunk.n && at))
             break; /* what wants an acknowledgement of its own is a body of its own */
+        if (f->by_tag && !nil)
+            stream = stream_of(str_of(rest.p, n));
+        if (any && !str_eq(stream, ret->stream))
+            break; /* and so is what goes elsewhere */
         at += n;
         if (!s->trusted) {
             ret->n = at;
             return shake_hands(ctx, c, s, str_of(rest.p, n));
         }
         any |= !nil;
+        ret->stream = stream;
         if (chunk.n) {
             ret->key = ret->ack = chunk;
             break;
@@ -182,6 +199,7 @@ static enum err configure(const struct url *url, struct arena *arena, void **ret
     if (gethostname(host, sizeof(host) - 1) != 0)
         host[0] = 0;
     f->host = arena_str(arena, name.n ? name : str_c(host));
+    f->by_tag = str_eq_c(url_get(url, "stream"), "{tag}");
     f->shared_key = arena_str(arena, url_get(url, "shared_key"));
     f->user = arena_str(arena, url->user);
     f->password = arena_str(arena, url->password);

@@ -103,7 +103,7 @@ static void try_parcel(struct parcel *p)
     const struct input_target *t = &d->target;
     struct ingest_body body = {
         .org = t->org,
-        .stream = t->stream,
+        .stream = p->stream.n ? p->stream : t->stream,
         .bytes = p->bytes,
         .format = d->format,
         .service = t->service,
@@ -117,9 +117,11 @@ static void try_parcel(struct parcel *p)
 
 struct parcel *parcel_send(struct parcel_desk *d, void *owner,
                            void (*done)(struct parcel *p, enum err err, const char *text),
-                           struct str bytes, struct str key, struct str host, struct str ack)
+                           const struct parcel_content *content)
 {
-    size_t size = sizeof(struct parcel) + bytes.n + JSON_PADDING + key.n + host.n + ack.n;
+    struct str bytes = content->bytes;
+    size_t size = sizeof(struct parcel) + bytes.n + JSON_PADDING + content->key.n +
+                  content->host.n + content->stream.n + content->ack.n;
     struct parcel *p = mem_alloc(size);
     char *at = (char *)(p + 1);
     *p = (struct parcel){.desk = d, .owner = owner, .done = done};
@@ -127,8 +129,9 @@ struct parcel *parcel_send(struct parcel_desk *d, void *owner,
     memcpy(at, bytes.p, bytes.n);
     memset(at + bytes.n, 0, JSON_PADDING);
     at += bytes.n + JSON_PADDING;
-    struct str *to[] = {&p->key, &p->host, &p->ack}, from[] = {key, host, ack};
-    for (int i = 0; i < 3; i++) {
+    struct str *to[] = {&p->key, &p->host, &p->stream, &p->ack};
+    struct str from[] = {content->key, content->host, content->stream, content->ack};
+    for (int i = 0; i < 4; i++) {
         *to[i] = str_of(at, from[i].n);
         if (from[i].n)
             memcpy(at, from[i].p, from[i].n);

@@ -40,8 +40,8 @@ struct parcel {
     /* On the reactor's thread: it has landed (OK), or cannot land whatever is done. text: why. The
      * parcel is the owner's to free. */
     void (*done)(struct parcel *p, enum err err, const char *text);
-    struct str bytes, key, host; /* JSON_PADDING behind bytes */
-    struct str ack;              /* the owner's */
+    struct str bytes, key, host, stream; /* JSON_PADDING behind bytes */
+    struct str ack;                      /* the owner's */
     bool landed;
     uint64_t accepted, refused; /* records, once landed */
     /* The sink's answer. */
@@ -53,11 +53,14 @@ struct parcel {
 
 void parcel_desk_init(struct parcel_desk *d, struct reactor *r, const struct input_options *o);
 void parcel_desk_release(struct parcel_desk *d);
-/* Hands a copy of the bytes over. key, host and ack may be empty. Before it returns nothing is
- * called. */
+/* Of these all but the bytes may be empty; the stream is then the target's. */
+struct parcel_content {
+    struct str bytes, key, host, stream, ack;
+};
+/* Hands a copy over. Before it returns nothing is called. */
 struct parcel *parcel_send(struct parcel_desk *d, void *owner,
                            void (*done)(struct parcel *p, enum err err, const char *text),
-                           struct str bytes, struct str key, struct str host, struct str ack);
+                           const struct parcel_content *content);
 void parcel_free(struct parcel *p);
 /* What a sender was cut off for, or what could not land. */
 void parcel_desk_error(struct parcel_desk *d, const char *peer, const char *text);

@@ -135,7 +135,8 @@ static void send_body(struct sender *s, const struct stream_cut *cut)
 {
     struct stream_input *in = s->in;
     struct str host = in->protocol->host_is_peer ? str_c(conn_peer(s->conn)) : (struct str){0};
-    struct parcel *p = parcel_send(&in->desk, s, parcel_done, cut->body, cut->key, host, cut->ack);
+    struct parcel_content content = {cut->body, cut->key, host, cut->stream, cut->ack};
+    struct parcel *p = parcel_send(&in->desk, s, parcel_done, &content);
     *s->last = p;
     s->last = &p->next;
     s->n_out++;

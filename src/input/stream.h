@@ -20,8 +20,9 @@ struct stream_cut {
     /* The body to hand on, whole messages; n == 0: none (a handshake, a heartbeat). It may lie
      * in what was received or in the connection's state. */
     struct str body;
-    struct str key; /* Idempotency-Key; n == 0: none */
-    struct str ack; /* for `landed`; copied */
+    struct str key;    /* Idempotency-Key; n == 0: none */
+    struct str ack;    /* for `landed`; copied */
+    struct str stream; /* n == 0: the one that the URL names */
 };
 
 /* How a body has ended. */

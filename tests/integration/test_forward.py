@@ -202,3 +202,19 @@ def test_fluent_bit_over_tls(make_server, tmp_path):
                              tls="on", tls__ca_file=pem["ca.pem"], tls__crt_file=pem["client.pem"],
                              tls__key_file=pem["client.key"], require_ack_response="true"):
         wait_for(server, 100)
+
+
+def test_tags_become_streams(make_server):
+    server = with_inputs(make_server, "forward://127.0.0.1:0?stream={tag}")
+    with Client(port(server, "forward")) as c:
+        for i in range(40):  # many in one packet, of several tags, some of which can name no stream
+            tag = ("shop", "db", "_weir", "a/b")[i // 3 % 4]
+            c.socket.sendall(msgpack.packb([tag, 1754235045, {"message": f"m{i}"}]))
+        for _ in range(2):
+            c.send(["db", [[1754235045, {"message": "kept"}]], {"chunk": "one"}])
+            assert c.receive() == {"ack": "one"}
+    for stream, tags in (("shop", ["shop"]), ("db", ["db"]), ("forward", ["_weir", "a/b"])):
+        want = [f"m{i}" for i in range(40) if ("shop", "db", "_weir", "a/b")[i // 3 % 4] in tags]
+        rows = wait_for(server, len(want) + (stream == "db"), stream=stream)
+        assert sorted(r["message"] for r in rows) == sorted(want + ["kept"] * (stream == "db"))
+        assert {r["tag"] for r in rows} == set(tags)
