@@ -18,11 +18,13 @@ static uint32_t crc_of(uint32_t crc, struct str s)
 
 enum err intake_init(struct intake *f, const struct intake_options *o)
 {
+    /* What is sent again is the same to the byte: that is how some outputs tell repeats. */
+    struct str name = o->again ? str_c(o->strand->pending.was) : o->file;
     struct mysql_log_options m = {.kind = o->kind,
                                   .keep = o->keep,
                                   .time_zone = o->time_zone,
                                   .instance = o->instance,
-                                  .file = o->file};
+                                  .file = name};
     *f = (struct intake){.deliver = o->deliver,
                          .strand = o->strand,
                          .instance = o->instance,

@@ -72,6 +72,11 @@ static void read_pending(const struct state_item *item, struct strand *l)
     l->pending.arrival_ns = state_int(item, "unit_arrival");
     l->pending.head_n = (uint32_t)state_int(item, "unit_head_bytes");
     l->pending.head_crc = (uint32_t)state_int(item, "unit_head_hash");
+    /* Of an older unit where a build that does not know it has announced this one. */
+    struct str was = state_text(item, "unit_was");
+    if (!was.n || state_int(item, "unit_was_sequence") != l->pending.sequence)
+        was = file;
+    snprintf(l->pending.was, sizeof(l->pending.was), "%.*s", STR_ARG(was));
 }
 
 static void set_lease(struct state_item *set, struct strand *l)
@@ -154,6 +159,7 @@ enum err strand_announce(struct state *s, struct strand *l)
     state_set_int(&set, "unit_arrival", l->pending.arrival_ns);
     state_set_int(&set, "unit_head_bytes", l->pending.head_n);
     state_set_int(&set, "unit_head_hash", l->pending.head_crc);
+    memcpy(l->pending.was, l->pending.file, sizeof(l->pending.was));
     TRY(write_strand(s, l, &set));
     l->next++;
     l->has_pending = true;
@@ -186,6 +192,8 @@ enum err strand_move(struct state *s, struct strand *l, struct str file)
     if (!l->has_pending)
         return OK;
     state_set_text(&set, "unit_file", file);
+    state_set_text(&set, "unit_was", str_c(l->pending.was));
+    state_set_int(&set, "unit_was_sequence", l->pending.sequence);
     TRY(write_strand(s, l, &set));
     snprintf(l->pending.file, sizeof(l->pending.file), "%.*s", STR_ARG(file));
     return OK;

@@ -28,6 +28,7 @@ enum {
 
 struct strand_unit {
     char file[PROGRESS_NAME_MAX + 1];
+    char was[PROGRESS_NAME_MAX + 1]; /* its name when it was announced, which its records have */
     uint64_t from, to;
     int64_t sequence, arrival_ns;
     uint32_t head_n, head_crc; /* of the file, where the unit is its beginning; see checkpoint */
