@@ -90,7 +90,7 @@ static enum err env_number(const char *name, double min, double max, double *io)
 enum err collector_options_env(struct collector_options *o)
 {
     double rate = 10, batch = 10000, concurrency = 4, found = 50, failures = 5, open = 30;
-    double lease = 60;
+    double lease = 60, touch = 86400;
     TRY(env_number("RDS_API_RATE_LIMIT", 0.01, 10000, &rate));
     TRY(env_number("BATCH_SIZE", 1, 1000000, &batch));
     TRY(env_number("MAX_CONCURRENCY", 1, WORKERS_MAX, &concurrency));
@@ -98,6 +98,7 @@ enum err collector_options_env(struct collector_options *o)
     TRY(env_number("CIRCUIT_BREAKER_MAX_FAILURES", 1, 1000000, &failures));
     TRY(env_number("CIRCUIT_BREAKER_TIMEOUT_SEC", 0.1, 86400, &open));
     TRY(env_number("AURORA_LEASE_SEC", 2, 3600, &lease));
+    TRY(env_number("AURORA_TOUCH_SEC", 1, 86400, &touch));
     o->rate = rate;
     o->batch_rows = (unsigned)batch;
     o->concurrency = (unsigned)concurrency;
@@ -105,6 +106,7 @@ enum err collector_options_env(struct collector_options *o)
     o->failures_max = (unsigned)failures;
     o->open_ns = (int64_t)(open * (double)NS_PER_S);
     o->lease_s = (int64_t)lease;
+    o->touch_s = (int64_t)touch;
     return OK;
 }
 
@@ -445,7 +447,7 @@ static enum err worker_open(struct collector *c, struct worker *w, unsigned numb
     v->rows_max = c->o.batch_rows;
     v->keep = c->o.keep;
     v->time_zone = str_c(c->o.time_zone ? c->o.time_zone : "");
-    unit_init(&v->unit);
+    unit_init(&v->unit, c->o.stages);
     c->n_workers++;
     for (unsigned i = 0; i < c->o.n_outputs; i++) {
         TRY(output_open(c->o.output_types, str_c(c->o.output[i]), &v->deliver.output[i]));
@@ -523,6 +525,7 @@ static enum err open_parts(struct collector *c)
                                  .keep = c->o.keep,
                                  .batch = c->o.batch_found,
                                  .poll_ns = c->o.poll_ns,
+                                 .touch_s = c->o.touch_s,
                                  .stopping = &c->stopping,
                                  .ctx = c,
                                  .publish = on_published,

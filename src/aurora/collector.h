@@ -18,7 +18,8 @@ struct collector_options {
     const char *output[COLLECTOR_OUTPUTS_MAX];
     unsigned n_outputs;
     const struct output_type *const *output_types;
-    unsigned keep; /* kinds of logs */
+    struct stages *stages; /* what records go through; outlives the collector; NULL: nothing */
+    unsigned keep;         /* kinds of logs */
     bool discovers, processes, once;
     int64_t poll_ns;       /* between rounds */
     double rate;           /* RDS_API_RATE_LIMIT: requests a second */
@@ -28,6 +29,7 @@ struct collector_options {
     unsigned failures_max; /* CIRCUIT_BREAKER_MAX_FAILURES */
     int64_t open_ns;       /* CIRCUIT_BREAKER_TIMEOUT_SEC */
     int64_t lease_s;
+    int64_t touch_s; /* so often the state is told that quiet files are still there */
 };
 /* The defaults, and what the environment says: NAME and WEIR_NAME, the latter first. ERR_INVALID
  * names the variable. */

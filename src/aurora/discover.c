@@ -15,8 +15,8 @@ enum { REPUBLISH_S = 60, EXPIRED_S = 24 * 3600, FILE_DAYS = 14, INSTANCES_EVERY 
 
 /* A version of a file that was seen; open addressing. */
 struct seen {
-    uint64_t name, version; /* hashes; name 0: free */
-    uint32_t round, touched_day;
+    uint64_t name, version;  /* hashes; name 0: free */
+    uint32_t round, touched; /* touched: in units of touch_s */
 };
 struct discover {
     struct discover_options o;
@@ -26,6 +26,11 @@ struct discover {
     struct logfile_message *out; /* of the batch */
     size_t n_out, cap_out;
 };
+
+static int64_t now_s(void)
+{
+    return clock_now_ns() / NS_PER_S;
+}
 
 struct discover *discover_new(const struct discover_options *o)
 {
@@ -81,6 +86,11 @@ static uint64_t version_hash(const struct rds_file *f)
     return hash_mix(f->size ^ hash_mix((uint64_t)f->last_written_ms));
 }
 
+static uint32_t touch_now(const struct discover *d)
+{
+    return (uint32_t)(now_s() / d->o.touch_s);
+}
+
 static bool was_seen(struct discover *d, struct str instance, const struct rds_file *f)
 {
     seen_grow(d);
@@ -97,7 +107,7 @@ static void set_seen(struct discover *d, struct str instance, const struct rds_f
     struct seen *s = seen_at(d, name_hash(instance, f->name));
     if (!s->name)
         d->n++;
-    *s = (struct seen){name_hash(instance, f->name), version_hash(f), d->round, 0};
+    *s = (struct seen){name_hash(instance, f->name), version_hash(f), d->round, touch_now(d)};
 }
 
 static void unsee(struct discover *d, struct str instance, struct str file)
@@ -107,11 +117,6 @@ static void unsee(struct discover *d, struct str instance, struct str file)
 }
 
 /* ---- publishing ---- */
-
-static int64_t now_s(void)
-{
-    return clock_now_ns() / NS_PER_S;
-}
 
 static struct state_key key_of(const struct logfile_message *m)
 {
@@ -231,6 +236,25 @@ static enum err claim_version(struct discover *d, const struct logfile_message *
     return err == ERR_CONFLICT ? OK : err; /* another discoverer was first */
 }
 
+/* What is remembered of a file lives as long as the file, however quiet that is: else it would be
+ * read anew. */
+static enum err touch(struct discover *d, struct str instance, const struct rds_file *f)
+{
+    const struct state_cond read = {.op = STATE_HAS_ATTR, .name = "byte_offset"};
+    const struct state_cond found = {.op = STATE_HAS_ATTR, .name = "size"};
+    const struct state_key key = {instance, f->name};
+    struct state_item set = {0};
+    state_set_int(&set, "updated_at", now_s());
+    state_set_int(&set, "expires_at", now_s() + CHECKPOINT_DAYS * 86400);
+    enum err err = state_update(d->o.state, STATE_CHECKPOINTS, key, &set, &read, 1);
+    if (err != OK && err != ERR_CONFLICT)
+        return err;
+    set = (struct state_item){0};
+    state_set_int(&set, "expires_at", now_s() + FILE_DAYS * 86400);
+    err = state_update(d->o.state, STATE_FILES, key, &set, &found, 1);
+    return err == ERR_CONFLICT ? OK : err;
+}
+
 static enum err look_at(struct discover *d, struct arena *a, struct str instance,
                         const struct rds_file *f, struct discover_round *r)
 {
@@ -248,6 +272,9 @@ static enum err look_at(struct discover *d, struct arena *a, struct str instance
                 state_int(item, "last_written") == f->last_written_ms;
     if (!same && (is_new || state_int(item, "last_written") <= f->last_written_ms))
         err = claim_version(d, &m, is_new ? NULL : item);
+    else if (state_int(item, "expires_at") <= now_s() + FILE_DAYS * 86400 - d->o.touch_s)
+        err = touch(d, instance, f); /* nobody has for a day: collectors that run once do not see
+                                      * a file twice */
     else
         err = OK;
     TRY(err);
@@ -255,22 +282,15 @@ static enum err look_at(struct discover *d, struct arena *a, struct str instance
     return OK;
 }
 
-/* A checkpoint lives as long as its file, however quiet that is: else it would be read anew. */
-static enum err touch(struct discover *d, struct str instance, const struct rds_file *f)
+/* A file that was seen as it is. */
+static enum err look_again(struct discover *d, struct str instance, const struct rds_file *f)
 {
-    const struct state_cond there = {.op = STATE_HAS_ATTR, .name = "byte_offset"};
     struct seen *s = seen_at(d, name_hash(instance, f->name));
-    uint32_t today = (uint32_t)(now_s() / 86400);
-    struct state_item set = {0};
-    if (!s->name || s->touched_day == today)
+    if (s->touched == touch_now(d))
         return OK;
-    state_set_int(&set, "updated_at", now_s());
-    state_set_int(&set, "expires_at", now_s() + CHECKPOINT_DAYS * 86400);
-    enum err err = state_update(d->o.state, STATE_CHECKPOINTS,
-                                (struct state_key){instance, f->name}, &set, &there, 1);
-    if (err == OK || err == ERR_CONFLICT)
-        s->touched_day = today;
-    return err == ERR_CONFLICT ? OK : err;
+    TRY(touch(d, instance, f));
+    s->touched = touch_now(d);
+    return OK;
 }
 
 static bool is_wanted(const struct discover *d, const struct rds_file *f)
@@ -487,7 +507,8 @@ static enum err look_at_all(struct discover *d, struct arena *a, struct str inst
             if (logfile_is_live(f->name) != live || !is_wanted(d, f))
                 continue;
             r->files++;
-            TRY(was_seen(d, instance, f) ? touch(d, instance, f) : look_at(d, a, instance, f, r));
+            TRY(was_seen(d, instance, f) ? look_again(d, instance, f)
+                                         : look_at(d, a, instance, f, r));
         }
     return OK;
 }

@@ -25,6 +25,7 @@ struct discover_options {
     unsigned keep;      /* MYSQL_LOG_KEEP of kinds */
     unsigned batch;     /* instances whose files are listed before their messages go out */
     int64_t poll_ns;
+    int64_t touch_s; /* so often the state is told that a quiet file is still there */
     const atomic_bool *stopping;
     void *ctx;
     enum err (*publish)(void *ctx, const struct logfile_message *m);

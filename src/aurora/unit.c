@@ -2,14 +2,17 @@
 
 #include "core/mem.h"
 
-void unit_init(struct unit *u)
+void unit_init(struct unit *u, struct stages *stages)
 {
-    *u = (struct unit){.batch = batch_new()};
+    *u = (struct unit){.stages = stages, .batch = batch_new(), .changed = batch_new()};
+    arena_init(&u->arena, 0, NULL);
 }
 
 void unit_release(struct unit *u)
 {
     batch_free(u->batch);
+    batch_free(u->changed);
+    arena_release(&u->arena);
     for (uint32_t i = 0; i < u->cap; i++)
         buf_release(&u->frame[i].bytes);
     mem_free(u->frame);
@@ -24,10 +27,24 @@ void unit_clear(struct unit *u, struct str stream, int64_t arrival_ns)
     u->arrival_ns = arrival_ns;
 }
 
-enum err unit_seal(struct unit *u)
+/* What the stages make of the batch; *ret: that. */
+static enum err change(struct unit *u, struct batch **ret)
 {
-    if (!batch_rows(u->batch))
+    struct rows *in = ARENA_NEW(&u->arena, struct rows), out;
+    *ret = u->batch;
+    if (!u->stages)
         return OK;
+    *ret = u->changed;
+    batch_clear(u->changed);
+    batch_view(u->batch, &u->arena, in);
+    struct chain *chain = stages_take(u->stages);
+    enum err err = chain_run(chain, 0, UINT32_MAX, in, u->arrival_ns, &u->arena, &out);
+    stages_give(u->stages, chain);
+    return err == OK && out.n ? batch_append_rows(u->changed, &out, NULL, out.n) : err;
+}
+
+static enum err seal(struct unit *u, struct batch *batch)
+{
     if (u->n_frames == u->cap) {
         uint32_t before = u->cap;
         ARRAY_GROW(u->frame, u->cap, u->n_frames + 1);
@@ -43,12 +60,24 @@ enum err unit_seal(struct unit *u)
                               .first_index = (uint32_t)u->rows,
                               .lz4 = true};
     buf_clear(&f->bytes);
-    TRY(frame_encode(u->batch, &info, &f->bytes));
-    f->rows = batch_rows(u->batch);
+    TRY(frame_encode(batch, &info, &f->bytes));
+    f->rows = batch_rows(batch);
     u->rows += f->rows;
     u->n_frames++;
-    batch_clear(u->batch);
     return OK;
+}
+
+enum err unit_seal(struct unit *u)
+{
+    struct batch *batch;
+    if (!batch_rows(u->batch))
+        return OK;
+    enum err err = change(u, &batch);
+    if (err == OK && batch_rows(batch))
+        err = seal(u, batch);
+    arena_reset(&u->arena);
+    batch_clear(u->batch);
+    return err;
 }
 
 enum err unit_send(struct unit *u, struct output *o, const struct strand *l,

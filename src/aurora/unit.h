@@ -5,8 +5,8 @@
 
 #include "aurora/progress.h"
 #include "pipeline/output.h"
+#include "pipeline/stages.h"
 #include "record/frame.h"
-#include "transform/transform.h"
 
 enum { UNIT_BYTES = 2 << 20, UNIT_OUTPUTS_MAX = 8 };
 
@@ -15,18 +15,21 @@ struct unit_frame {
     uint32_t rows;
 };
 struct unit {
-    struct batch *batch;
+    struct stages *stages; /* what records go through before they are sealed; NULL: nothing */
+    struct batch *batch, *changed;
+    struct arena arena;
     struct unit_frame *frame; /* those past n_frames keep their memory */
     uint32_t n_frames, cap;
     uint64_t rows;
     struct str stream;
     int64_t arrival_ns;
 };
-void unit_init(struct unit *u);
+/* The stages outlive it. */
+void unit_init(struct unit *u, struct stages *stages);
 void unit_release(struct unit *u);
 /* Begins anew: nothing in it. The stream's name must outlive it. */
 void unit_clear(struct unit *u, struct str stream, int64_t arrival_ns);
-/* The batch becomes a frame, if it has rows. */
+/* The batch becomes a frame, if it has rows, and the stages leave some. */
 NODISCARD enum err unit_seal(struct unit *u);
 static inline uint64_t unit_rows(const struct unit *u)
 {

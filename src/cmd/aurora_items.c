@@ -1,6 +1,7 @@
 /* weir aurora files, checkpoint, dlq: items of the state, shown and changed. */
 #include "aurora/progress.h"
 #include "aurora/unit.h"
+#include "aurora/visit.h"
 #include "cmd/aurora.h"
 #include "cmd/aurora_state.h"
 #include "cmd/aurora_table.h"
@@ -390,10 +391,9 @@ static enum err send_payload(const struct options *o, const struct state_item *i
         return err_set(ERR_INVALID, "--output is wanted: where the records go");
     l.pending.sequence = 1;
     TRY(output_open(output_types, str_c(url), &output));
-    unit_init(&u);
+    unit_init(&u, NULL);
     enum mysql_log_kind kind = logfile_kind(state_text(item, "log_file_name"));
-    unit_clear(&u, kind == MYSQL_LOG_SLOW ? STR("slow_search_logs") : STR("error_logs"),
-               failed_at * NS_PER_S);
+    unit_clear(&u, visit_stream(kind), failed_at * NS_PER_S);
     enum err err = read_payload(state_text(item, "payload"), &u);
     if (err == OK)
         err = unit_send(&u, output, &l, &refusal, &wait_ns);

@@ -41,6 +41,8 @@ enum { CONNECTIONS_MAX = 64, BODY_MAX = 64 << 10 };
 #define PROCESS_OPTIONS                                                                            \
     {"output", 'o', "URL", "Where records go, as of weir agent; may be given often.",              \
      .many = true},                                                                                \
+        {"transforms", 0, "FILE",                                                                  \
+         "YAML with transforms that records go through, as those of weir agent (none)."},          \
     {                                                                                              \
         "time-zone", 'z', "ZONE",                                                                  \
             "Of times that name none, where an instance has no tag "                               \
@@ -190,9 +192,22 @@ static const char *value_of(const struct options *o, const char *name)
     return has(o, name) ? options_value(o, name) : NULL;
 }
 
-static enum err read_options(const struct options *o, struct collector_options *c)
+/* The file's list, whose texts live in the arena. */
+static enum err read_transforms(const char *path, struct arena *a, struct stages **ret)
+{
+    static const char *const known[] = {"transforms", NULL};
+    struct tree t;
+    TRY(tree_read_file(path, a, &t));
+    if (!tree_get(&t, "transforms"))
+        return err_set(ERR_INVALID, "%s: transforms: [...] is wanted", path);
+    TRY(tree_check_keys(&t, known));
+    return stages_new(tree_get(&t, "transforms"), ret);
+}
+
+static enum err read_options(const struct options *o, struct arena *a, struct collector_options *c)
 {
     const char *poll = value_of(o, "poll"), *cache = value_of(o, "cache"), *output;
+    const char *transforms = value_of(o, "transforms");
     TRY(set_level(options_value(o, "log-level")));
     TRY(collector_options_env(c));
     TRY(read_kinds(options_value(o, "logs"), &c->keep));
@@ -209,6 +224,8 @@ static enum err read_options(const struct options *o, struct collector_options *
     c->poll_ns = 5 * 60 * NS_PER_S;
     if (poll && (!str_to_duration_ns(str_c(poll), &c->poll_ns) || c->poll_ns < NS_PER_S / 10))
         return err_set(ERR_INVALID, "--poll %s: a time such as 5m is wanted", poll);
+    if (transforms)
+        TRY(read_transforms(transforms, a, &c->stages));
     c->output_types = output_types;
     for (unsigned i = 0; has(o, "output") && (output = options_value_at(o, "output", i)); i++) {
         if (i == COLLECTOR_OUTPUTS_MAX)
@@ -267,6 +284,7 @@ static int run(const struct command *command, bool discovers, bool processes, in
 {
     struct options o;
     struct collector_options c = {.discovers = discovers, .processes = processes};
+    struct arena arena;
     sigset_t set;
     int status = options_parse(&o, command, argc, argv);
     if (status >= 0)
@@ -278,11 +296,14 @@ static int run(const struct command *command, bool discovers, bool processes, in
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    enum err err = read_options(&o, &c);
+    arena_init(&arena, 0, NULL);
+    enum err err = read_options(&o, &arena, &c);
     if (err == OK)
         err = serve(&o, &c);
     if (err != OK)
         options_fail(command, "%s", err_text());
+    stages_free(c.stages);
+    arena_release(&arena);
     return err == OK ? 0 : err == ERR_INVALID || err == ERR_LIMIT ? 2 : 1;
 }
 

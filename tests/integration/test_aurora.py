@@ -3,6 +3,7 @@ import json
 import os
 import random
 import re
+import sqlite3
 import time
 
 import boto3
@@ -273,6 +274,41 @@ def test_what_is_set_back_by_hand_is_read_on(make, rds):
     wait_for(lambda: c.metric("weir_aurora_visits_total") > before, 20, "the visit")
     wait_for(lambda: c.json("status")["files"] == {"completed": 1})
     c.stop()
+    assert_same(server, log)
+
+
+def lives(tmp_path, to=None):
+    """Until when the checkpoint and the file are remembered, in seconds from now; `to` sets that."""
+    with sqlite3.connect(tmp_path / "state.db", timeout=10) as db:
+        rows = db.execute("SELECT tbl, body FROM items WHERE k1 = 'db-1' AND k2 <> ''").fetchall()
+        assert len(rows) == 2
+        if to is not None:
+            for tbl, body in rows:
+                item = json.loads(body)
+                item["expires_at"] = {"N": str(int(time.time() + to))}
+                db.execute("UPDATE items SET body = ?, expires_at = ? WHERE tbl = ? AND k1 = 'db-1' AND k2 <> ''",
+                           (json.dumps(item), int(time.time() + to), tbl))
+    return [int(json.loads(body)["expires_at"]["N"]) - time.time() for _, body in rows]
+
+
+def test_quiet_files_are_remembered(make, rds, tmp_path):
+    """However seldom a log is written to: else it would be read anew from its beginning."""
+    log, c, server = make()
+    log.write(20)
+    c.once()
+    assert min(lives(tmp_path)) > 6.9 * 86400
+    calls = rds.calls["DownloadDBLogFilePortion"]
+    lives(tmp_path, to=20)  # as if days had passed, by collectors that run once each
+    c.once()
+    assert min(lives(tmp_path)) > 6.9 * 86400
+    c.start(env={"WEIR_AURORA_TOUCH_SEC": "1"})
+    wait_for(lambda: c.metric("weir_aurora_rounds_total") > 1)
+    lives(tmp_path, to=20)
+    wait_for(lambda: min(lives(tmp_path)) > 6.9 * 86400, 10, "the touch")
+    c.stop()
+    assert rds.calls["DownloadDBLogFilePortion"] == calls
+    log.write(20)
+    c.once()
     assert_same(server, log)
 
 

@@ -1,0 +1,142 @@
+"""The collector's other hops: by the forward protocol into another Weir's streams, transforms before the outputs, and which
+logs are taken at all."""
+import os
+import random
+import re
+import time
+
+import pytest
+import requests
+
+from aurora import Collector, SlowLog, assert_same, stored, wait_for
+from conftest import free_port
+from inputs import port
+from parts.rds import Rds
+
+ERROR_LOG = """2025-08-03T15:30:45.123456Z 0 [Warning] [MY-010068] [Server] CA certificate ca.pem is self signed.
+2025-08-03T15:30:46.123456Z 7 [ERROR] [MY-012345] [InnoDB] Something is wrong.
+"""
+GENERAL_LOG = """2025-08-03T15:30:45.123456Z\t    8 Query\tSELECT 'general'
+"""
+AUDIT_LOG = """1754235045123456,db-1,app,10.0.0.1,42,7,QUERY,shop,'SELECT 1',0
+"""
+
+
+@pytest.fixture
+def rds():
+    with Rds(portion_bytes=20_000) as r:
+        yield r
+
+
+@pytest.fixture
+def made(tmp_path, rds, make_server):
+    """(log, collector, server): by the forward protocol; the server by its own."""
+    collectors = []
+
+    def build(url="{address}", input="forward://127.0.0.1:0?stream={tag}", env=None, args=()):
+        server = make_server(args=["--input", input])
+        rds.add("db-1", tmp_path / "db-1")
+        log = SlowLog(tmp_path / "db-1", "one")
+        folder = tmp_path / "db-1/error"
+        folder.mkdir()
+        (folder / "mysql-error-running.log").write_text(ERROR_LOG)
+        c = Collector(tmp_path, rds, server, env={"BATCH_SIZE": "40", **(env or {})}, args=args)
+        if url != "http":
+            c.output = ["--output", "forward://" + url.format(address=f"127.0.0.1:{port(server, 'forward')}")]
+        collectors.append(c)
+        return log, c, server
+
+    yield build
+    for c in collectors:
+        if c.process and c.process.poll() is None:
+            c.kill()
+
+
+def count(server, stream, q="*"):
+    rows = server.query(f"{q} | stats count()", stream=stream)
+    return rows[0]["count"] if rows else 0
+
+
+def test_tags_become_streams(made):
+    log, c, server = made()
+    log.write(300)
+    c.once()
+    assert_same(server, log)
+    assert count(server, "slow_search_logs") == 300 and count(server, "error_logs") == 2
+    row = server.query("one-000007", stream="slow_search_logs")[0]
+    assert row["instance"] == "db-1" and row["log_type"] == "slowquery" and row["query_time"] == 0.57
+    assert row["_time"] == "2025-08-03T15:30:07.123456Z" and row["tag"] == "slow_search_logs"
+    row = server.query("level:ERROR", stream="error_logs")[0]
+    assert row["log_type"] == "error" and row["subsystem"] == "InnoDB"
+
+
+@pytest.mark.parametrize("step", ["send", "commit"])
+def test_chunks_come_once_though_they_are_sent_again(made, step):
+    log, c, server = made()
+    log.write(200)
+    crashes = 0
+    for n in (1, 2, 3):
+        crashes += c.once(env={"WEIR_AURORA_CRASH": f"{step}:{n}"}, check=False) == -9
+        log.write(60)
+        if n == 2:
+            log.rotate("2025-08-03.15")
+            log.write(50)
+    c.once()
+    assert crashes == 3
+    assert_same(server, log)
+    assert count(server, "error_logs") == 2
+
+
+def test_collector_and_server_are_killed(made, tmp_path):
+    log, c, server = made(env={"BATCH_SIZE": "20"}, input=f"forward://127.0.0.1:{free_port()}?stream={{tag}}")
+    dice = random.Random(os.environ.get("WEIR_SEED", "7"))
+    for turn in range(5):
+        c.start()
+        for _ in range(4):
+            log.write(dice.randrange(5, 60))
+            time.sleep(dice.random() * 0.1)
+        if turn % 2:
+            server.kill()
+            log.write(10)
+            server.start()
+        c.kill()
+    c.once()
+    assert_same(server, log)
+
+
+def test_general_and_audit_logs_are_left_out_unless_asked_for(made, tmp_path, rds):
+    log, c, server = made(url="http")
+    for name, text in (("general/mysql-general.log", GENERAL_LOG), ("audit/audit.log.0.2025-08-03-15-30.0", AUDIT_LOG)):
+        path = tmp_path / "db-1" / name
+        path.parent.mkdir()
+        path.write_text(text)
+        os.utime(path, (time.time() - 300,) * 2)
+    log.write(20)
+    read = []
+    rds.before_download = lambda instance, file, marker: read.append(file)
+    c.once()
+    assert not [f for f in read if "general" in f or "audit" in f]
+    assert {r["log_type"] for s in ("slow_search_logs", "error_logs") for r in server.query("*", stream=s)} == {
+        "slowquery", "error"}
+    names = {s["name"] for s in requests.get(server.url + "/api/v1/streams", timeout=10).json()["streams"]}
+    assert not names & {"general_logs", "audit_logs"}
+    c.once("run", "--logs", "slow,error,general,audit")
+    assert [r["log_type"] for r in server.query("*", stream="general_logs")] == ["general"]
+    assert [r["log_type"] for r in server.query("*", stream="audit_logs")] == ["audit"]
+    assert_same(server, log)
+
+
+def test_transforms_before_the_outputs(made, tmp_path):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("transforms:\n  - keep: 'log_type:error OR query_time:>0.55'\n  - set: {team: shop}\n")
+    log, c, server = made(url="http", args=["--transforms", str(rules)])
+    log.write(200)
+    c.once(env={"WEIR_AURORA_CRASH": "commit:2"}, check=False)
+    c.once()
+    assert count(server, "slow_search_logs") == 80 and count(server, "slow_search_logs", "query_time:<=0.55") == 0
+    assert count(server, "slow_search_logs", "team:shop") == 80 and count(server, "error_logs", "team:shop") == 2
+    assert set(stored(server, "one").values()) == {1}
+    assert c.json("lag") == [] or c.json("lag")[0]["behind_bytes"] == 0
+    rules.write_text("transforms:\n  - kep: 'x'\n")
+    assert c.once(check=False) == 2
+    assert re.search(r"rules.yaml:2:\d+: .*keep", c.log.read_text())
