@@ -229,6 +229,80 @@ def test_rows_of_pipes(open_page):
     expect(page.locator(".legend")).to_have_text("authcartpayment")
 
 
+def patterns(page):
+    return page.locator(".patterns tbody tr")
+
+
+def test_patterns(open_page):
+    page = open_page("#from=-3h&q=n:*")
+    expect(rows(page)).not_to_have_count(0)
+    page.keyboard.press("p")
+    expect(status(page)).to_contain_text("2 patterns · 600 records")
+    expect(patterns(page).nth(0)).to_contain_text("540")
+    expect(patterns(page).nth(0)).to_contain_text("90%")
+    expect(patterns(page).locator(".pattern")).to_have_text(
+        ["request <*> done", "Payment <*> failed: timeout connecting to stripe"])
+    expect(patterns(page).locator(".pattern var")).to_have_text(["<*>", "<*>"])
+    expect(page.locator(".new")).to_have_count(0)
+    expect(page.locator(".chart rect.bar.error")).not_to_have_count(0)
+    for key in "jjo":
+        page.keyboard.press(key)
+    expect(page.locator(".pattern").nth(1)).to_be_focused()
+    expect(patterns(page).nth(1).locator("pre").first).to_have_text("Payment 590 failed: timeout connecting to stripe")
+    page.keyboard.press("Enter")
+    expect(page.locator(".patterns pre")).to_have_count(0)
+    patterns(page).nth(1).get_by_role("button", name="Only Payment").click()
+    expect(status(page)).to_contain_text("60 records")
+    expect(rows(page)).to_have_count(60)
+    expect(rows(page).first).to_contain_text("Payment 590 failed")
+    page.go_back()
+    expect(patterns(page)).to_have_count(2)
+    patterns(page).nth(1).get_by_role("button", name="Not Payment").click()
+    expect(status(page)).to_contain_text("1 pattern · 540 records")
+    expect(page.locator(".pattern")).to_have_text(["request <*> done"])
+    page.get_by_role("button", name="Patterns", exact=True).click()
+    expect(status(page)).to_contain_text(re.compile("^540 records"))
+
+
+def test_patterns_of_a_field_and_their_link(open_page):
+    page = open_page("#from=-3h&q=n:*%20|%20stats%20count()")
+    page.get_by_role("button", name="Patterns", exact=True).click()
+    expect(page.get_by_label("Query")).to_have_value("n:*")
+    page.get_by_label("Patterns of the field").select_option("host")
+    expect(page.locator(".pattern")).to_have_text(["<*>"])
+    expect(patterns(page)).to_contain_text("100%")
+    other = open_page(page.url.split("/")[-1])
+    expect(other.locator(".pattern")).to_have_text(["<*>"])
+    other = open_page("#from=-3h&q=n:*&patterns=nothing")
+    expect(other.locator(".pattern")).to_have_text(["without nothing"])
+    other.get_by_role("button", name="Not records without nothing").click()
+    expect(other.get_by_role("heading", name="No records here")).to_be_visible()
+    expect(other.get_by_label("Query")).to_have_value("n:* nothing:*")
+    search(other, "x )")
+    expect(other.get_by_role("alert")).to_contain_text("at column 3")
+
+
+def test_new_patterns(open_page, make_server):
+    server = make_server("new")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    server.ingest("\n".join(json.dumps({
+        "timestamp": (now - datetime.timedelta(minutes=50 - i)).isoformat(), "message": f"tick {i}"}) for i in range(50)))
+    page = open_page()
+    page.goto(server.url + "/#patterns=message")
+    expect(page.locator(".pattern")).to_have_text(["tick <*>"])
+    page.get_by_role("button", name="New", exact=True).click()
+    expect(page.get_by_role("heading", name="No new patterns")).to_be_visible()
+    server.ingest(json.dumps({"message": "breaker 7 opens", "timestamp": now.isoformat()}))
+    page.keyboard.press("r")
+    expect(page.locator(".pattern")).to_have_text(["newbreaker <*> opens"])
+    expect(status(page)).to_contain_text("1 new pattern")
+    assert "new=1" in page.url
+    page.get_by_role("button", name="New", exact=True).click()
+    expect(page.locator(".pattern")).to_have_text(["tick <*>", "newbreaker <*> opens"])
+    page.get_by_role("button", name="Live", exact=True).click()
+    expect(rows(page)).to_have_count(51)
+
+
 def test_context_and_keys(open_page):
     page = open_page("#q=level:ERROR&from=-3h&stream=shop")
     expect(rows(page)).to_have_count(60)
@@ -376,6 +450,11 @@ def test_for_everyone(open_page, scheme):
     search(page, "n:* | stats count() by level")
     expect(page.locator(".results td")).not_to_have_count(0)
     assert faults(page) == []
+    page.goto(page.url.split("#")[0] + "#from=-3h&patterns=message")
+    page.reload()
+    page.locator(".pattern").first.click()
+    expect(page.locator(".patterns pre")).not_to_have_count(0)
+    assert faults(page) == []
     page.goto(page.url.split("#")[0] + "#q=a)")
     page.reload()
     expect(page.get_by_role("alert")).to_be_visible()
@@ -395,6 +474,12 @@ def test_on_a_phone(open_page):
     page.get_by_role("button", name="Only service cart").tap()
     page.get_by_role("button", name="Close the fields").tap()
     expect(status(page)).to_contain_text("200 records")
+    page.get_by_role("button", name="Patterns").tap()
+    page.locator(".pattern").first.tap()
+    expect(page.locator(".patterns pre")).not_to_have_count(0)
+    assert page.evaluate(narrow)
+    page.get_by_role("button", name="Only ").first.tap()
+    expect(page.locator(".patterns")).to_have_count(0)
     search(page, "x )")
     expect(page.get_by_role("alert")).to_contain_text("at column 3")
     page.locator("#range").tap()

@@ -222,6 +222,50 @@ export async function values(
   };
 }
 
+export interface Pattern {
+  text: string | null; // "<*>" is a variable; null: of the records without the field
+  count: number;
+  first: string;
+  last: string;
+  examples: Value[];
+  term: string; // finds exactly its records
+}
+export interface PatternList {
+  total: number;
+  distinct: number;
+  patterns: Pattern[];
+  tookMs: number;
+}
+
+// The kinds of texts in a field, the most frequent first; with `newSince` those that were not there before.
+export async function patterns(
+  params: Params,
+  field: string,
+  newSince: string,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<PatternList> {
+  const asked = { ...params, field, limit, examples: 3, ...(newSince ? { new_since: newSince } : {}) };
+  const o = parseObject(await (await request("/api/v1/logs/patterns", asked, signal)).text());
+  return {
+    total: number(o.get("total")),
+    distinct: number(o.get("distinct")),
+    tookMs: number(o.get("took_ms")),
+    patterns: list(o.get("patterns")).map(p => {
+      const pattern = p.get("pattern"),
+        examples = p.get("examples");
+      return {
+        text: typeof pattern === "string" ? pattern : null,
+        count: number(p.get("count")),
+        first: text(p.get("first_seen")),
+        last: text(p.get("last_seen")),
+        examples: Array.isArray(examples) ? examples : [],
+        term: text(p.get("query")).replace(/^NOT /, "-"),
+      };
+    }),
+  };
+}
+
 export interface Stream {
   name: string;
   rows: number;

@@ -2,6 +2,7 @@
 import { type Histogram } from "./api";
 import { Num, show, type Obj } from "./json";
 import { gravity, levelOf } from "./level";
+import { iso } from "./time";
 
 export interface Part {
   name: string;
@@ -42,6 +43,13 @@ export function columnsOf(rows: Obj[]): string[] {
 export function isNumeric(rows: Obj[], name: string): boolean {
   const values = rows.map(r => r.get(name) ?? null);
   return values.some(v => v instanceof Num) && values.every(v => v === null || v instanceof Num);
+}
+
+// Where the last tenth of the time begins in which there is something: what comes first behind it is new. Or "".
+export function newSince({ buckets, widthMs }: Histogram): string {
+  const begin = buckets.find(b => b.count)?.at,
+    end = buckets.at(-1)?.at;
+  return begin === undefined || end === undefined ? "" : iso(end + widthMs - (end + widthMs - begin) / 10);
 }
 
 const MOST_BARS = 3000;

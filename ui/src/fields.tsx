@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { type Field, type FieldList, type Values as Found } from "./api";
 import { show } from "./json";
-import { Button, count, Icon, plural, short } from "./parts";
+import { Button, count, Icon, percent, plural, short } from "./parts";
 import { escapeField, pipeField, term } from "./query";
 
 interface Props {
@@ -119,7 +119,7 @@ export function Fields(props: Props) {
                     {KINDS[f.kind] ?? "?"}
                   </span>
                   <span class="name">{f.name}</span>
-                  <span class="share">{share >= 0.01 ? Math.floor(share * 100) : "<1"}%</span>
+                  <span class="share">{percent(share)}</span>
                 </button>
                 <button
                   class={`as-column ${shownAs ? "on" : ""}`}

@@ -5,13 +5,16 @@ import {
   ApiError,
   fields,
   histogram,
+  patterns as loadPatterns,
   query,
   search,
   tail,
   type FieldList,
   type Histogram,
   type Params,
+  type PatternList,
 } from "./api";
+import { newSince } from "./bars";
 import { type Obj } from "./json";
 import { errorColumn, hasPipes } from "./query";
 import { idOf, timeOf } from "./rows";
@@ -28,6 +31,7 @@ export interface Found {
   warning: string;
   chart: Histogram | null;
   fields: FieldList | null; // of all records that the filter matches
+  patterns: (PatternList & { field: string; since: string }) | null; // instead of records
   fresh: Set<string>; // ids that came last, while live
   version: number; // changes with every search
 }
@@ -41,6 +45,7 @@ export interface Failure {
 const PAGE = 200,
   MOST_RECORDS = 10000,
   MOST_ROWS = 5000,
+  MOST_PATTERNS = 200,
   LIVE_MOST = 1000,
   DRAW_MS = 200,
   RECOUNT_MS = 10000,
@@ -56,6 +61,7 @@ const EMPTY: Found = {
   warning: "",
   chart: null,
   fields: null,
+  patterns: null,
   fresh: new Set(),
   version: 0,
 };
@@ -78,7 +84,7 @@ export function useFound(place: Place, again: number) {
     [more, setMore] = useState(false);
   const stop = useRef(new AbortController()),
     version = useRef(0);
-  const { q, stream, from, to, live } = place;
+  const { q, stream, from, to, live, patterns, fresh } = place;
 
   useEffect(() => {
     stop.current.abort();
@@ -92,8 +98,9 @@ export function useFound(place: Place, again: number) {
     const late = setTimeout(() => setSlow(true), 600);
     const put = (change: Partial<Found>) => setFound(f => (f && alive() ? { ...f, ...change } : f));
     const listFields = async () => put({ fields: await fields(params, signal) });
-    const drawChart = async () => {
-      const h = await histogram(params, Math.min(160, Math.max(40, Math.floor(innerWidth / 9))), signal);
+    const loadChart = () =>
+      histogram(params, Math.min(160, Math.max(40, Math.floor(innerWidth / 9))), signal);
+    const drawChart = async (h: Histogram) => {
       put({ chart: h });
       put({ chart: await addLevels(h, params, signal) });
     };
@@ -111,10 +118,24 @@ export function useFound(place: Place, again: number) {
             fields: f?.fields ?? null,
           }));
         await listFields();
+      } else if (patterns) {
+        const h = await loadChart(),
+          since = newSince(h);
+        const r = await loadPatterns(params, patterns, fresh ? since : "", MOST_PATTERNS, signal);
+        if (alive())
+          setFound(f => ({
+            ...base,
+            patterns: { ...r, field: patterns, since },
+            total: r.total,
+            tookMs: r.tookMs,
+            chart: f?.chart ?? null,
+            fields: f?.fields ?? null,
+          }));
+        await Promise.all([drawChart(h), listFields()]);
       } else {
         const r = await search({ ...params, limit: PAGE }, signal);
         if (alive()) setFound(f => ({ ...base, ...r, chart: f?.chart ?? null, fields: f?.fields ?? null }));
-        await Promise.all([drawChart(), listFields()]);
+        await Promise.all([loadChart().then(drawChart), listFields()]);
       }
     })()
       .then(
@@ -136,14 +157,14 @@ export function useFound(place: Place, again: number) {
       clearTimeout(late);
       mine.abort();
     };
-  }, [q, stream, from, to, again]);
+  }, [q, stream, from, to, patterns, fresh, again]);
 
   useEffect(() => {
-    if (!live || hasPipes(q)) return;
+    if (!live || patterns || hasPipes(q)) return;
     const ended = new AbortController();
     void follow(paramsOf(place), setFound, setError, ended.signal);
     return () => ended.abort();
-  }, [live, q, stream, from, again]);
+  }, [live, patterns, q, stream, from, again]);
 
   const loadMore = useCallback(async () => {
     if (!found?.cursor || more || found.records.length >= MOST_RECORDS) return;

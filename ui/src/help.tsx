@@ -5,7 +5,7 @@ const KEYS: [string, string][] = [
   ["Enter", "search"],
   ["Shift Enter", "a new line in the query"],
   ["Tab", "take the suggestion"],
-  ["j  k", "next and previous record"],
+  ["j  k", "next and previous record or pattern"],
   ["o  Enter", "unfold and fold it"],
   ["c", "records around it"],
   ["y", "link to it"],
@@ -14,6 +14,7 @@ const KEYS: [string, string][] = [
   ["[  ]", "earlier, later"],
   ["r", "search again"],
   ["l", "live"],
+  ["p", "patterns"],
   ["w", "wrap lines"],
   ["f", "fields"],
   ["d", "dark or light"],
@@ -30,6 +31,7 @@ const EXAMPLES: [string, string][] = [
   ["* | stats count(), p99(latency_ms) by service", "a row a service"],
   ["level:ERROR | stats count() by bin(1m), service", "over time"],
   ["* | top 20 message", "what is most frequent"],
+  ["* | patterns by service", "the kinds of lines"],
   ["* | stats count() as n by host | where n > 100 | sort -n", "pipes go on"],
 ];
 

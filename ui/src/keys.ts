@@ -5,11 +5,11 @@ import { type View } from "./view";
 const BUSY = "input,textarea,select,dialog,.panel";
 
 function moveTo(v: View, i: number) {
-  if (!v.records[i]) return;
+  const line = document.querySelectorAll<HTMLElement>("main .record > .line, main .pattern")[i];
+  if (!line) return;
   v.setCurrent(i);
-  const line = document.querySelectorAll<HTMLElement>("main .record > .line")[i];
-  line?.scrollIntoView({ block: "nearest" });
-  line?.focus({ preventScroll: true });
+  line.scrollIntoView({ block: "nearest" });
+  line.focus({ preventScroll: true });
 }
 
 export function useKeys(v: View) {
@@ -20,7 +20,9 @@ export function useKeys(v: View) {
       "/": () => document.getElementById("q")!.focus(),
       j: () => moveTo(v, v.current + 1),
       k: () => moveTo(v, Math.max(0, v.current - 1)),
-      o: withRecord(r => v.acts.onToggle(r, v.current)),
+      o: v.asPatterns
+        ? () => document.querySelectorAll<HTMLElement>("main .pattern")[v.current]?.click()
+        : withRecord(r => v.acts.onToggle(r, v.current)),
       c: withRecord(r => v.acts.onContext(r)),
       y: withRecord(r => v.acts.onLink(r)),
       t: () => document.getElementById("range")!.click(),
@@ -28,6 +30,7 @@ export function useKeys(v: View) {
       "[": () => v.move(-1, -1),
       "]": () => v.move(1, 1),
       r: () => v.run(),
+      p: () => v.showPatterns(v.asPatterns ? "" : "message"),
       l: !v.piped && v.toggleLive,
       w: () => v.go({ wrap: !v.place.wrap }, "replace"),
       f: v.toggleSide,

@@ -5,6 +5,7 @@ import { paramsOf } from "./found";
 import { Nothing } from "./help";
 import { Button, count, Icon, plural, short } from "./parts";
 import { addTerm, split, wordOf } from "./query";
+import { Patterns, PatternsBar } from "./patterns";
 import { Results } from "./results";
 import { Head, idOf, Row, template } from "./rows";
 import { COLUMNS } from "./state";
@@ -17,6 +18,10 @@ function summary({ found, error, said, place }: View): string {
   const took = `${found.tookMs < 10 ? found.tookMs.toFixed(1) : Math.round(found.tookMs)} ms`;
   if (found.piped) return `${found.cut ? "the first " : ""}${plural(found.records.length, "row")} · ${took}`;
   const records = plural(found.total ?? found.records.length, "record");
+  if (found.patterns) {
+    const { distinct } = found.patterns;
+    return `${plural(distinct, place.fresh ? "new pattern" : "pattern")} · ${records} · ${took}`;
+  }
   if (place.live) return `${records} · live`;
   return `${records} · ${took}`;
 }
@@ -67,14 +72,16 @@ function Toolbar({ v }: { v: View }) {
         <Button
           icon="list"
           label="The records that the filter matches"
-          onClick={() => go({ q: split(place.q)[0] })}
+          onClick={() => go({ q: split(place.q)[0], patterns: "" })}
         >
           <span class="wide">Records</span>
         </Button>
       )}
+      <PatternsBar v={v} />
       {!piped && (
         <Button
           icon="wrap"
+          class="wraps"
           label="Wrap lines (w)"
           on={place.wrap}
           onClick={() => go({ wrap: !place.wrap }, "replace")}
@@ -82,7 +89,7 @@ function Toolbar({ v }: { v: View }) {
           <span class="wide">Wrap</span>
         </Button>
       )}
-      {!piped && !usual && (
+      {!piped && !v.asPatterns && !usual && (
         <Button icon="columns" label="The usual columns" onClick={() => go({ cols: COLUMNS }, "replace")}>
           <span class="wide">Reset columns</span>
         </Button>
@@ -182,6 +189,7 @@ function Body({ v }: { v: View }) {
         ))}
       </div>
     );
+  if (found.patterns?.total) return <Patterns v={v} list={found.patterns} />;
   if (records.length && !found.piped) return <Records v={v} />;
   if (records.length)
     return (
@@ -189,7 +197,7 @@ function Body({ v }: { v: View }) {
         stale={!!error || busy}
         rows={records}
         q={found.q}
-        onDrill={terms => v.go({ q: terms.reduce(addTerm, split(found.q)[0]) })}
+        onDrill={terms => v.go({ q: terms.reduce(addTerm, split(found.q)[0]), patterns: "" })}
       />
     );
   if (busy || error) return null;

@@ -25,6 +25,7 @@ const PATHS = {
   list: "M2 4h12M2 8h12M2 12h8",
   context: "M2 3h12M2 13h12M2 8h12M4.5 5.5 2 8l2.5 2.5",
   copy: "M5 5h8v9H5zM3 11V2h8",
+  patterns: "M2 4h5M10 4h4M2 8h2M7 8h7M2 12h8M13 12h1",
   table: "M2 3h12v10H2zM2 6.5h12M6.5 6.5V13",
   chart: "M2 14V9m4 5V4m4 10V7m4 7V2",
   warn: "M8 2 1.5 13.5h13zM8 6.5v3.5m0 1.6v.2",
@@ -170,5 +171,7 @@ export const short = (n: number) =>
       : n < 1e9
         ? `${+(n / 1e6).toFixed(n < 1e8 ? 1 : 0)}M`
         : `${+(n / 1e9).toFixed(1)}G`;
+
+export const percent = (share: number) => `${share >= 0.01 ? Math.floor(share * 100) : "<1"}%`;
 
 export const plural = (n: number, one: string, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;

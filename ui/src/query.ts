@@ -87,7 +87,8 @@ export function term(field: string, value: Value): string | null {
   return `${name}:="${text.replace(/(["\\])/g, "\\$1")}"`;
 }
 
-const negated = (t: string) => (t.startsWith("-") ? t.slice(1) : "-" + t);
+// The opposite of a term.
+export const negated = (t: string) => (t.startsWith("-") ? t.slice(1) : "-" + t);
 
 // The query with a term more in its filter. Its opposite goes, and it is not there twice.
 export function addTerm(q: string, added: string): string {

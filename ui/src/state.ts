@@ -10,6 +10,8 @@ export interface Place {
   cols: string[];
   wrap: boolean;
   live: boolean;
+  patterns: string; // field whose patterns are shown instead of the records
+  fresh: boolean; // of the patterns only those that are new
   open: string; // _id of the record that is unfolded
   context: string; // _id of the record whose neighbours are shown
 }
@@ -23,6 +25,8 @@ export const START: Place = {
   cols: COLUMNS,
   wrap: false,
   live: false,
+  patterns: "",
+  fresh: false,
   open: "",
   context: "",
 };
@@ -36,7 +40,9 @@ export function readPlace(hash: string): Place {
     to: p.get("to") ?? "",
     cols: p.has("cols") ? p.getAll("cols").filter(c => c) : COLUMNS,
     wrap: p.get("wrap") === "1",
-    live: p.get("live") === "1",
+    live: p.get("live") === "1" && !p.get("patterns"),
+    patterns: p.get("patterns") ?? "",
+    fresh: p.get("new") === "1",
     open: p.get("open") ?? "",
     context: p.get("context") ?? "",
   };
@@ -52,6 +58,8 @@ export function writePlace(place: Place): string {
     (place.cols.length ? place.cols : [""]).forEach(c => p.append("cols", c));
   if (place.wrap) p.set("wrap", "1");
   if (place.live) p.set("live", "1");
+  if (place.patterns) p.set("patterns", place.patterns);
+  if (place.fresh) p.set("new", "1");
   if (place.open) p.set("open", place.open);
   if (place.context) p.set("context", place.context);
   return p.toString();

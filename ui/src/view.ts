@@ -99,7 +99,10 @@ export function useView() {
     toggleZone: () => setZone(zone === "local" ? "utc" : "local"),
     side: side === "open",
     toggleSide: () => setSide(side === "open" ? "closed" : "open"),
-    toggleLive: () => go({ live: !place.live, to: "" }, "replace"),
+    toggleLive: () => go({ live: !place.live, to: "", patterns: "" }, "replace"),
+    asPatterns: !piped && place.patterns !== "",
+    showPatterns: (field: string) =>
+      go({ q: split(place.q)[0], patterns: field, fresh: place.fresh && !!field, live: false, open: "" }),
     copyView: () =>
       copy(
         shown && (place.from || place.to) ? { from: iso(shown[0]), to: iso(shown[1]) } : {},
@@ -185,7 +188,15 @@ function useCopy(place: Place) {
 function placeOf(r: Obj): Partial<Place> {
   const ms = Date.parse(timeOf(r)),
     id = idOf(r);
-  return { q: `_id:="${id}"`, stream: "", from: iso(ms - 1), to: iso(ms + 1), open: id, context: "" };
+  return {
+    q: `_id:="${id}"`,
+    stream: "",
+    from: iso(ms - 1),
+    to: iso(ms + 1),
+    patterns: "",
+    open: id,
+    context: "",
+  };
 }
 
 // A new column goes before the message, which takes what is left of the width.

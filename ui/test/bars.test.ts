@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { legendOf, levelBars, rowBars } from "../src/bars";
+import { legendOf, newSince, levelBars, rowBars } from "../src/bars";
 import { parseObject } from "../src/json";
 
 const rows = (...lines: string[]) => lines.map(parseObject);
@@ -77,4 +77,15 @@ test("bars of records, before and after their levels are known", () => {
     ["error", "none"],
   );
   assert.deepEqual(levelBars(null).bars, []);
+});
+
+test("what is new came first in the last tenth of the time in which there is something", () => {
+  const chart = (...counts: number[]) => ({
+    widthMs: 60e3,
+    buckets: counts.map((count, i) => ({ at: i * 60e3, count, byLevel: new Map<string, number>() })),
+  });
+  assert.equal(newSince(chart(1, 0, 0, 0, 0, 0, 0, 0, 0, 0)), "1970-01-01T00:09:00Z");
+  assert.equal(newSince(chart(0, 0, 0, 0, 0, 1, 2, 0, 0, 9)), "1970-01-01T00:09:30Z");
+  assert.equal(newSince(chart(0, 0)), "");
+  assert.equal(newSince(chart()), "");
 });

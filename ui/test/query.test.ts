@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Num } from "../src/json";
-import { addTerm, errorColumn, groupedBy, hasPipes, split, term, tokens, wanted } from "../src/query";
+import {
+  addTerm,
+  errorColumn,
+  groupedBy,
+  hasPipes,
+  negated,
+  split,
+  term,
+  tokens,
+  wanted,
+} from "../src/query";
 
 const kinds = (q: string) =>
   tokens(q)
@@ -64,6 +74,11 @@ test("a term joins the filter and leaves the pipes", () => {
   assert.equal(addTerm('x a:="1"', 'a:="1"'), 'x a:="1"');
   assert.equal(addTerm('x a:="1" y', '-a:="1"'), 'x y -a:="1"');
   assert.equal(addTerm('-a:="1"', 'a:="1"'), 'a:="1"');
+  assert.equal(
+    addTerm("message:pattern(8c56) x", negated("message:pattern(8c56)")),
+    "x -message:pattern(8c56)",
+  );
+  assert.equal(negated("-message:*"), "message:*");
 });
 
 test("what is looked for is marked, what is excluded is not", () => {

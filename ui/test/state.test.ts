@@ -13,6 +13,8 @@ test("the address holds the whole view", () => {
     cols: ["a.b", "x,y"],
     wrap: true,
     live: false,
+    patterns: "log",
+    fresh: true,
     open: "1-2-3",
     context: "4",
   };
@@ -21,6 +23,8 @@ test("the address holds the whole view", () => {
   assert.equal(writePlace(START), "");
   assert.deepEqual(readPlace("#" + writePlace({ ...START, cols: [] })).cols, []);
   assert.equal(readPlace("#from=").from, "");
+  assert.equal(readPlace("#live=1").live, true);
+  assert.equal(readPlace("#live=1&patterns=message").live, false);
 });
 
 test("times", () => {
