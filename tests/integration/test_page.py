@@ -98,6 +98,17 @@ def test_a_query_finds_records(open_page):
     assert "q=level%3AERROR+timeout" in page.url and page.title().startswith("level:ERROR timeout")
 
 
+def test_a_level_is_one_however_it_is_written(open_page, make_server):
+    server = make_server("levels")
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    server.ingest("\n".join(json.dumps({"timestamp": now, "level": x, "message": x}) for x in ("ERROR", "error", "Error", "INFO", "info")))
+    page = open_page()
+    page.goto(server.url)
+    expect(page.locator(".legend")).to_have_text("error 3info 2")
+    page.get_by_role("button", name="error 3").click()
+    expect(status(page)).to_contain_text("3 records")
+
+
 def test_an_error_stands_where_it_is(open_page):
     page = open_page()
     search(page, "level:ERROR ) x")

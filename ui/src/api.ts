@@ -161,7 +161,8 @@ export async function addLevels(h: Histogram, params: Params, signal?: AbortSign
   const buckets = new Map(h.buckets.map(b => [b.at, { ...b, byLevel: new Map<string, number>() }]));
   for (const row of rows) {
     const b = buckets.get(Date.parse(text(row.get("_time"))));
-    if (b) b.byLevel.set(show(row.get("level") ?? null).toLowerCase(), number(row.get("count")));
+    const level = show(row.get("level") ?? null).toLowerCase(); // "Error" and "ERROR" are one
+    b?.byLevel.set(level, (b.byLevel.get(level) ?? 0) + number(row.get("count")));
   }
   return { ...h, buckets: [...buckets.values()] };
 }

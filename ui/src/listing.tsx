@@ -20,7 +20,8 @@ function summary({ found, error, said, place }: View): string {
   const records = plural(found.total ?? found.records.length, "record");
   if (found.patterns) {
     const { distinct } = found.patterns;
-    return `${plural(distinct, place.fresh ? "new pattern" : "pattern")} · ${records} · ${took}`;
+    if (place.fresh) return `${plural(distinct, "new pattern")} · ${took}`;
+    return `${plural(distinct, "pattern")} · ${records} · ${took}`;
   }
   if (place.live) return `${records} · live`;
   return `${records} · ${took}`;

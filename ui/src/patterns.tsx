@@ -120,7 +120,7 @@ export function Patterns({ v, list }: { v: View; list: List }) {
       <div class="nothing">
         <h2>No new patterns</h2>
         <p>
-          All of this time range were there before {stamp(Date.parse(since), v.local)}.{" "}
+          Every pattern of this time range was there before {stamp(Date.parse(since), v.local)}.{" "}
           <button class="button" onClick={() => v.go({ fresh: false })}>
             All patterns
           </button>

@@ -33,6 +33,7 @@ function Rest({ record, cols }: { record: Obj; cols: string[] }) {
       k !== "log_id" &&
       k !== "timestamp" &&
       v !== message &&
+      v !== record.get("_time") &&
       show(v) !== show(record.get("level")) &&
       show(v) !== show(record.get("service")),
   );
@@ -92,7 +93,9 @@ function FieldLine({
           onClick={() => acts.onColumn(name)}
         />
       </td>
-      <th scope="row">{name}</th>
+      <th scope="row" title={name}>
+        {name}
+      </th>
       <td class={`v ${kind}`}>
         <Marked text={show(value)} marks={marks} />
       </td>
@@ -180,7 +183,7 @@ export const Row = memo(function Row(p: RowProps) {
         <span class="c message" key={name}>
           {message !== undefined && (
             <span class="m">
-              <Marked text={show(message)} marks={p.marks} />
+              <Marked text={show(message).trimEnd()} marks={p.marks} />
             </span>
           )}
           <Rest record={record} cols={cols} />
