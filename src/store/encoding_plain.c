@@ -100,6 +100,8 @@ struct plain {
 static enum err plain_open(const struct chunk *c, struct arena *a, struct plain *ret)
 {
     struct str head;
+    if (!lane_is_text(c->lane))
+        return err_set(ERR_CORRUPT, "texts in a column of type %s", lane_name(c->lane));
     TRY(chunk_part_bytes(c, 0, &head));
     unsigned log = head.n ? (uint8_t)head.p[0] : 0;
     if (log < PAGE_LOG_MIN || log > PAGE_LOG_MAX)
