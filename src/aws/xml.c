@@ -134,8 +134,8 @@ static void XMLCALL on_close(void *ctx, const XML_Char *name)
 {
     struct xml *x = ctx;
     size_t from = x->from[--x->depth];
-    char *p = x->text.p + from;
-    size_t n = x->text.n > from ? undo(p, x->text.n - from) : 0;
+    char *p = x->text.n > from ? x->text.p + from : NULL;
+    size_t n = p ? undo(p, x->text.n - from) : 0;
     x->text.n = from;
     enum err err = x->calls->close(x->calls->ctx, str_c(name), n ? str_of(p, n) : STR(""));
     if (err != OK)
