@@ -384,8 +384,9 @@ static void put_group(const struct otlp_output *o, const struct post_part *part,
                       struct buf *out)
 {
     const struct group *g = &o->group[group];
-    struct str resource = str_of(o->groups.p + g->from, g->n_resource),
-               scope = str_of(o->groups.p + g->from + g->n_resource, g->n_scope);
+    struct str bytes = str_from(buf_str(&o->groups), g->from),
+               resource = str_of(bytes.p, g->n_resource),
+               scope = str_of(str_from(bytes, g->n_resource).p, g->n_scope);
     size_t logs = scope.n ? pb_head_size(1, scope.n) + scope.n : 0, all = 0;
     for (uint32_t i = 0; i < part->n; i++)
         if (part->piece[part->at[i]].group == group)
