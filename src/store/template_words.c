@@ -32,6 +32,8 @@ struct finder {
     uint32_t n_words, words_cap;
     uint32_t *table;
     uint32_t mask;
+    struct pair *pair; /* by looks */
+    uint32_t pairs_mask;
     size_t hex[TEMPLATE_DICTS_MAX]; /* lengths; dictionary 0 is for the rest */
     uint32_t n_dicts;
 };
@@ -85,15 +87,59 @@ static bool is_id(const struct templates *t, const struct text_template *x, uint
     return template_hex_length(templates_var(t, x->row[0], x->slot[slot])) > 0;
 }
 
-/* Whether one of two slots tells the other: a connection's address and its peer. Ids stay alone:
- * each has a dictionary that holds it in half its length. */
-static bool go_together(const struct finder *f, const struct text_template *x, uint32_t slot)
+/* Slots beside each other that templates have in common, as far as their looks tell. */
+struct pair {
+    uint64_t looks; /* 0: free */
+    uint32_t most;  /* different values of the slot that has more, summed up over templates */
+    uint32_t apart; /* so many more the two have together */
+    bool counted;
+};
+
+static bool in_words(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
+}
+
+/* What stands between the slots, and the first value with its letters and digits left out. */
+static uint64_t looks_of(const struct finder *f, const struct text_template *x, uint32_t slot)
+{
+    uint32_t text = x->row[0];
+    const struct template_var *var = &f->t->var[f->t->first[text]];
+    struct str s = values_text(f->t->v, text), first = templates_var(f->t, text, x->slot[slot]);
+    uint32_t from = var[x->slot[slot]].to, to = var[x->slot[slot + 1]].from;
+    uint64_t h = hash64(str_of(s.p + from, to - from));
+    bool before = false;
+    for (size_t i = 0; i < first.n; i++) {
+        bool word = in_words(first.p[i]);
+        if (!word || !before)
+            h = hash_mix(h + (word ? 'a' : (uint8_t)first.p[i]));
+        before = word;
+    }
+    return h | 1;
+}
+
+static struct pair *pair_like(const struct finder *f, const struct text_template *x, uint32_t slot)
+{
+    uint64_t looks = looks_of(f, x, slot);
+    uint32_t at = (uint32_t)(looks >> 32) & f->pairs_mask;
+    while (f->pair[at].looks && f->pair[at].looks != looks)
+        at = (at + 1) & f->pairs_mask;
+    f->pair[at].looks = looks;
+    return &f->pair[at];
+}
+
+/* Ids stay alone: each has a dictionary that holds it in half its length. */
+static bool may_join(const struct finder *f, const struct text_template *x, uint32_t slot)
+{
+    return is_candidate(f->t, x, slot) && is_candidate(f->t, x, slot + 1) &&
+           !is_id(f->t, x, slot) && !is_id(f->t, x, slot + 1);
+}
+
+static void count_pair(const struct finder *f, const struct text_template *x, uint32_t slot,
+                       struct pair *to)
 {
     uint64_t hash[3][JOIN_SAMPLE];
     uint32_t table[JOIN_SAMPLE * 2], n = x->rows < JOIN_SAMPLE ? x->rows : JOIN_SAMPLE, d[3];
-    if (!is_candidate(f->t, x, slot) || !is_candidate(f->t, x, slot + 1) || is_id(f->t, x, slot) ||
-        is_id(f->t, x, slot + 1))
-        return false;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t text = x->row[(uint64_t)i * x->rows / n];
         hash[0][i] = hash64(templates_var(f->t, text, x->slot[slot]));
@@ -103,7 +149,24 @@ static bool go_together(const struct finder *f, const struct text_template *x, u
     for (int k = 0; k < 3; k++)
         d[k] = distinct(hash[k], n, table);
     uint32_t most = d[0] > d[1] ? d[0] : d[1];
-    return most >= JOIN_FROM && d[2] - most <= most / 64;
+    to->counted = true;
+    if (most < JOIN_FROM)
+        return;
+    to->most += most;
+    to->apart += d[2] - most;
+}
+
+/* Whether one of two slots tells the other: a connection's address and its peer. Asked of all
+ * templates that have such slots at once: were some of them joined and others not, they would
+ * share no words. */
+static bool go_together(const struct finder *f, const struct text_template *x, uint32_t slot)
+{
+    if (!may_join(f, x, slot))
+        return false;
+    struct pair *p = pair_like(f, x, slot);
+    if (!p->counted) /* one of the slots is of two that were joined */
+        count_pair(f, x, slot, p);
+    return p->most && p->apart <= p->most / 64;
 }
 
 /* Makes one variable of two slots and what stands between them. */
@@ -117,8 +180,25 @@ static void join(const struct finder *f, struct text_template *x, uint32_t slot)
     memmove(&x->slot[slot + 1], &x->slot[slot + 2], (x->n_slots - slot - 1) * sizeof(*x->slot));
 }
 
+static void count_pairs(struct finder *f)
+{
+    uint32_t n = 0;
+    for (uint32_t t = 0; t < f->t->n; t++)
+        n += f->t->t[t].n_slots;
+    for (f->pairs_mask = 15; f->pairs_mask < n * 4; f->pairs_mask = f->pairs_mask * 2 + 1)
+        ;
+    f->pair = ARENA_ARRAY(f->a, struct pair, (size_t)f->pairs_mask + 1);
+    for (uint32_t t = 0; t < f->t->n; t++) {
+        const struct text_template *x = &f->t->t[t];
+        for (uint32_t s = 0; x->rows >= JOIN_ROWS && s + 1 < x->n_slots; s++)
+            if (may_join(f, x, s))
+                count_pair(f, x, s, pair_like(f, x, s));
+    }
+}
+
 static void join_slots(struct finder *f)
 {
+    count_pairs(f);
     for (uint32_t t = 0; t < f->t->n; t++) {
         struct text_template *x = &f->t->t[t];
         for (uint32_t s = 0; x->rows >= JOIN_ROWS && s + 1 < x->n_slots;)
