@@ -398,11 +398,14 @@ static enum err obey(struct collector *c)
     struct arena a;
     arena_init(&a, 0, NULL);
     struct state_item *i = ARENA_NEW(&a, struct state_item);
-    enum err err =
-        state_get(c->state, STATE_PROCESSES, (struct state_key){STR("orders"), STR("")}, &a, i);
+    enum err err = state_get(c->state, STATE_PROCESSES, STATE_ORDERS, &a, i);
     int64_t stop = state_int(i, "stop_at"), reset = state_int(i, "reset_at");
     if (err == OK && stop >= c->started_s && !c->ordered) {
         log_info("stopping: ordered to", NULL);
+        c->ordered = true;
+    }
+    if (err == OK && state_is_too_new(i) && !c->ordered) {
+        log_error("stopping: the state belongs to a newer Weir now", NULL);
         c->ordered = true;
     }
     if (err == OK && reset > c->orders_s) {
@@ -508,6 +511,10 @@ static enum err open_parts(struct collector *c)
                                .stopping = &c->stopping};
     TRY(aws_credentials_new(&k, &c->credentials));
     TRY(state_open(str_c(c->o.state), c->credentials, &c->state));
+    enum err joined = state_join(c->state);
+    if (joined == ERR_INVALID)
+        return joined;
+    warn_if(joined, "the state does not answer"); /* it may later, and is then asked again */
     TRY(cache_open(str_c(c->o.cache), &c->cache));
     c->limits = limits_new(&l);
     TRY(rds_source_new(c->credentials, c->limits, &c->stopping, &c->source));

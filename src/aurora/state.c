@@ -167,6 +167,31 @@ enum err state_init(struct state *s)
     return s->driver->init(s);
 }
 
+bool state_is_too_new(const struct state_item *orders)
+{
+    return state_int(orders, "format_needed") > STATE_FORMAT;
+}
+
+enum err state_join(struct state *s)
+{
+    struct arena a;
+    struct state_item set = {0};
+    arena_init(&a, 0, NULL);
+    struct state_item *item = ARENA_NEW(&a, struct state_item);
+    enum err err = state_get(s, STATE_PROCESSES, STATE_ORDERS, &a, item);
+    if (err == OK && state_is_too_new(item))
+        err = err_set(ERR_INVALID,
+                      "the state belongs to a newer Weir: it wants format %lld, and this one knows "
+                      "%d",
+                      (long long)state_int(item, "format_needed"), STATE_FORMAT);
+    else if ((err == OK || err == ERR_NOTFOUND) && state_int(item, "format") < STATE_FORMAT) {
+        state_set_int(&set, "format", STATE_FORMAT);
+        err = state_update(s, STATE_PROCESSES, STATE_ORDERS, &set, NULL, 0);
+    }
+    arena_release(&a);
+    return err;
+}
+
 static enum err check_key(enum state_table t, const struct state_key *k)
 {
     if (!k->hash.n || k->hash.n > STATE_KEY_MAX || k->range.n > STATE_KEY_MAX ||

@@ -12,6 +12,12 @@
  * conditions that are judged together with it: that is how any number of processes agree.
  * `expires_at` (epoch seconds) is when an item may be forgotten.
  *
+ * Builds of several versions work on one state, at once and by turns. So a format only grows by
+ * attributes, texts or integers, that a build may do without, and an item has at most
+ * STATE_ATTRS_MAX: what a build does not know it leaves as it is. The item "orders" of
+ * aurora-log-tracking has `format`, that of the newest build that was there, and `format_needed`,
+ * which a build sets that must keep older ones away: they do not start, and those that run stop.
+ *
  * Threads: any. Calls block. Errors: ERR_NOTFOUND, ERR_CONFLICT (a condition did not hold),
  * ERR_UNAVAILABLE and ERR_TIMEOUT (come again), others for good. A write that answers an error may
  * have been done all the same when it is ERR_UNAVAILABLE or ERR_TIMEOUT. */
@@ -95,6 +101,13 @@ NODISCARD enum err state_open_dynamodb(const struct url *url, struct aws_credent
 void state_close(struct state *s); /* NULL is fine */
 
 NODISCARD enum err state_init(struct state *s);
+#define STATE_FORMAT 1
+#define STATE_ORDERS ((struct state_key){STR("orders"), STR("")})
+/* This build is about to work on it. ERR_INVALID: it must not, see above. Other errors say that the
+ * state could not be asked. */
+NODISCARD enum err state_join(struct state *s);
+/* Whether `orders`, as read, keep this build away. */
+bool state_is_too_new(const struct state_item *orders);
 /* The item's keys are among its attributes. Its texts live in the arena. */
 NODISCARD enum err state_get(struct state *s, enum state_table t, struct state_key k,
                              struct arena *a, struct state_item *ret);

@@ -9,8 +9,6 @@
 
 #include <stdio.h>
 
-static const struct state_key orders = {{"orders", 6}, {"", 0}};
-
 static int64_t now_s(void)
 {
     return clock_now_ns() / NS_PER_S;
@@ -22,7 +20,7 @@ static int give(const struct command *c, const struct options *o, const struct s
     struct aurora_state s;
     enum err err = aurora_state_open(o, &s);
     if (err == OK) {
-        err = state_update(s.state, STATE_PROCESSES, orders, set, NULL, 0);
+        err = state_update(s.state, STATE_PROCESSES, STATE_ORDERS, set, NULL, 0);
         aurora_state_close(&s);
     }
     if (err != OK)

@@ -19,6 +19,8 @@ enum err aurora_state_open(const struct options *o, struct aurora_state *ret)
     *ret = (struct aurora_state){0};
     TRY(aws_credentials_new(&k, &ret->credentials));
     enum err err = state_open(url, ret->credentials, &ret->state);
+    if (err == OK && state_join(ret->state) == ERR_INVALID) /* tables may be missing still */
+        err = ERR_INVALID;
     if (err != OK)
         aurora_state_close(ret);
     return err;

@@ -40,6 +40,26 @@ def test_crashes_on_dynamodb(on_dynamodb):
     assert_same(server, log)
 
 
+def test_what_a_newer_build_has_added_is_left_alone(on_dynamodb):
+    log, c, server, client = on_dynamodb
+    log.write(100)
+    assert c.once(env={"WEIR_AURORA_CRASH": "commit:2"}, check=False) == -9
+    keys = []
+    for name, parts in (("aurora-log-file-tracking", ("instance_id", "log_file_name")), ("aurora-log-processing-jobs", ("job_id",)),
+                        ("aurora-log-checkpoints", ("instance_id", "log_file_name")), ("aurora-instance-metadata", ("instance_id",))):
+        for item in client.scan(TableName=name)["Items"]:
+            keys.append((name, {k: item[k] for k in parts}))
+            client.update_item(TableName=name, Key=keys[-1][1], UpdateExpression="SET zz_text = :t, zz_map = :m",
+                               ExpressionAttributeValues={":t": {"S": "kept"}, ":m": {"M": {"a": {"L": [{"BOOL": True}]}}}})
+    assert len(keys) == 4
+    log.write(50)
+    c.once()
+    assert_same(server, log)
+    for name, key in keys:
+        item = client.get_item(TableName=name, Key=key)["Item"]
+        assert item["zz_text"] == {"S": "kept"} and item["zz_map"] == {"M": {"a": {"L": [{"BOOL": True}]}}}
+
+
 def test_the_runbooks_table_calls(on_dynamodb):
     """As seed documents spell them, through boto3."""
     log, c, server, client = on_dynamodb

@@ -1,0 +1,169 @@
+"""Builds of several versions work on one state: a state of an earlier build (tests/golden/aurora-state-v1) is gone on with,
+what a newer build has added is left as it is, and one that keeps older builds away does.
+
+`python tests/integration/test_aurora_versions.py aurora-state-vN` writes a new folder by this build."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import sys
+import tempfile
+
+import pytest
+
+from aurora import Collector, SlowLog, assert_same, stored, wait_for
+from conftest import ROOT, Server
+from parts.rds import Rds
+
+GOLDEN = ROOT / "tests" / "golden"
+FOLDERS = sorted(p.name for p in GOLDEN.glob("aurora-state-v*"))
+LATER = 4102444800  # what a state remembers lives for a week; a golden one for good
+
+
+def rds_of(folder):
+    rds = Rds(portion_bytes=20_000)
+    rds.add("db-1", folder / "db-1")
+    return rds
+
+
+def log_of(folder, first):
+    log = SlowLog.__new__(SlowLog)
+    log.path, log.tag, log.n, log.banner, log.written = folder / "db-1/slowquery/mysql-slowquery.log", "one", first, True, []
+    return log
+
+
+@contextlib.contextmanager
+def database(path):
+    """Committed, and closed."""
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as db, db:
+        yield db
+
+
+def edit(path, change):
+    """change(body, table) for each item of a state in SQLite; each is JSON as DynamoDB writes it."""
+    with database(path) as db:
+        for tbl, k1, k2, body in db.execute("SELECT tbl, k1, k2, body FROM items").fetchall():
+            item = json.loads(body)
+            change(item, tbl)
+            expires = int(item.get("expires_at", {}).get("N", 0))
+            db.execute("UPDATE items SET body = ?, expires_at = ? WHERE tbl = ? AND k1 = ? AND k2 = ?",
+                       (json.dumps(item), expires, tbl, k1, k2))
+
+
+def items(path):
+    with database(path) as db:
+        return {(t, k1, k2): json.loads(b) for t, k1, k2, b in db.execute("SELECT tbl, k1, k2, body FROM items")}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_state_of_an_earlier_build_is_gone_on_with(tmp_path, make_server, name):
+    """50 statements were durable; the unit of the next was sent, and the build killed before it was committed."""
+    folder = tmp_path / "golden"
+    shutil.copytree(GOLDEN / name, folder)
+    for path in (folder / "db-1").rglob("*"):
+        os.utime(path)  # a checkout is newer than what the state has seen
+    server = make_server()
+    log = log_of(folder, 80)
+    log.written = [f"one-{i:06d}" for i in range(50, 80)]
+    with rds_of(folder) as rds:
+        c = Collector(folder, rds, server)
+        c.once()
+        assert_same(server, log)
+        assert len(c.events("a unit that was under way is sent again")) == 1
+        log.write(30)
+        log.rotate("2025-08-03.15")
+        log.write(30)
+        c.once()
+        assert_same(server, log)
+        assert c.json("checkpoint", "show", "db-1", "slowquery/mysql-slowquery.log")["byte_offset"] == log.path.stat().st_size
+
+
+def test_what_a_newer_build_has_added_is_left_alone(tmp_path, make_server):
+    (tmp_path / "db-1").mkdir()
+    server, log = make_server(), SlowLog(tmp_path / "db-1", "one")
+    with rds_of(tmp_path) as rds:
+        c = Collector(tmp_path, rds, server, env={"BATCH_SIZE": "40"})
+        log.write(100)
+        assert c.once(env={"WEIR_AURORA_CRASH": "commit:2"}, check=False) == -9
+        with database(tmp_path / "state.db") as db:
+            db.execute("ALTER TABLE items ADD COLUMN colour TEXT DEFAULT 'blue'")
+            db.execute("CREATE TABLE more(a TEXT)")
+
+        def add(item, tbl):
+            item["zz_text"], item["zz_number"] = {"S": "kept"}, {"N": "42"}
+
+        edit(tmp_path / "state.db", add)
+        before = set(items(tmp_path / "state.db"))
+        log.write(50)
+        log.rotate("2025-08-03.15")
+        log.write(50)
+        c.once()
+        assert_same(server, log)
+        after = items(tmp_path / "state.db")
+        assert len(before) > 3
+        for key in before & set(after):
+            assert after[key]["zz_text"] == {"S": "kept"} and after[key]["zz_number"] == {"N": "42"}, key
+        c.weir("status")
+        c.weir("files", "reset-stuck", "--older-than", "1h")
+
+
+def test_a_build_that_is_too_old_keeps_away(tmp_path, make_server):
+    (tmp_path / "db-1").mkdir()
+    server, log = make_server(), SlowLog(tmp_path / "db-1", "one")
+    with rds_of(tmp_path) as rds:
+        c = Collector(tmp_path, rds, server)
+        log.write(10)
+        c.once()
+        key = next(k for k in items(tmp_path / "state.db") if k[1] == "orders")
+        assert items(tmp_path / "state.db")[key]["format"] == {"N": "1"}
+        c.start()
+        wait_for(lambda: c.metric("weir_aurora_rounds_total") > 0)
+        edit(tmp_path / "state.db", lambda item, tbl: item.update(format_needed={"N": "2"}))
+        assert c.process.wait(20) == 0 and c.events("belongs to a newer Weir now")
+        log.write(10)
+        assert c.once(check=False) == 2
+        assert "the state belongs to a newer Weir: it wants format 2" in c.log.read_text()
+        r = c.weir("files", "list", check=False)
+        assert r.returncode != 0 and "newer Weir" in r.stderr
+        assert len(stored(server, "one")) == 10
+
+
+def write_golden(name):
+    to = GOLDEN / name
+    with tempfile.TemporaryDirectory() as tmp:
+        tmp = pathlib.Path(tmp)
+        (tmp / "db-1").mkdir()
+        log = SlowLog(tmp / "db-1", "one")
+        server = Server(tmp / "data").start()
+        with rds_of(tmp) as rds:
+            c = Collector(tmp, rds, server)
+            log.write(50)
+            c.once()
+            log.write(30)
+            assert c.once(env={"WEIR_AURORA_CRASH": "commit:1"}, check=False) == -9
+        server.stop()
+
+        def for_good(item, tbl):
+            if "expires_at" in item:
+                item["expires_at"] = {"N": str(LATER)}
+            for name in ("last_written", "updated_at", "published_at", "discovered_at", "started_at"):
+                if name in item:  # wherever the clock of a test stands, it is later
+                    item[name] = {"N": "1754235045000" if name == "last_written" else "1754235045"}
+            if "owner" in item:  # of a machine that nobody has
+                item["owner"], item["lease_until"] = {"S": "gone/1/0000/0"}, {"N": "1"}
+
+        edit(tmp / "state.db", for_good)
+        with database(tmp / "state.db") as db:
+            db.execute("DELETE FROM items WHERE tbl = 3 AND k1 <> 'orders'")
+        with contextlib.closing(sqlite3.connect(tmp / "state.db", isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode = DELETE")
+            db.execute("VACUUM")
+        to.mkdir()
+        shutil.copytree(tmp / "db-1", to / "db-1")
+        shutil.copy(tmp / "state.db", to / "state.db")
+
+
+if __name__ == "__main__":
+    write_golden(sys.argv[1])
