@@ -145,7 +145,7 @@ static struct said_list run_once(const struct fault_plan *plan, enum mode mode)
     char label[100];
     snprintf(label, sizeof(label), "kind=%d@%" PRIu64 ":seed=%" PRIu64 ":lose=%d mode=%d",
              plan->kind, plan->at, plan->seed, plan->lose, mode);
-    snprintf(r.dir, sizeof(r.dir), "%s", test_dir());
+    snprintf(r.dir, sizeof(r.dir), "%s", test_dir_in_memory());
     snprintf(r.path, sizeof(r.path), "%s/catalog.sqlite", r.dir);
     struct said_list said = child_run(plan, child_work, &r);
     struct catalog *c = NULL;

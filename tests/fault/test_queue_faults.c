@@ -230,7 +230,7 @@ static struct said_list run_once(const struct fault_plan *plan, enum mode mode)
     char label[100];
     snprintf(label, sizeof(label), "%s@%" PRIu64 ":seed=%" PRIu64 ":lose=%d:sticky=%d",
              kinds[plan->kind], plan->at, plan->seed, plan->lose, plan->sticky);
-    snprintf(r.dir, sizeof(r.dir), "%s", test_dir());
+    snprintf(r.dir, sizeof(r.dir), "%s", test_dir_in_memory());
     struct said_list said = child_run(plan, child_work, &r);
     if (said.code >= 90)
         fail_msg("%s: the child found a mistake: %d", label, said.code);
@@ -338,7 +338,7 @@ static void test_full_disk_and_back(void **state)
 {
     struct run r = {0};
     struct found f = {0};
-    snprintf(r.dir, sizeof(r.dir), "%s", test_dir());
+    snprintf(r.dir, sizeof(r.dir), "%s", test_dir_in_memory());
     struct queue_options options = {.dir = r.dir, .file_bytes = 64 << 10, .sync = true};
     struct queue_consumer consumer = {.ctx = &f, .deliver = parent_deliver};
     struct queue *q = NULL;
