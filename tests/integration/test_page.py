@@ -117,6 +117,7 @@ def test_an_error_stands_where_it_is(open_page):
     lines = alert.locator("pre").inner_text().split("\n")
     at = next(i for i, line in enumerate(lines) if line.strip() == "^")
     assert lines[at - 1][lines[at].index("^")] == ")"
+    expect(alert.locator("p")).to_contain_text("hint: ")
     expect(page.locator(".editor .wrong")).to_have_text(")")
     expect(page.get_by_label("Query")).to_have_attribute("aria-invalid", "true")
     search(page, "level:ERROR")

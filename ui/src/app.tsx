@@ -10,10 +10,14 @@ import { Top } from "./top";
 import { useView, type View } from "./view";
 
 function Failure({ v: { error, repeat } }: { v: View }) {
+  const [what, hint] = error!.message.split("\nhint: "); // what points at a place must not be wrapped
   return (
     <section class="failure" id="error" role="alert">
       <Icon name="warn" />
-      <pre>{error!.message}</pre>
+      <div>
+        <pre>{what}</pre>
+        {hint && <p>hint: {hint}</p>}
+      </div>
       {error!.status !== 400 && (
         <Button label="Try again" onClick={repeat}>
           Try again

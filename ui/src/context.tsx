@@ -70,8 +70,8 @@ export function Context({ id, cols, local, acts, onClose }: Props) {
     <Sheet title="Context" class="context" onClose={onClose}>
       <div class="context-acts">
         <span class="dim">
-          {around && `${show(around.same.find(([name]) => name === "_stream")?.[1])}, `}oldest first. Only the
-          same
+          {around && `${show(around.same.find(([name]) => name === "_stream")?.[1])}, `}oldest first.
+          {choices.length + traces.length > 0 && " Only the same"}
         </span>
         {[...choices, ...traces].map(([name, v]) => (
           <Button

@@ -105,7 +105,8 @@ export function addTerm(q: string, added: string): string {
 // The texts that the filter looks for in any field or in message, to be marked in what was found.
 export function wanted(q: string): RegExp | null {
   const parts: string[] = [];
-  const list = tokens(split(q)[0]).filter(t => t.kind !== "space");
+  const filter = split(q)[0].replace(/\S+:pattern\([^()]*\)/g, ""); // an id is no text
+  const list = tokens(filter).filter(t => t.kind !== "space");
   list.forEach((t, i) => {
     const before = list[i - 1],
       field = list[i - 2];

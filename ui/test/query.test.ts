@@ -90,6 +90,7 @@ test("what is looked for is marked, what is excluded is not", () => {
   assert.equal(wanted("level:ERROR"), null);
   assert.equal(wanted("* | where x"), null);
   assert.deepEqual(found("a.b(c)", "x"), []);
+  assert.deepEqual(found("message:pattern(8c56) done", "a pattern of the message is done"), ["done"]);
 });
 
 test("groups and errors", () => {
