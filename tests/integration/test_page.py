@@ -311,6 +311,9 @@ def test_new_patterns(open_page, make_server):
     assert "new=1" in page.url
     page.get_by_role("button", name="New", exact=True).click()
     expect(page.locator(".pattern")).to_have_text(["tick <*>", "newbreaker <*> opens"])
+    search(page, "breaker")
+    expect(page.locator(".pattern")).to_have_text(["newbreaker <*> opens"])
+    search(page, "")
     page.get_by_role("button", name="Live", exact=True).click()
     expect(rows(page)).to_have_count(51)
 

@@ -270,11 +270,16 @@ export async function patterns(
 export interface Stream {
   name: string;
   rows: number;
+  from: number; // time of the oldest record, or NaN
 }
 
 export async function streams(signal?: AbortSignal): Promise<Stream[]> {
   const o = parseObject(await (await request("/api/v1/streams", {}, signal)).text());
-  return list(o.get("streams")).map(s => ({ name: text(s.get("name")), rows: number(s.get("rows")) }));
+  return list(o.get("streams")).map(s => ({
+    name: text(s.get("name")),
+    rows: number(s.get("rows")),
+    from: Date.parse(text(s.get("from"))),
+  }));
 }
 
 export const exportUrl = (params: Params) => "/api/v1/logs/query?" + form(params);

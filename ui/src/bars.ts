@@ -45,11 +45,16 @@ export function isNumeric(rows: Obj[], name: string): boolean {
   return values.some(v => v instanceof Num) && values.every(v => v === null || v instanceof Num);
 }
 
-// Where the last tenth of the time begins in which there is something: what comes first behind it is new. Or "".
-export function newSince({ buckets, widthMs }: Histogram): string {
-  const begin = buckets.find(b => b.count)?.at,
-    end = buckets.at(-1)?.at;
-  return begin === undefined || end === undefined ? "" : iso(end + widthMs - (end + widthMs - begin) / 10);
+// Where the last tenth of the range begins, or "": what comes first behind it is new. The range counts from where the
+// records begin that are stored, whatever the query: before them nothing could have been seen.
+export function newSince({ buckets, widthMs }: Histogram, stored: number[]): string {
+  const first = buckets[0]?.at,
+    last = buckets.at(-1)?.at;
+  if (first === undefined || last === undefined) return "";
+  const known = stored.filter(t => !Number.isNaN(t)),
+    end = last + widthMs,
+    begin = Math.min(end, Math.max(first, known.length ? Math.min(...known) : first));
+  return iso(end - (end - begin) / 10);
 }
 
 const MOST_BARS = 3000;

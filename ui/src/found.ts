@@ -8,6 +8,7 @@ import {
   patterns as loadPatterns,
   query,
   search,
+  streams,
   tail,
   type FieldList,
   type Histogram,
@@ -119,8 +120,12 @@ export function useFound(place: Place, again: number) {
           }));
         await listFields();
       } else if (patterns) {
-        const h = await loadChart(),
-          since = newSince(h);
+        const [h, all] = await Promise.all([loadChart(), streams(signal).catch(() => [])]);
+        const searched = all.filter(s => !stream || s.name === stream),
+          since = newSince(
+            h,
+            searched.map(s => s.from),
+          );
         const r = await loadPatterns(params, patterns, fresh ? since : "", MOST_PATTERNS, signal);
         if (alive())
           setFound(f => ({

@@ -79,13 +79,18 @@ test("bars of records, before and after their levels are known", () => {
   assert.deepEqual(levelBars(null).bars, []);
 });
 
-test("what is new came first in the last tenth of the time in which there is something", () => {
-  const chart = (...counts: number[]) => ({
+test("what is new came first in the last tenth of the range, as far as anything is stored", () => {
+  const chart = (n: number) => ({
     widthMs: 60e3,
-    buckets: counts.map((count, i) => ({ at: i * 60e3, count, byLevel: new Map<string, number>() })),
+    buckets: Array.from({ length: n }, (_, i) => ({
+      at: i * 60e3,
+      count: 0,
+      byLevel: new Map<string, number>(),
+    })),
   });
-  assert.equal(newSince(chart(1, 0, 0, 0, 0, 0, 0, 0, 0, 0)), "1970-01-01T00:09:00Z");
-  assert.equal(newSince(chart(0, 0, 0, 0, 0, 1, 2, 0, 0, 9)), "1970-01-01T00:09:30Z");
-  assert.equal(newSince(chart(0, 0)), "");
-  assert.equal(newSince(chart()), "");
+  assert.equal(newSince(chart(10), []), "1970-01-01T00:09:00Z");
+  assert.equal(newSince(chart(10), [-7, 300e3]), "1970-01-01T00:09:00Z");
+  assert.equal(newSince(chart(10), [400e3, 300e3, NaN]), "1970-01-01T00:09:30Z");
+  assert.equal(newSince(chart(10), [900e3]), "1970-01-01T00:10:00Z");
+  assert.equal(newSince(chart(0), [300e3]), "");
 });
