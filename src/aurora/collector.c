@@ -248,8 +248,12 @@ static void work(struct worker *w, struct job *job)
     metric_add(c->m_visits, 1);
     metric_add(c->m_bytes, (int64_t)visit.bytes);
     metric_add(c->m_records, (int64_t)visit.records);
-    if (visit.records)
+    if (visit.records) {
         c->last_record_s = now_s();
+        log_info("checkpoint written", "instance=%.*s file=%.*s records=%" PRIu64 " bytes=%" PRIu64,
+                 STR_ARG(job->m.instance_id), STR_ARG(job->m.log_file_name), visit.records,
+                 visit.bytes);
+    }
     if (err != OK) {
         failed(w, job, err);
         return;

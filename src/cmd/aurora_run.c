@@ -10,6 +10,7 @@
 #include "core/process.h"
 #include "net/http_server.h"
 #include "output/outputs.h"
+#include "pipeline/log_output.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -27,6 +28,8 @@ enum { CONNECTIONS_MAX = 64, BODY_MAX = 64 << 10 };
          "Kafka between discover and process: kafka://HOST:PORT (the state is the queue)."},       \
         {"logs", 0, "KINDS", "Which logs: slow, error, general, audit (slow,error)."},             \
         {"log-level", 0, "LEVEL", "debug, info, warn or error (info)."},                           \
+        {"log-output", 0, "URL",                                                                   \
+         "Where its own log lines go too, as an --output: otlp://HOST:4318 (stderr alone)."},      \
     {                                                                                              \
         "once", 0, NULL, "Ends when all that is there has been done."                              \
     }
@@ -260,7 +263,7 @@ static void wait_for_end(struct collector *c, bool once)
     log_info("stopping", NULL);
 }
 
-static enum err serve(const struct options *o, const struct collector_options *options)
+static enum err collect(const struct options *o, const struct collector_options *options)
 {
     const char *listen = options_value(o, "listen");
     struct collector *c;
@@ -280,6 +283,19 @@ static enum err serve(const struct options *o, const struct collector_options *o
     return err == OK ? OK : err_set(err, "%s", why);
 }
 
+static enum err serve(const struct options *o, const struct collector_options *options)
+{
+    const char *url = options_value(o, "log-output");
+    struct log_output *log = NULL;
+    if (url)
+        TRY(log_output_open(output_types, url, "weir-aurora", &log));
+    enum err err = collect(o, options);
+    char why[256];
+    snprintf(why, sizeof(why), "%s", err_text());
+    log_output_close(log);
+    return err == OK ? OK : err_set(err, "%s", why);
+}
+
 static int run(const struct command *command, bool discovers, bool processes, int argc, char **argv)
 {
     struct options o;
@@ -289,6 +305,7 @@ static int run(const struct command *command, bool discovers, bool processes, in
     int status = options_parse(&o, command, argc, argv);
     if (status >= 0)
         return status;
+    log_set_capitals(true); /* the runbooks' words */
     /* Threads come and go with buffers of a megabyte: few arenas, and pages go back. */
     mallopt(M_ARENA_MAX, 4);
     mallopt(M_TRIM_THRESHOLD, 4 << 20);

@@ -39,6 +39,7 @@ struct slot {
 
 static _Atomic int min_level = LOG_INFO;
 static _Atomic int json_mode = -1; /* -1: by the terminal */
+static _Atomic bool capitals;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct slot slots[SLOTS];
 static int64_t next_sweep;
@@ -54,6 +55,11 @@ void log_set_level(enum log_level level)
 void log_set_json(bool json)
 {
     json_mode = json;
+}
+
+void log_set_capitals(bool on)
+{
+    capitals = on;
 }
 
 void log_set_tap(void (*fn)(void *ctx, struct str line), void *ctx)
@@ -203,8 +209,10 @@ static void put_details(struct buf *out, bool json, struct str details)
 static void put_json(struct buf *out, const char *when, enum log_level level, const char *name,
                      const char *event, struct str details)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    buf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"%s\":", when, names[level], name);
+    static const char *const names[2][4] = {{"debug", "info", "warn", "error"},
+                                            {"DEBUG", "INFO", "WARN", "ERROR"}};
+    buf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"%s\":", when, names[capitals][level],
+               name);
     put_quoted(out, str_c(event));
     put_details(out, true, details);
     buf_put_c(out, "}\n");

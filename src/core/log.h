@@ -13,6 +13,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_set_level(enum log_level level);
 /* true: JSON lines; false: text. Default: JSON unless stderr is a terminal. */
 void log_set_json(bool json);
+/* true: levels in JSON are DEBUG, INFO, WARN, ERROR, for who searches lines for these words. */
+void log_set_capitals(bool capitals);
 /* Each line that is written also goes here, as JSON with the event as "message" and a line's end:
  * under the log's lock, so be quick and log nothing. NULL: nowhere. */
 void log_set_tap(void (*tap)(void *ctx, struct str line), void *ctx);

@@ -13,14 +13,16 @@ enum { GATHER_MS = 200 };
 
 struct self_log {
     struct ingest *g;
+    struct self_log_sink to;
     pthread_t thread;
     bool running;
+    atomic_bool stopping; /* set under lock */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* lines came, a body is done, it is to stop */
     /* under lock: */
     struct buf waiting;
     uint64_t dropped;
-    bool stopping, in_flight, failed;
+    bool in_flight, failed; /* of the ingest */
 };
 
 /* Under the log's lock. */
@@ -63,6 +65,27 @@ static void put_dropped(struct buf *body, uint64_t dropped)
                (int)n, time, (unsigned long long)dropped);
 }
 
+static bool take_by_ingest(void *ctx, struct str bytes, const atomic_bool *stopping)
+{
+    struct self_log *s = ctx;
+    struct ingest_body b = {
+        .org = STR("default"),
+        .stream = STORE_OWN_STREAM,
+        .bytes = bytes,
+        .format = WIRE_NDJSON,
+        .ctx = s,
+        .done = on_done,
+    };
+    s->in_flight = true;
+    ingest_body(s->g, &b);
+    pthread_mutex_lock(&s->lock);
+    while (s->in_flight)
+        pthread_cond_wait(&s->changed, &s->lock);
+    bool taken = !s->failed;
+    pthread_mutex_unlock(&s->lock);
+    return taken;
+}
+
 /* With the lock, which is released while the body is under way. */
 static void take_in(struct self_log *s, struct buf *body)
 {
@@ -72,22 +95,11 @@ static void take_in(struct self_log *s, struct buf *body)
     s->dropped = 0;
     buf_put_str(body, buf_str(&s->waiting));
     buf_clear(&s->waiting);
-    s->in_flight = true;
     pthread_mutex_unlock(&s->lock);
     memset(buf_reserve(body, JSON_PADDING), 0, JSON_PADDING);
-    struct ingest_body b = {
-        .org = STR("default"),
-        .stream = STORE_OWN_STREAM,
-        .bytes = buf_str(body),
-        .format = WIRE_NDJSON,
-        .ctx = s,
-        .done = on_done,
-    };
-    ingest_body(s->g, &b);
+    bool taken = s->to.take(s->to.ctx, buf_str(body), &s->stopping);
     pthread_mutex_lock(&s->lock);
-    while (s->in_flight)
-        pthread_cond_wait(&s->changed, &s->lock);
-    if (s->failed)
+    if (!taken)
         s->dropped += count_lines(buf_str(body));
 }
 
@@ -115,14 +127,22 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct self_log *self_log_new(struct ingest *g)
+struct self_log *self_log_new_to(const struct self_log_sink *to)
 {
     struct self_log *s = NEW(struct self_log);
-    s->g = g;
+    s->to = *to;
     pthread_mutex_init(&s->lock, NULL);
     cond_init(&s->changed);
     buf_init(&s->waiting, SELF_LOG_BYTES);
     self_log_set(s, true);
+    return s;
+}
+
+struct self_log *self_log_new(struct ingest *g)
+{
+    struct self_log *s = self_log_new_to(&(struct self_log_sink){NULL, take_by_ingest});
+    s->g = g;
+    s->to.ctx = s; /* nothing is taken in before self_log_run */
     return s;
 }
 

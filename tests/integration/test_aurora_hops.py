@@ -1,8 +1,13 @@
 """The collector's other hops: by the forward protocol into another Weir's streams, transforms before the outputs, and which
 logs are taken at all."""
+import json
 import os
+import pathlib
 import random
 import re
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -11,7 +16,7 @@ import requests
 from aurora import Collector, SlowLog, assert_same, stored, wait_for
 from conftest import free_port
 from inputs import port
-from parts.rds import Rds
+from parts.rds import Fault, Rds
 
 ERROR_LOG = """2025-08-03T15:30:45.123456Z 0 [Warning] [MY-010068] [Server] CA certificate ca.pem is self signed.
 2025-08-03T15:30:46.123456Z 7 [ERROR] [MY-012345] [InnoDB] Something is wrong.
@@ -140,3 +145,55 @@ def test_transforms_before_the_outputs(made, tmp_path):
     rules.write_text("transforms:\n  - kep: 'x'\n")
     assert c.once(check=False) == 2
     assert re.search(r"rules.yaml:2:\d+: .*keep", c.log.read_text())
+
+
+def own_lines(server):
+    """What the collector said, as the server has it by OTLP: (severity, event)."""
+    rows = server.query('resource.service.name:="weir-aurora" | limit 10000', stream="otlp")
+    return [(r["severity_text"], r["body"]) for r in rows]
+
+
+def test_own_log_lines_by_otlp_through_a_collector(made, make_server, tmp_path, rds):
+    """rotel, an OpenTelemetry collector, takes them and hands them to a Weir; the words are those of the runbooks."""
+    rotel = next(pathlib.Path(sys.prefix).glob("lib/python*/site-packages/rotel/rotel-agent"))
+    logs, grpc, web = make_server("logs"), free_port(), free_port()
+    with open(tmp_path / "rotel.log", "wb") as out:
+        peer = subprocess.Popen(
+            [str(rotel), "start", "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint", f"127.0.0.1:{web}",
+             "--exporter", "otlp", "--otlp-exporter-endpoint", logs.url, "--otlp-exporter-protocol", "http"],
+            stdout=out, stderr=out)
+    try:
+        log, c, server = made(url="http", args=["--log-output", f"otlp://127.0.0.1:{web}", "--log-level", "debug"])
+        log.write(5)
+        rds.faults.append(Fault("DownloadDBLogFilePortion", "500", times=4))
+        c.start(env={"CIRCUIT_BREAKER_MAX_FAILURES": "3", "CIRCUIT_BREAKER_TIMEOUT_SEC": "1", "AWS_MAX_ATTEMPTS": "1"})
+        wait_for(lambda: len(stored(server, "one")) == 5, 40, "the recovery")
+        c.stop()
+        said = [e for e in map(json.loads, c.log.read_text().splitlines()) if e["event"] != "stopping"]
+        wait_for(lambda: len(own_lines(logs)) >= len(said), 20, "the lines")
+    finally:
+        peer.send_signal(signal.SIGTERM)
+        peer.wait(20)
+    got = own_lines(logs)
+    for word, level in (("circuit breaker is open", "ERROR"), ("checkpoint", "DEBUG"), ("discovery round", "INFO")):
+        assert (level, word) in got, (word, got)
+    row = logs.query('body:="circuit breaker is open"', stream="otlp")[0]
+    assert row["severity_number"] == 17 and row["attributes"]["breaker"]
+    assert sorted(got) == sorted([(e["level"], e["event"]) for e in said] + [("INFO", "stopping")])
+
+
+def test_own_log_lines_wait_for_their_output(made, make_server):
+    logs = make_server("logs")
+    log, c, server = made(url="http", args=["--log-output", logs.url.replace("http:", "otlp:")])
+    logs.stop()
+    log.write(20)
+    c.start()
+    wait_for(lambda: c.events("lines of the own log wait"), 20, "the wait")
+    wait_for(lambda: len(stored(server, "one")) == 20)
+    logs.start()
+    wait_for(lambda: ("INFO", "discovery round") in own_lines(logs), 20, "the lines")
+    logs.stop()
+    began = time.monotonic()
+    c.stop()
+    assert time.monotonic() - began < 6
+    assert c.once("run", "--log-output", "nonsense://x", check=False) == 2
