@@ -81,6 +81,7 @@ def test_keys_are_fetched_once_and_anew_before_they_expire(made, rds, metadata):
     assert_secret(c, metadata)
 
 
+@pytest.mark.parametrize("made", ["instance"], indirect=True)
 def test_good_keys_are_used_while_none_are_to_be_had(made, rds, metadata):
     log, c, server = made
     rds.session_s = REFRESH_S + 2
@@ -97,6 +98,7 @@ def test_good_keys_are_used_while_none_are_to_be_had(made, rds, metadata):
     assert_secret(c, metadata)
 
 
+@pytest.mark.parametrize("made", ["container"], indirect=True)
 def test_keys_that_the_service_calls_expired_are_fetched_anew(made, rds, metadata):
     log, c, server = made
     log.write(10)
