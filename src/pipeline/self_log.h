@@ -1,5 +1,5 @@
-/* Weir's own log as records: of the stream _weir of its store, so that what is written to stderr can
- * be searched too; or by an output, where a process has no store (log_output.h).
+/* Weir's own log as records: of the stream _weir of its store, so that what is written to stderr
+ * can be searched too; or by an output, where a process has no store (log_output.h).
  *
  * It does not feed on itself: what is logged while its own lines are taken in is left out, and the
  * store does not log what concerns this stream alone. It is bounded: lines wait in SELF_LOG_BYTES;
