@@ -11,20 +11,6 @@ struct stamp {
     bool arrival;
 };
 
-static enum err read_unit(const struct tree *t, struct stamp *w)
-{
-    static const struct {
-        const char *name;
-        int64_t ns;
-    } units[] = {{"s", NS_PER_S}, {"ms", NS_PER_MS}, {"us", 1000}, {"ns", 1}};
-    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
-        if (t->kind == TREE_TEXT && str_eq_c(t->text, units[i].name)) {
-            w->unit_ns = units[i].ns;
-            return OK;
-        }
-    return tree_error(t, "unit: s, ms, us or ns is wanted");
-}
-
 static enum err make_stamp(struct stage *s, const struct tree *args)
 {
     static const char *const known[] = {"to", "unit", "arrival", NULL};
@@ -43,7 +29,7 @@ static enum err make_stamp(struct stage *s, const struct tree *args)
     w->arrival = arrival && arrival->kind == TREE_TEXT && str_eq_c(arrival->text, "true");
     if (arrival && !w->arrival)
         return tree_error(arrival, "arrival: true is wanted, or nothing");
-    return unit ? read_unit(unit, w) : OK;
+    return unit ? arg_unit(unit, &w->unit_ns) : OK;
 }
 
 static enum err set_times(struct step *st, bool arrival)

@@ -50,20 +50,6 @@ static enum err read_forms(struct stage *s, const struct tree *t, struct when *w
     return OK;
 }
 
-static enum err read_unit(const struct tree *t, struct when *w)
-{
-    static const struct {
-        const char *name;
-        int64_t ns;
-    } units[] = {{"s", NS_PER_S}, {"ms", NS_PER_MS}, {"us", 1000}, {"ns", 1}};
-    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
-        if (t->kind == TREE_TEXT && str_eq_c(t->text, units[i].name)) {
-            w->unit_ns = units[i].ns;
-            return OK;
-        }
-    return tree_error(t, "unit: s, ms, us or ns is wanted");
-}
-
 static enum err read_zone(struct stage *s, const struct tree *args, struct when *w)
 {
     struct str name;
@@ -92,7 +78,7 @@ static enum err make_timestamp(struct stage *s, const struct tree *args)
     if (form)
         TRY(read_forms(s, form, w));
     if (unit)
-        TRY(read_unit(unit, w));
+        TRY(arg_unit(unit, &w->unit_ns));
     return read_zone(s, args, w);
 }
 

@@ -120,6 +120,20 @@ enum err arg_text(const struct stage *s, const struct tree *args, const char *ke
     return OK;
 }
 
+enum err arg_unit(const struct tree *t, int64_t *ret_ns)
+{
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } units[] = {{"s", NS_PER_S}, {"ms", NS_PER_MS}, {"us", 1000}, {"ns", 1}};
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+        if (t->kind == TREE_TEXT && str_eq_c(t->text, units[i].name)) {
+            *ret_ns = units[i].ns;
+            return OK;
+        }
+    return tree_error(t, "unit: s, ms, us or ns is wanted");
+}
+
 enum err arg_list(const struct stage *s, const struct tree *t, struct str **ret, uint32_t *ret_n)
 {
     uint32_t n = t->kind == TREE_LIST ? t->n : 1;

@@ -97,6 +97,8 @@ NODISCARD enum err arg_list(const struct stage *s, const struct tree *t, struct 
 NODISCARD enum err arg_filter(struct stage *s, const struct tree *t, const struct filter **ret);
 /* A share, "10%" or 0.1, of 2^32. */
 NODISCARD enum err arg_share(const struct tree *t, uint64_t *ret);
+/* "s", "ms", "us" or "ns": nanoseconds of it. */
+NODISCARD enum err arg_unit(const struct tree *t, int64_t *ret_ns);
 NODISCARD enum err arg_text(const struct stage *s, const struct tree *args, const char *key,
                             const char *def, struct str *ret);
 
