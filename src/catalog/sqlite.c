@@ -15,6 +15,7 @@
  * so that the connection is usable again whatever happened. */
 #include "catalog/sql.h"
 #include "catalog/sqlite_vfs.h"
+#include "core/clock.h"
 #include "core/mem.h"
 
 #include <limits.h>
@@ -220,6 +221,19 @@ static enum err configure(struct sqlite_db *db, bool shared)
     return db_commit(&db->base);
 }
 
+/* SQLite's own waiting leaves out what could be a deadlock: the change to a WAL, the recovery of
+ * one, its removal by the last who closes. Each is over in a moment. */
+static enum err configure_shared(struct sqlite_db *db)
+{
+    int64_t until = clock_mono_ns() + BUSY_MS * NS_PER_MS;
+    for (;;) {
+        enum err err = configure(db, true);
+        if (err != ERR_UNAVAILABLE || clock_mono_ns() > until)
+            return err;
+        clock_sleep_ms(5);
+    }
+}
+
 static enum err open_file(const char *path, bool shared, struct sql **ret)
 {
     struct sqlite_db *db = NEW(struct sqlite_db);
@@ -228,7 +242,9 @@ static enum err open_file(const char *path, bool shared, struct sql **ret)
     int rc = sqlite3_open_v2(path, &db->handle,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                              sqlite_vfs_name());
-    enum err err = rc == SQLITE_OK ? configure(db, shared) : fail(db, rc);
+    enum err err = rc != SQLITE_OK ? fail(db, rc)
+                   : shared        ? configure_shared(db)
+                                   : configure(db, false);
     if (err != OK) {
         db_close(&db->base);
         return err;

@@ -355,10 +355,11 @@ void intake_save(struct intake *t, bool now)
     buf_init(&out, SIZE_MAX);
     pthread_mutex_lock(&t->lock);
     /* The notes of all bodies below `next` have come; perhaps later ones too. */
-    bool moved = next > t->books.position;
-    bool due = (t->unsaved || moved) && (now || clock_mono_ns() - t->saved_ns >= SAVE_EVERY_NS);
-    if (moved)
+    if (next > t->books.position) {
         t->books.position = next;
+        t->unsaved = true;
+    }
+    bool due = t->unsaved && (now || clock_mono_ns() - t->saved_ns >= SAVE_EVERY_NS);
     uint64_t position = t->books.position;
     if (due)
         write_state(t, &out);

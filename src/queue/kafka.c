@@ -597,10 +597,10 @@ static rd_kafka_topic_partition_list_t *published_list(struct kafka_queue *q)
     return list;
 }
 
-static void commit_published(struct kafka_queue *q, bool wait)
+static void commit_published(struct kafka_queue *q)
 {
     rd_kafka_topic_partition_list_t *list = published_list(q);
-    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(q->in, list, !wait) : 0;
+    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(q->in, list, 0) : 0;
     if (code)
         log_warn("offsets cannot be committed to the group", "queue=%s reason=%s", q->name,
                  rd_kafka_err2str(code));
@@ -615,7 +615,7 @@ static void leave_partitions(struct kafka_queue *q, const rd_kafka_topic_partiti
                   "in memory is stored here, and read again elsewhere",
                   "queue=%s partitions=%d", q->name, list->cnt);
     else if (!q->stop_in && q->consumer.flush(q->consumer.ctx) == OK)
-        commit_published(q, true);
+        commit_published(q);
     pthread_mutex_lock(&q->lock);
     for (int i = 0; i < list->cnt; i++)
         partition_of(q, list->elems[i].partition)->ours = false;
@@ -681,7 +681,7 @@ static enum err kafka_trim(struct queue *base, uint64_t position)
         q->stats.trimmed_to = position;
     pthread_mutex_unlock(&q->lock);
     if (n && !q->stop_in)
-        commit_published(q, false);
+        commit_published(q);
     return OK;
 }
 
