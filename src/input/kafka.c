@@ -51,6 +51,7 @@ enum {
     RETRY_MAX_MS = 5000,
     COMMITTED_MS = 10000,
     SESSION_MS = 10000,
+    REJOIN_MS = 2000,
 };
 #define ROUND_NS (50 * NS_PER_MS)
 #define BOUNDARY_WAIT_NS (5 * NS_PER_S)
@@ -628,10 +629,57 @@ static void measure_lag(struct kafka_input *in)
     in->lag = lag;
 }
 
+static void leave(struct kafka_input *in)
+{
+    if (!in->rk)
+        return;
+    (void)rd_kafka_consumer_close(in->rk);
+    if (in->commits)
+        rd_kafka_queue_destroy(in->commits);
+    rd_kafka_destroy(in->rk);
+    in->rk = NULL;
+    governor_give(OWNER_INGEST, ((size_t)QUEUED_KIB << 10) + ROUND_BYTES);
+}
+
+static enum err join(struct kafka_input *in)
+{
+    TRY(kafka_new(RD_KAFKA_CONSUMER, &in->conf, &in->rk));
+    governor_force(OWNER_INGEST, ((size_t)QUEUED_KIB << 10) + ROUND_BYTES);
+    in->commits = rd_kafka_queue_new(in->rk);
+    (void)rd_kafka_poll_set_consumer(in->rk);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(in->rk, in->topics);
+    if (code) {
+        leave(in);
+        return kafka_error("the topics cannot be subscribed to", code);
+    }
+    return OK;
+}
+
+/* After an end that the client does not come back from, such as a static member that is fenced
+ * because its broker crashed before it had written down the newest join: a new client takes its
+ * place, and reads on behind what is committed. False: not yet. */
+static bool rejoin(struct kafka_input *in)
+{
+    for (int ms = 0; ms < REJOIN_MS && !in->stop; ms += POLL_MS)
+        clock_sleep_ms(POLL_MS);
+    if (in->stop)
+        return false;
+    drop_held(in);
+    leave(in);
+    if (join(in) == OK) {
+        log_info("an input joins its group anew", "input=%s", in->name);
+        return true;
+    }
+    note_error(in, err_text());
+    return false;
+}
+
 static void *run(void *arg)
 {
     struct kafka_input *in = arg;
     while (!in->stop) {
+        if ((!in->rk || rd_kafka_fatal_error(in->rk, NULL, 0)) && !rejoin(in))
+            continue;
         bool any = gather(in);
         if (any && write_ends(in))
             hand_all_on(in);
@@ -640,7 +688,8 @@ static void *run(void *arg)
         measure_lag(in);
     }
     in->stop_by_ns = in->stop_by_ns + NS_PER_S; /* for the last commit */
-    commit_landed(in);
+    if (in->rk)
+        commit_landed(in);
     drop_held(in);
     return NULL;
 }
@@ -763,28 +812,11 @@ static enum err kafka_open(const struct input_options *o, const struct url *url,
     return OK;
 }
 
-static void leave(struct kafka_input *in)
-{
-    if (!in->rk)
-        return;
-    (void)rd_kafka_consumer_close(in->rk);
-    if (in->commits)
-        rd_kafka_queue_destroy(in->commits);
-    rd_kafka_destroy(in->rk);
-    in->rk = NULL;
-    governor_give(OWNER_INGEST, ((size_t)QUEUED_KIB << 10) + ROUND_BYTES);
-}
-
 static enum err kafka_start(struct input *base)
 {
     struct kafka_input *in = (struct kafka_input *)base;
-    TRY(kafka_new(RD_KAFKA_CONSUMER, &in->conf, &in->rk));
-    governor_force(OWNER_INGEST, ((size_t)QUEUED_KIB << 10) + ROUND_BYTES);
-    in->commits = rd_kafka_queue_new(in->rk);
-    (void)rd_kafka_poll_set_consumer(in->rk);
-    rd_kafka_resp_err_t code = rd_kafka_subscribe(in->rk, in->topics);
-    enum err err = code ? kafka_error("the topics cannot be subscribed to", code)
-                        : thread_start(&in->thread, "kafka", run, in);
+    TRY(join(in));
+    enum err err = thread_start(&in->thread, "kafka", run, in);
     if (err != OK) {
         leave(in);
         return err;

@@ -206,10 +206,12 @@ void kafka_conf_release(struct kafka_conf *c)
 enum err kafka_new(rd_kafka_type_t type, struct kafka_conf *c, rd_kafka_t **ret)
 {
     char why[300];
-    rd_kafka_t *rk = rd_kafka_new(type, c->conf, why, sizeof(why));
-    if (!rk)
+    rd_kafka_conf_t *own = rd_kafka_conf_dup(c->conf);
+    rd_kafka_t *rk = rd_kafka_new(type, own, why, sizeof(why));
+    if (!rk) {
+        rd_kafka_conf_destroy(own);
         return err_set(ERR_INVALID, "Kafka cannot be used so: %s", why);
-    c->conf = NULL;
+    }
     *ret = rk;
     return OK;
 }

@@ -19,7 +19,7 @@
 extern const char *const kafka_schemes[]; /* ended by NULL */
 
 struct kafka_conf {
-    rd_kafka_conf_t *conf; /* NULL once kafka_new has taken it */
+    rd_kafka_conf_t *conf; /* kafka_new takes a copy */
     char *brokers;         /* HOST:PORT,... */
     char *topic;           /* the path without its first '/'; may be empty */
 };
@@ -35,7 +35,8 @@ NODISCARD enum err kafka_conf_set_fetch(struct kafka_conf *c, int64_t kib);
  * the queue is empty; any request to it ends that. For who finds nothing to read of a partition
  * that is known to have more. Waits for a few milliseconds. */
 void kafka_wake_fetch(rd_kafka_t *rk, const char *topic, int32_t partition);
-/* Takes the settings. It connects by itself, and to nobody before it is asked for something. */
+/* With the settings, which stay the caller's. It connects by itself, and to nobody before it is
+ * asked for something. */
 NODISCARD enum err kafka_new(rd_kafka_type_t type, struct kafka_conf *c, rd_kafka_t **ret);
 /* The handle's topic names are judged: 1..249 of [a-zA-Z0-9._-]. */
 NODISCARD enum err kafka_check_topic(struct str topic);

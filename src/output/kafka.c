@@ -146,14 +146,7 @@ static enum err kafka_open(const struct url *url, struct output **ret)
 
 static enum err enter(struct kafka_output *o)
 {
-    struct kafka_conf copy = {.conf = rd_kafka_conf_dup(o->conf.conf)};
-    if (o->rk) {
-        rd_kafka_conf_destroy(copy.conf);
-        return OK;
-    }
-    enum err err = kafka_new(RD_KAFKA_PRODUCER, &copy, &o->rk);
-    kafka_conf_release(&copy);
-    return err;
+    return o->rk ? OK : kafka_new(RD_KAFKA_PRODUCER, &o->conf, &o->rk);
 }
 
 /* ---- messages ---- */
