@@ -98,7 +98,7 @@ def test_a_query_finds_records(open_page):
     assert "q=level%3AERROR+timeout" in page.url and page.title().startswith("level:ERROR timeout")
 
 
-def test_a_level_is_one_however_it_is_written(open_page, make_server):
+def test_a_level_is_one_however_it_is_written(make_server, open_page):
     server = make_server("levels")
     now = datetime.datetime.now(datetime.timezone.utc).isoformat()
     server.ingest("\n".join(json.dumps({"timestamp": now, "level": x, "message": x}) for x in ("ERROR", "error", "Error", "INFO", "info")))
@@ -294,7 +294,7 @@ def test_patterns_of_a_field_and_their_link(open_page):
     expect(other.get_by_role("alert")).to_contain_text("at column 3")
 
 
-def test_new_patterns(open_page, make_server):
+def test_new_patterns(make_server, open_page):
     server = make_server("new")
     now = datetime.datetime.now(datetime.timezone.utc)
     server.ingest("\n".join(json.dumps({
@@ -362,7 +362,7 @@ def test_completion(open_page):
     expect(status(page)).to_contain_text("200 records")
 
 
-def test_live(open_page, make_server):
+def test_live(make_server, open_page):
     server = make_server("live")
     page = open_page(expected="net::ERR_")
     page.goto(server.url + "/#q=live_one&live=1")
