@@ -21,6 +21,14 @@ suite() {
     ctest --test-dir "build/$1" --output-on-failure -j "$jobs" "${@:2}" | tail -n 60
 }
 
+# Two workers share the machine with brokers, browsers and databases, and many tests have a time by which something must
+# have happened. What failed so is told, and run once more alone: what is broken fails again.
+integration() {
+    "$1" -m pytest -q -n 2 --dist loadgroup tests/integration && return
+    printf '\n== what failed beside others, alone\n'
+    "$1" -m pytest -q --last-failed --last-failed-no-failures none tests/integration
+}
+
 step "release build (gcc)" compile release
 step "build (clang)" compile clang
 step "sanitizer build" compile asan
@@ -30,7 +38,7 @@ step "build (arm64)" compile arm64
 step "tests of what has code for the machine, on arm64" suite arm64 -R "$MACHINE_TESTS"
 step "page: types, tests, and that the committed one is built from its sources" scripts/ui.sh check
 step "python environment" scripts/python.sh
-step "integration tests" "$(scripts/python.sh)" -m pytest -q -n 2 --dist loadgroup tests/integration
+step "integration tests" integration "$(scripts/python.sh)"
 step "thread sanitizer build" compile tsan
 step "unit tests under TSan" suite tsan -L unit
 printf '\nall passed in %d s\n' "$SECONDS"
