@@ -48,6 +48,9 @@ static const struct option_def option_defs[] = {
     {"text", 0, NULL, "Lines are text, even where they look like JSON."},
     {"line-max", 0, "BYTES", "Longer lines are cut into pieces of it (1MiB)."},
     {"spool", 0, "BYTES", "Largest spool while an output is away, at least 16MiB (1GiB)."},
+    {"watch", 0, "HOW",
+     "events: the system tells of new lines and files; poll: it is not asked, but looked every "
+     "second (events)."},
     {"once", 0, NULL, "Ends when all that is there has been sent."},
     {"json", 'j', NULL, "status: as JSON."},
     {"log-level", 0, "LEVEL", "debug, info, warn or error (info)."},
@@ -108,7 +111,7 @@ static enum err add_options(const struct options *o, struct pipelines *set)
     } texts[] = {
         {"stream", &p->stream},       {"service", &p->service},   {"host", &p->host},
         {"multiline", &p->multiline}, {"encoding", &p->encoding}, {"line-max", &p->line_max},
-        {"spool", &p->spool},
+        {"spool", &p->spool},         {"watch", &p->watch},
     };
     const char *value;
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)

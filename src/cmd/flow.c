@@ -135,8 +135,8 @@ static uint64_t hash_text(uint64_t h, const char *text)
 static uint64_t hash_of_tail(const struct pipeline *p)
 {
     uint64_t h = tree_hash(p->transforms) + p->text;
-    const char *const texts[] = {p->stream,    p->service,  p->host,
-                                 p->multiline, p->encoding, p->line_max};
+    const char *const texts[] = {p->stream,   p->service,  p->host, p->multiline,
+                                 p->encoding, p->line_max, p->watch};
     for (unsigned i = 0; i < p->n_files; i++)
         h = hash_text(h, p->file[i]);
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
@@ -159,6 +159,9 @@ static enum err tail_options_of(struct flow *f, const struct pipeline *p,
 {
     const char *stream = p->stream ? p->stream : "default";
     uint64_t line_max;
+    bool polls = p->watch && !strcmp(p->watch, "poll");
+    if (p->watch && !polls && strcmp(p->watch, "events") != 0)
+        return err_set(ERR_INVALID, "watch %s: events or poll is wanted", p->watch);
     TRY(read_size("line-max", p->line_max, LINE_DEFAULT, 1024, 8 << 20, &line_max));
     TRY(ingest_check_stream(str_c(stream)));
     if (p->multiline)
@@ -173,7 +176,8 @@ static enum err tail_options_of(struct flow *f, const struct pipeline *p,
                                  .encoding = p->encoding,
                                  .multiline = *ret_multiline,
                                  .chain = p->chain,
-                                 .poll_ns = NS_PER_S};
+                                 .poll_ns = NS_PER_S,
+                                 .polls = polls};
     return OK;
 }
 

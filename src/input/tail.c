@@ -31,7 +31,7 @@
 
 enum { GONE_MAX = 10000, ABOUT_BYTES = 64 << 10 };
 #define LINGER_NS (100 * NS_PER_MS)
-#define SCAN_NS (10 * NS_PER_S) /* where folders tell of new files; else poll_ns */
+#define SCAN_NS (10 * NS_PER_S) /* where all folders tell of new files; else poll_ns */
 #define SAVE_NS NS_PER_S
 #define KEPT_NS (7 * NS_PER_DAY)
 
@@ -109,7 +109,7 @@ static void on_file(void *ctx, const char *path, struct str service)
 static void on_folder(void *ctx, const char *path)
 {
     struct tail *t = ctx;
-    (void)tail_watch_folder(t->watch, path);
+    t->blind += tail_watch_folder(t->watch, path) < 0;
 }
 
 /* A folder's watch has the same number however often it is asked for. */
@@ -178,6 +178,7 @@ static void scan(struct tail *t)
     static const struct tail_glob_visitor calls = {.file = on_file, .folder = on_folder};
     struct tail_glob_visitor visitor = calls;
     visitor.ctx = t;
+    t->blind = 0;
     for (size_t i = 0; i < t->n; i++)
         t->file[i]->seen = false;
     for (unsigned i = 0; i < t->n_patterns; i++)
@@ -194,7 +195,7 @@ static void scan(struct tail *t)
     }
     if (t->watch)
         assign_watches(t);
-    t->scan_at = clock_mono_ns() + (t->watch ? SCAN_NS : t->o.poll_ns);
+    t->scan_at = clock_mono_ns() + (t->blind ? t->o.poll_ns : SCAN_NS);
 }
 
 /* ---- files that are over, entries that are old ---- */
@@ -504,7 +505,7 @@ enum err tail_start(struct tail *t, struct spool *spool, unsigned hold)
         t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (t->wake_fd < 0)
         return err_set_errno("eventfd");
-    if (!t->watch)
+    if (!t->watch && !t->o.polls)
         t->watch = tail_watch_new();
     TRY(thread_start(&t->thread, "tail", tail_main, t));
     t->started = true;
@@ -525,6 +526,14 @@ void tail_stop(struct tail *t)
     t->started = false;
 }
 
+static void unwatch(struct tail *t)
+{
+    tail_watch_free(t->watch);
+    t->watch = NULL;
+    for (size_t i = 0; i < t->n; i++)
+        t->file[i]->watch = -1;
+}
+
 enum err tail_reconfigure(struct tail *t, const struct tail_options *o)
 {
     struct tail *n;
@@ -539,6 +548,8 @@ enum err tail_reconfigure(struct tail *t, const struct tail_options *o)
     SWAP(t->wide, n->wide);
     SWAP(t->json, n->json);
     t->scan_at = t->poll_at = 0;
+    if (t->o.polls)
+        unwatch(t);
     tail_free(n);
     return OK;
 }

@@ -35,7 +35,8 @@ struct tail_options {
     const char *encoding;              /* of the files, as iconv names them; NULL: UTF-8 */
     const struct multiline *multiline; /* NULL: a line is a record */
     struct chain *chain;               /* before the spool; NULL: none. Run by the tail alone */
-    int64_t poll_ns;                   /* how often sizes are looked at where nothing is notified */
+    int64_t poll_ns; /* how often sizes, and folders that tell of nothing, are looked at */
+    bool polls;      /* nothing is asked of inotify */
 };
 
 /* Loads the positions. ERR_INVALID for a bad pattern. */

@@ -7,6 +7,7 @@
 #include "core/mem.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -221,6 +222,8 @@ static enum err walk_from(struct glob_walk *w, unsigned at, size_t n)
     if (w->depth >= DEPTH_MAX)
         return OK;
     DIR *dir = opendir(folder);
+    if (!dir && errno == ENOENT && w->v->folder)
+        w->v->folder(w->v->ctx, folder); /* it may come */
     if (!dir)
         return OK;
     w->depth++;

@@ -14,7 +14,7 @@ struct tail_glob_visitor {
     void *ctx;
     /* A path that is there and no folder; service is what <service> stands for, else empty. */
     void (*file)(void *ctx, const char *path, struct str service);
-    /* A folder whose entries can match. */
+    /* A folder whose entries can match, or that would be one if it were there. */
     void (*folder)(void *ctx, const char *path);
 };
 

@@ -100,6 +100,7 @@ struct tail {
     int64_t scan_at, poll_at;
     bool first_scan_done;
     struct tail_watch *watch;
+    unsigned blind; /* folders that the last scan could not watch */
 
     struct json_reader *json;
     struct tail_body body;
@@ -215,7 +216,7 @@ NODISCARD enum err tail_packed_read(struct tail_packed *p, uint64_t offset, char
 struct tail_watch *tail_watch_new(void); /* NULL: there is none */
 void tail_watch_free(struct tail_watch *w);
 int tail_watch_fd(const struct tail_watch *w);
-/* The number of the folder's watch; -1 when it cannot be watched. */
+/* The number of the folder's watch; -1 when it cannot be watched, or would not tell of all. */
 int tail_watch_folder(struct tail_watch *w, const char *path);
 struct tail_watch_calls {
     void *ctx;

@@ -265,7 +265,7 @@ static enum err read_settings(struct pipeline *p, const struct tree *t)
     } texts[] = {
         {"stream", &p->stream},       {"service", &p->service},   {"host", &p->host},
         {"multiline", &p->multiline}, {"encoding", &p->encoding}, {"line_max", &p->line_max},
-        {"spool", &p->spool},
+        {"spool", &p->spool},         {"watch", &p->watch},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
         TRY(tree_text(t, texts[i].key, *texts[i].to, p->arena, texts[i].to));
@@ -291,9 +291,9 @@ static enum err read_pipeline(struct pipeline *p, const struct tree *t, bool of_
     return part ? read_routes(p, part) : OK;
 }
 
-static const char *const agent_keys[] = {"files",     "inputs",     "stream",   "service",   "host",
-                                         "multiline", "encoding",   "line_max", "spool",     "text",
-                                         "listen",    "transforms", "routes",   "pipelines", NULL};
+static const char *const agent_keys[] = {
+    "files", "inputs", "stream", "service", "host",       "multiline", "encoding",  "line_max",
+    "spool", "text",   "watch",  "listen",  "transforms", "routes",    "pipelines", NULL};
 
 static enum err read_named(struct pipelines *set, const struct tree *key, const struct tree *t)
 {
@@ -328,7 +328,7 @@ static bool is_agents(const struct tree *t)
 {
     static const char *const says[] = {"files",     "stream",   "service",  "host",
                                        "multiline", "encoding", "line_max", "spool",
-                                       "text",      "listen",   NULL};
+                                       "text",      "watch",    "listen",   NULL};
     for (int i = 0; says[i]; i++)
         if (tree_get(t, says[i]))
             return true;

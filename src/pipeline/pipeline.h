@@ -48,7 +48,7 @@ struct pipeline {
     const struct tree *input_at[INPUTS_MAX];
     unsigned n_inputs;
     /* As written; NULL: not said. */
-    const char *stream, *service, *host, *multiline, *encoding, *line_max, *spool;
+    const char *stream, *service, *host, *multiline, *encoding, *line_max, *spool, *watch;
     bool text;
     const struct tree *transforms; /* before the spool or the queue; NULL: none */
     struct chain *chain;           /* them, for the files; NULL: none */

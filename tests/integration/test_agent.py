@@ -20,6 +20,8 @@ from conftest import WEIR
 
 
 class Agent:
+    before = ()  # a command that runs the agent
+
     def __init__(self, data, *args, output=None, env=None):
         self.data, self.args, self.env = data, list(args), env or {}
         self.output = output
@@ -30,7 +32,7 @@ class Agent:
         outputs = [a for url in (self.output or []) for a in ("--output", url)]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [WEIR, "agent", "--data", str(self.data), *outputs, *self.args, *more],
+                [*self.before, WEIR, "agent", "--data", str(self.data), *outputs, *self.args, *more],
                 stdout=log, stderr=log, env=dict(os.environ, **self.env, **(env or {})))
         return self
 
@@ -176,6 +178,53 @@ def test_copy_and_truncate(server, make_agent, tmp_path):
         time.sleep(0.3)
     write(log, 400, 1000)  # longer than it was: seen by its bytes, not by its size
     check(server, 1400)
+
+
+def inotify_limit(name, value):
+    """In a user namespace of its own, as on a machine where others have used up the rest."""
+    return ["unshare", "--user", "--map-root-user", "sh", "-c",
+            f'echo {value} > /proc/sys/user/max_inotify_{name} && exec "$@"', "sh"]
+
+
+@pytest.mark.parametrize("options, before, says", [
+    (["--watch", "poll"], [], None),
+    ([], inotify_limit("instances", 0), "no inotify: folders are looked at by the clock"),
+    ([], inotify_limit("watches", 1), "a folder cannot be watched"),
+], ids=["asked for", "no instance", "one watch"])
+def test_without_inotify(server, make_agent, tmp_path, options, before, says):
+    if before and subprocess.run([*before, "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no user namespaces here")
+    logs, later = tmp_path / "logs", tmp_path / "later"
+    logs.mkdir()
+    write(logs / "app.log", 0, 100)
+    a = make_agent("agent", "--file", str(logs / "app.log*"), "--file", str(later / "*.log"), *options,
+                   output=server.url)
+    a.before = before
+    a.start()
+    wait_for(lambda: count(server) == 100)
+    descriptors = [os.readlink(f) for f in (f"/proc/{a.process.pid}/fd/{n}"
+                                            for n in os.listdir(f"/proc/{a.process.pid}/fd")) if os.path.islink(f)]
+    assert ("anon_inode:inotify" in descriptors) == (before != [] and "watches" in before[-2]), descriptors
+    write(logs / "app.log", 100, 100)
+    check(server, 200)
+    os.rename(logs / "app.log", logs / "app.log.1")  # the writer goes on for a while
+    write(logs / "app.log.1", 200, 50)
+    write(logs / "app.log", 250, 50)
+    check(server, 300)
+    later.mkdir()
+    began = time.monotonic()
+    for n in range(3):  # a folder that tells of nothing is looked at each second, others every ten
+        write(later / f"new{n}.log", 300 + n * 25, 25)
+        check(server, 325 + n * 25)
+    assert time.monotonic() - began < 15
+    shutil.copyfile(logs / "app.log", logs / "app.log.2")
+    os.truncate(logs / "app.log", 0)
+    write(logs / "app.log", 375, 10)
+    check(server, 385)
+    write(later / "new0.log", 385, 10)
+    os.remove(later / "new0.log")
+    check(server, 395)
+    assert says is None or says in a.log.read_text()
 
 
 def test_inode_used_again(server, make_agent, tmp_path):
@@ -487,6 +536,7 @@ def test_bad_options(weir, tmp_path):
         (["--file", "/x", "--output", "http://h:1", "--multiline", "perl"], b"java, python, go"),
         (["--file", "/x", "--output", "http://h:1", "--multiline", "begins:("], b"byte 1"),
         (["--file", "/x", "--output", "http://h:1", "--encoding", "klingon"], b"is not known"),
+        (["--file", "/x", "--output", "http://h:1", "--watch", "me"], b"events or poll"),
         (["--output", "http://h:1"], b"--file, --input or --listen, and --output are wanted"),
     ]:
         r = weir("agent", "--data", str(tmp_path / "a"), *args, check=False)
