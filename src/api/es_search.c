@@ -269,18 +269,27 @@ static void reply_search(struct searching *s, enum err err, struct buf *out)
     searching_release(s);
 }
 
+/* What /{index}/VERB and /VERB begin with; false: answered. */
+static bool searching_begin(struct searching *s, struct api *api, struct http_request *r,
+                            const char *verb, struct buf *out, bool *ignore_missing)
+{
+    struct str first = http_path_segment(r, 0);
+    *ignore_missing = false;
+    if (!es_is_ready(api, r) || !es_param_bool(r, "ignore_unavailable", ignore_missing))
+        return false;
+    searching_init(s, api, r);
+    buf_init(out, ES_ANSWER_MAX);
+    s->index = str_eq_c(first, verb) ? STR("") : first;
+    return true;
+}
+
 void es_search(void *ctx, struct http_request *r)
 {
-    struct api *api = ctx;
     struct searching s;
     struct buf out;
-    bool ignore = false;
-    struct str first = http_path_segment(r, 0);
-    if (!es_is_ready(api, r) || !es_param_bool(r, "ignore_unavailable", &ignore))
+    bool ignore;
+    if (!searching_begin(&s, ctx, r, "_search", &out, &ignore))
         return;
-    searching_init(&s, api, r);
-    buf_init(&out, ES_ANSWER_MAX);
-    s.index = str_eq_c(first, "_search") ? STR("") : first;
     s.scroll = http_param(r, "scroll").n > 0;
     s.as_int = str_eq_c(http_param(r, "rest_total_hits_as_int"), "true");
     enum err err = es_read_json(r, &s.body);
@@ -472,16 +481,11 @@ static enum err count(struct searching *s, bool ignore_missing, struct buf *out)
 
 void es_count(void *ctx, struct http_request *r)
 {
-    struct api *api = ctx;
     struct searching s;
     struct buf out;
-    bool ignore = false;
-    struct str first = http_path_segment(r, 0);
-    if (!es_is_ready(api, r) || !es_param_bool(r, "ignore_unavailable", &ignore))
+    bool ignore;
+    if (!searching_begin(&s, ctx, r, "_count", &out, &ignore))
         return;
-    searching_init(&s, api, r);
-    buf_init(&out, ES_ANSWER_MAX);
-    s.index = str_eq_c(first, "_count") ? STR("") : first;
     enum err err = es_read_json(r, &s.body);
     if (err == OK)
         err = es_add_query_param(r, &s.body);

@@ -163,10 +163,11 @@ int options_parse(struct options *o, const struct command *c, int argc, char **a
         }
     }
     if (o->n_args < c->args_min)
-        return options_fail(c, "something is missing: weir %s %s", c->name, c->usage);
+        return options_fail(c, "something is missing: weir %s %s; see weir %s --help", c->name,
+                            c->usage, c->name);
     if (o->n_args > c->args_max)
-        return options_fail(c, "what is \"%s\" for? usage: weir %s %s", o->arg[c->args_max],
-                            c->name, c->usage);
+        return options_fail(c, "what is \"%s\" for? usage: weir %s %s; see weir %s --help",
+                            o->arg[c->args_max], c->name, c->usage, c->name);
     return -1;
 }
 

@@ -423,16 +423,25 @@ static enum err equal_to(struct dsl *d, struct str field, struct str value, bool
     return OK;
 }
 
+/* A field, the text under `key`, and whether letters of either case are equal. */
+static enum err text_to_match(struct dsl *d, const json_t *body, const char *key, struct str *field,
+                              struct str *text, bool *fold)
+{
+    const char *name;
+    const json_t *value, *options;
+    *fold = false;
+    TRY(field_and_value(d, body, key, &name, &value, &options));
+    *field = str_c(name);
+    TRY(dsl_text(d, value, text));
+    return dsl_bool(d, options, "case_insensitive", fold);
+}
+
 static enum err read_term(struct dsl *d, const json_t *body, const struct filter **ret)
 {
-    const char *field;
-    const json_t *value, *options;
-    struct str text;
-    bool fold = false;
-    TRY(field_and_value(d, body, "value", &field, &value, &options));
-    TRY(dsl_text(d, value, &text));
-    TRY(dsl_bool(d, options, "case_insensitive", &fold));
-    return equal_to(d, str_c(field), text, fold, ret);
+    struct str field, text;
+    bool fold;
+    TRY(text_to_match(d, body, "value", &field, &text, &fold));
+    return equal_to(d, field, text, fold, ret);
 }
 
 static enum err read_values(struct dsl *d, struct str field, const json_t *values,
@@ -500,15 +509,11 @@ static enum err read_exists(struct dsl *d, const json_t *body, const struct filt
 static enum err read_pattern(struct dsl *d, const json_t *body, bool prefix,
                              const struct filter **ret)
 {
-    const char *field;
-    const json_t *value, *options;
-    struct str text;
-    bool fold = false;
-    TRY(field_and_value(d, body, prefix ? "value" : "wildcard", &field, &value, &options));
-    TRY(dsl_text(d, value, &text));
-    TRY(dsl_bool(d, options, "case_insensitive", &fold));
-    struct str name = dsl_field(str_c(field), d->arena);
-    if (dsl_is_text(str_c(field)))
+    struct str field, text;
+    bool fold;
+    TRY(text_to_match(d, body, prefix ? "value" : "wildcard", &field, &text, &fold));
+    struct str name = dsl_field(field, d->arena);
+    if (dsl_is_text(field))
         return filter_term(d->arena, name, word_pattern(d, text, !prefix, prefix), d->now_ns, ret);
     return filter_regex(d->arena, name, whole_pattern(d, text, !prefix, prefix, fold), ret);
 }
@@ -525,20 +530,16 @@ static enum err read_wildcard(struct dsl *d, const json_t *body, const struct fi
 
 static enum err read_regexp(struct dsl *d, const json_t *body, const struct filter **ret)
 {
-    const char *field;
-    const json_t *value, *options;
-    struct str text;
-    bool fold = false;
-    TRY(field_and_value(d, body, "value", &field, &value, &options));
-    TRY(dsl_text(d, value, &text));
-    TRY(dsl_bool(d, options, "case_insensitive", &fold));
-    bool words = dsl_is_text(str_c(field));
+    struct str field, text;
+    bool fold;
+    TRY(text_to_match(d, body, "value", &field, &text, &fold));
+    bool words = dsl_is_text(field);
     struct str pattern = arena_printf(d->arena,
                                       words  ? "(?i)\\b(?:%.*s)\\b"
                                       : fold ? "(?si)\\A(?:%.*s)\\z"
                                              : "(?s)\\A(?:%.*s)\\z",
                                       STR_ARG(text));
-    if (filter_regex(d->arena, dsl_field(str_c(field), d->arena), pattern, ret) != OK)
+    if (filter_regex(d->arena, dsl_field(field, d->arena), pattern, ret) != OK)
         return dsl_fail(d, "%s", arena_str(d->arena, str_c(err_text())).p);
     return OK;
 }
