@@ -44,6 +44,7 @@
 #define MIB ((size_t)1 << 20)
 #define MEMTABLE_MAX (128 * MIB)
 #define QUEUE_MAX (64 * MIB)
+#define DIRECT_MIN (256 << 10) /* smaller groups are a sync more than a copy */
 #define INGEST_MAX (96 * MIB)
 #define TRIM_ABOVE (64 * MIB)
 #define TRIM_EVERY_NS 250000000
@@ -254,6 +255,7 @@ static enum err open_queue(struct server *s, const char *data, size_t budget)
         .file_bytes = conf_bytes(s->conf, "queue.file_bytes"),
         .sync = conf_bool(s->conf, "queue.sync"),
         .waiting_max = smaller(QUEUE_MAX, budget / 6) + conf_bytes(s->conf, "limits.body_bytes"),
+        .direct_min = DIRECT_MIN,
     };
     return queue_open_disk(&o, &s->queue);
 }

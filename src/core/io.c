@@ -84,6 +84,8 @@ enum err io_open(const char *path, enum io_mode mode, int *ret_fd)
 {
     if (mode == IO_READ)
         return open_flags(path, O_RDONLY, ret_fd);
+    if (mode == IO_DIRECT)
+        return open_flags(path, O_RDWR | O_DIRECT, ret_fd);
     enum err err = step_begin(FAULT_OP_NAME, -1, path, NULL);
     if (err == OK) {
         if (fault_active())

@@ -15,6 +15,7 @@ enum io_mode {
     IO_READ,
     IO_WRITE,  /* create or open for reading and writing */
     IO_CREATE, /* must not exist */
+    IO_DIRECT, /* exists; writes go past the page cache: whole pages of 4 KiB, in memory too */
 };
 
 /* Files are made with mode 0640. ERR_NOTFOUND, ERR_EXISTS, ERR_FULL tell what they say. */

@@ -14,7 +14,8 @@
  * every body is delivered, then the consumer hears `committed`, then every `done` is called. What
  * arrives meanwhile is the next group. Positions are given out by the writer, when it writes: a
  * body that fails leaves no gap. Behind what was synced stands a mark (wal.c), so that a later
- * reader can tell damage from a write that never was finished.
+ * reader can tell damage from a write that never was finished. A large group is written past the
+ * page cache (direct.h), where options.direct_min says so.
  *
  * A NEW FILE is made as new.tmp with nothing but its header, synced, renamed to its name, and the
  * folder is synced. Its header says where the file before it ends, so from then on nothing may be
@@ -65,6 +66,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/thread.h"
+#include "queue/direct.h"
 #include "queue/disk_impl.h"
 #include "queue/wal.h"
 
@@ -145,7 +147,8 @@ struct disk_queue {
     struct queue_stats stats;
 
     /* The writer's own. */
-    int fd;             /* of the last file; -1: none is open */
+    int fd; /* of the last file; -1: none is open */
+    struct direct direct;
     uint64_t salt;      /* its salt */
     uint64_t end;       /* the last good end in it */
     uint64_t allocated; /* its blocks reach up to here */
@@ -455,6 +458,7 @@ static enum err begin_file(struct disk_queue *q)
     if (q->options.sync)
         TRY_OUT(io_sync_dir(q->dir));
     adopt_file(q, &h, fd, bytes, replaces);
+    direct_use(&q->direct, path);
     fd = -1;
 out:
     io_close(fd);
@@ -949,7 +953,7 @@ static enum err write_group(struct disk_queue *q, const struct group *g)
     q->dirty = true;
     allocate_ahead(q, q->end + g->bytes + WAL_ENTRY_BYTES);
     CHECK(n <= INT32_MAX);
-    TRY(io_pwritev(q->fd, q->iov, (int)n, q->end));
+    TRY(direct_pwritev(&q->direct, q->fd, q->iov, (int)n, q->end));
     enum err err = sync_file(q, q->fd);
     if (err != OK) {
         q->sealed = true;
@@ -1267,6 +1271,7 @@ static void disk_close(struct queue *base)
     }
     CHECK(!q->line.head);
     io_close(q->fd);
+    direct_release(&q->direct);
     io_close(q->lock_fd);
     pthread_cond_destroy(&q->wake);
     pthread_cond_destroy(&q->answered);
@@ -1302,6 +1307,7 @@ enum err queue_open_disk(const struct queue_options *options, struct queue **ret
     q->dir = mem_strdup(str_c(options->dir));
     q->options.dir = q->dir;
     q->lock_fd = q->fd = -1;
+    direct_init(&q->direct, options->direct_min);
     q->sealed = true;
     /* So that a trim can give space back long before the bound. */
     if (options->disk_max && q->options.file_bytes > options->disk_max / 4)

@@ -68,6 +68,7 @@ struct queue_options {
     uint64_t file_bytes; /* rotate at */
     bool sync;           /* false: tests only */
     size_t waiting_max;  /* bytes */
+    size_t direct_min;   /* larger writes go past the page cache (direct.h); 0: none do */
     uint64_t disk_max;   /* bytes on disk past which appends answer ERR_UNAVAILABLE; 0: none */
 };
 

@@ -75,7 +75,8 @@ static void child_deliver(void *ctx, struct blob *const *frame, uint32_t n, uint
 
 static bool child_open(struct run *r, struct queue **ret)
 {
-    struct queue_options options = {.dir = r->dir, .file_bytes = 64 << 10, .sync = true};
+    struct queue_options options = {
+        .dir = r->dir, .file_bytes = 64 << 10, .sync = true, .direct_min = 8192};
     struct queue_consumer consumer = {.ctx = r, .deliver = child_deliver};
     r->last_position = 0;
     if (queue_open_disk(&options, ret) != OK)
@@ -178,7 +179,8 @@ static void check_quarantine(const struct run *r, const struct fault_plan *plan,
 static void parent_open(struct run *r, const struct fault_plan *plan, uint64_t from,
                         struct found *f)
 {
-    struct queue_options options = {.dir = r->dir, .file_bytes = 64 << 10, .sync = true};
+    struct queue_options options = {
+        .dir = r->dir, .file_bytes = 64 << 10, .sync = true, .direct_min = 8192};
     struct queue_consumer consumer = {.ctx = f, .deliver = parent_deliver};
     struct queue *q = NULL;
     *f = (struct found){0};
@@ -339,7 +341,8 @@ static void test_full_disk_and_back(void **state)
     struct run r = {0};
     struct found f = {0};
     snprintf(r.dir, sizeof(r.dir), "%s", test_dir_in_memory());
-    struct queue_options options = {.dir = r.dir, .file_bytes = 64 << 10, .sync = true};
+    struct queue_options options = {
+        .dir = r.dir, .file_bytes = 64 << 10, .sync = true, .direct_min = 8192};
     struct queue_consumer consumer = {.ctx = &f, .deliver = parent_deliver};
     struct queue *q = NULL;
     struct queue_stats stats;

@@ -79,7 +79,8 @@ static int setup(void **state)
 {
     struct fixture *f = NEW(struct fixture);
     snprintf(f->dir, sizeof(f->dir), "%s", test_dir());
-    f->options = (struct queue_options){.dir = f->dir, .file_bytes = 1 << 20, .sync = true};
+    f->options = (struct queue_options){
+        .dir = f->dir, .file_bytes = 1 << 20, .sync = true, .direct_min = 4096};
     log_set_level(LOG_ERROR + 1);
     *state = f;
     return 0;
