@@ -149,36 +149,82 @@ bool msgpack_slow(struct reader *r, struct msgpack *ret)
     return of_head(r, ret, head);
 }
 
-static uint64_t inside(const struct msgpack *m)
-{
-    return m->kind == MSGPACK_ARRAY ? m->n : m->kind == MSGPACK_MAP ? 2 * (uint64_t)m->n : 0;
-}
+/* ---- passing over ---- */
 
-bool msgpack_skip(struct reader *r, uint64_t values)
+/* What comes behind the heads from 0xc0 on: a number of `size` bytes, and what that counts; then
+ * `fixed` bytes. Half of what is received is passed over first, to find where records end: values
+ * are not looked at for that. */
+struct behind {
+    uint8_t size, fixed;
+    uint8_t inside; /* values inside for each that the number counts; 0: it counts bytes */
+};
+static const struct behind behind[32] = {
+    [0xc4 - 0xc0] = {1, 0, 0}, [0xc5 - 0xc0] = {2, 0, 0}, [0xc6 - 0xc0] = {4, 0, 0},
+    [0xc7 - 0xc0] = {1, 1, 0}, [0xc8 - 0xc0] = {2, 1, 0}, [0xc9 - 0xc0] = {4, 1, 0},
+    [0xca - 0xc0] = {0, 4, 0}, [0xcb - 0xc0] = {0, 8, 0}, [0xcc - 0xc0] = {0, 1, 0},
+    [0xcd - 0xc0] = {0, 2, 0}, [0xce - 0xc0] = {0, 4, 0}, [0xcf - 0xc0] = {0, 8, 0},
+    [0xd0 - 0xc0] = {0, 1, 0}, [0xd1 - 0xc0] = {0, 2, 0}, [0xd2 - 0xc0] = {0, 4, 0},
+    [0xd3 - 0xc0] = {0, 8, 0}, [0xd4 - 0xc0] = {0, 2, 0}, [0xd5 - 0xc0] = {0, 3, 0},
+    [0xd6 - 0xc0] = {0, 5, 0}, [0xd7 - 0xc0] = {0, 9, 0}, [0xd8 - 0xc0] = {0, 17, 0},
+    [0xd9 - 0xc0] = {1, 0, 0}, [0xda - 0xc0] = {2, 0, 0}, [0xdb - 0xc0] = {4, 0, 0},
+    [0xdc - 0xc0] = {2, 0, 1}, [0xdd - 0xc0] = {4, 0, 1}, [0xde - 0xc0] = {2, 0, 2},
+    [0xdf - 0xc0] = {4, 0, 2},
+};
+
+/* The value at p without those inside, of which *ret is the number; NULL: there is not all of it.
+ */
+static const uint8_t *pass(const uint8_t *p, const uint8_t *end, uint64_t *ret)
 {
-    struct msgpack m;
-    for (; values; values--) {
-        if (!msgpack_read(r, &m))
-            return false;
-        values += inside(&m);
+    unsigned head = *p++;
+    uint64_t n = 0;
+    *ret = 0;
+    if (head < 0x80 || head >= 0xe0)
+        return p;
+    if (head < 0xa0) {
+        *ret = (uint64_t)(head & 15) << (head < 0x90);
+        return p;
     }
-    return true;
+    if (head < 0xc0) {
+        n = head & 31;
+    } else {
+        const struct behind *b = &behind[head - 0xc0];
+        if (end - p < b->size)
+            return NULL;
+        for (unsigned i = 0; i < b->size; i++)
+            n = n << 8 | *p++;
+        *ret = n * b->inside;
+        n = b->inside ? 0 : n + b->fixed;
+    }
+    return n <= (uint64_t)(end - p) ? p + n : NULL;
 }
 
 enum msgpack_found msgpack_scan(struct msgpack_scan *s, struct str in)
 {
-    struct msgpack m;
-    while (s->left) {
-        struct reader r = reader_of(str_from(in, s->at));
-        if (r.p < r.end && *r.p == 0xc1)
-            return MSGPACK_BROKEN;
-        if (!msgpack_read(&r, &m))
-            return MSGPACK_MORE;
-        s->at = (size_t)((const char *)r.p - in.p);
-        s->left += inside(&m);
-        s->left--;
+    if (s->at >= in.n)
+        return s->left ? MSGPACK_MORE : MSGPACK_WHOLE;
+    const uint8_t *p = (const uint8_t *)in.p + s->at, *end = (const uint8_t *)in.p + in.n;
+    enum msgpack_found found = MSGPACK_WHOLE;
+    for (; s->left; s->left--) {
+        uint64_t inside;
+        const uint8_t *next = p < end ? pass(p, end, &inside) : NULL;
+        if (!next || *p == 0xc1) {
+            found = next ? MSGPACK_BROKEN : MSGPACK_MORE;
+            break;
+        }
+        s->left += inside;
+        p = next;
     }
-    return MSGPACK_WHOLE;
+    s->at = (size_t)(p - (const uint8_t *)in.p);
+    return found;
+}
+
+bool msgpack_skip(struct reader *r, uint64_t values)
+{
+    struct msgpack_scan s = {.left = values};
+    r->bad =
+        r->bad || msgpack_scan(&s, str_of((const char *)r->p, reader_left(r))) != MSGPACK_WHOLE;
+    r->p += s.at;
+    return !r->bad;
 }
 
 /* ---- writing: the shortest form ---- */

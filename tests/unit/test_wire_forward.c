@@ -153,6 +153,41 @@ static void test_tokens_come_back(void **state)
     buf_release(&again);
 }
 
+/* Passes a value by reading it; false where it breaks off. */
+static bool walk(struct reader *r)
+{
+    struct msgpack m;
+    for (uint64_t left = 1; left; left--) {
+        if (!msgpack_read(r, &m))
+            return false;
+        left += m.kind == MSGPACK_ARRAY ? m.n : m.kind == MSGPACK_MAP ? 2 * (uint64_t)m.n : 0;
+    }
+    return true;
+}
+
+/* Behind every head, and behind each of its lengths: what is passed over is what is read. */
+static void test_skip_passes_what_is_read(void **state)
+{
+    char in[64];
+    for (unsigned head = 0; head < 256; head++)
+        for (unsigned fill = 0; fill < 8; fill++)
+            for (size_t n = 1; n <= sizeof(in); n++) {
+                memset(in, 0, sizeof(in));
+                in[0] = (char)head;
+                in[1 + fill % 4] = (char)(fill * 3);
+                struct reader r = reader_of(str_of(in, n)), s = r;
+                struct msgpack_scan scan = {.left = 1};
+                bool whole = walk(&r);
+                assert_int_equal(msgpack_skip(&s, 1), whole && head != 0xc1);
+                if (whole)
+                    assert_ptr_equal(r.p, s.p);
+                enum msgpack_found found = msgpack_scan(&scan, str_of(in, n));
+                assert_int_equal(found, head == 0xc1 ? MSGPACK_BROKEN
+                                        : whole      ? MSGPACK_WHOLE
+                                                     : MSGPACK_MORE);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_messages_byte_by_byte),
         cmocka_unit_test(test_what_is_no_message),
         cmocka_unit_test(test_tokens_come_back),
+        cmocka_unit_test(test_skip_passes_what_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
