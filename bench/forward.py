@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """CPU per record of the forward input, beside Fluent Bit's in_forward -> null where FLUENT_BIT names its program.
 
-usage: .cache/venv/bin/python bench/forward.py [RECORDS]      (200000)
+usage: .cache/venv/bin/python bench/forward.py [RECORDS [ROUNDS]]      (200000 5)
 
-The same messages are sent in each mode of the protocol. Weir's figure is told for its thread in-forward (receiving,
-decoding, making frames) and for the whole process, which also writes them to disk, syncs and encodes them."""
+The same messages are sent in each mode of the protocol, to the two in turn, and the median of the rounds is told. Weir's
+figure is that of its thread in-forward (receiving, decoding, making frames) and of the whole process, which also writes
+them to disk, syncs and encodes them; Fluent Bit drops what it has received."""
 import glob
 import os
 import pathlib
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -43,11 +45,19 @@ def messages(mode, n):
 def cpu(pid):
     """Seconds by thread name."""
     spent = {}
-    for task in glob.glob(f"/proc/{pid}/task/*/stat"):
-        stat = pathlib.Path(task).read_text()
-        name, fields = stat[stat.index("(") + 1:stat.rindex(")")], stat.rsplit(")", 1)[1].split()
-        spent[name] = spent.get(name, 0) + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    for task in map(pathlib.Path, glob.glob(f"/proc/{pid}/task/*")):
+        name = (task / "comm").read_text().strip()
+        spent[name] = spent.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
     return spent
+
+
+def cpu_when_idle(pid):
+    """The sum, once a second has passed in which it hardly grew."""
+    last, now = 0, sum(cpu(pid).values())
+    while now > last + 0.005:
+        time.sleep(1)
+        last, now = now, sum(cpu(pid).values())
+    return now
 
 
 def send(where, data):
@@ -82,8 +92,7 @@ def measure_fluent_bit(program, data, n):
         time.sleep(1)
         before = sum(cpu(bit.pid).values())
         send(where, data)
-        time.sleep(3)
-        return (sum(cpu(bit.pid).values()) - before) / n * 1e6
+        return (cpu_when_idle(bit.pid) - before) / n * 1e6
     finally:
         bit.terminate()
         bit.wait()
@@ -92,12 +101,18 @@ def measure_fluent_bit(program, data, n):
 def main():
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 200000
     program = os.environ.get("FLUENT_BIT")
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     print("microseconds of CPU per record")
     print(f"{'mode':8} {'weir, input':>12} {'weir, all':>10} {'fluent-bit':>11}")
     for mode in ("packed", "forward", "message"):
         data = messages(mode, n)
-        own, everything = measure_weir(data, n)
-        peer = f"{measure_fluent_bit(program, data, n):11.2f}" if program else f"{'-':>11}"
+        ours, others = [], []
+        for _ in range(rounds):
+            ours.append(measure_weir(data, n))
+            if program:
+                others.append(measure_fluent_bit(program, data, n))
+        own, everything = (statistics.median(column) for column in zip(*ours))
+        peer = f"{statistics.median(others):11.2f}" if others else f"{'-':>11}"
         print(f"{mode:8} {own:12.2f} {everything:10.2f} {peer}")
 
 
