@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -156,6 +157,29 @@ def test_to_weir_with_its_logs_and_the_tags(make_pipeline):
         return {json.loads(x)["component"] for x in text.splitlines()}
 
     wait_for(lambda: components() == {"store", "collector", "processor", "logs", "web"})
+
+
+@pytest.mark.skipif("FLUENTD" not in os.environ, reason="FLUENTD names no program")
+def test_fluentd_in_the_collectors_place(make_pipeline, tmp_path):
+    """With fluent-plugin-kafka, and the configuration of originals/."""
+    p = make_pipeline(WITHOUT="collector")
+    text = (HERE / "originals" / "fluent.conf").read_text()
+    for ours, here in (("port 24224", f"port {p.forward.split(':')[1]}"), ("0.0.0.0", "127.0.0.1"),
+                       ("kafka-node1:9092", p.kafka), ("/fluentd/buffer", str(tmp_path / "buffer"))):
+        assert ours in text
+        text = text.replace(ours, here)
+    (tmp_path / "fluent.conf").write_text(text)
+    with open(tmp_path / "fluentd.log", "wb") as log:
+        fluentd = subprocess.Popen([*shlex.split(os.environ["FLUENTD"]), "-c", str(tmp_path / "fluent.conf")],
+                                   stdout=log, stderr=log, start_new_session=True)
+    try:
+        p.call("start")
+        wait_for(lambda: json.loads(p.call("produce", "300", check=False).stdout).get("sent") == 300)
+        for d in p.wait_for_documents(300):
+            check(d)
+    finally:
+        os.killpg(fluentd.pid, signal.SIGTERM)  # its worker too: the group is its own
+        fluentd.wait(30)
 
 
 def test_outages(make_pipeline):
