@@ -24,17 +24,17 @@
  *
  * BOUNDS: librdkafka's queue (QUEUED_KIB) and a round (ROUND_BYTES, and one message), charged to
  * OWNER_INGEST while the input runs. */
-#include "net/kafka.h"
+#include "wire/kafka.h"
 #include "core/clock.h"
 #include "core/governor.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/thread.h"
 #include "input/inputs.h"
+#include "net/kafka_member.h"
 #include "pipeline/input.h"
 #include "record/frame.h"
 #include "wire/frames.h"
-#include "wire/kafka.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -51,7 +51,6 @@ enum {
     RETRY_MAX_MS = 5000,
     COMMITTED_MS = 10000,
     SESSION_MS = 10000,
-    REJOIN_MS = 2000,
 };
 #define ROUND_NS (50 * NS_PER_MS)
 #define BOUNDARY_WAIT_NS (5 * NS_PER_S)
@@ -85,10 +84,8 @@ struct kafka_input {
     bool place, frames;
     char *group, *name;
     size_t body_max;
-    rd_kafka_t *rk;
-    rd_kafka_topic_partition_list_t *topics;
-    rd_kafka_queue_t *commits; /* answers to commits */
-    rd_kafka_message_t *held;  /* the first of the next round */
+    struct kafka_member member;
+    rd_kafka_message_t *held; /* the first of the next round */
     struct batch_of **batch;
     size_t n_batches, batches_cap;
     size_t woken; /* which had its turn last */
@@ -143,8 +140,9 @@ static void empty_batch(struct batch_of *b)
     b->sealed = false;
 }
 
-static void drop_held(struct kafka_input *in)
+static void drop_held(void *ctx)
 {
+    struct kafka_input *in = ctx;
     if (in->held)
         rd_kafka_message_destroy(in->held);
     in->held = NULL;
@@ -179,7 +177,7 @@ static rd_kafka_resp_err_t ask_committed(rd_kafka_t *rk, rd_kafka_topic_partitio
 static void read_committed(struct kafka_input *in, rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_resp_err_t code;
-    while ((code = ask_committed(in->rk, list)) != 0 && !in->stop)
+    while ((code = ask_committed(in->member.rk, list)) != 0 && !in->stop)
         note_error(in, rd_kafka_err2str(code));
     for (int i = 0; i < list->cnt; i++) {
         rd_kafka_topic_partition_t *p = &list->elems[i];
@@ -350,7 +348,7 @@ static uint64_t lag_of(struct kafka_input *in, const struct batch_of *b)
 {
     int64_t low, high;
     if (!b->ours || !b->next ||
-        rd_kafka_get_watermark_offsets(in->rk, b->topic, b->partition, &low, &high) != 0)
+        rd_kafka_get_watermark_offsets(in->member.rk, b->topic, b->partition, &low, &high) != 0)
         return 0;
     return high > b->next ? (uint64_t)(high - b->next) : 0;
 }
@@ -362,7 +360,7 @@ static void wake_fetch(struct kafka_input *in)
         struct batch_of *b = in->batch[in->woken++ % in->n_batches];
         if (!lag_of(in, b))
             continue;
-        kafka_wake_fetch(in->rk, b->topic, b->partition);
+        kafka_wake_fetch(in->member.rk, b->topic, b->partition);
         return;
     }
 }
@@ -370,13 +368,13 @@ static void wake_fetch(struct kafka_input *in)
 /* The next message: at once, or after a wait that is short where something is ready to go. */
 static rd_kafka_message_t *next_message(struct kafka_input *in)
 {
-    rd_kafka_message_t *m = in->held ? in->held : rd_kafka_consumer_poll(in->rk, 0);
+    rd_kafka_message_t *m = in->held ? in->held : rd_kafka_consumer_poll(in->member.rk, 0);
     in->held = NULL;
     if (m || in->stop)
         return m;
     wake_fetch(in);
     bool ready = any_ready(in, clock_mono_ns());
-    return rd_kafka_consumer_poll(in->rk, ready ? LINGER_MS : POLL_MS);
+    return rd_kafka_consumer_poll(in->member.rk, ready ? LINGER_MS : POLL_MS);
 }
 
 /* One round's messages; false when none is ready to go. */
@@ -408,16 +406,16 @@ static bool is_going(const struct batch_of *b)
 static void serve(struct kafka_input *in, int ms)
 {
     rd_kafka_topic_partition_list_t *all = NULL;
-    if (rd_kafka_assignment(in->rk, &all) == 0 && all->cnt)
-        (void)rd_kafka_pause_partitions(in->rk, all);
+    if (rd_kafka_assignment(in->member.rk, &all) == 0 && all->cnt)
+        (void)rd_kafka_pause_partitions(in->member.rk, all);
     int64_t until = clock_mono_ns() + ms * NS_PER_MS;
     do {
-        rd_kafka_message_t *m = rd_kafka_consumer_poll(in->rk, ms < POLL_MS ? ms : POLL_MS);
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(in->member.rk, ms < POLL_MS ? ms : POLL_MS);
         if (m && !m->err) { /* fetched before the pause: read it again */
             rd_kafka_topic_partition_list_t *back = rd_kafka_topic_partition_list_new(1);
             rd_kafka_topic_partition_list_add(back, rd_kafka_topic_name(m->rkt), m->partition)
                 ->offset = m->offset;
-            rd_kafka_error_t *error = rd_kafka_seek_partitions(in->rk, back, COMMITTED_MS);
+            rd_kafka_error_t *error = rd_kafka_seek_partitions(in->member.rk, back, COMMITTED_MS);
             if (error)
                 rd_kafka_error_destroy(error);
             rd_kafka_topic_partition_list_destroy(back);
@@ -426,22 +424,17 @@ static void serve(struct kafka_input *in, int ms)
             rd_kafka_message_destroy(m);
     } while (clock_mono_ns() < until && !out_of_time(in));
     if (all) {
-        (void)rd_kafka_resume_partitions(in->rk, all);
+        (void)rd_kafka_resume_partitions(in->member.rk, all);
         rd_kafka_topic_partition_list_destroy(all);
     }
 }
 
 static rd_kafka_resp_err_t commit(struct kafka_input *in, rd_kafka_topic_partition_list_t *list)
 {
-    rd_kafka_resp_err_t code = rd_kafka_commit_queue(in->rk, list, in->commits, NULL, NULL);
-    while (code == 0 && !out_of_time(in)) {
-        rd_kafka_event_t *e = rd_kafka_queue_poll(in->commits, POLL_MS);
-        if (!e)
-            continue;
-        code = rd_kafka_event_error(e);
-        rd_kafka_event_destroy(e);
-        return code;
-    }
+    rd_kafka_resp_err_t code = kafka_member_commit(&in->member, list);
+    while (code == 0 && !out_of_time(in))
+        if (kafka_member_committed(&in->member, POLL_MS, &code))
+            return code;
     return code ? code : RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
@@ -462,7 +455,7 @@ static rd_kafka_topic_partition_list_t *commit_list(struct kafka_input *in, bool
         if (!begins)
             continue;
         p->metadata_size = (size_t)snprintf(end, sizeof(end), "%" PRId64, b->next);
-        p->metadata = rd_kafka_mem_malloc(in->rk, p->metadata_size);
+        p->metadata = rd_kafka_mem_malloc(in->member.rk, p->metadata_size);
         CHECK(p->metadata);
         memcpy(p->metadata, end, p->metadata_size);
     }
@@ -481,6 +474,8 @@ static bool write_ends(struct kafka_input *in)
         if (code == 0)
             return n > 0;
         note_error(in, rd_kafka_err2str(code));
+        if (rd_kafka_fatal_error(in->member.rk, NULL, 0))
+            return false;
         serve(in, ms);
     }
     return false;
@@ -629,57 +624,14 @@ static void measure_lag(struct kafka_input *in)
     in->lag = lag;
 }
 
-static void leave(struct kafka_input *in)
-{
-    if (!in->rk)
-        return;
-    (void)rd_kafka_consumer_close(in->rk);
-    if (in->commits)
-        rd_kafka_queue_destroy(in->commits);
-    rd_kafka_destroy(in->rk);
-    in->rk = NULL;
-    governor_give(OWNER_INGEST, ((size_t)QUEUED_KIB << 10) + ROUND_BYTES);
-}
-
-static enum err join(struct kafka_input *in)
-{
-    TRY(kafka_new(RD_KAFKA_CONSUMER, &in->conf, &in->rk));
-    governor_force(OWNER_INGEST, ((size_t)QUEUED_KIB << 10) + ROUND_BYTES);
-    in->commits = rd_kafka_queue_new(in->rk);
-    (void)rd_kafka_poll_set_consumer(in->rk);
-    rd_kafka_resp_err_t code = rd_kafka_subscribe(in->rk, in->topics);
-    if (code) {
-        leave(in);
-        return kafka_error("the topics cannot be subscribed to", code);
-    }
-    return OK;
-}
-
-/* After an end that the client does not come back from, such as a static member that is fenced
- * because its broker crashed before it had written down the newest join: a new client takes its
- * place, and reads on behind what is committed. False: not yet. */
-static bool rejoin(struct kafka_input *in)
-{
-    for (int ms = 0; ms < REJOIN_MS && !in->stop; ms += POLL_MS)
-        clock_sleep_ms(POLL_MS);
-    if (in->stop)
-        return false;
-    drop_held(in);
-    leave(in);
-    if (join(in) == OK) {
-        log_info("an input joins its group anew", "input=%s", in->name);
-        return true;
-    }
-    note_error(in, err_text());
-    return false;
-}
-
 static void *run(void *arg)
 {
     struct kafka_input *in = arg;
     while (!in->stop) {
-        if ((!in->rk || rd_kafka_fatal_error(in->rk, NULL, 0)) && !rejoin(in))
+        if (!kafka_member_is_on(&in->member)) {
+            clock_sleep_ms(POLL_MS);
             continue;
+        }
         bool any = gather(in);
         if (any && write_ends(in))
             hand_all_on(in);
@@ -688,9 +640,8 @@ static void *run(void *arg)
         measure_lag(in);
     }
     in->stop_by_ns = in->stop_by_ns + NS_PER_S; /* for the last commit */
-    if (in->rk)
+    if (in->member.rk)
         commit_landed(in);
-    drop_held(in);
     return NULL;
 }
 
@@ -714,14 +665,14 @@ static enum err read_choice(const struct url *url, const char *name, const char 
 static enum err read_topics(struct kafka_input *in)
 {
     struct str rest = str_c(in->conf.topic), topic;
-    in->topics = rd_kafka_topic_partition_list_new(1);
+    in->member.topics = rd_kafka_topic_partition_list_new(1);
     if (!rest.n)
         return err_set(ERR_INVALID, "a topic is wanted: kafka://HOST:PORT/TOPIC");
     while (rest.n && str_split(&rest, ',', &topic)) {
         if (!topic.n || topic.p[0] != '^')
             TRY(kafka_check_topic(topic));
         char *name = mem_strdup(topic);
-        (void)rd_kafka_topic_partition_list_add(in->topics, name, RD_KAFKA_PARTITION_UA);
+        (void)rd_kafka_topic_partition_list_add(in->member.topics, name, RD_KAFKA_PARTITION_UA);
         mem_free(name);
     }
     return OK;
@@ -775,8 +726,8 @@ static void kafka_close(struct input *base)
         mem_free(in->batch[i]->topic);
         mem_free(in->batch[i]);
     }
-    if (in->topics)
-        rd_kafka_topic_partition_list_destroy(in->topics);
+    if (in->member.topics)
+        rd_kafka_topic_partition_list_destroy(in->member.topics);
     mem_free(in->batch);
     mem_free(in->group);
     mem_free(in->name);
@@ -808,6 +759,10 @@ static enum err kafka_open(const struct input_options *o, const struct url *url,
         return err;
     }
     in->name = mem_printf("%s/%s", in->conf.brokers, in->conf.topic);
+    in->member.conf = &in->conf;
+    in->member.name = in->name;
+    in->member.ctx = in;
+    in->member.ending = drop_held;
     *ret = &in->base;
     return OK;
 }
@@ -815,12 +770,13 @@ static enum err kafka_open(const struct input_options *o, const struct url *url,
 static enum err kafka_start(struct input *base)
 {
     struct kafka_input *in = (struct kafka_input *)base;
-    TRY(join(in));
+    TRY(kafka_member_join(&in->member));
     enum err err = thread_start(&in->thread, "kafka", run, in);
     if (err != OK) {
-        leave(in);
+        kafka_member_leave(&in->member);
         return err;
     }
+    governor_force(OWNER_INGEST, ((size_t)QUEUED_KIB << 10) + ROUND_BYTES);
     in->started = true;
     return OK;
 }
@@ -834,7 +790,8 @@ static void kafka_stop(struct input *base, int64_t wait_ms)
     in->stop = true;
     pthread_join(in->thread, NULL);
     in->started = false;
-    leave(in);
+    kafka_member_leave(&in->member);
+    governor_give(OWNER_INGEST, ((size_t)QUEUED_KIB << 10) + ROUND_BYTES);
 }
 
 static void kafka_status(struct input *base, struct input_status *ret)

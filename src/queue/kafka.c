@@ -19,28 +19,30 @@
  * POSITIONS are this node's own: a number for each frame that was taken, in the order of taking.
  * `marks` says up to which offset of which partition each position stands for. A publish of all up
  * to a position moves the checkpoint of each partition (consumer "kafka:CLUSTER/TOPIC") in the same
- * transaction, by compare-and-swap; then the offsets are committed to the group, for others to see
- * and for the node that gets the partition next. A partition is read from the larger of the two.
+ * transaction, by compare-and-swap; then the in-thread commits the offsets to the group, for others
+ * to see and for the node that gets the partition next; nobody waits for that but a rebalance. A
+ * partition is read from the larger of the two.
  *
  * REBALANCES. A partition that is taken from us in peace is stored first (`flush`), so that the
  * next reader begins behind. One that was lost (we were silent for too long) is not: what of it was
- * in memory is stored here, and read again there.
+ * in memory is stored here, and read again there. A client of librdkafka that ends for good (a
+ * member that was fenced, a producer whose last messages the brokers have lost) gets a successor.
  *
  * THREADS: "kafka-in" reads, delivers, and takes part in rebalances; "kafka-out" serves reports and
  * looks whether brokers answer. `lock` guards bodies, partitions and marks; no call of librdkafka
  * that waits is made under it. BOUNDS: waiting_max bytes of messages that wait for their
  * acknowledgement (OWNER_QUEUE); librdkafka's fetch queue (FETCH_KIB); a mark a frame that is not
  * published. */
-#include "net/kafka.h"
+#include "wire/kafka.h"
 #include "core/clock.h"
 #include "core/governor.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/thread.h"
+#include "net/kafka_member.h"
 #include "queue/kafka_topic.h"
 #include "queue/queue_impl.h"
 #include "record/frame.h"
-#include "wire/kafka.h"
 #include "wire/kafka_pieces.h"
 
 #include <inttypes.h>
@@ -60,6 +62,7 @@ enum {
 #define SESSION_NS (6 * NS_PER_S)
 #define READ_BACK_NS NS_PER_S
 #define PROBE_NS NS_PER_S
+#define TELL_NS NS_PER_S
 #define START_WAIT_NS (10 * NS_PER_S)
 #define IDLE_START_NS (4 * NS_PER_S)
 
@@ -102,13 +105,21 @@ struct kafka_queue {
     char *name;             /* kafka:CLUSTER/TOPIC */
     char *group;
     size_t message_max;
-    rd_kafka_t *out, *in;
+    pthread_rwlock_t out_lock; /* read: out is used; write: another takes its place */
+    rd_kafka_t *out;
+    struct kafka_conf in_conf;
+    struct kafka_member in;
     struct queue_consumer consumer;
     pthread_t in_thread, out_thread;
     bool started, in_runs, out_runs;
     atomic_bool stop_in, stop_out, away;
-    atomic_llong heard_ns;  /* that a broker answers */
-    uint64_t next_position; /* the in-thread's, and start's */
+    atomic_llong heard_ns; /* that a broker answers */
+    /* More is published than the group knows; the commit of it is under way; the in-thread waits
+     * for a publish itself. */
+    atomic_bool commit_due, committing, flushing;
+    /* The in-thread's: */
+    uint64_t next_position; /* and start's */
+    int64_t commit_at_ns, lag_at_ns;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -117,9 +128,10 @@ struct kafka_queue {
     size_t woken;      /* which had its turn last */
     struct mark *mark; /* by position */
     size_t n_marks, marks_cap;
-    struct body *waiting; /* acknowledged, not read back */
-    uint64_t open;        /* bodies accepted and not done */
-    bool assigned;        /* once */
+    struct body *waiting;     /* acknowledged, not read back */
+    uint64_t open;            /* bodies accepted and not done */
+    bool assigned;            /* once */
+    rd_kafka_queue_t *polled; /* by the in-thread; NULL: between two clients */
     struct queue_stats stats;
 };
 
@@ -410,9 +422,11 @@ static enum err kafka_append(struct queue *base, const struct queue_body *body)
         pthread_mutex_unlock(&q->lock);
         for (uint32_t i = 0; i < body->n; i++)
             blob_unref(body->frame[i]);
+        pthread_rwlock_rdlock(&q->out_lock);
         for (uint32_t i = 0; i < units; i++)
             for (uint32_t k = 0; k < unit[i].n; k++)
                 produce(q, b, &unit[i].piece[k]);
+        pthread_rwlock_unlock(&q->out_lock);
     }
     arena_release(&a);
     return err;
@@ -465,12 +479,12 @@ static void take_message(struct kafka_queue *q, const rd_kafka_message_t *m)
 static void set_paused(struct kafka_queue *q, bool pause)
 {
     rd_kafka_topic_partition_list_t *all = NULL;
-    if (rd_kafka_assignment(q->in, &all) != 0)
+    if (rd_kafka_assignment(q->in.rk, &all) != 0)
         return;
     if (pause)
-        (void)rd_kafka_pause_partitions(q->in, all);
+        (void)rd_kafka_pause_partitions(q->in.rk, all);
     else
-        (void)rd_kafka_resume_partitions(q->in, all);
+        (void)rd_kafka_resume_partitions(q->in.rk, all);
     rd_kafka_topic_partition_list_destroy(all);
 }
 
@@ -479,9 +493,22 @@ static uint64_t lag_of(struct kafka_queue *q, const struct partition *p)
 {
     int64_t low, high;
     if (!p->ours ||
-        rd_kafka_get_watermark_offsets(q->in, q->conf.topic, p->number, &low, &high) != 0)
+        rd_kafka_get_watermark_offsets(q->in.rk, q->conf.topic, p->number, &low, &high) != 0)
         return 0;
     return high > p->next ? (uint64_t)(high - p->next) : 0;
+}
+
+static void measure_lag(struct kafka_queue *q)
+{
+    int64_t now = clock_mono_ns();
+    if (now < q->lag_at_ns)
+        return;
+    q->lag_at_ns = now + POLL_MS * NS_PER_MS;
+    pthread_mutex_lock(&q->lock);
+    q->stats.lag = 0;
+    for (size_t i = 0; i < q->n_partitions; i++)
+        q->stats.lag += lag_of(q, &q->partition[i]);
+    pthread_mutex_unlock(&q->lock);
 }
 
 /* One partition that has more, in turn. */
@@ -496,17 +523,95 @@ static void wake_fetch(struct kafka_queue *q)
     }
     pthread_mutex_unlock(&q->lock);
     if (number >= 0)
-        kafka_wake_fetch(q->in, q->conf.topic, number);
+        kafka_wake_fetch(q->in.rk, q->conf.topic, number);
 }
 
 static rd_kafka_message_t *next_message(struct kafka_queue *q, bool paused)
 {
-    rd_kafka_message_t *m = rd_kafka_consumer_poll(q->in, paused ? PAUSE_MS : 0);
+    rd_kafka_message_t *m = rd_kafka_consumer_poll(q->in.rk, paused ? PAUSE_MS : 0);
     if (m || paused)
         return m;
     finish_read_back(q);
     wake_fetch(q);
-    return rd_kafka_consumer_poll(q->in, POLL_MS);
+    return rd_kafka_consumer_poll(q->in.rk, POLL_MS);
+}
+
+/* ---- commits: on the in-thread ---- */
+
+static rd_kafka_topic_partition_list_t *published_list(struct kafka_queue *q)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    pthread_mutex_lock(&q->lock);
+    for (size_t i = 0; i < q->n_partitions; i++)
+        if (q->partition[i].ours && q->partition[i].published > 0)
+            rd_kafka_topic_partition_list_add(list, q->conf.topic, q->partition[i].number)->offset =
+                q->partition[i].published;
+    pthread_mutex_unlock(&q->lock);
+    return list;
+}
+
+static void note_commit(struct kafka_queue *q, rd_kafka_resp_err_t code)
+{
+    if (code) {
+        log_warn("offsets cannot be committed to the group", "queue=%s reason=%s", q->name,
+                 rd_kafka_err2str(code));
+        q->commit_due = true;
+        q->commit_at_ns = clock_mono_ns() + PROBE_NS;
+    }
+    pthread_mutex_lock(&q->lock);
+    q->committing = false;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void begin_commit(struct kafka_queue *q)
+{
+    q->committing = true;
+    q->commit_due = false;
+    rd_kafka_topic_partition_list_t *list = published_list(q);
+    rd_kafka_resp_err_t code = list->cnt ? kafka_member_commit(&q->in, list) : 0;
+    if (code || !list->cnt)
+        note_commit(q, code);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void commit_on(struct kafka_queue *q)
+{
+    rd_kafka_resp_err_t code;
+    if (q->committing && kafka_member_committed(&q->in, 0, &code))
+        note_commit(q, code);
+    if (q->commit_due && !q->committing && !q->away && clock_mono_ns() >= q->commit_at_ns)
+        begin_commit(q);
+}
+
+/* Before partitions go in peace: their next reader is to begin behind what is published. */
+static void commit_now(struct kafka_queue *q)
+{
+    rd_kafka_resp_err_t code;
+    begin_commit(q);
+    if (q->committing)
+        note_commit(
+            q, kafka_member_committed(&q->in, ASK_MS, &code) ? code : RD_KAFKA_RESP_ERR__TIMED_OUT);
+}
+
+/* ---- the in-thread ---- */
+
+/* One message, if there is one. */
+static void read_on(struct kafka_queue *q, bool *paused)
+{
+    bool room = q->consumer.has_room(q->consumer.ctx);
+    if (room == *paused)
+        set_paused(q, *paused = !room);
+    rd_kafka_message_t *m = next_message(q, *paused);
+    if (m && m->err == 0) {
+        heard(q);
+        take_message(q, m);
+    } else if (m && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        log_warn("the queue cannot be read", "queue=%s reason=%s", q->name,
+                 rd_kafka_message_errstr(m));
+    }
+    if (m)
+        rd_kafka_message_destroy(m);
 }
 
 static void *in_main(void *arg)
@@ -514,23 +619,41 @@ static void *in_main(void *arg)
     struct kafka_queue *q = arg;
     bool paused = false;
     while (!q->stop_in) {
-        bool room = q->consumer.has_room(q->consumer.ctx);
-        if (room == paused)
-            set_paused(q, paused = !room);
-        rd_kafka_message_t *m = next_message(q, paused);
-        if (m && m->err == 0) {
-            heard(q);
-            take_message(q, m);
-        } else if (m && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            log_warn("the queue cannot be read", "queue=%s reason=%s", q->name,
-                     rd_kafka_message_errstr(m));
+        if (kafka_member_is_on(&q->in)) {
+            read_on(q, &paused);
+            commit_on(q);
+            measure_lag(q);
+        } else {
+            paused = false;
+            clock_sleep_ms(PAUSE_MS);
         }
-        if (m)
-            rd_kafka_message_destroy(m);
         finish_read_back(q);
     }
     finish_read_back(q);
     return NULL;
+}
+
+static void joined(void *ctx)
+{
+    struct kafka_queue *q = ctx;
+    pthread_mutex_lock(&q->lock);
+    q->polled = rd_kafka_queue_get_consumer(q->in.rk);
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* The client has ended: nothing of what it read is ours until another has joined. */
+static void lose_partitions(void *ctx)
+{
+    struct kafka_queue *q = ctx;
+    pthread_mutex_lock(&q->lock);
+    for (size_t i = 0; i < q->n_partitions; i++)
+        q->partition[i].ours = false;
+    q->commit_due = q->commit_due || q->committing;
+    q->committing = false;
+    if (q->polled)
+        rd_kafka_queue_destroy(q->polled);
+    q->polled = NULL;
+    pthread_mutex_unlock(&q->lock);
 }
 
 /* ---- rebalances: on the in-thread ---- */
@@ -547,7 +670,8 @@ static int64_t begin_at(struct kafka_queue *q, rd_kafka_topic_partition_t *e, st
         at = (int64_t)stored;
     if (p->next > at)
         at = p->next;
-    if (rd_kafka_query_watermark_offsets(q->in, q->conf.topic, e->partition, &low, &high, ASK_MS))
+    if (rd_kafka_query_watermark_offsets(q->in.rk, q->conf.topic, e->partition, &low, &high,
+                                         ASK_MS))
         return at;
     p->start_end = high;
     if (at > high) {
@@ -565,7 +689,7 @@ static int64_t begin_at(struct kafka_queue *q, rd_kafka_topic_partition_t *e, st
 static void get_partitions(struct kafka_queue *q, rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_resp_err_t code;
-    while ((code = rd_kafka_committed(q->in, list, ASK_MS)) != 0 && !q->stop_in)
+    while ((code = rd_kafka_committed(q->in.rk, list, ASK_MS)) != 0 && !q->stop_in)
         log_warn("the group's offsets cannot be read yet", "queue=%s reason=%s", q->name,
                  rd_kafka_err2str(code));
     for (int i = 0; i < list->cnt; i++) {
@@ -585,37 +709,24 @@ static void get_partitions(struct kafka_queue *q, rd_kafka_topic_partition_list_
     pthread_mutex_unlock(&q->lock);
 }
 
-static rd_kafka_topic_partition_list_t *published_list(struct kafka_queue *q)
+static enum err flush(struct kafka_queue *q)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-    pthread_mutex_lock(&q->lock);
-    for (size_t i = 0; i < q->n_partitions; i++)
-        if (q->partition[i].ours && q->partition[i].published > 0)
-            rd_kafka_topic_partition_list_add(list, q->conf.topic, q->partition[i].number)->offset =
-                q->partition[i].published;
-    pthread_mutex_unlock(&q->lock);
-    return list;
+    q->flushing = true;
+    enum err err = q->consumer.flush(q->consumer.ctx);
+    q->flushing = false;
+    return err;
 }
 
-static void commit_published(struct kafka_queue *q)
+static void leave_partitions(struct kafka_queue *q, rd_kafka_t *rk,
+                             const rd_kafka_topic_partition_list_t *list)
 {
-    rd_kafka_topic_partition_list_t *list = published_list(q);
-    rd_kafka_resp_err_t code = list->cnt ? rd_kafka_commit(q->in, list, 0) : 0;
-    if (code)
-        log_warn("offsets cannot be committed to the group", "queue=%s reason=%s", q->name,
-                 rd_kafka_err2str(code));
-    rd_kafka_topic_partition_list_destroy(list);
-}
-
-static void leave_partitions(struct kafka_queue *q, const rd_kafka_topic_partition_list_t *list)
-{
-    bool lost = rd_kafka_assignment_lost(q->in);
+    bool lost = rd_kafka_assignment_lost(rk);
     if (lost)
         log_error("partitions were lost: this node was silent for too long; what it has of them "
                   "in memory is stored here, and read again elsewhere",
                   "queue=%s partitions=%d", q->name, list->cnt);
-    else if (!q->stop_in && q->consumer.flush(q->consumer.ctx) == OK)
-        commit_published(q);
+    else if (!q->stop_in && flush(q) == OK)
+        commit_now(q);
     pthread_mutex_lock(&q->lock);
     for (int i = 0; i < list->cnt; i++)
         partition_of(q, list->elems[i].partition)->ours = false;
@@ -631,7 +742,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
     if (got)
         get_partitions(q, list);
     else
-        leave_partitions(q, list);
+        leave_partitions(q, rk, list);
     rd_kafka_error_t *error =
         got ? rd_kafka_incremental_assign(rk, list) : rd_kafka_incremental_unassign(rk, list);
     log_info(got ? "partitions got" : "partitions given", "queue=%s partitions=%d", q->name,
@@ -667,6 +778,21 @@ static void kafka_checkpoints(struct queue *base, uint64_t upto, struct arena *a
     *ret_n = n;
 }
 
+/* The in-thread tells the group what is published, at once. That is waited for, as what the group
+ * does not know is read again by others if we are killed; but not for long. */
+static void tell_group(struct kafka_queue *q)
+{
+    int64_t until = clock_mono_ns() + TELL_NS;
+    pthread_mutex_lock(&q->lock);
+    q->commit_due = true;
+    if (q->polled)
+        rd_kafka_queue_yield(q->polled);
+    while ((q->commit_due || q->committing) && q->polled && !q->away && !q->flushing &&
+           !q->stop_in && clock_mono_ns() < until)
+        (void)cond_wait_until(&q->changed, &q->lock, until);
+    pthread_mutex_unlock(&q->lock);
+}
+
 static enum err kafka_trim(struct queue *base, uint64_t position)
 {
     struct kafka_queue *q = (struct kafka_queue *)base;
@@ -680,8 +806,8 @@ static enum err kafka_trim(struct queue *base, uint64_t position)
     if (position > q->stats.trimmed_to)
         q->stats.trimmed_to = position;
     pthread_mutex_unlock(&q->lock);
-    if (n && !q->stop_in)
-        commit_published(q);
+    if (n)
+        tell_group(q);
     return OK;
 }
 
@@ -696,12 +822,36 @@ static void probe(struct kafka_queue *q)
     }
 }
 
+/* An idempotent producer ends for good when the brokers have lost what it wrote last. It takes
+ * nothing any more; what it had taken has failed, or does within its time. */
+static void renew_out(struct kafka_queue *q, const char *why)
+{
+    rd_kafka_t *next = NULL;
+    while (rd_kafka_outq_len(q->out) > 0)
+        (void)rd_kafka_poll(q->out, POLL_MS);
+    if (kafka_new(RD_KAFKA_PRODUCER, &q->conf, &next) != OK) {
+        log_error("the queue's producer cannot be made anew", "queue=%s error=\"%s\"", q->name,
+                  err_text());
+        clock_sleep_ms(POLL_MS);
+        return;
+    }
+    log_error("the queue's producer has ended, and is made anew", "queue=%s reason=\"%s\"", q->name,
+              why);
+    pthread_rwlock_wrlock(&q->out_lock);
+    rd_kafka_destroy(q->out);
+    q->out = next;
+    pthread_rwlock_unlock(&q->out_lock);
+}
+
 static void *out_main(void *arg)
 {
     struct kafka_queue *q = arg;
     int64_t probe_at = 0;
+    char why[300];
     while (!q->stop_out) {
         (void)rd_kafka_poll(q->out, POLL_MS);
+        if (rd_kafka_fatal_error(q->out, why, sizeof(why)))
+            renew_out(q, why);
         if (q->away && clock_mono_ns() >= probe_at) {
             probe(q);
             probe_at = clock_mono_ns() + PROBE_NS;
@@ -759,12 +909,7 @@ static enum err kafka_start(struct queue *base, uint64_t from,
     CHECK(consumer->take && consumer->has_room && consumer->flush);
     q->consumer = *consumer;
     q->next_position = from ? from : 1;
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    (void)rd_kafka_topic_partition_list_add(topics, q->conf.topic, RD_KAFKA_PARTITION_UA);
-    rd_kafka_resp_err_t code = rd_kafka_subscribe(q->in, topics);
-    rd_kafka_topic_partition_list_destroy(topics);
-    if (code)
-        return kafka_error("the queue's topic cannot be subscribed to", code);
+    TRY(kafka_member_join(&q->in));
     TRY(thread_start(&q->out_thread, "kafka-out", out_main, q));
     q->out_runs = true;
     TRY(thread_start(&q->in_thread, "kafka-in", in_main, q));
@@ -799,8 +944,6 @@ static void kafka_stats(struct queue *base, struct queue_stats *ret)
     struct kafka_queue *q = (struct kafka_queue *)base;
     pthread_mutex_lock(&q->lock);
     *ret = q->stats;
-    for (size_t i = 0; i < q->n_partitions; i++)
-        ret->lag += lag_of(q, &q->partition[i]);
     ret->poisoned = q->away;
     pthread_mutex_unlock(&q->lock);
 }
@@ -809,10 +952,9 @@ static void kafka_close(struct queue *base)
 {
     struct kafka_queue *q = (struct kafka_queue *)base;
     kafka_rest(base);
-    if (q->in) {
-        (void)rd_kafka_consumer_close(q->in);
-        rd_kafka_destroy(q->in);
-    }
+    if (q->in.rk && q->commit_due && !q->away)
+        commit_now(q);
+    kafka_member_leave(&q->in);
     q->stop_out = true;
     if (q->out_runs)
         pthread_join(q->out_thread, NULL);
@@ -820,7 +962,11 @@ static void kafka_close(struct queue *base)
         rd_kafka_destroy(q->out);
     CHECK(!q->waiting);
     governor_give(OWNER_QUEUE, (size_t)FETCH_KIB << 10);
+    if (q->in.topics)
+        rd_kafka_topic_partition_list_destroy(q->in.topics);
     kafka_conf_release(&q->conf);
+    kafka_conf_release(&q->in_conf);
+    pthread_rwlock_destroy(&q->out_lock);
     pthread_cond_destroy(&q->changed);
     pthread_mutex_destroy(&q->lock);
     mem_free(q->partition);
@@ -908,18 +1054,26 @@ static enum err set_instance(struct kafka_queue *q, const struct url *url, struc
     return err;
 }
 
-static enum err open_handle(struct kafka_queue *q, const struct url *url, bool out,
-                            struct kafka_conf *c)
+static enum err configure(struct kafka_queue *q, const struct url *url, struct kafka_conf *c)
 {
     TRY(kafka_conf_read(url, kafka_queue_params, c));
     rd_kafka_conf_set_opaque(c->conf, q);
     rd_kafka_conf_set_error_cb(c->conf, on_error);
-    if (!out)
-        TRY(set_instance(q, url, c));
-    TRY(out ? set_out(q, url, c) : set_in(q, url, c));
-    TRY(kafka_new(out ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, c, out ? &q->out : &q->in));
-    if (!out)
-        (void)rd_kafka_poll_set_consumer(q->in);
+    return OK;
+}
+
+static enum err open_in(struct kafka_queue *q, const struct url *url)
+{
+    TRY(configure(q, url, &q->in_conf));
+    TRY(set_instance(q, url, &q->in_conf));
+    TRY(set_in(q, url, &q->in_conf));
+    q->in.conf = &q->in_conf;
+    q->in.topics = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(q->in.topics, q->conf.topic, RD_KAFKA_PARTITION_UA);
+    q->in.name = q->name;
+    q->in.ctx = q;
+    q->in.joined = joined;
+    q->in.ending = lose_partitions;
     return OK;
 }
 
@@ -974,14 +1128,13 @@ static enum err check_topic(struct kafka_queue *q, const struct url *url)
 
 static enum err open_all(struct kafka_queue *q, const struct url *url)
 {
-    struct kafka_conf in = {0};
-    TRY(open_handle(q, url, true, &q->conf));
+    TRY(configure(q, url, &q->conf));
+    TRY(set_out(q, url, &q->conf));
+    TRY(kafka_new(RD_KAFKA_PRODUCER, &q->conf, &q->out));
     TRY(kafka_check_topic(str_c(q->conf.topic)));
     TRY(name_cluster(q));
     TRY(check_topic(q, url));
-    enum err err = open_handle(q, url, false, &in);
-    kafka_conf_release(&in);
-    return err;
+    return open_in(q, url);
 }
 
 enum err queue_open_kafka(const struct kafka_queue_options *options, struct queue **ret)
@@ -992,6 +1145,7 @@ enum err queue_open_kafka(const struct kafka_queue_options *options, struct queu
     q->base.ops = &kafka_ops;
     q->o = *options;
     pthread_mutex_init(&q->lock, NULL);
+    pthread_rwlock_init(&q->out_lock, NULL);
     cond_init(&q->changed);
     governor_force(OWNER_QUEUE, (size_t)FETCH_KIB << 10);
     arena_init(&a, 0, NULL);

@@ -1,5 +1,8 @@
 """A topic as the server's queue, against a real broker."""
 import json
+import os
+import shutil
+import signal
 import threading
 import time
 import uuid
@@ -26,6 +29,11 @@ def numbers(server, stream="app"):
 
 def lines(numbers_, services=5):
     return "".join(json.dumps({"n": n, "service": f"pay-{n % services}"}) + "\n" for n in numbers_).encode()
+
+
+def committed(broker, topic):
+    """Messages that the group has stored of the topic's two partitions: one a body and service."""
+    return sum(max(broker.committed("g-" + topic, topic, p), 0) for p in range(2))
 
 
 def queue_stats(server):
@@ -183,6 +191,77 @@ def test_broker_away(make_kafka, make_server):
     eventually(again, 60)
     eventually(lambda: len(numbers(server)) == 110)
     assert numbers(server) == Counter(range(110))
+
+
+def test_broker_hangs_and_loses(make_kafka, make_server):
+    """A broker that is stopped keeps its connections and answers nothing: what was taken in is searched and published.
+    One that comes back without what it had last ends a producer for good: another takes its place."""
+    broker = make_kafka()
+    topic = broker.topic()
+    server = make_server(args=queue(broker, topic, timeout="2s"))
+
+    def send(n):
+        r = requests.post(server.url + "/api/v1/logs/ingest", params={"stream": "app"}, data=lines([n]),
+                          headers={"Content-Type": "application/x-ndjson", "Idempotency-Key": f"k{n}"}, timeout=60)
+        return r.status_code == 202
+
+    for n in range(5):
+        assert send(n)
+    os.kill(broker.process.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        server.flush()
+        assert numbers(server) == Counter(range(5))
+        assert time.monotonic() - began < 5
+        shutil.copytree(broker.folder / "data" / f"{topic}-0", broker.folder / "before")
+    finally:
+        os.kill(broker.process.pid, signal.SIGCONT)
+    eventually(lambda: broker.committed("g-" + topic, topic) == 5, 60)
+    for n in range(5, 10):
+        eventually(lambda: send(n), 60)
+    broker.kill()
+    shutil.rmtree(broker.folder / "data" / f"{topic}-0")
+    (broker.folder / "before").rename(broker.folder / "data" / f"{topic}-0")
+    broker.start()
+    eventually(lambda: send(10), 60)
+    assert "producer has ended, and is made anew" in server.log.read_text()
+    eventually(lambda: numbers(server) == Counter(range(11)), 60)
+
+
+def test_joins_anew_when_fenced(kafka, make_server):
+    """Another takes the server's name in the group: its client ends for good, and another takes its place."""
+    from confluent_kafka import Consumer
+    topic = kafka.topic(partitions=2)
+    server = make_server(args=queue(kafka, topic, instance="node-1"))
+    server.ingest(lines(range(50)), stream="app")
+    thief = Consumer(kafka.config(group_id="g-" + topic, group_instance_id="node-1",
+                                  partition_assignment_strategy="cooperative-sticky"))
+    thief.subscribe([topic])
+    eventually(lambda: thief.poll(0.1) and False or "it will join anew" in server.log.read_text(), 60)
+    thief.close()
+    server.ingest(lines(range(50, 100)), stream="app")
+    eventually(lambda: numbers(server) == Counter(range(100)), 60)
+    server.flush()
+    eventually(lambda: committed(kafka, topic) == 10)
+
+
+def test_topic_made_anew(kafka, make_server):
+    """The brokers have lost what was written: what comes later is taken in, and found."""
+    topic = kafka.topic(partitions=1)
+    server = make_server(args=queue(kafka, topic, timeout="2s"))
+    for n in range(20):
+        server.ingest(lines([n]), stream="app")
+    kafka.delete(topic)
+    kafka.topic(topic)
+
+    def taken():
+        r = requests.post(server.url + "/api/v1/logs/ingest", params={"stream": "app"}, data=lines([100]),
+                          headers={"Content-Type": "application/x-ndjson", "Idempotency-Key": "k"}, timeout=60)
+        return r.status_code == 202
+
+    eventually(taken, 60)
+    server.flush()
+    eventually(lambda: numbers(server) == Counter([*range(20), 100]))
 
 
 def test_two_servers_and_one_dies(kafka, make_server):

@@ -155,6 +155,11 @@ class Kafka:
             future.result(60)
         return name
 
+    def delete(self, topic):
+        admin = self.admin()
+        for future in admin.delete_topics([topic]).values():
+            future.result(60)
+
     def produce(self, topic, values, key=None, partition=-1, headers=None):
         from confluent_kafka import Producer
         p = Producer(self.config(linger_ms=5, enable_idempotence=True))
