@@ -88,7 +88,9 @@ struct kafka_input {
     rd_kafka_message_t *held; /* the first of the next round */
     struct batch_of **batch;
     size_t n_batches, batches_cap;
-    size_t woken; /* which had its turn last */
+    size_t woken;          /* which had its turn last */
+    struct batch_of *last; /* that of the last message of this topic; NULL: since a rebalance */
+    const rd_kafka_topic_t *last_topic;
     size_t round_bytes;
     pthread_t thread;
     bool started;
@@ -132,6 +134,15 @@ static struct batch_of *find_batch(struct kafka_input *in, const char *topic, in
     return in->batch[in->n_batches++] = b;
 }
 
+static struct batch_of *batch_for(struct kafka_input *in, const rd_kafka_message_t *m)
+{
+    if (!in->last || in->last_topic != m->rkt || in->last->partition != m->partition) {
+        in->last = find_batch(in, rd_kafka_topic_name(m->rkt), m->partition);
+        in->last_topic = m->rkt;
+    }
+    return in->last;
+}
+
 static void empty_batch(struct batch_of *b)
 {
     b->in->round_bytes -= b->body.n;
@@ -140,12 +151,18 @@ static void empty_batch(struct batch_of *b)
     b->sealed = false;
 }
 
-static void drop_held(void *ctx)
+static void drop_held(struct kafka_input *in)
 {
-    struct kafka_input *in = ctx;
     if (in->held)
         rd_kafka_message_destroy(in->held);
     in->held = NULL;
+}
+
+static void on_ending(void *ctx)
+{
+    struct kafka_input *in = ctx;
+    drop_held(in);
+    in->last = NULL;
 }
 
 static bool is_held(const struct kafka_input *in, const struct batch_of *b)
@@ -208,6 +225,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                          rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct kafka_input *in = opaque;
+    in->last = NULL;
     bool cooperative = !strcmp(rd_kafka_rebalance_protocol(rk), "COOPERATIVE");
     rd_kafka_error_t *error = NULL;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
@@ -313,7 +331,7 @@ static bool take_message(struct kafka_input *in, rd_kafka_message_t *m)
         rd_kafka_message_destroy(m);
         return true;
     }
-    struct batch_of *b = find_batch(in, rd_kafka_topic_name(m->rkt), m->partition);
+    struct batch_of *b = batch_for(in, m);
     size_t before = b->body.n;
     if (!b->ours) { /* of an assignment that is over */
         rd_kafka_message_destroy(m);
@@ -762,7 +780,7 @@ static enum err kafka_open(const struct input_options *o, const struct url *url,
     in->member.conf = &in->conf;
     in->member.name = in->name;
     in->member.ctx = in;
-    in->member.ending = drop_held;
+    in->member.ending = on_ending;
     *ret = &in->base;
     return OK;
 }

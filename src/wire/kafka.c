@@ -20,7 +20,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { REASON_MAX = 400, TURNS_MAX = 8 };
+enum { REASON_MAX = 400, TURNS_MAX = 8, VARINT_MAX = 10 };
 
 void kafka_body_begin(struct buf *out, const struct kafka_head *h)
 {
@@ -31,12 +31,30 @@ void kafka_body_begin(struct buf *out, const struct kafka_head *h)
     buf_put_lstr(out, h->topic);
 }
 
+static char *put_varint(char *p, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        *p++ = (char)(v | 0x80);
+    *p++ = (char)v;
+    return p;
+}
+
+static char *put_bytes(char *p, struct str s)
+{
+    p = put_varint(p, s.n);
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
 void kafka_body_add(struct buf *out, const struct kafka_message *m)
 {
-    buf_put_varint(out, zigzag(m->offset));
-    buf_put_varint(out, zigzag(m->time_ms));
-    buf_put_lstr(out, m->key);
-    buf_put_lstr(out, m->value);
+    char *p = buf_reserve(out, 4 * VARINT_MAX + m->key.n + m->value.n);
+    CHECK(p);
+    p = put_varint(p, zigzag(m->offset));
+    p = put_varint(p, zigzag(m->time_ms));
+    p = put_bytes(p, m->key);
+    out->n = (size_t)(put_bytes(p, m->value) - out->p);
 }
 
 void kafka_unit_of(const struct frame_info *info, struct str topic, int32_t partition,
