@@ -164,16 +164,15 @@ enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *part, uint32
     return OK;
 }
 
-/* Whether zstd over whole bytes beats bit packing, by a sample. */
+/* Whether zstd over whole bytes beats bit packing, by a sample of n > SAMPLE_VALUES values. */
 static bool planes_win(const int64_t *v, uint32_t n, int level, struct arena *scratch)
 {
-    uint32_t take = n < SAMPLE_VALUES ? n : SAMPLE_VALUES;
-    const int64_t *from = v + (n - take) / 2;
+    const int64_t *from = v + (n - SAMPLE_VALUES) / 2;
     struct buf packed, planes;
     buf_init(&packed, SIZE_MAX);
     buf_init(&planes, SIZE_MAX);
-    ints_encode(from, take, INTS_PACKED, scratch, &packed);
-    ints_encode(from, take, INTS_PLANES, scratch, &planes);
+    ints_encode(from, SAMPLE_VALUES, INTS_PACKED, scratch, &packed);
+    ints_encode(from, SAMPLE_VALUES, INTS_PLANES, scratch, &planes);
     struct str zipped;
     bool win = zip_somewhere(buf_str(&planes), level, scratch, &zipped) &&
                zipped.n + packed.n / 16 < packed.n;
@@ -197,11 +196,13 @@ enum err part_of_ints(const int64_t *v, uint32_t n, const struct encode_options 
     buf_init(&planes, SIZE_MAX);
     struct arena_mark mark = arena_mark(scratch);
     ints_encode(v, n, INTS_PACKED, scratch, &b);
-    if (!o->small && b.n >= 64 && planes_win(v, n, o->zstd_level, scratch))
+    bool sampled = n > SAMPLE_VALUES;
+    if (!o->small && b.n >= 64 && (!sampled || planes_win(v, n, o->zstd_level, scratch)))
         ints_encode(v, n, INTS_PLANES, scratch, &planes);
     arena_rewind(scratch, &mark);
     struct str zipped;
-    if (planes.n && zip_bytes(buf_str(&planes), o->zstd_level, scratch, &zipped) && zipped.n < b.n)
+    if (planes.n && zip_bytes(buf_str(&planes), o->zstd_level, scratch, &zipped) &&
+        zipped.n < b.n && (sampled || zipped.n + b.n / 16 < b.n))
         *ret = (struct part_out){.raw = buf_to_arena(&planes, scratch), .packed = zipped};
     else
         *ret = (struct part_out){.raw = buf_to_arena(&b, scratch), .zip = ZIP_SAMPLE};

@@ -53,34 +53,97 @@ static uint64_t load64(const uint8_t *p)
 
 /* ---- encoding ---- */
 
-struct scan {
+/* Of a block of a sequence, or of the steps of one. */
+struct extent {
     int64_t min, max;
-    int64_t delta_min, delta_max;
+};
+struct scan {
+    struct extent all, steps;
     uint32_t runs;
-    double steps; /* sum of the deltas without their signs */
+    double way;               /* sum of the steps without their signs */
+    struct extent *of, *step; /* of each block: its values, the steps to the values behind them */
 };
 
-static struct scan scan_values(const int64_t *v, uint32_t n)
+static inline void widen(struct extent *x, int64_t v)
 {
-    struct scan s = {v[0], v[0], INT64_MAX, INT64_MIN, 1, 0};
-    for (uint32_t i = 1; i < n; i++) {
-        int64_t d = (int64_t)((uint64_t)v[i] - (uint64_t)v[i - 1]);
-        s.min = v[i] < s.min ? v[i] : s.min;
-        s.max = v[i] > s.max ? v[i] : s.max;
-        s.delta_min = d < s.delta_min ? d : s.delta_min;
-        s.delta_max = d > s.delta_max ? d : s.delta_max;
-        s.runs += d != 0;
-        s.steps += d < 0 ? -(double)d : (double)d;
+    x->min = v < x->min ? v : x->min;
+    x->max = v > x->max ? v : x->max;
+}
+
+static inline void widen_by(struct extent *x, const struct extent *y)
+{
+    x->min = y->min < x->min ? y->min : x->min;
+    x->max = y->max > x->max ? y->max : x->max;
+}
+
+static inline int64_t step_at(const int64_t *v, uint32_t i)
+{
+    return (int64_t)((uint64_t)v[i + 1] - (uint64_t)v[i]);
+}
+
+/* The sum of n steps without their signs, at most BLOCK of them. */
+static double way_of(const int64_t *v, uint32_t n, const struct extent *steps)
+{
+    const int64_t small = (int64_t)1 << 54;
+    uint64_t sum = 0;
+    double way = 0;
+    if (steps->min > -small && steps->max < small) {
+        for (uint32_t i = 0; i < n; i++) {
+            int64_t d = step_at(v, i);
+            sum += (uint64_t)(d < 0 ? -d : d);
+        }
+        return (double)sum;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        double d = (double)step_at(v, i);
+        way += d < 0 ? -d : d;
+    }
+    return way;
+}
+
+/* The steps of block b: those behind each of its values, but for the last of all. */
+static void scan_steps(const int64_t *v, uint32_t n, uint32_t b, struct scan *s)
+{
+    uint32_t from = b * BLOCK, len = block_len(n - 1, b);
+    struct extent x = {INT64_MAX, INT64_MIN};
+    uint32_t runs = 0;
+    for (uint32_t i = 0; i < len; i++) {
+        int64_t d = step_at(v, from + i);
+        widen(&x, d);
+        runs += d != 0;
+    }
+    s->step[b] = x;
+    widen_by(&s->steps, &x);
+    s->runs += runs;
+    s->way += way_of(v + from, len, &x);
+}
+
+static struct scan scan_values(const int64_t *v, uint32_t n, struct arena *scratch)
+{
+    uint32_t blocks = block_count(n);
+    struct scan s = {{v[0], v[0]}, {INT64_MAX, INT64_MIN}, .runs = 1};
+    s.of = arena_alloc(scratch, blocks * 2 * sizeof(*s.of));
+    s.step = s.of + blocks;
+    for (uint32_t b = 0; b < blocks; b++) {
+        struct extent x = {v[(size_t)b * BLOCK], v[(size_t)b * BLOCK]};
+        for (uint32_t i = 1; i < block_len(n, b); i++)
+            widen(&x, v[(size_t)b * BLOCK + i]);
+        s.of[b] = x;
+        widen_by(&s.all, &x);
+        if (b < block_count(n - 1))
+            scan_steps(v, n, b, &s);
     }
     return s;
 }
 
-/* A way to write the sequence: what is left of each value, and what that costs packed. */
+/* A way to write the sequence: what is left of each value (of `of` where the kind is frame, of the
+ * steps between them where it is delta), and what that costs packed. */
 struct plan {
     uint8_t kind;
-    int64_t first, base;
+    const int64_t *of;
+    int64_t base;
+    bool below; /* some residues are negative, as numbers modulo 2^64 */
     uint64_t divisor;
-    uint64_t *residue;
     uint32_t n;
     uint8_t *width; /* per block */
     unsigned width_max;
@@ -98,60 +161,73 @@ static uint64_t gcd(uint64_t a, uint64_t b)
     return a;
 }
 
-/* `below`: some residues are negative, as numbers modulo 2^64. */
-static uint64_t size_of(uint64_t r, bool below)
+static inline uint64_t size_of(uint64_t r, bool below)
 {
     return below && r >> 63 ? 0 - r : r;
 }
 
-static uint64_t common_divisor(const uint64_t *r, uint32_t n, bool below)
+/* The residues of block b before they are divided. */
+static void undivided(const struct plan *p, uint32_t b, uint64_t *to)
 {
-    uint64_t g = 0;
-    for (uint32_t i = 0; i < n && g != 1; i++) {
-        uint64_t x = size_of(r[i], below);
-        if (g == 0)
-            g = x;
-        else if (x % g)
-            g = gcd(g, x);
+    const int64_t *v = p->of + (size_t)b * BLOCK;
+    uint32_t len = block_len(p->n, b);
+    uint64_t base = (uint64_t)p->base;
+    if (p->kind == KIND_FRAME)
+        for (uint32_t i = 0; i < len; i++)
+            to[i] = (uint64_t)v[i] - base;
+    else
+        for (uint32_t i = 0; i < len; i++)
+            to[i] = (uint64_t)step_at(v, i) - base;
+}
+
+static uint64_t common_divisor(const struct plan *p)
+{
+    uint64_t r[BLOCK], g = 0;
+    for (uint32_t b = 0; b < block_count(p->n) && g != 1; b++) {
+        undivided(p, b, r);
+        for (uint32_t i = 0; i < block_len(p->n, b) && g != 1; i++) {
+            uint64_t x = size_of(r[i], p->below);
+            if (g == 0)
+                g = x;
+            else if (x != g && x % g)
+                g = gcd(g, x);
+        }
     }
     return g ? g : 1;
 }
 
-static void divide(uint64_t *r, uint32_t n, uint64_t divisor, bool below)
+static void residues_of(const struct plan *p, uint32_t b, uint64_t *to)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t x = size_of(r[i], below) / divisor;
-        r[i] = below && r[i] >> 63 ? 0 - x : x;
+    undivided(p, b, to);
+    for (uint32_t i = 0; p->divisor > 1 && i < block_len(p->n, b); i++) {
+        uint64_t x = size_of(to[i], p->below) / p->divisor;
+        to[i] = p->below && to[i] >> 63 ? 0 - x : x;
     }
 }
 
-/* Divides, and measures the widths. */
-static void plan_measure(struct plan *p, bool below, struct arena *scratch)
+static unsigned width_of(const struct plan *p, const struct extent *x)
 {
-    p->divisor = common_divisor(p->residue, p->n, below);
-    if (p->divisor > 1)
-        divide(p->residue, p->n, p->divisor, below);
+    if (p->below && x->min < p->base)
+        return WIDTH_MAX;
+    uint64_t most = (uint64_t)x->max - (uint64_t)p->base;
+    return ints_width(p->divisor > 1 ? most / p->divisor : most);
+}
+
+static void plan_measure(struct plan *p, const struct extent *x, struct arena *scratch)
+{
     uint32_t blocks = block_count(p->n);
     p->width = arena_alloc(scratch, blocks ? blocks : 1);
     size_t each = blocks;
     for (uint32_t b = 0; b < blocks; b++) {
-        uint32_t len = block_len(p->n, b);
-        uint64_t any = 0;
-        for (uint32_t i = 0; i < len; i++)
-            any |= p->residue[(size_t)b * BLOCK + i];
-        unsigned w = ints_width(any);
+        unsigned w = width_of(p, &x[b]);
         p->width[b] = (uint8_t)w;
         p->width_max = w > p->width_max ? w : p->width_max;
-        each += packed_bytes(len, w);
+        each += packed_bytes(block_len(p->n, b), w);
     }
     size_t same = packed_bytes(p->n, p->width_max);
     p->uniform = same <= each;
     p->bytes = 1 + (p->uniform ? same : each);
 }
-
-struct extent {
-    int64_t min, max; /* of a block */
-};
 
 static int extent_cmp(const void *a, const void *b)
 {
@@ -169,22 +245,15 @@ static uint64_t cost_of_base(const struct extent *x, uint32_t blocks, uint32_t f
 
 /* The least value, or one above it where the few below, in blocks of the full width, are worth it:
  * a step back where the lines of two connections meet must not make every step forward wide. */
-static int64_t choose_base(const int64_t *v, uint32_t n, int64_t min, int64_t max,
+static int64_t choose_base(const struct extent *of, uint32_t blocks, const struct extent *all,
                            struct arena *scratch)
 {
-    uint32_t blocks = block_count(n), best = 0;
-    if (blocks < BASE_BLOCKS || (uint64_t)max - (uint64_t)min < BASE_RANGE ||
-        (uint64_t)max - (uint64_t)min > INT64_MAX / 2)
-        return min;
+    uint64_t range = (uint64_t)all->max - (uint64_t)all->min;
+    uint32_t best = 0;
+    if (blocks < BASE_BLOCKS || range < BASE_RANGE || range > INT64_MAX / 2)
+        return all->min;
     struct extent *x = arena_alloc(scratch, blocks * sizeof(*x));
-    for (uint32_t b = 0; b < blocks; b++) {
-        const int64_t *at = v + (size_t)b * BLOCK;
-        x[b] = (struct extent){at[0], at[0]};
-        for (uint32_t i = 1; i < block_len(n, b); i++) {
-            x[b].min = at[i] < x[b].min ? at[i] : x[b].min;
-            x[b].max = at[i] > x[b].max ? at[i] : x[b].max;
-        }
-    }
+    memcpy(x, of, blocks * sizeof(*x));
     qsort(x, blocks, sizeof(*x), extent_cmp);
     for (uint32_t from = 1; from <= blocks / 4; from = from * 2 + 1)
         if (cost_of_base(x, blocks, from) < cost_of_base(x, blocks, best))
@@ -192,41 +261,20 @@ static int64_t choose_base(const int64_t *v, uint32_t n, int64_t min, int64_t ma
     return x[best].min;
 }
 
-/* v: what is to be written, in the memory of the residues. */
-static void plan_residues(struct plan *p, int64_t *v, int64_t min, int64_t max,
-                          struct arena *scratch)
+/* of: the blocks of what is to be written, all: of them together. */
+static void plan_kind(struct plan *p, uint8_t kind, const int64_t *v, uint32_t n,
+                      const struct extent *of, const struct extent *all, struct arena *scratch)
 {
-    p->residue = (uint64_t *)v;
-    p->base = choose_base(v, p->n, min, max, scratch);
-    for (uint32_t i = 0; i < p->n; i++)
-        p->residue[i] -= (uint64_t)p->base;
-    plan_measure(p, p->base != min, scratch);
+    *p = (struct plan){.kind = kind, .of = v, .n = n};
+    p->base = choose_base(of, block_count(n), all, scratch);
+    p->below = p->base != all->min;
+    p->divisor = common_divisor(p);
+    plan_measure(p, of, scratch);
 }
 
-static void plan_frame(struct plan *p, const int64_t *v, uint32_t n, const struct scan *s,
-                       struct arena *scratch)
+static char *pack(const uint64_t *r, uint32_t n, unsigned width, char *to)
 {
-    *p = (struct plan){.kind = KIND_FRAME, .n = n};
-    int64_t *to = arena_alloc(scratch, n * sizeof(*to));
-    memcpy(to, v, n * sizeof(*to));
-    plan_residues(p, to, s->min, s->max, scratch);
-}
-
-static void plan_delta(struct plan *p, const int64_t *v, uint32_t n, const struct scan *s,
-                       struct arena *scratch)
-{
-    *p = (struct plan){.kind = KIND_DELTA, .first = v[0], .n = n - 1};
-    int64_t *to = arena_alloc(scratch, n * sizeof(*to));
-    for (uint32_t i = 1; i < n; i++)
-        to[i - 1] = (int64_t)((uint64_t)v[i] - (uint64_t)v[i - 1]);
-    plan_residues(p, to, s->delta_min, s->delta_max, scratch);
-}
-
-static void pack(const uint64_t *r, uint32_t n, unsigned width, struct buf *out)
-{
-    size_t bytes = packed_bytes(n, width);
-    char *to = buf_reserve(out, bytes + 8);
-    CHECK(to);
+    char *end = to + packed_bytes(n, width);
     uint64_t acc = 0;
     unsigned bits = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -240,31 +288,39 @@ static void pack(const uint64_t *r, uint32_t n, unsigned width, struct buf *out)
         }
     }
     memcpy(to, &acc, 8);
-    out->n += bytes;
+    return end;
 }
 
+/* Blocks of one width lie as if they were packed as one, for a whole one ends with a byte. */
 static void put_packed(const struct plan *p, struct buf *out)
 {
-    buf_put_u8(out, p->uniform ? (uint8_t)p->width_max : WIDTH_EACH);
-    if (p->uniform) {
-        pack(p->residue, p->n, p->width_max, out);
-        return;
-    }
     uint32_t blocks = block_count(p->n);
-    buf_put(out, p->width, blocks);
-    for (uint32_t b = 0; b < blocks; b++)
-        pack(p->residue + (size_t)b * BLOCK, block_len(p->n, b), p->width[b], out);
+    uint64_t r[BLOCK];
+    buf_put_u8(out, p->uniform ? (uint8_t)p->width_max : WIDTH_EACH);
+    if (!p->uniform)
+        buf_put(out, p->width, blocks);
+    char *to = buf_reserve(out, p->bytes + 8), *start = to;
+    CHECK(to);
+    for (uint32_t b = 0; b < blocks; b++) {
+        residues_of(p, b, r);
+        to = pack(r, block_len(p->n, b), p->uniform ? p->width_max : p->width[b], to);
+    }
+    out->n += (size_t)(to - start);
 }
 
 static void put_planes(const struct plan *p, struct buf *out)
 {
     unsigned bytes = p->width_max <= 8 ? 1 : (p->width_max + 7) / 8;
+    uint64_t r[BLOCK];
     buf_put_u8(out, (uint8_t)bytes);
     uint8_t *to = (uint8_t *)buf_reserve(out, (size_t)p->n * bytes);
     CHECK(to);
-    for (unsigned k = 0; k < bytes; k++, to += p->n)
-        for (uint32_t i = 0; i < p->n; i++)
-            to[i] = (uint8_t)(p->residue[i] >> (8 * k));
+    for (uint32_t b = 0; b < block_count(p->n); b++) {
+        residues_of(p, b, r);
+        for (unsigned k = 0; k < bytes; k++)
+            for (uint32_t i = 0; i < block_len(p->n, b); i++)
+                to[(size_t)k * p->n + (size_t)b * BLOCK + i] = (uint8_t)(r[i] >> (8 * k));
+    }
     out->n += (size_t)p->n * bytes;
 }
 
@@ -272,7 +328,7 @@ static void put_plan(const struct plan *p, enum ints_form form, struct buf *out)
 {
     buf_put_u8(out, p->kind | (form == INTS_PLANES ? FLAG_PLANES : 0));
     if (p->kind == KIND_DELTA)
-        buf_put_varint(out, zigzag(p->first));
+        buf_put_varint(out, zigzag(p->of[0]));
     buf_put_varint(out, zigzag(p->base));
     buf_put_varint(out, p->divisor);
     if (form == INTS_PLANES)
@@ -306,19 +362,19 @@ static void put_runs(const int64_t *v, uint32_t n, uint32_t runs, struct arena *
 static void encode(const int64_t *v, uint32_t n, enum ints_form form, bool runs,
                    struct arena *scratch, struct buf *out)
 {
-    struct scan s = scan_values(v, n);
-    if (s.min == s.max) {
+    struct scan s = scan_values(v, n, scratch);
+    if (s.all.min == s.all.max) {
         buf_put_u8(out, KIND_CONST);
         buf_put_varint(out, zigzag(v[0]));
         return;
     }
     struct plan best;
-    plan_frame(&best, v, n, &s, scratch);
-    uint64_t range = (uint64_t)s.max - (uint64_t)s.min;
-    bool near = s.steps * STEPS < (double)range * n; /* each other, but for a few */
-    if (near || (uint64_t)s.delta_max - (uint64_t)s.delta_min < range) {
+    plan_kind(&best, KIND_FRAME, v, n, s.of, &s.all, scratch);
+    uint64_t range = (uint64_t)s.all.max - (uint64_t)s.all.min;
+    bool near = s.way * STEPS < (double)range * n; /* each other, but for a few */
+    if (near || (uint64_t)s.steps.max - (uint64_t)s.steps.min < range) {
         struct plan delta;
-        plan_delta(&delta, v, n, &s, scratch);
+        plan_kind(&delta, KIND_DELTA, v, n - 1, s.step, &s.steps, scratch);
         if (delta.bytes < best.bytes)
             best = delta;
     }
