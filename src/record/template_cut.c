@@ -5,7 +5,7 @@
 #include "core/hash.h"
 
 enum class { OTHER, DIGIT, ALPHA, JOIN };
-enum { SUFFIX_MAX = 4, PATH_STEPS = 2, DATE_BYTES = 10, CLOCK_BYTES = 8 };
+enum { SUFFIX_MAX = 4, PATH_STEPS = 2, CLOCK_BYTES = 8 };
 
 static const uint8_t class_of[256] = {
     ['0' ... '9'] = DIGIT,
@@ -129,7 +129,7 @@ static bool digits_as(struct str s, size_t from, const char *form)
 /* A date, one space and a time of day: to the end of the latter. */
 static size_t date_time_end(struct str s, const struct token *t)
 {
-    if (t->to - t->from != DATE_BYTES || t->to >= s.n || s.p[t->to] != ' ' ||
+    if (t->to - t->from != TEMPLATE_DATE_BYTES || t->to >= s.n || s.p[t->to] != ' ' ||
         !digits_as(s, t->from, "0000-00-00") || !digits_as(s, t->to + 1, "00:00:00"))
         return t->to;
     size_t end = t->to + 1 + CLOCK_BYTES;
@@ -166,6 +166,39 @@ static bool token_var(struct str s, const struct token *t, size_t after, struct 
     }
     *ret = (struct template_var){(uint32_t)from, (uint32_t)to};
     return true;
+}
+
+bool template_token(struct str s, size_t at, enum template_cut cut, size_t after,
+                    struct template_var *ret)
+{
+    size_t next;
+    if (!is_word(class_at(s, at)))
+        return false;
+    struct token t = next_token(s, at, cut);
+    return token_var(s, &t, after, ret, &next);
+}
+
+bool template_ends_token(struct str s, enum template_cut cut)
+{
+    return !is_word(class_at(s, 0)) && (cut == TEMPLATE_FINE || joined(s, 0) == 0);
+}
+
+size_t template_letters(struct str s)
+{
+    return skip_class(s, 0, s.n, ALPHA);
+}
+
+size_t template_letters_before(struct str s, size_t from, size_t end)
+{
+    size_t i = end;
+    while (i > from && class_at(s, i - 1) == ALPHA)
+        i--;
+    return end - i;
+}
+
+bool template_is_unit(struct str letters)
+{
+    return letters.n <= SUFFIX_MAX && letters_tell(letters, 0, letters.n);
 }
 
 typedef uint8_t lanes __attribute__((vector_size(16)));

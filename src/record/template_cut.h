@@ -18,7 +18,8 @@
  * it is a pattern whose every such byte is escaped by itself (two of them in a row). */
 #define TEMPLATE_HOLE '\x1a'
 #define TEMPLATE_SHOWN_HOLE "<*>" /* and in a pattern as users see it */
-#define TEMPLATE_VARS_MAX 4096u   /* of one text: what is behind is static */
+#define TEMPLATE_DATE_BYTES 10 /* of a date, which may take the time of day behind it along */
+#define TEMPLATE_VARS_MAX 4096u /* of one text: what is behind is static */
 
 struct template_var {
     uint32_t from, to; /* bytes of its text */
@@ -29,6 +30,19 @@ enum template_cut { TEMPLATE_JOINED, TEMPLATE_FINE };
 
 /* The variables of a text, ascending; `to` has room for TEMPLATE_VARS_MAX. Returns how many. */
 uint32_t template_vars(struct str s, enum template_cut cut, struct template_var *to);
+
+/* What a text can be told by without being cut anew (store/template_like.h). The variable of the
+ * token that begins at byte `at`, if there is one, and it is one; spaces in front of a number
+ * belong to it down to `after`, the end of the variable before. */
+bool template_token(struct str s, size_t at, enum template_cut cut, size_t after,
+                    struct template_var *ret);
+/* Whether the first bytes of s end every token that stands before them. */
+bool template_ends_token(struct str s, enum template_cut cut);
+/* Bytes at the begin of s that are letters; those before `end`, back to `from`; and whether letters
+ * behind digits are a unit. */
+size_t template_letters(struct str s);
+size_t template_letters_before(struct str s, size_t from, size_t end);
+bool template_is_unit(struct str letters);
 
 struct buf;
 /* The pattern of a text, as it is shown: cut with tokens joined, every variable replaced by <*>. A

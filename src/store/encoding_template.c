@@ -87,8 +87,8 @@ static const int64_t *slot_times(const struct writer *w, const struct text_templ
     return to;
 }
 
-static enum err inner_chunk(const struct writer *w, const struct values *v, const int64_t *time,
-                            struct siblings *siblings, struct buf *out, uint8_t *ret_encoding)
+static struct encode_options inner_options(const struct writer *w, const int64_t *time,
+                                           struct siblings *siblings)
 {
     struct encode_options o = *w->e->o;
     o.inner++;
@@ -96,6 +96,13 @@ static enum err inner_chunk(const struct writer *w, const struct values *v, cons
     o.time = time;
     o.words = NULL;
     o.siblings = siblings;
+    return o;
+}
+
+static enum err inner_chunk(const struct writer *w, const struct values *v, const int64_t *time,
+                            struct siblings *siblings, struct buf *out, uint8_t *ret_encoding)
+{
+    struct encode_options o = inner_options(w, time, siblings);
     struct chunk_stats stats;
     struct encoder inner = {v, &o, w->e->scratch, out, &stats};
     TRY(encode_text(&inner));
@@ -213,6 +220,87 @@ static enum err put_own(struct writer *w, const struct text_template *x, uint32_
     return err;
 }
 
+/* ---- slots of numbers, which were read when the texts were ---- */
+
+/* The numbers of a slot; false where their form is not that of each of them. */
+static bool slot_numbers(const struct writer *w, const struct text_template *x, uint32_t slot,
+                         struct numeral_form *ret, int64_t *to)
+{
+    const struct templates *t = w->t;
+    uint32_t var = x->slot[slot];
+    const struct var_look *look = &x->look[var];
+    if (!look->numeral || !numeral_look_form(&look->number, ret))
+        return false;
+    for (uint32_t i = 0; i < x->rows; i++)
+        to[i] = t->number[t->first[x->row[i]] + var];
+    for (uint32_t i = 0; look->number.spaces && i < x->rows; i++)
+        if (numeral_write(ret, to[i], NULL) != templates_var(t, x->row[i], var).n)
+            return false;
+    return true;
+}
+
+static uint16_t numeral_bytes(const struct numeral_look *l)
+{
+    return (uint16_t)(1u << BYTES_DIGIT | (l->frac > 0) << BYTES_DOT | l->spaces << BYTES_SPACE);
+}
+
+static struct slot_tokens numeral_tokens(const struct numeral_look *l)
+{
+    return (struct slot_tokens){.quantities = l->longest <= QUANTITY_MAX};
+}
+
+/* At the level of ingest: numbers, or their differences to those of another slot. Says
+ * ERR_UNSUPPORTED where they are none. */
+static enum err put_own_numbers(struct writer *w, const struct text_template *x, uint32_t slot)
+{
+    struct arena *a = w->e->scratch;
+    const struct numeral_look *look = &x->look[x->slot[slot]].number;
+    struct arena_mark mark = arena_mark(a);
+    struct siblings alone = {0}, *s = begin_sibling(w, x, slot);
+    if (!s) {
+        s = &alone;
+        s->number = arena_alloc(a, x->rows * sizeof(*s->number));
+    }
+    s->read = true;
+    s->is_number = slot_numbers(w, x, slot, &s->form, s->number);
+    struct values v = {.n = x->rows, .lane = LANE_STR};
+    struct encode_options o = inner_options(w, NULL, s);
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    struct chunk_stats stats = {0};
+    struct encoder inner = {&v, &o, a, &b, &stats};
+    enum err err = s->is_number ? encode_difference(&inner) : not_mine();
+    if (err == ERR_UNSUPPORTED && s->is_number)
+        err = encode_numeral(&inner);
+    if (err == OK) {
+        struct slot_tokens tokens = numeral_tokens(look);
+        note_tokens(w, &tokens);
+        end_sibling(w, x, stats.encoding);
+        buf_put_u8(&w->slots, SLOT_OWN);
+        buf_put_u16(&w->slots, numeral_bytes(look));
+        arena_rewind(a, &mark);
+        put_part(w, part_of_bytes(arena_str(a, buf_str(&b))));
+    } else {
+        arena_rewind(a, &mark);
+    }
+    buf_release(&b);
+    return err;
+}
+
+/* Few numbers go to the pool; false where they are none. */
+static bool pool_numbers(struct writer *w, const struct text_template *x, uint32_t slot)
+{
+    struct numeral_form f;
+    if (!slot_numbers(w, x, slot, &f, w->number + w->n_numbers))
+        return false;
+    uint8_t bytes[] = {SLOT_NUMBER, f.frac, f.pad, f.width};
+    buf_put(&w->slots, bytes, sizeof(bytes));
+    w->n_numbers += x->rows;
+    struct slot_tokens tokens = numeral_tokens(&x->look[x->slot[slot]].number);
+    note_tokens(w, &tokens);
+    return true;
+}
+
 static enum err put_slot(struct writer *w, const struct text_template *x, uint32_t slot,
                          const struct shared_slot *shared)
 {
@@ -221,18 +309,16 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
             w, &(struct slot_tokens){.code = shared->code, .dict = &w->words.dict[shared->dict]});
         return put_words(w, x, shared->code, shared->dict);
     }
-    if (x->rows >= OWN_FROM)
-        return put_own(w, x, slot);
-    struct values v;
-    TRY(slot_values(w, x, slot, &v));
-    struct numeral_form f;
-    if (numeral_form_of(&v, &f, w->number + w->n_numbers)) {
-        uint8_t bytes[] = {SLOT_NUMBER, f.frac, f.pad, f.width};
-        buf_put(&w->slots, bytes, sizeof(bytes));
-        w->n_numbers += v.n;
-        note_tokens(w, &(struct slot_tokens){.quantities = are_quantities(&v, ENC_NUMERAL)});
-        return OK;
+    if (x->rows >= OWN_FROM) {
+        enum err err = ERR_UNSUPPORTED;
+        if (w->e->o->zstd_level <= ENCODE_QUICK_LEVEL)
+            err = put_own_numbers(w, x, slot);
+        return err == ERR_UNSUPPORTED ? put_own(w, x, slot) : err;
     }
+    struct values v;
+    if (pool_numbers(w, x, slot))
+        return OK;
+    TRY(slot_values(w, x, slot, &v));
     note_tokens(w, &(struct slot_tokens){0});
     buf_put_u8(&w->slots, SLOT_TEXT);
     buf_put_u16(&w->slots, values_bytes(&v));

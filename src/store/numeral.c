@@ -25,14 +25,7 @@ const int64_t numeral_power10[NUMERAL_DIGITS_MAX + 1] = {
     1000000000000000000,
 };
 
-/* A text taken apart: spaces, digits, fraction. */
-struct parsed {
-    int64_t mantissa;
-    uint32_t spaces, whole, frac; /* whole: digits before the point */
-    bool zero;                    /* a zero stands in front of another digit */
-};
-
-static bool parse(struct str s, struct parsed *ret)
+bool numeral_parse(struct str s, struct numeral_parts *ret)
 {
     const char *p = s.p, *end = s.p + s.n;
     while (p < end && *p == ' ')
@@ -50,39 +43,42 @@ static bool parse(struct str s, struct parsed *ret)
         if (frac == 0)
             return false;
     }
-    if (p != end || whole == 0 || whole + frac > NUMERAL_DIGITS_MAX || frac > NUMERAL_FRAC_MAX ||
-        s.n > NUMERAL_WIDTH_MAX)
+    struct numeral_parts parts = {(int64_t)m, (uint32_t)(digits - s.p), whole, frac,
+                                  whole > 1 && *digits == '0'};
+    if (p != end || s.n > NUMERAL_WIDTH_MAX || !numeral_parts_ok(&parts))
         return false;
-    *ret = (struct parsed){(int64_t)m, (uint32_t)(digits - s.p), whole, frac,
-                           whole > 1 && *digits == '0'};
+    *ret = parts;
+    return true;
+}
+
+bool numeral_look_form(const struct numeral_look *l, struct numeral_form *ret)
+{
+    if (l->zeros && (l->spaces || !l->one_length))
+        return false;
+    *ret = (struct numeral_form){l->frac, 0, 0};
+    if (l->zeros || l->spaces) {
+        ret->pad = l->zeros ? '0' : ' ';
+        ret->width = (uint8_t)l->shortest;
+    }
     return true;
 }
 
 bool numeral_form_of(const struct values *v, struct numeral_form *ret, int64_t *mantissa)
 {
-    struct parsed first, p;
-    if (v->n == 0 || !parse(values_text(v, 0), &first))
+    struct numeral_look look;
+    struct numeral_parts p;
+    if (v->n == 0 || !numeral_parse(values_text(v, 0), &p))
         return false;
-    bool zeros = false, spaces = false, one_length = true;
-    size_t shortest = SIZE_MAX, length = values_text(v, 0).n;
+    numeral_look_first(&look, &p);
     for (uint32_t i = 0; i < v->n; i++) {
-        struct str s = values_text(v, i);
-        if (!parse(s, &p) || p.frac != first.frac)
+        if (!numeral_parse(values_text(v, i), &p) || !numeral_look_add(&look, &p))
             return false;
         mantissa[i] = p.mantissa;
-        zeros |= p.zero;
-        spaces |= p.spaces > 0;
-        one_length &= s.n == length;
-        shortest = s.n < shortest ? s.n : shortest;
     }
-    if (zeros && (spaces || !one_length))
+    struct numeral_form f;
+    if (!numeral_look_form(&look, &f))
         return false;
-    struct numeral_form f = {(uint8_t)first.frac, 0, 0};
-    if (zeros || spaces) {
-        f.pad = zeros ? '0' : ' ';
-        f.width = (uint8_t)shortest;
-    }
-    for (uint32_t i = 0; spaces && i < v->n; i++)
+    for (uint32_t i = 0; look.spaces && i < v->n; i++)
         if (numeral_write(&f, mantissa[i], NULL) != values_text(v, i).n)
             return false;
     *ret = f;

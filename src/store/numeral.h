@@ -17,6 +17,50 @@ struct numeral_form {
 #define NUMERAL_WIDTH_MAX 32
 #define NUMERAL_DIGITS_MAX 18
 
+/* A text taken apart: spaces, digits, fraction. */
+struct numeral_parts {
+    int64_t mantissa;
+    uint32_t spaces, whole, frac; /* whole: digits before the point; 0: it is no number */
+    bool zero;                    /* a zero stands in front of another digit */
+};
+/* False where it is no number, or one of too many digits. */
+bool numeral_parse(struct str s, struct numeral_parts *ret);
+static inline uint32_t numeral_length(const struct numeral_parts *p)
+{
+    return p->spaces + p->whole + p->frac + (p->frac > 0);
+}
+static inline bool numeral_parts_ok(const struct numeral_parts *p)
+{
+    return p->whole > 0 && p->whole + p->frac <= NUMERAL_DIGITS_MAX &&
+           p->frac <= NUMERAL_FRAC_MAX && numeral_length(p) <= NUMERAL_WIDTH_MAX;
+}
+
+/* What is known of numbers that came one by one. */
+struct numeral_look {
+    uint8_t frac;
+    bool zeros, spaces, one_length;
+    uint32_t length, shortest, longest; /* length: of the first */
+};
+static inline void numeral_look_first(struct numeral_look *l, const struct numeral_parts *p)
+{
+    uint32_t n = numeral_length(p);
+    *l = (struct numeral_look){(uint8_t)p->frac, p->zero, p->spaces > 0, true, n, n, n};
+}
+/* False: it has another number of digits behind the point. */
+static inline bool numeral_look_add(struct numeral_look *l, const struct numeral_parts *p)
+{
+    uint32_t n = numeral_length(p);
+    l->zeros |= p->zero;
+    l->spaces |= p->spaces > 0;
+    l->one_length &= n == l->length;
+    l->shortest = n < l->shortest ? n : l->shortest;
+    l->longest = n > l->longest ? n : l->longest;
+    return p->frac == l->frac;
+}
+/* The form that they share. Where it pads with spaces, that is so only if each number's text has
+ * the length that numeral_write() gives it. */
+bool numeral_look_form(const struct numeral_look *l, struct numeral_form *ret);
+
 /* The form that all n texts share, with their mantissas; false where there is none. */
 bool numeral_form_of(const struct values *v, struct numeral_form *ret, int64_t *mantissa);
 bool numeral_form_ok(const struct numeral_form *f);

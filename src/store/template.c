@@ -1,39 +1,56 @@
 /* Templates: finding the texts that share their static text.
  *
- * Three passes: every text is cut and looked up by its static text; templates whose texts repeat as
- * a whole are split into patterns without holes; slots that never change are filled. */
+ * Three passes: every text gets its template; templates whose texts repeat as a whole are split
+ * into patterns without holes; slots that never change are filled.
+ *
+ * Texts come in sequences. So a text is held first against the one behind that which the text
+ * before it was equal to, and else against the last that was about as long and had the same first
+ * and last bytes: equal texts share their variables. Then it is tried with the templates that came
+ * last behind the one before it (template_like.c). What neither tells is cut, and looked up by its
+ * static text. */
 #include "store/template.h"
 
 #include "core/buf.h"
 #include "core/hash.h"
+#include "store/template_like.h"
 
 enum { HEX_FROM = 8, COPY_BYTES = 16, MARK_BYTES = 5 };
 /* A text repeats as a whole where a template has this many texts for each different one. */
 enum { REPEATS = 8, REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
+enum { FOLLOWERS = 2, RECENT_BITS = 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
 
 /* ---- grouping ---- */
 
 struct found {
     uint64_t hash;
     struct str frame;
-    uint32_t text; /* the first of it */
-    uint32_t rows;
+    uint32_t text;    /* the first of it */
+    uint32_t repeats; /* texts known to be equal to one before */
     uint32_t n_vars;
+    uint32_t follower[FOLLOWERS]; /* number + 1 of those that came last behind it */
+    struct var_look *look;
+    struct like like; /* once it was met again */
+    bool has_like;
 };
 struct finder {
     const struct values *v;
     enum template_cut cut;
     struct arena *a;
     struct template_var *var;
+    int64_t *number;
     uint32_t n_vars, cap;
     uint32_t *first, *code;
+    uint32_t *equal;  /* of each text: one before it with the same bytes, or itself */
+    uint32_t repeats; /* texts of which one before has the same bytes */
+    uint64_t *recent; /* texts by their looks: some of those, and the text + 1 */
     struct found *found;
     uint32_t n_found, found_cap;
     uint32_t *slot; /* of the table: number of a template + 1, or 0 */
     uint32_t mask;
     char *frame; /* of the text at hand */
     size_t frame_cap;
+    struct numeral_parts *parts; /* of its variables */
 };
 
 static void *grown(struct arena *a, void *old, size_t used, size_t size)
@@ -133,26 +150,164 @@ static uint32_t table_find(struct finder *f, uint32_t text, const struct templat
     }
     if (f->n_found == f->found_cap)
         table_grow(f);
-    f->found[f->n_found] = (struct found){h, n ? arena_str(f->a, frame) : frame, text, 0, n};
+    f->found[f->n_found] = (struct found){
+        .hash = h, .frame = n ? arena_str(f->a, frame) : frame, .text = text, .n_vars = n};
+    f->found[f->n_found].look = arena_alloc(f->a, n * sizeof(struct var_look) + 1);
     table_put(f, f->n_found);
     return f->n_found++;
+}
+
+/* ---- the variables of a text ---- */
+
+static void room_for_vars(struct finder *f, uint32_t text)
+{
+    if (f->cap - f->n_vars >= TEMPLATE_VARS_MAX)
+        return;
+    uint64_t all = text ? (uint64_t)f->n_vars * f->v->n / text : 0, cap = f->cap * 2;
+    if (text >= SAMPLE && cap < all + all / 8) /* as many as the texts so far let expect */
+        cap = all + all / 8;
+    cap += TEMPLATE_VARS_MAX;
+    f->var = grown(f->a, f->var, f->n_vars * sizeof(*f->var), cap * sizeof(*f->var));
+    f->number = grown(f->a, f->number, f->n_vars * sizeof(*f->number), cap * sizeof(*f->number));
+    f->cap = (uint32_t)cap;
+}
+
+static bool same_var(struct str s, const struct template_var *x, struct str first,
+                     const struct template_var *y)
+{
+    return str_eq(var_of(s, x), var_of(first, y));
+}
+
+/* Takes up the variables of a text, which stand at the end of f->var. */
+static void look_at_vars(struct finder *f, const struct found *x, uint32_t text)
+{
+    struct str s = values_text(f->v, text), first = values_text(f->v, x->text);
+    const struct template_var *var = f->var + f->n_vars, *was = f->var + f->first[x->text];
+    int64_t *number = f->number + f->n_vars;
+    for (uint32_t i = 0; i < x->n_vars; i++) {
+        struct var_look *l = &x->look[i];
+        const struct numeral_parts *p = &f->parts[i];
+        number[i] = p->whole ? p->mantissa : 0;
+        if (text == x->text) {
+            *l = (struct var_look){.same = true, .numeral = p->whole > 0};
+            numeral_look_first(&l->number, p);
+            continue;
+        }
+        if (l->same)
+            l->same = same_var(s, &var[i], first, &was[i]);
+        if (l->numeral)
+            l->numeral = p->whole > 0 && numeral_look_add(&l->number, p);
+    }
+}
+
+static void parse_vars(struct finder *f, struct str s, const struct template_var *var, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!numeral_parse(var_of(s, &var[i]), &f->parts[i]))
+            f->parts[i].whole = 0;
+}
+
+/* By the templates that came last behind the one before; n_found where none of them is it. */
+static uint32_t expected(struct finder *f, const struct found *before, struct str s)
+{
+    for (uint32_t k = 0; k < FOLLOWERS && before->follower[k]; k++) {
+        const struct found *x = &f->found[before->follower[k] - 1];
+        if (x->like.var && like_match(&x->like, s, f->var + f->n_vars, f->parts))
+            return before->follower[k] - 1;
+    }
+    return f->n_found;
+}
+
+static void note_follower(struct found *x, uint32_t number)
+{
+    if (x->follower[0] == number + 1)
+        return;
+    memmove(x->follower + 1, x->follower, sizeof(x->follower) - sizeof(x->follower[0]));
+    x->follower[0] = number + 1;
+}
+
+static uint32_t cut_and_find(struct finder *f, uint32_t i)
+{
+    struct str s = values_text(f->v, i);
+    struct template_var *var = f->var + f->n_vars;
+    uint32_t n = template_vars(s, f->cut, var), met = f->n_found;
+    uint32_t number = table_find(f, i, var, n);
+    struct found *x = &f->found[number];
+    if (number < met && !x->has_like) {
+        struct str first = values_text(f->v, x->text);
+        like_make(first, f->cut, f->var + f->first[x->text], n, f->a, &x->like);
+        x->has_like = true;
+    }
+    parse_vars(f, s, var, n);
+    return number;
 }
 
 static void cut_text(struct finder *f, uint32_t i)
 {
     struct str s = values_text(f->v, i);
-    if (f->cap - f->n_vars < TEMPLATE_VARS_MAX) {
-        uint32_t cap = f->cap * 2 + TEMPLATE_VARS_MAX;
-        f->var = grown(f->a, f->var, f->n_vars * sizeof(*f->var), cap * sizeof(*f->var));
-        f->cap = cap;
-    }
-    struct template_var *var = f->var + f->n_vars;
-    uint32_t n = template_vars(s, f->cut, var);
+    struct found *before = i ? &f->found[f->code[i - 1]] : NULL;
+    room_for_vars(f, i);
+    uint32_t number = before ? expected(f, before, s) : f->n_found;
+    if (number == f->n_found)
+        number = cut_and_find(f, i);
+    if (i)
+        note_follower(&f->found[f->code[i - 1]], number);
+    struct found *x = &f->found[number];
     f->first[i] = f->n_vars;
-    f->n_vars += n;
-    f->first[i + 1] = f->n_vars;
-    f->code[i] = table_find(f, i, var, n);
-    f->found[f->code[i]].rows++;
+    f->code[i] = number;
+    look_at_vars(f, x, i);
+    f->n_vars += x->n_vars;
+}
+
+/* ---- equal texts ---- */
+
+static bool text_is(const struct values *v, uint32_t i, uint32_t k)
+{
+    return str_eq(values_text(v, i), values_text(v, k));
+}
+
+/* By its length and some of its bytes: texts of the same value are mostly equal. */
+static uint64_t looks_of(struct str s)
+{
+    uint64_t part[4] = {0}, h = s.n;
+    size_t n = s.n < sizeof(*part) ? s.n : sizeof(*part);
+    for (size_t i = 0; i < 4; i++) {
+        memcpy(&part[i], s.p + (s.n - n) * i / 3, n);
+        h = (h ^ part[i]) * 0x9e3779b97f4a7c15ULL;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+/* The last text that looks like text i, which takes its place; i where there is none. */
+static uint32_t last_like(struct finder *f, uint32_t i)
+{
+    uint64_t looks = looks_of(values_text(f->v, i)), tag = looks & 0xffffffff00000000ULL;
+    uint64_t *recent = &f->recent[looks & ((1u << RECENT_BITS) - 1)], was = *recent;
+    *recent = tag | (i + 1);
+    return (uint32_t)was && (was & 0xffffffff00000000ULL) == tag ? (uint32_t)was - 1 : i;
+}
+
+/* Of text i; *next: where the text behind an equal one stands. */
+static bool is_repeat(struct finder *f, uint32_t i, uint32_t *next)
+{
+    uint32_t at = *next;
+    f->equal[i] = i;
+    if (at == i || !text_is(f->v, i, at)) {
+        *next = i + 1;
+        if (f->repeats < i / RARE_REPEATS && i % RARE_LOOKS) /* hardly any text is one */
+            return false;
+        at = last_like(f, i);
+        if (at == i || !text_is(f->v, i, at))
+            return false;
+    }
+    f->repeats++;
+    *next = at + 1;
+    f->equal[i] = f->equal[at];
+    f->code[i] = f->code[at];
+    f->first[i] = f->first[at];
+    f->found[f->code[i]].repeats++;
+    return true;
 }
 
 /* ---- grouped texts ---- */
@@ -175,31 +330,34 @@ static struct groups group(const uint32_t *code, uint32_t n, uint32_t n_codes, s
 }
 
 /* Gives each different text of a template its own code, counted from *next, where few are
- * different. */
+ * different. `mine`: by text. */
 static void split_repeats(struct finder *f, const uint32_t *text, uint32_t n, uint32_t *table,
-                          uint32_t *next)
+                          uint32_t *mine, uint32_t *next)
 {
     uint32_t max = n / REPEATS, size = 64, different = 0;
     while (size < max * 2)
         size *= 2;
     memset(table, 0, size * sizeof(*table));
-    uint32_t *mine = arena_alloc(f->a, n * sizeof(*mine));
     for (uint32_t i = 0; i < n; i++) {
+        if (f->equal[text[i]] != text[i]) {
+            mine[text[i]] = mine[f->equal[text[i]]];
+            continue;
+        }
         struct str s = values_text(f->v, text[i]);
         uint32_t at = (uint32_t)hash64(s) & (size - 1);
         while (table[at] && !str_eq(s, values_text(f->v, text[table[at] - 1])))
             at = (at + 1) & (size - 1);
         if (!table[at]) {
             table[at] = i + 1;
-            mine[i] = different++;
+            mine[text[i]] = different++;
             if (different > max)
                 return;
         } else {
-            mine[i] = mine[table[at] - 1];
+            mine[text[i]] = mine[text[table[at] - 1]];
         }
     }
     for (uint32_t i = 0; i < n; i++)
-        f->code[text[i]] = *next + mine[i];
+        f->code[text[i]] = *next + mine[text[i]];
     *next += different;
 }
 
@@ -208,43 +366,43 @@ static uint32_t split_all(struct finder *f)
     struct groups g = group(f->code, f->v->n, f->n_found, f->a);
     uint32_t next = f->n_found;
     uint32_t *table = arena_alloc(f->a, ((size_t)f->v->n + 64) * sizeof(*table));
+    uint32_t *mine = arena_alloc(f->a, (size_t)f->v->n * sizeof(*mine));
     for (uint32_t t = 0; t < f->n_found; t++) {
-        uint32_t n = g.start[t + 1] - g.start[t], text = g.text[g.start[t]];
-        if (n >= REPEATS_FROM && f->first[text + 1] > f->first[text])
-            split_repeats(f, g.text + g.start[t], n, table, &next);
+        uint32_t n = g.start[t + 1] - g.start[t];
+        if (n >= REPEATS_FROM && f->found[t].n_vars && f->found[t].repeats >= n / 2)
+            split_repeats(f, g.text + g.start[t], n, table, mine, &next);
     }
     return next;
 }
 
-/* Numbers in order of first appearance; returns how many are in use. */
-static uint32_t renumber(uint32_t *code, uint32_t n, uint32_t n_codes, struct arena *a)
+/* Numbers in order of first appearance; returns how many are in use, and what each was. */
+static uint32_t renumber(uint32_t *code, uint32_t n, uint32_t n_codes, struct arena *a,
+                         uint32_t **ret_was)
 {
     uint32_t *to = ARENA_ARRAY(a, uint32_t, n_codes), used = 0;
+    uint32_t *was = arena_alloc(a, ((size_t)n_codes + 1) * sizeof(*was));
     for (uint32_t i = 0; i < n; i++) {
-        if (!to[code[i]])
+        if (!to[code[i]]) {
+            was[used] = code[i];
             to[code[i]] = ++used;
+        }
         code[i] = to[code[i]] - 1;
     }
+    *ret_was = was;
     return used;
 }
 
-static bool always_same(const struct templates *t, const struct text_template *x, uint32_t var)
+/* x is template `was` of those found; of texts that are all the same where it is none of them. */
+static void fill_slots(const struct finder *f, uint32_t was, struct text_template *x)
 {
-    struct str first = templates_var(t, x->row[0], var);
-    for (uint32_t i = x->rows - 1; i > 0; i--)
-        if (!str_eq(first, templates_var(t, x->row[i], var)))
-            return false;
-    return true;
-}
-
-static void fill_slots(const struct templates *t, struct text_template *x, struct arena *a)
-{
-    uint32_t n = t->first[x->row[0] + 1] - t->first[x->row[0]];
-    uint32_t *slot = arena_alloc(a, (n + 1) * sizeof(*slot));
+    if (was >= f->n_found || f->found[was].n_vars == 0)
+        return;
+    uint32_t n = f->found[was].n_vars;
+    x->slot = arena_alloc(f->a, (n + 1) * sizeof(*x->slot));
+    x->look = f->found[was].look;
     for (uint32_t i = 0; i < n; i++)
-        if (!always_same(t, x, i))
-            slot[x->n_slots++] = i;
-    x->slot = slot;
+        if (!x->look[i].same)
+            x->slot[x->n_slots++] = i;
 }
 
 /* ---- all of it ---- */
@@ -258,25 +416,29 @@ bool templates_find(const struct values *v, enum template_cut cut, struct arena 
                     struct templates *ret)
 {
     struct finder f = {.v = v, .cut = cut, .a = a};
-    f.first = arena_alloc(a, ((size_t)v->n + 1) * sizeof(uint32_t));
+    f.first = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.code = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
+    f.equal = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
+    f.recent = ARENA_ARRAY(a, uint64_t, 1u << RECENT_BITS);
+    f.parts = arena_alloc(a, TEMPLATE_VARS_MAX * sizeof(*f.parts));
     table_grow(&f);
-    f.first[0] = 0;
+    uint32_t next = 0, *was;
     for (uint32_t i = 0; i < v->n; i++) {
-        cut_text(&f, i);
+        if (!is_repeat(&f, i, &next))
+            cut_text(&f, i);
         if (i % SAMPLE == SAMPLE - 1 && too_different(&f, i + 1))
             return false;
     }
     if (too_different(&f, v->n))
         return false;
-    uint32_t n = renumber(f.code, v->n, split_all(&f), a);
+    uint32_t n = renumber(f.code, v->n, split_all(&f), a, &was);
     struct groups g = group(f.code, v->n, n, a);
-    *ret =
-        (struct templates){v, n, ARENA_ARRAY(a, struct text_template, n), f.code, f.first, f.var};
+    *ret = (struct templates){
+        v, n, ARENA_ARRAY(a, struct text_template, n), f.code, f.first, f.var, f.number};
     for (uint32_t t = 0; t < n; t++) {
         ret->t[t].rows = g.start[t + 1] - g.start[t];
         ret->t[t].row = g.text + g.start[t];
-        fill_slots(ret, &ret->t[t], a);
+        fill_slots(&f, was[t], &ret->t[t]);
     }
     return true;
 }

@@ -17,20 +17,29 @@
 #include "core/arena.h"
 #include "record/rows.h"
 #include "record/template_cut.h"
+#include "store/numeral.h"
 
+/* What is known of a variable of a template over all its texts. */
+struct var_look {
+    bool same;    /* in every one */
+    bool numeral; /* a number in every one, with as many digits behind the point */
+    struct numeral_look number;
+};
 struct text_template {
     uint32_t rows;       /* texts of it */
     const uint32_t *row; /* which, ascending */
     uint32_t n_slots;
-    uint32_t *slot; /* numbers of the variables that fill the holes, ascending */
+    uint32_t *slot;        /* numbers of the variables that fill the holes, ascending */
+    struct var_look *look; /* of every variable; NULL where no slot is */
 };
 struct templates {
     const struct values *v;
     uint32_t n;
     struct text_template *t; /* in order of first appearance */
     const uint32_t *code;    /* of each text */
-    const uint32_t *first;   /* variables of text i: [first[i], first[i + 1]) */
+    const uint32_t *first;   /* where in var those of each text begin; equal texts may share them */
     struct template_var *var;
+    const int64_t *number; /* the mantissa of each variable that is a number */
 };
 
 /* False, at small cost, where the texts have too little in common. */

@@ -57,6 +57,8 @@ static bool is_measure(struct str s)
 /* The first few values tell. */
 static bool is_candidate(const struct templates *t, const struct text_template *x, uint32_t slot)
 {
+    if (x->look[x->slot[slot]].numeral)
+        return false;
     uint32_t n = x->rows < PROBES ? x->rows : PROBES, measures = 0;
     for (uint32_t i = 0; i < n; i++)
         measures += is_measure(templates_var(t, x->row[(uint64_t)i * x->rows / n], x->slot[slot]));
@@ -176,6 +178,7 @@ static void join(const struct finder *f, struct text_template *x, uint32_t slot)
         struct template_var *var = &f->t->var[f->t->first[x->row[i]]];
         var[x->slot[slot]].to = var[x->slot[slot + 1]].to;
     }
+    x->look[x->slot[slot]].numeral = false;
     x->n_slots--;
     memmove(&x->slot[slot + 1], &x->slot[slot + 2], (x->n_slots - slot - 1) * sizeof(*x->slot));
 }

@@ -1,0 +1,281 @@
+/* Telling a text by one that it is like.
+ *
+ * Why this finds what cutting finds: a token is a variable or not by its own bytes (and those of
+ * the spaces before a number), and where tokens begin and end is decided by the classes of the
+ * bytes there. Static text is compared byte by byte, so tokens in it are the same and none of them
+ * is a variable. At the place of a variable a token begins in s as it does in the text: the same
+ * bytes, or the end of a variable, stand before it. The token is cut by itself, unless its bytes
+ * make that needless: digits behind which the static text ends the token are a number whatever
+ * they are; and a token that differs from the text's in digits alone, digit for digit, is cut
+ * as that was. */
+#include "store/template_like.h"
+
+#include "store/template.h"
+
+#include <string.h>
+
+static inline bool is_digit(char c)
+{
+    return (uint8_t)(c - '0') < 10;
+}
+
+static inline uint64_t load8(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static inline uint32_t load4(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* memcmp of what is mostly short. */
+static inline bool same_bytes(const char *a, const char *b, size_t n)
+{
+    size_t i = 0;
+    if (n >= 8) {
+        for (; i + 8 <= n; i += 8)
+            if (load8(a + i) != load8(b + i))
+                return false;
+        return load8(a + n - 8) == load8(b + n - 8);
+    }
+    if (n >= 4)
+        return load4(a) == load4(b) && load4(a + n - 4) == load4(b + n - 4);
+    for (; i < n; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
+/* ---- digit for digit ---- */
+
+#define EACH(byte) (UINT64_MAX / 255 * (byte))
+
+static inline uint64_t first_low(uint64_t x)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+/* The high bit of each byte that is no digit. */
+static inline uint64_t no_digits(uint64_t x)
+{
+    uint64_t t = x ^ EACH('0');
+    return (((t & EACH(0x7f)) + EACH(0x76)) | t) & EACH(0x80);
+}
+
+static inline bool same_shape8(uint64_t a, uint64_t b)
+{
+    uint64_t d = a ^ b, differ = (((d & EACH(0x7f)) + EACH(0x7f)) | d) & EACH(0x80);
+    return (differ & (no_digits(a) | no_digits(b))) == 0;
+}
+
+/* The same bytes but for digits, where digits stand in both. */
+static inline bool same_shape(const char *a, const char *b, size_t n)
+{
+    size_t i = 0;
+    if (n >= 8) {
+        for (; i + 8 <= n; i += 8)
+            if (!same_shape8(load8(a + i), load8(b + i)))
+                return false;
+        return same_shape8(load8(a + n - 8), load8(b + n - 8));
+    }
+    for (; i < n; i++)
+        if (a[i] != b[i] && !(is_digit(a[i]) && is_digit(b[i])))
+            return false;
+    return true;
+}
+
+/* ---- making ---- */
+
+static size_t skip_spaces(struct str s, size_t i)
+{
+    while (i < s.n && s.p[i] == ' ')
+        i++;
+    return i;
+}
+
+/* Whether variable v of the text, the number p, is what match_number() takes: see there. */
+static bool is_number(struct str text, enum template_cut cut, const struct like_var *v,
+                      const struct numeral_parts *p)
+{
+    struct str rest = str_from(text, v->to);
+    if ((p->frac && cut == TEMPLATE_FINE) || (v->lead && (p->frac || p->spaces)))
+        return false;
+    size_t letters = template_letters(rest);
+    if (letters && (v->lead || !template_is_unit(str_of(rest.p, letters))))
+        return false;
+    return template_ends_token(str_from(rest, letters), cut);
+}
+
+/* Whether variable v of the text is one whatever digits are in it, and of the same length where it
+ * is hexadecimal: a date may go on with a time, a time with a fraction, and 0x begins a number. */
+static bool ends_here(struct str text, enum template_cut cut, const struct like_var *v)
+{
+    struct str rest = str_from(text, v->to);
+    bool may_go_on = rest.n && (rest.p[0] == ' ' ? v->to - v->from == TEMPLATE_DATE_BYTES
+                                                 : rest.p[0] == '.' || rest.p[0] == ',');
+    bool prefix = v->to - v->from > 1 && text.p[v->from + 1] == 'x';
+    return !may_go_on && !prefix && template_ends_token(rest, cut);
+}
+
+void like_make(struct str text, enum template_cut cut, const struct template_var *var, uint32_t n,
+               struct arena *a, struct like *ret)
+{
+    *ret = (struct like){.text = text, .cut = cut, .n = n};
+    struct like_var *to = arena_alloc(a, ((size_t)n + 1) * sizeof(*to));
+    size_t after = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct template_var again;
+        struct numeral_parts parts;
+        size_t start = skip_spaces(text, var[i].from);
+        size_t before = start == var[i].from ? template_letters_before(text, after, start) : 0;
+        if (!template_token(text, start - before, cut, after, &again) ||
+            again.from != var[i].from || again.to != var[i].to)
+            return;
+        struct str s = str_of(text.p + var[i].from, var[i].to - var[i].from);
+        to[i] = (struct like_var){.from = var[i].from,
+                                  .to = var[i].to,
+                                  .hex = (uint32_t)template_hex_length(s),
+                                  .lead = (uint32_t)before};
+        to[i].ends = ends_here(text, cut, &to[i]);
+        to[i].numeral = numeral_parse(s, &parts);
+        to[i].number = to[i].numeral && is_number(text, cut, &to[i], &parts);
+        after = var[i].to;
+    }
+    ret->var = to;
+}
+
+/* ---- matching ---- */
+
+/* The number of eight digits, the first in the lowest byte: pairs, then fours, then all of them. */
+static inline uint64_t eight_digits(uint64_t x)
+{
+    const uint64_t pair = 0x000000ff000000ffULL;
+    x = x * 10 + (x >> 8);
+    return (((x & pair) * (100 + (1000000ULL << 32))) +
+            ((x >> 16 & pair) * (1 + (10000ULL << 32)))) >>
+           32;
+}
+
+/* Digits at `at`, which are appended to those of *m: where they end. */
+static inline size_t read_digits(struct str s, size_t at, uint64_t *m)
+{
+    uint64_t v = *m;
+    if (s.n - at >= 8) {
+        uint64_t x = first_low(load8(s.p + at)), other = no_digits(x);
+        unsigned n = other ? (unsigned)__builtin_ctzll(other) / 8 : 8;
+        if (n == 0)
+            return at;
+        v = v * (uint64_t)numeral_power10[n] + eight_digits((x - EACH('0')) << (64 - 8 * n));
+        at += n;
+        if (n < 8) {
+            *m = v;
+            return at;
+        }
+    }
+    for (; at < s.n && is_digit(s.p[at]); at++)
+        v = v * 10 + (uint64_t)(s.p[at] - '0');
+    *m = v;
+    return at;
+}
+
+/* A number at `at`, in front of which `padded` lets more spaces stand: where it ends, or 0. */
+static inline size_t match_number(const struct like *l, const struct like_var *v, struct str s,
+                                  size_t at, bool padded, struct numeral_parts *ret)
+{
+    uint64_t m = 0;
+    size_t begin = at, digits;
+    while (padded && at < s.n && s.p[at] == ' ')
+        at++;
+    digits = at;
+    at = read_digits(s, at, &m);
+    size_t whole = at - digits, frac = 0;
+    if (whole == 0)
+        return 0;
+    if (!v->lead && l->cut == TEMPLATE_JOINED && at + 1 < s.n && s.p[at] == '.' &&
+        is_digit(s.p[at + 1])) {
+        size_t point = at;
+        at = read_digits(s, point + 1, &m);
+        frac = at - point - 1;
+    }
+    *ret = (struct numeral_parts){.mantissa = (int64_t)m,
+                                  .spaces = (uint32_t)(digits - begin),
+                                  .whole = (uint32_t)whole,
+                                  .frac = (uint32_t)frac,
+                                  .zero = whole > 1 && s.p[digits] == '0'};
+    if (!numeral_parts_ok(ret))
+        ret->whole = 0;
+    return at;
+}
+
+/* Whether n bytes are a hexadecimal number with both digits and letters. */
+static inline bool is_hex(const char *p, size_t n)
+{
+    static const uint8_t kind[256] = {['0' ... '9'] = 1, ['a' ... 'f'] = 2, ['A' ... 'F'] = 2};
+    uint8_t any = 0, least = 3;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t k = kind[(uint8_t)p[i]];
+        any |= k;
+        least = k < least ? k : least;
+    }
+    return least && any == 3;
+}
+
+/* Whether n bytes at `at` are in s what variable v is in the text: behind them stands the same
+ * byte, which ends the token. Neither a number nor a name has digits and letters up to f alone. */
+static inline bool same_token(const struct like *l, const struct like_var *v, struct str s,
+                              size_t at, size_t n)
+{
+    if (!v->ends || n > s.n - at)
+        return false;
+    bool same_end =
+        v->to < l->text.n ? at + n < s.n && s.p[at + n] == l->text.p[v->to] : at + n == s.n;
+    return same_end &&
+           (same_shape(s.p + at, l->text.p + v->from, n) || (v->hex == n && is_hex(s.p + at, n)));
+}
+
+/* Another variable at `at`: where it ends, or 0. */
+static inline size_t match_token(const struct like *l, const struct like_var *v, struct str s,
+                                 size_t at, size_t after, struct numeral_parts *ret)
+{
+    struct template_var var;
+    size_t n = v->to - v->from;
+    if (same_token(l, v, s, at, n)) {
+        var = (struct template_var){(uint32_t)at, (uint32_t)(at + n)};
+    } else if (!template_token(s, at - v->lead, l->cut, after, &var) || var.from != at ||
+               template_hex_length(str_of(s.p + at, var.to - at)) != v->hex) {
+        return 0;
+    }
+    if (!v->numeral || !numeral_parse(str_of(s.p + at, var.to - at), ret))
+        ret->whole = 0;
+    return var.to;
+}
+
+bool like_match(const struct like *l, struct str s, struct template_var *to,
+                struct numeral_parts *parts)
+{
+    size_t at = 0, end = 0; /* of the variable before: in s, in the text */
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct like_var *v = &l->var[i];
+        size_t after = at, piece = v->from - end;
+        if (piece > s.n - at || !same_bytes(s.p + at, l->text.p + end, piece))
+            return false;
+        at += piece;
+        bool padded = piece && s.p[at - 1] == ' ' && !v->lead;
+        size_t next = v->number ? match_number(l, v, s, at, padded, &parts[i])
+                                : match_token(l, v, s, at, after, &parts[i]);
+        if (next == 0)
+            return false;
+        to[i] = (struct template_var){(uint32_t)at, (uint32_t)next};
+        at = next;
+        end = v->to;
+    }
+    return s.n - at == l->text.n - end && same_bytes(s.p + at, l->text.p + end, s.n - at);
+}

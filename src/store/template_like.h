@@ -1,0 +1,37 @@
+/* Texts that are like one seen before: the same static text, and at the same places variables. Most
+ * lines of a log are told by a look at a template they are expected to have, without being cut
+ * (record/template_cut.h) and looked up; what is found is what cutting would find.
+ * Ownership: `like` refers to the text that it was made of, and lives in the arena given. Threads:
+ * pure functions. */
+#ifndef WEIR_STORE_TEMPLATE_LIKE_H
+#define WEIR_STORE_TEMPLATE_LIKE_H
+
+#include "core/arena.h"
+#include "record/template_cut.h"
+#include "store/numeral.h"
+
+struct like_var {
+    uint32_t from, to; /* in the text */
+    uint32_t hex;      /* template_hex_length */
+    uint32_t lead;     /* bytes of its token before it */
+    bool numeral;      /* numeral_parse reads it */
+    bool number;       /* and whatever digits it has, it is a variable of that place */
+    bool ends;         /* what stands behind it ends its token */
+};
+struct like {
+    struct str text;
+    enum template_cut cut;
+    uint32_t n;
+    struct like_var *var; /* NULL: the text is of no use for this */
+};
+
+void like_make(struct str text, enum template_cut cut, const struct template_var *var, uint32_t n,
+               struct arena *a, struct like *ret);
+/* Whether cutting s would leave the static text of `l` and as many variables, of the same lengths
+ * where they are hexadecimal: those then, and of each the number that it is (whole 0: none, or one
+ * where the text of `l` has none).
+ * `to` and `parts` have room for l->n; what they hold is of no use where the answer is false. */
+bool like_match(const struct like *l, struct str s, struct template_var *to,
+                struct numeral_parts *parts);
+
+#endif
