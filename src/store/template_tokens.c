@@ -132,6 +132,26 @@ static void put_by_entry(struct tokens *k, const struct region *r)
     }
 }
 
+/* The words of a text but for those that another put before it, from its begin on: where the two
+ * differ first, back to a byte that surely ends a word. */
+static void put_changed(const struct tokens *k, struct str s, struct str before)
+{
+    size_t n = s.n < before.n ? s.n : before.n, i = 0;
+    for (uint64_t a, b; i + sizeof(a) <= n; i += sizeof(a)) {
+        memcpy(&a, s.p + i, sizeof(a));
+        memcpy(&b, before.p + i, sizeof(b));
+        if (a != b)
+            break;
+    }
+    while (i < n && s.p[i] == before.p[i])
+        i++;
+    if (i == s.n && i == before.n)
+        return;
+    while (i > 0 && ((uint8_t)s.p[i - 1] >= 0x80 || words_ascii[(uint8_t)s.p[i - 1]]))
+        i--;
+    put_words(k, str_from(s, i));
+}
+
 static void put_region(struct tokens *k, const struct region *r)
 {
     struct str last = {0};
@@ -143,8 +163,7 @@ static void put_region(struct tokens *k, const struct region *r)
     }
     for (uint32_t i = 0; i < k->x->rows; i++) {
         struct str s = region_text(k, r, k->x->row[i]);
-        if (!str_eq(s, last))
-            put_words(k, s);
+        put_changed(k, s, last);
         last = s;
     }
 }
