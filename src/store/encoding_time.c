@@ -48,6 +48,52 @@ static bool parse_one(struct str s, int64_t near, struct forms *forms, uint32_t 
            form_number(forms, &form, ret_form);
 }
 
+/* A time in the minute of the one before it, as is most of a log: of "2025-02-15 12:00:07.123Z"
+ * only the seconds and their fraction differ. */
+enum { DATE_CLOCK_BYTES = 19, SECONDS_AT = 17 };
+
+static bool digits_of(struct str s, size_t from, size_t to, int64_t *ret)
+{
+    int64_t v = 0;
+    for (size_t i = from; i < to; i++) {
+        if ((uint8_t)(s.p[i] - '0') > 9)
+            return false;
+        v = v * 10 + (s.p[i] - '0');
+    }
+    *ret = v;
+    return true;
+}
+
+/* Seconds and fraction of a time of the form, in nanoseconds. */
+static bool read_seconds(struct str s, const struct time_form *f, int64_t *ret)
+{
+    int64_t sec, frac = 0, unit = 1000000000;
+    size_t end = DATE_CLOCK_BYTES + (f->frac ? 1u + f->digits : 0);
+    if (s.n < end || !digits_of(s, SECONDS_AT, DATE_CLOCK_BYTES, &sec) || sec > 59 ||
+        (f->frac && !digits_of(s, DATE_CLOCK_BYTES + 1, end, &frac)))
+        return false;
+    for (unsigned i = 0; i < f->digits; i++)
+        unit /= 10;
+    *ret = sec * 1000000000 + frac * unit;
+    return true;
+}
+
+/* Whether s, of the form of `last` to the byte, is *ns then, which is the time of `last` before. */
+static bool same_minute(struct str s, struct str last, const struct time_form *f, int64_t *ns)
+{
+    const int64_t most = INT64_MAX - (int64_t)60 * 1000000000;
+    size_t end = DATE_CLOCK_BYTES + (f->frac ? 1u + f->digits : 0);
+    int64_t was, is;
+    if (*ns > most || *ns < -most || f->kind != TIME_ISO || s.n != last.n || s.n < end ||
+        memcmp(s.p, last.p, SECONDS_AT) != 0 ||
+        (f->frac && s.p[DATE_CLOCK_BYTES] != last.p[DATE_CLOCK_BYTES]) ||
+        memcmp(s.p + end, last.p + end, s.n - end) != 0 || !read_seconds(last, f, &was) ||
+        !read_seconds(s, f, &is))
+        return false;
+    *ns += is - was;
+    return true;
+}
+
 static bool sample_fits(const struct encoder *e)
 {
     const struct values *v = e->v;
@@ -128,10 +174,10 @@ enum err encode_time(const struct encoder *e)
     uint32_t form = 0;
     int64_t ns = 0;
     for (uint32_t i = 0; i < v->n; i++) {
-        /* Neighbours are often the same to the millisecond. */
-        bool again = i && e->o->time[i] == e->o->time[i - 1] &&
-                     str_eq(values_text(v, i), values_text(v, i - 1));
-        if (!again && !parse_one(values_text(v, i), e->o->time[i], &forms, &form, &ns))
+        struct str s = values_text(v, i);
+        bool again = i && e->o->time[i] == e->o->time[i - 1] && str_eq(s, values_text(v, i - 1));
+        bool near = again || (i && same_minute(s, values_text(v, i - 1), &forms.form[form], &ns));
+        if (!near && !parse_one(s, e->o->time[i], &forms, &form, &ns))
             return not_mine();
         code[i] = form;
         off[i] = (int64_t)((uint64_t)ns - (uint64_t)e->o->time[i]);

@@ -68,6 +68,8 @@ enum kind {
     NEARLY_PREFIX,
     NEARLY_TIME,
     OTHER_TIMES,
+    MINUTES,
+    ODD_MINUTES,
     NEAR_NUMBERS,
     EMPTIES,
     BINARY,
@@ -186,6 +188,13 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
         return i + 1 == n ? snprintf(s, max, "yesterday") : (int)time_rfc3339(time, s);
     case OTHER_TIMES: /* whole seconds, one step back, whatever _time is */
         return (int)time_rfc3339((1700000000 + (int64_t)i % 3000 + (int64_t)r % 2) * 1000000000, s);
+    case MINUTES: /* many times of one minute */
+        return snprintf(s, max, "2025-02-15 12:%02u:%02u,%03u+02%s0", i / 60 % 60, (unsigned)r % 60,
+                        (unsigned)(r >> 8) % 1000, i / 200 % 2 ? ":0" : "0");
+    case ODD_MINUTES: /* and some that are none */
+        return snprintf(s, max, "2025-02-15T12:00:%02u%c%03u%s",
+                        i % 97 == 96 ? 60 : (unsigned)r % 60, i % 53 == 52 ? ',' : '.',
+                        (unsigned)(r >> 8) % 1000, i % 31 ? "Z" : "");
     case NEAR_NUMBERS: /* the second is near the first, the third is the second */
         return snprintf(s, max, "collection %llu.%03u: part %llu.%03u, all %llu.%03u, %u alpha",
                         r % 90000000, (unsigned)r % 1000, r % 90000000 + (i % 3),
@@ -222,6 +231,7 @@ static const uint8_t expected[KINDS] = {
     [TIMES] = ENC_TIME,
     [TIMES_MIXED] = ENC_TIME,
     [OTHER_TIMES] = ENC_INSTANT,
+    [MINUTES] = ENC_INSTANT,
     [NEAR_NUMBERS] = ENC_TEMPLATE,
     [NUMERALS] = ENC_NUMERAL,
     [PADDED] = ENC_NUMERAL,
