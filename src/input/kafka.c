@@ -66,7 +66,8 @@ struct batch_of {
     bool sealed;
     bool ours; /* the partition is assigned to us */
     struct buf body;
-    struct frames_head unit; /* of a body of frames */
+    struct frames_head unit; /* of a body of frames, */
+    uint64_t sequence;       /* and its last frame's */
     /* The sink's answer. */
     struct kafka_input *in;
     bool out;
@@ -301,8 +302,9 @@ static bool add_message(struct batch_of *b, const rd_kafka_message_t *m)
     if (b->sealed || (b->boundary && m->offset >= b->boundary))
         return false;
     if (b->first != b->next && b->in->frames &&
-        (!frame || unit.producer != b->unit.producer || unit.epoch != b->unit.epoch))
-        return false;
+        (!frame || unit.producer != b->unit.producer || unit.epoch != b->unit.epoch ||
+         unit.sequence <= b->sequence))
+        return false; /* numbers that do not ascend: what is sent again */
     if (b->first == b->next) {
         b->first = m->offset;
         b->since_ns = clock_mono_ns();
@@ -312,6 +314,7 @@ static bool add_message(struct batch_of *b, const rd_kafka_message_t *m)
     struct kafka_message message = message_of(m);
     if (why[0])
         message.key = str_c(why);
+    b->sequence = unit.sequence;
     if (frame)
         frames_add(&b->body, unit.sequence, message.value);
     else

@@ -112,6 +112,22 @@ def test_frames_land_once(kafka, make_agent, make_server, tmp_path):  # noqa: F8
     assert got == Counter(range(total))
 
 
+def test_frames_sent_again(kafka, make_agent, make_server, tmp_path):  # noqa: F811
+    """Agents that were killed send again what they had sent: it stands in the topic behind later frames, or twice."""
+    topic, again, log = kafka.topic(), kafka.topic(), tmp_path / "app.log"
+    a = make_agent("agent", "--file", str(log), "--stream", "app", output=output(kafka, topic, format="frames")).start()
+    for n in range(6):
+        write(log, n, 1)
+        frames = [m.value() for m in kafka.consume(topic, n + 1)]
+    a.stop()
+    for part in (frames[:4], frames[2:4], frames[3:4], frames[:1], frames):
+        kafka.produce(again, part)
+    server = make_server(args=reader(kafka, again, format="frames"))
+    eventually(lambda: inputs(server)[0]["accepted"] == 6 and inputs(server)[0]["lag"] == 0)
+    assert sorted(r["message"].split()[0] for r in server.query("*", stream="app")) == [f"n{i}" for i in range(6)]
+    assert not server.query("*", stream="_dead_letters")
+
+
 def test_no_frame_is_a_dead_letter(kafka, make_agent, make_server, tmp_path):  # noqa: F811
     topic, log = kafka.topic(), tmp_path / "app.log"
     server = make_server(args=reader(kafka, topic, format="frames"))
