@@ -26,7 +26,7 @@
 
 enum { KIND_CONST, KIND_FRAME, KIND_DELTA, KIND_RUNS, KIND_MASK = 15, FLAG_PLANES = 16 };
 enum { BASE_BLOCKS = 4, BASE_RANGE = 16, STEPS = 8 };
-enum { BLOCK = 128, WIDTH_EACH = 255, WIDTH_MAX = 64 };
+enum { BLOCK = 128, WIDTH_EACH = 255, WIDTH_MAX = 64, FILL = 8 };
 
 static uint32_t block_count(uint32_t n)
 {
@@ -565,6 +565,20 @@ static enum err decode_delta(struct reader *r, uint32_t n, bool planes, int64_t 
 static enum err decode(struct reader *r, uint32_t n, bool runs, struct arena *scratch,
                        int64_t *out);
 
+/* A run of `length` at out[at]; what lies behind it may be written over. Most runs are short: they
+ * cost one wide store. */
+static inline void fill(int64_t *out, uint32_t at, uint32_t length, uint32_t n, int64_t value)
+{
+    uint32_t end = at + length;
+    if (length <= FILL && at + FILL <= n) {
+        for (uint32_t i = 0; i < FILL; i++)
+            out[at + i] = value;
+        return;
+    }
+    for (; at < end; at++)
+        out[at] = value;
+}
+
 static enum err decode_runs(struct reader *r, uint32_t n, struct arena *scratch, int64_t *out)
 {
     uint64_t count = read_varint(r);
@@ -580,8 +594,8 @@ static enum err decode_runs(struct reader *r, uint32_t n, struct arena *scratch,
     for (uint32_t k = 0; k < count; k++) {
         if (length[k] < 1 || length[k] > (int64_t)(n - at))
             return corrupt("bad length of a run");
-        for (uint32_t end = at + (uint32_t)length[k]; at < end; at++)
-            out[at] = value[k];
+        fill(out, at, (uint32_t)length[k], n, value[k]);
+        at += (uint32_t)length[k];
     }
     return at == n ? OK : corrupt("runs do not add up");
 }
