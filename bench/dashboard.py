@@ -145,7 +145,7 @@ def run(server, options, work):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--weir", default=str(sets.ROOT / "build/release/weir"))
-    p.add_argument("--stored", type=int, default=10, help="million records before, over the last 100 minutes")
+    p.add_argument("--stored", type=int, default=10, help="million records before, 5,000 a second up to now")
     p.add_argument("--searches", type=float, default=1000, help="a second")
     p.add_argument("--arrive", type=int, default=100000, help="records a second")
     p.add_argument("--seconds", type=float, default=30)
@@ -158,8 +158,8 @@ def main():
     server = Weir(options.weir, work / "data", [a for s in options.set for a in ("--set", s)])
     try:
         server.start()
-        for i in range(options.stored):  # each million covers its part of the time
-            start = time.time() - 6000 + i * 6000 / options.stored
+        for i in range(options.stored):  # each covers 200 seconds, up to now
+            start = time.time() - 200 * (options.stored - i)
             records(options.weir, 1000000, i + 1, stamp(start), work / "million")
             Sender(server.port, work / "million", "/api/v1/logs/ingest?stream=app").send(sets.bodies(work / "million", 8 << 20))
         Client(server.port).call("POST", "/api/v1/admin/compact?full=0")

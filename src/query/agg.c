@@ -46,13 +46,18 @@ static void state_release(const struct agg_spec *spec, struct state *s)
     mem_free(s->sketch);
 }
 
+static void group_release(const struct pipe *pipe, struct group *g)
+{
+    for (uint32_t a = 0; a < pipe->n_aggs; a++)
+        state_release(&pipe->agg[a], &g->state[a]);
+}
+
 void agg_free(struct agg_table *t)
 {
     if (!t)
         return;
     for (uint32_t g = 0; g < t->n; g++)
-        for (uint32_t a = 0; a < t->pipe->n_aggs; a++)
-            state_release(&t->pipe->agg[a], &t->group[g]->state[a]);
+        group_release(t->pipe, t->group[g]);
     mem_free(t->group);
     mem_free(t->slot);
     arena_release(&t->arena);
@@ -480,4 +485,59 @@ enum err agg_merge(struct agg_table *into, const struct agg_table *from)
             return agg_too_large(into);
     }
     return OK;
+}
+
+/* ---- the most ---- */
+
+static void swap(uint64_t *a, uint64_t *b)
+{
+    uint64_t was = *a;
+    *a = *b;
+    *b = was;
+}
+
+/* The k-th least (from 0) of n > k numbers, which it moves about. */
+static uint64_t select_number(uint64_t *v, uint32_t n, uint32_t k)
+{
+    for (;;) {
+        uint64_t pivot = v[n / 2];
+        uint32_t below = 0, at = 0, above = n; /* [below, at) are equal to it */
+        while (at < above) {
+            if (v[at] < pivot)
+                swap(&v[at++], &v[below++]);
+            else if (v[at] > pivot)
+                swap(&v[at], &v[--above]);
+            else
+                at++;
+        }
+        if (k >= below && k < above)
+            return pivot;
+        if (k < below) {
+            n = below;
+        } else {
+            v += above;
+            n -= above;
+            k -= above;
+        }
+    }
+}
+
+void agg_keep_most(struct agg_table *t, uint32_t agg, uint64_t most)
+{
+    if (most == 0 || t->n <= most)
+        return;
+    CHECK(t->pipe->agg[agg].kind == AGG_COUNT);
+    uint64_t *count = mem_alloc(t->n * sizeof(*count));
+    for (uint32_t g = 0; g < t->n; g++)
+        count[g] = t->group[g]->state[agg].n;
+    uint64_t least = select_number(count, t->n, t->n - (uint32_t)most);
+    mem_free(count);
+    uint32_t kept = 0;
+    for (uint32_t g = 0; g < t->n; g++) {
+        if (t->group[g]->state[agg].n >= least)
+            t->group[kept++] = t->group[g];
+        else
+            group_release(t->pipe, t->group[g]);
+    }
+    t->n = kept;
 }

@@ -21,6 +21,10 @@ bool agg_add_header(struct agg_table *t, int64_t time_min, int64_t time_max, uin
 NODISCARD enum err agg_merge(struct agg_table *into, const struct agg_table *from);
 /* Whether all that is asked for is how many rows there are. */
 bool agg_counts_rows(const struct pipe *pipe);
+/* Leaves out the groups that are not among the `most` (0: all stay) with the greatest result of
+ * function `agg`, an AGG_COUNT; those that are equal at the end stay. Before agg_result, and
+ * nothing else. */
+void agg_keep_most(struct agg_table *t, uint32_t agg, uint64_t most);
 /* A record a group, ordered by the group's keys; without `by` always one. */
 NODISCARD enum err agg_result(struct agg_table *t, struct batch *out);
 

@@ -5,14 +5,19 @@
  *     sum, avg        i64 sum, f64 fsum, f64 frest, u64 real
  *     min ... last    u64 lane, scale, numeric as bytes; i64, f64; i64 time, u64 position, u64
  *                     partition and index; u64 length of the text, the text
- *     percentile      u64 values (0: none), sorted, u64 1 where there are weights; f64 total, min,
- *                     max; f64 values; f64 weights
+ *     percentile      u64 items (0: none), u64 form; f64 total, min, max, then by the form
+ *       a digest      u64 sorted; f64 values; f64 weights
+ *       runs          of equal values, ascending: f64 values; f64 how many of each
+ *       whole + k     runs, where all values by 10^k are integers: u64 bytes, and in these varints:
+ *                     the first integer (zigzag), then what the next is greater by, and before each
+ *                     of them how many there are of it
  *     distinct        u64 hashes, u64 capacity (0: none), u64 1 where there are registers; the
  *                     hashes or 2^16 registers
  *
  * Texts and keys are followed by zeros up to a multiple of 8. */
 #include "query/agg_impl.h"
 
+#include "core/mem.h"
 #include "query/partial.h"
 #include "query/sketch.h"
 
@@ -55,21 +60,100 @@ static void put_best(const struct state *s, struct buf *out)
     put_text(out, s->best.text);
 }
 
-static void put_quantile(struct quantile *q, struct buf *out)
+enum quantile_form { FORM_DIGEST, FORM_RUNS, FORM_WHOLE };
+enum { POWERS = 7, WHOLE_MAX = 1 << 30 };
+static const double power_of_ten[POWERS] = {1, 10, 100, 1e3, 1e4, 1e5, 1e6};
+
+static bool same(double a, double b)
 {
-    if (q)
-        quantile_settle(q);
-    buf_put_u64(out, q ? q->n : 0);
-    if (!q || !q->n)
-        return;
-    buf_put_u64(out, q->sorted);
-    buf_put_u64(out, q->weight != NULL);
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+/* Sorted values become runs of equal ones, in place; the numbers go to `count`. */
+static uint32_t to_runs(double *value, uint32_t n, double *count)
+{
+    uint32_t runs = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (runs && same(value[runs - 1], value[i])) {
+            count[runs - 1]++;
+            continue;
+        }
+        value[runs] = value[i];
+        count[runs++] = 1;
+    }
+    return runs;
+}
+
+/* The least power by which all are integers, from which they come back bit by bit. */
+static int whole_by(const double *value, uint32_t n)
+{
+    int k = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!(value[i] > -WHOLE_MAX && value[i] < WHOLE_MAX))
+            return POWERS;
+        while (k < POWERS &&
+               !same((double)llround(value[i] * power_of_ten[k]) / power_of_ten[k], value[i]))
+            k++;
+        if (k == POWERS)
+            return k;
+    }
+    return k;
+}
+
+static void put_whole(const double *value, const double *count, uint32_t n, int k, struct buf *out)
+{
+    struct buf packed;
+    int64_t last = 0;
+    buf_init(&packed, SIZE_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t v = llround(value[i] * power_of_ten[k]);
+        buf_put_varint(&packed, (uint64_t)count[i]);
+        buf_put_varint(&packed, i ? (uint64_t)(v - last) : zigzag(v));
+        last = v;
+    }
+    put_text(out, buf_str(&packed));
+    buf_release(&packed);
+}
+
+static void put_runs(const struct quantile *q, struct buf *out)
+{
+    double *value = mem_alloc(2 * q->n * sizeof(*value)), *count = value + q->n;
+    memcpy(value, q->value, q->n * sizeof(*value));
+    uint32_t n = to_runs(value, q->n, count);
+    int k = whole_by(value, n);
+    buf_put_u64(out, n);
+    buf_put_u64(out, k < POWERS ? FORM_WHOLE + (uint64_t)k : FORM_RUNS);
     put_f64(out, q->total);
     put_f64(out, q->min);
     put_f64(out, q->max);
+    if (k < POWERS) {
+        put_whole(value, count, n, k, out);
+    } else {
+        buf_put(out, value, n * sizeof(double));
+        buf_put(out, count, n * sizeof(double));
+    }
+    mem_free(value);
+}
+
+static void put_quantile(struct quantile *q, struct buf *out)
+{
+    if (!q || !q->n) {
+        buf_put_u64(out, 0);
+        return;
+    }
+    quantile_settle(q);
+    if (!q->weight) {
+        put_runs(q, out);
+        return;
+    }
+    buf_put_u64(out, q->n);
+    buf_put_u64(out, FORM_DIGEST);
+    put_f64(out, q->total);
+    put_f64(out, q->min);
+    put_f64(out, q->max);
+    buf_put_u64(out, q->sorted);
     buf_put(out, q->value, q->n * sizeof(double));
-    if (q->weight)
-        buf_put(out, q->weight, q->n * sizeof(double));
+    buf_put(out, q->weight, q->n * sizeof(double));
 }
 
 static void put_distinct(const struct distinct *d, struct buf *out)
@@ -122,6 +206,8 @@ void agg_write(const struct agg_table *t, struct buf *out)
 /* A state over the bytes, for agg_merge_state to read; its sketch is one of these. */
 struct read_state {
     struct state state;
+    bool runs;        /* the quantile is of FORM_RUNS or FORM_WHOLE */
+    struct buf *room; /* for what is unpacked */
     union {
         struct quantile quantile;
         struct distinct distinct;
@@ -162,22 +248,42 @@ static void read_best(struct reader *r, struct state *s)
         s->best.text.p = NULL;
 }
 
+static void read_whole(struct reader *r, int k, struct buf *room, struct quantile *q)
+{
+    struct reader packed = reader_of(read_text(r));
+    int64_t v = 0;
+    buf_clear(room);
+    q->value = (double *)(void *)buf_reserve(room, 2 * q->n * sizeof(double));
+    q->weight = q->value + q->n;
+    for (uint32_t i = 0; i < q->n; i++) {
+        q->weight[i] = (double)read_varint(&packed);
+        uint64_t more = read_varint(&packed);
+        v += i ? (int64_t)more : unzigzag(more);
+        q->value[i] = (double)v / power_of_ten[k];
+    }
+}
+
 static void read_quantile(struct reader *r, struct read_state *to)
 {
     struct quantile *q = &to->quantile;
     *q = (struct quantile){.n = (uint32_t)read_u64(r)};
     if (!q->n)
         return;
+    uint64_t form = read_u64(r);
     q->cap = q->n;
-    q->sorted = (uint32_t)read_u64(r);
-    bool weights = read_u64(r);
     q->total = read_f64(r);
     q->min = read_f64(r);
     q->max = read_f64(r);
-    q->value = (double *)(uintptr_t)read_bytes(r, q->n * sizeof(double)).p;
-    if (weights)
-        q->weight = (double *)(uintptr_t)read_bytes(r, q->n * sizeof(double)).p;
+    to->runs = form != FORM_DIGEST;
     to->state.sketch = q;
+    if (form >= FORM_WHOLE) {
+        read_whole(r, (int)(form - FORM_WHOLE), to->room, q);
+        return;
+    }
+    if (form == FORM_DIGEST)
+        q->sorted = (uint32_t)read_u64(r);
+    q->value = (double *)(uintptr_t)read_bytes(r, q->n * sizeof(double)).p;
+    q->weight = (double *)(uintptr_t)read_bytes(r, q->n * sizeof(double)).p;
 }
 
 static void read_distinct(struct reader *r, struct read_state *to)
@@ -216,20 +322,37 @@ static void read_state(const struct agg_spec *spec, struct reader *r, struct rea
     }
 }
 
+/* The bytes that it grew by. */
+static size_t merge_read(const struct agg_spec *spec, struct state *into, struct read_state *from)
+{
+    if (!from->runs)
+        return agg_merge_state(spec, into, &from->state);
+    if (!into->sketch)
+        into->sketch = NEW(struct quantile);
+    size_t before = quantile_bytes(into->sketch);
+    quantile_merge_runs(into->sketch, &from->quantile);
+    return quantile_bytes(into->sketch) - before;
+}
+
 enum err agg_merge_written(struct agg_table *into, struct str bytes)
 {
     struct reader r = reader_of(bytes);
+    struct buf room;
     size_t grown = 0;
-    for (uint64_t left = read_u64(&r); left > 0; left--) {
+    bool fits = true;
+    buf_init(&room, SIZE_MAX);
+    for (uint64_t left = read_u64(&r); left > 0 && fits; left--) {
         struct group *g = agg_group(into, read_text(&r));
-        if (!g)
-            return agg_too_large(into);
-        for (uint32_t a = 0; a < into->pipe->n_aggs; a++) {
-            struct read_state from;
+        fits = g != NULL;
+        for (uint32_t a = 0; fits && a < into->pipe->n_aggs; a++) {
+            struct read_state from = {.room = &room};
             read_state(&into->pipe->agg[a], &r, &from);
             CHECK(!r.bad); /* written by agg_write, and never left memory */
-            grown += agg_merge_state(&into->pipe->agg[a], &g->state[a], &from.state);
+            grown += merge_read(&into->pipe->agg[a], &g->state[a], &from);
         }
     }
-    return grown && reservation_grow(&into->res, grown) != OK ? agg_too_large(into) : OK;
+    buf_release(&room);
+    if (fits && grown)
+        fits = reservation_grow(&into->res, grown) == OK;
+    return fits ? OK : agg_too_large(into);
 }

@@ -1,6 +1,7 @@
 /* Reading a table of groups out: a record a group, in the order of the groups' keys. */
 #include "query/agg_impl.h"
 
+#include "core/mem.h"
 #include "query/sketch.h"
 #include "record/json.h"
 #include "record/timestamp.h"
@@ -142,18 +143,43 @@ static void put_key(struct batch *b, const struct by_spec *by, const struct scal
     }
 }
 
+/* ---- order ---- */
+
+struct ordered {
+    struct group *group;
+    const struct scalar *cell; /* of its key */
+};
+
 static int group_order(const void *a, const void *b, void *ctx)
 {
     const struct pipe *pipe = ctx;
-    struct reader x = reader_of((*(struct group *const *)a)->key);
-    struct reader y = reader_of((*(struct group *const *)b)->key);
+    const struct ordered *x = a, *y = b;
     for (uint32_t k = 0; k < pipe->n_by; k++) {
-        struct scalar s = agg_cell(&x), t = agg_cell(&y);
-        int c = scalar_cmp(&s, &t);
+        int c = scalar_cmp(&x->cell[k], &y->cell[k]);
         if (c)
             return c;
     }
     return 0;
+}
+
+static void sort_groups(struct agg_table *t)
+{
+    uint32_t n_by = t->pipe->n_by;
+    if (t->n < 2 || !n_by)
+        return;
+    struct ordered *order = NEW_ARRAY(struct ordered, t->n);
+    struct scalar *cell = NEW_ARRAY(struct scalar, (size_t)t->n * n_by);
+    for (uint32_t g = 0; g < t->n; g++) {
+        struct reader key = reader_of(t->group[g]->key);
+        order[g] = (struct ordered){t->group[g], cell + (size_t)g * n_by};
+        for (uint32_t k = 0; k < n_by; k++)
+            cell[(size_t)g * n_by + k] = agg_cell(&key);
+    }
+    qsort_r(order, t->n, sizeof(*order), group_order, (void *)(uintptr_t)t->pipe);
+    for (uint32_t g = 0; g < t->n; g++)
+        t->group[g] = order[g].group;
+    mem_free(cell);
+    mem_free(order);
 }
 
 enum err agg_result(struct agg_table *t, struct batch *out)
@@ -161,8 +187,7 @@ enum err agg_result(struct agg_table *t, struct batch *out)
     const struct pipe *pipe = t->pipe;
     if (pipe->n_by == 0 && t->n == 0 && !agg_group(t, (struct str){0}))
         return agg_too_large(t);
-    if (t->n > 1)
-        qsort_r(t->group, t->n, sizeof(*t->group), group_order, (void *)(uintptr_t)pipe);
+    sort_groups(t);
     for (uint32_t g = 0; g < t->n; g++) {
         struct reader key = reader_of(t->group[g]->key);
         if (!patterns_wanted(pipe, t->group[g]))

@@ -1,10 +1,14 @@
 /* Kept answers of blocks. A blob is
  *
  *   u64 length of the key, u64 rows that matched, the key and zeros up to a multiple of 8
+ *   of an answer of many blocks: u64 blocks; of each: u64 lasting, u64 place
  *   the table of groups (agg_partial.c)
  *
  * Its place in the cache is the block's, and a hash of the key with the highest bit set, which no
- * part of a chunk has. Blocks in memory have numbers of their own with the highest bit set. */
+ * part of a chunk has. Blocks in memory have numbers of their own with the highest bits set. An
+ * answer of many has the place of the streams and the length of the range asked for, so that pages
+ * with different ranges do not drive out each other's. It is used only where each of its blocks is
+ * asked for: as their names are never used again, it can be too old, but not wrong. */
 #include "query/partial.h"
 
 #include "core/hash.h"
@@ -13,7 +17,10 @@
 #include "store/chunk_cache.h"
 
 enum { KEPT_MAX = 256 << 10 };
+/* A block is cut at so many times at most, if it has so many rows. */
+enum { CUTS = 16, CUT_ROWS = 8192 };
 #define MARK ((uint64_t)1 << 63)
+#define MANY (LASTING_BLOCK | LASTING_FRAME) /* no block's name begins so */
 
 static void put_by(const struct by_spec *by, struct buf *key)
 {
@@ -36,7 +43,8 @@ static void put_agg(const struct agg_spec *agg, struct buf *key)
 bool partial_key(const struct scan *s, const struct pipe *pipe, struct buf *key)
 {
     if (s->n_steps || s->request->nocache || !agg_can_write(pipe) ||
-        !filter_is_lasting(s->filter) || (filter_is_all(s->filter) && agg_counts_rows(pipe)))
+        !filter_is_lasting(s->filter) ||
+        (!pipe->n_by && filter_is_all(s->filter) && agg_counts_rows(pipe)))
         return false;
     filter_write(s->filter, key);
     buf_put_byte(key, 0);
@@ -48,20 +56,23 @@ bool partial_key(const struct scan *s, const struct pipe *pipe, struct buf *key)
     return true;
 }
 
-static bool place(const struct scan *s, const struct block_ref *ref, struct str key,
-                  struct chunk_key *ret)
+bool partial_may_keep(const struct scan *s, const struct block_ref *ref)
 {
-    *ret = (struct chunk_key){ref->lasting, ref->place, hash64(key) | MARK};
     return ref->lasting && scan_covers(s, ref);
 }
 
-static void count(const char *result)
+static struct chunk_key place(const struct block_ref *ref, struct str key)
+{
+    return (struct chunk_key){ref->lasting, ref->place, hash64(key) | MARK};
+}
+
+static void count(const char *result, uint64_t n)
 {
     char labels[32];
     snprintf(labels, sizeof(labels), "result=\"%s\"", result);
     metric_add(metric_counter("weir_query_kept_blocks_total", labels,
                               "Blocks of aggregations that could be answered from what is kept."),
-               1);
+               n);
 }
 
 static size_t padded(size_t n)
@@ -69,48 +80,176 @@ static size_t padded(size_t n)
     return (n + 7) & ~(size_t)7;
 }
 
-bool partial_get(const struct scan *s, const struct block_ref *ref, struct str key,
-                 struct agg_table *into, uint64_t *ret_matched)
+/* What stands behind the key, where it is this one. */
+static bool read_head(struct str bytes, struct str key, uint64_t *ret_matched, struct str *ret_rest)
 {
-    struct chunk_key at;
     uint64_t head[2];
-    if (!place(s, ref, key, &at))
+    memcpy(head, bytes.p, sizeof(head));
+    if (head[0] != key.n || !str_eq(str_of(bytes.p + sizeof(head), key.n), key))
         return false;
-    struct blob *b = chunk_cache_get(&at);
-    bool is = false;
-    if (b) {
-        memcpy(head, b->bytes.p, sizeof(head));
-        is = head[0] == key.n && str_eq(str_of(b->bytes.p + sizeof(head), key.n), key) &&
-             agg_merge_written(into, str_from(b->bytes, sizeof(head) + padded(key.n))) == OK;
-        *ret_matched = head[1];
-        blob_unref(b);
-    }
-    count(is ? "hit" : "miss");
-    return is;
+    *ret_matched = head[1];
+    *ret_rest = str_from(bytes, sizeof(head) + padded(key.n));
+    return true;
 }
 
-bool partial_put(const struct scan *s, const struct block_ref *ref, struct str key,
-                 const struct agg_table *t, uint64_t matched)
+static void put_head(struct buf *b, struct str key, uint64_t matched)
 {
-    struct chunk_key at;
-    uint64_t head[2] = {key.n, matched};
-    struct buf b;
-    if (!place(s, ref, key, &at))
+    buf_init(b, KEPT_MAX);
+    buf_put_u64(b, key.n);
+    buf_put_u64(b, matched);
+    buf_put_str(b, key);
+    while (b->n % 8)
+        buf_put_byte(b, 0);
+}
+
+static struct blob *to_blob(const struct buf *b)
+{
+    char *p = mem_alloc(b->n);
+    memcpy(p, b->p, b->n);
+    return blob_take(p, b->n, OWNER_CACHE);
+}
+
+bool partial_get(const struct block_ref *ref, struct str key, struct partial *ret)
+{
+    struct chunk_key at = place(ref, key);
+    struct blob *b = chunk_cache_get(&at);
+    if (b && read_head(b->bytes, key, &ret->matched, &ret->table)) {
+        ret->blob = b;
         return true;
-    buf_init(&b, KEPT_MAX);
-    buf_put(&b, head, sizeof(head));
-    buf_put_str(&b, key);
-    while (b.n % 8)
-        buf_put_byte(&b, 0);
+    }
+    blob_unref(b);
+    return false;
+}
+
+void partial_count(bool hit)
+{
+    count(hit ? "hit" : "miss", 1);
+}
+
+bool partial_put(const struct block_ref *ref, struct str key, const struct agg_table *t,
+                 uint64_t matched)
+{
+    struct chunk_key at = place(ref, key);
+    struct buf b;
+    put_head(&b, key, matched);
     agg_write(t, &b);
     bool fits = b.n < KEPT_MAX;
     if (fits) {
-        char *p = mem_alloc(b.n);
-        memcpy(p, b.p, b.n);
-        struct blob *blob = blob_take(p, b.n, OWNER_CACHE);
+        struct blob *blob = to_blob(&b);
         chunk_cache_put(&at, blob);
         blob_unref(blob);
     }
     buf_release(&b);
     return fits;
+}
+
+bool partial_cut(const struct scan *s, const struct block_ref *ref, int64_t *from, int64_t *to,
+                 struct buf *key)
+{
+    uint64_t span = (uint64_t)ref->time_max - (uint64_t)ref->time_min, grid = 1;
+    while (grid < span / CUTS)
+        grid *= 2;
+    *from = *to = 0;
+    if (!ref->lasting || ref->rows < CUT_ROWS || span > INT64_MAX / 2 ||
+        ref->time_max > INT64_MAX - (int64_t)(2 * grid))
+        return false;
+    *from = s->from > ref->time_min ? s->from : ref->time_min;
+    *to = s->to <= ref->time_max ? s->to : ref->time_max + 1;
+    if (s->from > ref->time_min)
+        *from = (*from + (int64_t)grid - 1) & -(int64_t)grid;
+    if (s->to <= ref->time_max)
+        *to &= -(int64_t)grid;
+    buf_put_u64(key, (uint64_t)*from);
+    buf_put_u64(key, (uint64_t)*to);
+    return *from < *to;
+}
+
+/* ---- answers of many blocks ---- */
+
+bool partial_in_scope(enum partial_scope scope, const struct block_ref *ref)
+{
+    return scope == PARTIAL_ALL || !(ref->lasting & LASTING_FRAME);
+}
+
+static struct chunk_key place_many(const struct scan *s, struct str key, enum partial_scope scope)
+{
+    const struct query_request *r = s->request;
+    uint64_t to = (uint64_t)(s->to == INT64_MAX ? r->now_ns : s->to);
+    uint64_t hash = hash64_seed(r->org, (uint64_t)scope);
+    hash = hash64_seed(r->stream, hash);
+    for (uint32_t i = 0; i < r->n_streams; i++)
+        hash = hash64_seed(r->streams[i], hash);
+    hash = hash_mix(hash + (s->from == INT64_MIN ? 0 : to - (uint64_t)s->from));
+    return (struct chunk_key){MANY, hash, hash64(key) | MARK};
+}
+
+/* Which of the scan's blocks the answer is of: `n` names, in the order that the scan has them. */
+static bool find_all(const struct scan *s, struct reader *names, uint64_t n, bool *taken)
+{
+    uint32_t k = 0;
+    for (; n; n--) {
+        uint64_t lasting = read_u64(names), at = read_u64(names);
+        while (k < s->n_blocks && (s->block[k]->lasting != lasting || s->block[k]->place != at))
+            k++;
+        if (k == s->n_blocks || !partial_may_keep(s, s->block[k]))
+            return false;
+        taken[k++] = true;
+    }
+    return true;
+}
+
+static void take_out(struct scan *s, const bool *taken, struct partial_blocks *ret)
+{
+    uint32_t left = 0;
+    for (uint32_t k = 0; k < s->n_blocks; k++)
+        if (taken[k])
+            ret->ref[ret->n++] = s->block[k];
+        else
+            s->block[left++] = s->block[k];
+    s->n_blocks = left;
+    s->pruned_early += ret->n;
+    s->matched += ret->matched;
+    count("hit", ret->n);
+}
+
+enum err partial_get_many(struct scan *s, struct str key, enum partial_scope scope,
+                          struct arena *arena, struct agg_table *into, struct partial_blocks *ret)
+{
+    struct chunk_key at = place_many(s, key, scope);
+    struct blob *b = chunk_cache_get(&at);
+    struct str rest;
+    enum err err = OK;
+    *ret = (struct partial_blocks){0};
+    if (b && read_head(b->bytes, key, &ret->matched, &rest)) {
+        struct reader r = reader_of(rest);
+        uint64_t n = read_u64(&r);
+        bool *taken = ARENA_ARRAY(arena, bool, s->n_blocks + 1);
+        ret->ref = (const struct block_ref **)ARENA_ARRAY(arena, struct block_ref *, n + 1);
+        if (n <= s->n_blocks && find_all(s, &r, n, taken)) {
+            err = agg_merge_written(into, str_from(rest, 8 + 16 * (size_t)n));
+            take_out(s, taken, ret);
+        }
+    }
+    blob_unref(b);
+    return err;
+}
+
+void partial_put_many(const struct scan *s, struct str key, enum partial_scope scope,
+                      const struct partial_blocks *blocks, const struct agg_table *t)
+{
+    struct chunk_key at = place_many(s, key, scope);
+    struct buf b;
+    put_head(&b, key, blocks->matched);
+    buf_put_u64(&b, blocks->n);
+    for (uint32_t i = 0; i < blocks->n; i++) {
+        buf_put_u64(&b, blocks->ref[i]->lasting);
+        buf_put_u64(&b, blocks->ref[i]->place);
+    }
+    agg_write(t, &b);
+    if (b.n < KEPT_MAX) {
+        struct blob *blob = to_blob(&b);
+        chunk_cache_replace(&at, blob);
+        blob_unref(blob);
+    }
+    buf_release(&b);
 }

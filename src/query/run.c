@@ -13,7 +13,7 @@
 #include "query/agg.h"
 #include "query/chart.h"
 #include "query/dedup.h"
-#include "query/partial.h"
+#include "query/stats_scan.h"
 
 #include "core/clock.h"
 #include "core/governor.h"
@@ -41,11 +41,6 @@ struct run {
     struct buf *out;      /* a worker's lines */
     struct hits hits;
     struct dedup *dedup;
-    struct agg_table **table;   /* a worker's groups */
-    struct agg_table *header;   /* what blocks' headers say, and what is kept of them; under lock */
-    const struct pipe *stats;   /* of the tables */
-    struct buf key;             /* of what is kept of blocks */
-    _Atomic bool keeps_nothing; /* it is too large for that */
 };
 
 /* ---- rows stream out ---- */
@@ -347,99 +342,17 @@ enum err query_run_table(const struct query_tree *tree, uint32_t next, struct ro
 
 /* ---- stats ---- */
 
-static enum err visit_stats(void *ctx, const struct scan_block *b)
-{
-    struct run *r = ctx;
-    return agg_add(r->table[b->worker], b->rows, b->row, b->n, b->arena);
-}
-
-/* A block's own groups are kept for the next query that asks the same of it. */
-static enum err visit_kept(void *ctx, const struct scan_block *b)
-{
-    struct run *r = ctx;
-    struct agg_table *mine = r->table[b->worker];
-    if (r->keeps_nothing || !b->ref->lasting || !scan_covers(&r->scan, b->ref))
-        return b->n ? agg_add(mine, b->rows, b->row, b->n, b->arena) : OK;
-    struct agg_table *one =
-        agg_new(r->stats, r->engine->options.query_memory / scan_workers(&r->scan));
-    enum err err = b->n ? agg_add(one, b->rows, b->row, b->n, b->arena) : OK;
-    if (err == OK)
-        err = agg_merge(mine, one);
-    if (err == OK && !partial_put(&r->scan, b->ref, buf_str(&r->key), one, b->n))
-        r->keeps_nothing = true;
-    agg_free(one);
-    return err;
-}
-
-static bool skip_kept(void *ctx, const struct block_ref *ref)
-{
-    struct run *r = ctx;
-    uint64_t matched = 0;
-    pthread_mutex_lock(&r->lock);
-    bool is = partial_get(&r->scan, ref, buf_str(&r->key), r->header, &matched);
-    pthread_mutex_unlock(&r->lock);
-    r->scan.matched += matched;
-    return is;
-}
-
-/* Counts of whole blocks, altogether or by a bin of time that holds all of one, are their headers'
- * numbers of rows. */
-static bool skip_counted(void *ctx, const struct block_ref *ref)
-{
-    struct run *r = ctx;
-    if (!scan_whole(&r->scan, ref))
-        return false;
-    pthread_mutex_lock(&r->lock);
-    bool counted = agg_add_header(r->header, ref->time_min, ref->time_max, ref->rows);
-    pthread_mutex_unlock(&r->lock);
-    if (counted)
-        r->scan.matched += ref->rows;
-    return counted;
-}
-
 static enum err run_stats(struct run *r, const struct pipe *pipe)
 {
-    unsigned workers = scan_workers(&r->scan);
-    enum err err;
     struct batch *b = batch_new();
-    int64_t from, to;
-    (void)scan_bounds(&r->scan, &from, &to);
-    pipe = chart_settle(pipe, from, to, &r->arena);
-    r->table = NEW_ARRAY(struct agg_table *, workers);
-    for (unsigned i = 0; i < workers; i++)
-        r->table[i] = agg_new(pipe, r->engine->options.query_memory / (workers + (i > 0)));
-    r->header = agg_new(pipe, r->engine->options.query_memory / workers);
-    r->scan.visit = visit_stats;
-    r->stats = pipe;
-    buf_init(&r->key, 1 << 20);
-    if (agg_counts_rows(pipe) && !r->scan.n_steps)
-        r->scan.skip = skip_counted;
-    if (partial_key(&r->scan, pipe, &r->key)) {
-        r->scan.visit = visit_kept;
-        r->scan.visit_empty = true;
-        r->scan.skip = skip_kept;
+    enum err err =
+        stats_scan(&r->scan, pipe, r->tree.pipe + r->next, r->tree.n_pipes - r->next, &r->arena, b);
+    if (err != OK) {
+        batch_free(b);
+        return err;
     }
-    r->scan.ctx = r;
-    TRY_OUT(scan_run(&r->scan));
-    TRY_OUT(agg_merge(r->table[0], r->header));
-    for (unsigned i = 1; i < workers; i++) {
-        TRY_OUT(agg_merge(r->table[0], r->table[i]));
-        agg_free(r->table[i]);
-        r->table[i] = NULL;
-    }
-    TRY_OUT(pipe->chart ? chart_result(r->table[0], r->scan.from, r->scan.to, b)
-                        : agg_result(r->table[0], b));
     r->style = (struct row_style){.bare = true};
-    err = run_table(r, b);
-    b = NULL;
-out:
-    batch_free(b);
-    buf_release(&r->key);
-    agg_free(r->header);
-    for (unsigned i = 0; i < workers; i++)
-        agg_free(r->table[i]);
-    mem_free(r->table);
-    return err;
+    return run_table(r, b);
 }
 
 /* ---- sort, limit ---- */

@@ -236,9 +236,15 @@ static enum err mask_time(struct scan *s, struct rows *rows, uint64_t *bits)
         return OK;
     const int64_t *time;
     TRY(rows_time(rows, &time));
-    for (uint32_t i = 0; i < rows->n; i++)
-        if (time[i] < s->from || (time[i] >= s->to && s->to != INT64_MAX))
-            bitmap_clear(bits, i);
+    uint64_t from = (uint64_t)s->from;
+    uint64_t width = (uint64_t)(s->to == INT64_MAX ? INT64_MAX : s->to - 1) - from;
+    for (uint32_t at = 0; at < rows->n; at += 64) {
+        uint32_t n = rows->n - at < 64 ? rows->n - at : 64;
+        uint64_t in = 0;
+        for (uint32_t i = 0; i < n; i++)
+            in |= (uint64_t)((uint64_t)time[at + i] - from <= width) << i;
+        bits[at / 64] &= in;
+    }
     return OK;
 }
 

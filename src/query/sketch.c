@@ -21,12 +21,16 @@ static void grow(struct quantile *q, uint32_t need)
     q->cap = cap;
 }
 
-/* k1: clusters near the ends hold few values. */
+/* k1: clusters near the ends hold few values. One step on from the angle whose sine is 2 q0 - 1, by
+ * the addition theorem. */
 static double scale_limit(double q0)
 {
-    double k = CENTROIDS / (2 * M_PI) * asin(2 * q0 - 1) + 1;
-    double limit = CENTROIDS / 4.0;
-    return k >= limit ? 1 : (sin(k * 2 * M_PI / CENTROIDS) + 1) / 2;
+    static const double step_sin = 0x1.0159438a60e6fp-6, step_cos = 0x1.ffefd47916312p-1;
+    double x = 2 * q0 - 1;
+    if (x >= step_cos)
+        return 1;
+    double cosine = x * x < 1 ? sqrt(1 - x * x) : 0;
+    return (x * step_cos + cosine * step_sin + 1) / 2;
 }
 
 /* Doubles as integers of the same order, and back. */
@@ -223,9 +227,11 @@ void quantile_add(struct quantile *q, double v)
     add_weighted(q, v, 1);
 }
 
-/* The centroids of another digest, as many at once as there is room for. */
+/* The centroids of another digest, as many at once as there is room for. What an empty one gets
+ * stays merged as it is. */
 static void add_digest(struct quantile *into, const struct quantile *from)
 {
+    bool first = into->n == 0;
     for (uint32_t at = 0; at < from->n;) {
         if (into->n - into->sorted >= FRESH)
             compress(into);
@@ -239,6 +245,8 @@ static void add_digest(struct quantile *into, const struct quantile *from)
         into->n += n;
         at += n;
     }
+    if (first && into->n == from->n)
+        into->sorted = from->sorted;
 }
 
 void quantile_merge(struct quantile *into, const struct quantile *from)
@@ -258,10 +266,23 @@ void quantile_merge(struct quantile *into, const struct quantile *from)
     into->max = first || max > into->max ? max : into->max;
 }
 
+void quantile_merge_runs(struct quantile *into, const struct quantile *runs)
+{
+    if (into->weight || into->n + runs->total > QUANTILE_EXACT) {
+        quantile_merge(into, runs);
+        return;
+    }
+    for (uint32_t i = 0; i < runs->n; i++)
+        for (double left = runs->weight[i]; left > 0; left--)
+            add_weighted(into, runs->value[i], 1);
+}
+
 void quantile_settle(struct quantile *q)
 {
     if (q->weight)
         compress(q);
+    else
+        sort_values(q->value, q->n);
 }
 
 static double exact_get(struct quantile *q, double phi)

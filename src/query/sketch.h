@@ -20,8 +20,12 @@ struct quantile {
 };
 void quantile_add(struct quantile *q, double v);
 void quantile_merge(struct quantile *into, const struct quantile *from);
+/* Of a digest whose centroids are runs of equal values, ascending, weighed by their numbers: where
+ * `into` holds few values enough, it gets them one by one and stays exact. */
+void quantile_merge_runs(struct quantile *into, const struct quantile *runs);
 double quantile_get(struct quantile *q, double phi); /* NaN when empty */
-/* As few centroids as the digest needs, for who keeps it; while exact it stays what it is. */
+/* As few centroids as the digest needs, for who keeps it; while exact its values are put in
+ * order. */
 void quantile_settle(struct quantile *q);
 void quantile_release(struct quantile *q);
 size_t quantile_bytes(const struct quantile *q);

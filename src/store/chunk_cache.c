@@ -96,7 +96,7 @@ struct blob *chunk_cache_get(const struct chunk_key *key)
     return found;
 }
 
-void chunk_cache_put(const struct chunk_key *key, struct blob *b)
+static void put(const struct chunk_key *key, struct blob *b, bool instead)
 {
     size_t max = atomic_load_explicit(&max_bytes, memory_order_relaxed) / SHARDS;
     size_t n = b->bytes.n, budget = governor_budget();
@@ -110,6 +110,10 @@ void chunk_cache_put(const struct chunk_key *key, struct blob *b)
     while (s->oldest && s->bytes > bound)
         evict(s, s->oldest);
     struct entry **at = slot_of(s, key, hash);
+    if (instead && *at) {
+        evict(s, *at);
+        at = slot_of(s, key, hash);
+    }
     if (!*at && s->bytes <= bound) {
         struct entry *e = NEW(struct entry);
         e->key = *key;
@@ -120,6 +124,16 @@ void chunk_cache_put(const struct chunk_key *key, struct blob *b)
         s->entries++;
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+void chunk_cache_put(const struct chunk_key *key, struct blob *b)
+{
+    put(key, b, false);
+}
+
+void chunk_cache_replace(const struct chunk_key *key, struct blob *b)
+{
+    put(key, b, true);
 }
 
 static void shard_trim(struct shard *s, size_t max)

@@ -15,6 +15,8 @@ struct chunk_key {
 struct blob *chunk_cache_get(const struct chunk_key *key);
 /* Takes a reference of its own; the blob must be charged to OWNER_CACHE already. */
 void chunk_cache_put(const struct chunk_key *key, struct blob *b);
+/* In place of what is there: for what is no chunk and gets newer. */
+void chunk_cache_replace(const struct chunk_key *key, struct blob *b);
 /* Default 64 MiB; 0 keeps nothing. */
 void chunk_cache_set_max(size_t bytes);
 void chunk_cache_drop(uint64_t segment); /* all of a segment: its file is gone */

@@ -55,6 +55,7 @@ void part_unref(struct part *p)
 enum err part_of_frame(struct blob *frame, uint64_t position, struct frame_info *ret_info,
                        struct part **ret)
 {
+    static _Atomic uint64_t next_number = 1;
     struct frame_info info;
     uint32_t rows;
     int64_t time_min, time_max;
@@ -63,6 +64,7 @@ enum err part_of_frame(struct blob *frame, uint64_t position, struct frame_info 
     int64_t arrival_day = day_of(info.arrival_ns);
     *p = (struct part){.refs = 1,
                        .frame = blob_ref(frame),
+                       .number = atomic_fetch_add_explicit(&next_number, 1, memory_order_relaxed),
                        .rows = rows,
                        .bytes = frame->bytes.n,
                        .raw_bytes =

@@ -18,6 +18,7 @@ struct part {
     bool sealed;        /* a block of one retention day, ready for a segment */
     struct blob *frame; /* one of these two */
     struct block *block;
+    uint64_t number; /* of a frame's part: unlike any other in this process */
     uint32_t rows;
     uint64_t bytes, raw_bytes;
     int64_t time_min, time_max;

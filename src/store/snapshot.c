@@ -105,7 +105,9 @@ static void add_ref(struct snapshot *n, const struct block_place *at, int64_t ti
         n->ref[n->n].lasting = segment_id(at->segment->file);
         n->ref[n->n].place = (uint64_t)at->section << 32 | at->block;
     } else if (at->part->block) {
-        n->ref[n->n].lasting = block_number(at->part->block) | (uint64_t)1 << 63;
+        n->ref[n->n].lasting = block_number(at->part->block) | LASTING_BLOCK;
+    } else {
+        n->ref[n->n].lasting = at->part->number | LASTING_FRAME;
     }
     n->n++;
 }

@@ -120,6 +120,8 @@ struct snapshot_want {
 /* One block: rows of one stream. Those of segments and sealed blocks are in total order; those of
  * the open part of the memtable are as they arrived, and a consumer that needs an order sorts them
  * itself. */
+#define LASTING_BLOCK ((uint64_t)1 << 63)
+#define LASTING_FRAME ((uint64_t)1 << 62)
 struct block_ref {
     int64_t time_min, time_max;
     uint32_t rows;
@@ -127,7 +129,7 @@ struct block_ref {
     struct str stream;
     uint64_t order; /* unique within the snapshot */
     /* Name the block for good, for who keeps what was made of it: its segment and place, or the
-     * number of a block in memory with the highest bit set. lasting 0: it has no such name. */
+     * number of a block or of a frame in memory and one of these bits. */
     uint64_t lasting, place;
     const void *impl;
 };

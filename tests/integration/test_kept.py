@@ -1,6 +1,8 @@
 """What is kept of blocks (src/query/partial.h) answers as a scan does: in memory, flushed, compacted, restarted, and while
 records go on arriving."""
+import datetime
 import json
+import random
 import re
 import threading
 
@@ -12,6 +14,9 @@ QUERIES = [f"{f} | stats {s}" for f in ("*", "level:ERROR", "message:*ti* -servi
            for s in ("count() by service", "count(), sum(latency), avg(latency), min(latency), max(message)",
                      "p50(latency), p99(latency) by level, bin(1h)", "distinct(message) as d, distinct(id) as i by http.status",
                      "first(message), last(seq), min(_time), max(_time) by tags", "count() by pattern(message), bin(latency, 50)")]
+QUERIES += [f"{f} | stats {s}" for f in ("*", "level:ERROR")
+            for s in ("count() as n by latency | sort -n | limit 3", "count() as n, max(seq) as m by service, level | sort -n, m | limit 2",
+                      "count() as n by seq | sort -n, seq | limit 4", "count() as n by level | sort n | limit 1")]
 QUERIES += ["level:ERROR | timechart span=1h count() by service", "* | top 5 message", "level:WARN | values service",
             "level:ERROR | stats values(service)", "* | extract /(?<n>[0-9]+)/ | stats count() by n"]
 RANGES = [{}, {"from": "2025-02-15T06:30:00Z"}, {"from": "2025-02-15T06:30:00Z", "to": "2025-02-15T17:00:00Z"}]
@@ -79,3 +84,39 @@ def test_times_that_move(filled):
         for _ in range(3):
             assert answer(filled, q) == answer(filled, q, nocache=1)
         assert hits(filled) == before, q
+
+
+MOVING = ["* | stats count() by service", "* | stats count() by bin(1s), level", "* | stats p50(ms) as a, p99(ms) as b, p90(share) as c by service",
+          "level:ERROR | stats sum(ms), avg(share), min(n), max(ms), distinct(host) by service", "* | top 3 host",
+          "* | stats first(n), last(n) by level"]
+
+
+def moving(start, n, rng):
+    out = []
+    for i in range(n):
+        at = datetime.datetime.fromtimestamp(0, datetime.timezone.utc) + datetime.timedelta(milliseconds=start + i // 3 + rng.randrange(20))
+        out.append(json.dumps({"timestamp": at.isoformat(), "n": i, "level": rng.choice(["INFO", "WARN", "ERROR"]),
+                               "service": f"s{rng.randrange(11)}", "host": f"h{rng.randrange(400)}", "ms": rng.randrange(1, 2000),
+                               "share": rng.choice([rng.randrange(1000) / 1000, rng.random(), -0.0, 7])}))
+    return "\n".join(out).encode()
+
+
+def test_ranges_that_slide(make_server):
+    """Blocks of many rows that the range cuts, blocks and frames that come and go while it slides, and the sum of all that."""
+    server, rng = make_server(args=["--set", "store.block_rows=12000"]), random.Random(33)
+    start = 1_700_000_000_000
+    for i in range(6):
+        server.ingest(moving(start + i * 2000, 6000, rng))
+    server.flush()
+    before = hits(server)
+    for step in range(12):
+        low = start + 1500 + step * 197
+        time_range = {"from": low, "to": low + 9000} if step % 3 == 0 else {"from": low}
+        for q in MOVING:
+            want = answer(server, q, nocache=1, **time_range)
+            for _ in range(2):
+                assert answer(server, q, **time_range) == want, (step, q)
+        server.ingest(moving(start + 12_000 + step * 400, 700, rng))
+        if step == 6:
+            server.compact()
+    assert hits(server) - before > 12 * len(MOVING)

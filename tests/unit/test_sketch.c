@@ -122,7 +122,7 @@ static void test_merges_of_any_order(void **state)
             weight[i] = 1 + floor(uniform() * 5);
             total += weight[i];
         }
-        struct quantile from = {value, weight, n, n, n, total, 0, 50};
+        struct quantile from = {value, weight, n, n, 0, total, 0, 50};
         quantile_merge(&all, &from);
         double got = quantile_get(&all, 0.5);
         assert_true(n % 2 || (got >= 0 && got <= 50));
@@ -131,6 +131,27 @@ static void test_merges_of_any_order(void **state)
         assert_true(all.total == total);
         quantile_release(&all);
     }
+}
+
+/* Runs of equal values are as good as the values: exact while they are few, and beyond. */
+static void test_runs(void **state)
+{
+    (void)state;
+    double value[] = {-3, 0.5, 7}, weight[] = {1000, 1, 999};
+    struct quantile runs = {value, weight, 3, 3, 0, 2000, -3, 7}, all = {0};
+    for (int i = 0; i < 2; i++) {
+        quantile_merge_runs(&all, &runs);
+        assert_null(all.weight);
+        assert_true(all.total == 2000 * (i + 1) && all.min == -3 && all.max == 7);
+        assert_true(quantile_get(&all, 0.5) == -3);
+        assert_true(quantile_get(&all, 0.5005) == 0.5);
+        assert_true(quantile_get(&all, 0.501) == 7);
+    }
+    for (int i = 0; i < 50; i++)
+        quantile_merge_runs(&all, &runs);
+    assert_true(all.total == 52 * 2000 && all.min == -3 && all.max == 7);
+    assert_true(quantile_get(&all, 0.45) == -3 && quantile_get(&all, 0.55) == 7);
+    quantile_release(&all);
 }
 
 static void test_quantile_exact(void **state)
@@ -173,11 +194,9 @@ static void test_distinct(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quantiles),
-        cmocka_unit_test(test_settled_quantiles),
-        cmocka_unit_test(test_merges_of_any_order),
-        cmocka_unit_test(test_quantile_exact),
-        cmocka_unit_test(test_distinct),
+        cmocka_unit_test(test_quantiles),           cmocka_unit_test(test_settled_quantiles),
+        cmocka_unit_test(test_merges_of_any_order), cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_quantile_exact),      cmocka_unit_test(test_distinct),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

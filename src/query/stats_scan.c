@@ -1,0 +1,326 @@
+/* Running `stats` on a scan.
+ *
+ * Without anything to be kept, each worker folds its blocks into a table of its own. Else a block's
+ * groups are made by themselves, kept, and merged under a lock into the table of its scope: blocks
+ * in segments and sealed ones, or frames. Before the scan, what is kept of many blocks takes them
+ * out of it; behind it, where enough was new, such an answer is made anew of both tables:
+ *
+ *   kept of all     + new blocks and frames                  -> kept of all
+ *   kept of blocks  + new blocks  -> kept of blocks + frames -> kept of all    when a frame is gone
+ *
+ * While records arrive, a search so merges what came since the last few of its kind. Its own sums
+ * cost as much as its groups, however many blocks there are. */
+#include "query/stats_scan.h"
+
+#include "core/mem.h"
+#include "query/agg_impl.h"
+#include "query/chart.h"
+#include "query/partial.h"
+
+#include <pthread.h>
+
+/* So many blocks or frames that an answer of many does not have make it worth a new one. */
+enum { NEW_BLOCKS = 2, NEW_PARTS = 6 };
+
+struct stats {
+    struct scan *scan;
+    const struct pipe *pipe;
+    struct arena *plan;
+    struct agg_table **table;   /* by worker */
+    struct buf key;             /* n == 0: nothing is kept */
+    _Atomic bool keeps_nothing; /* it is too large for that */
+    pthread_mutex_t lock;
+    /* Of blocks; of frames and what headers say, or of all that `base` is of; in the end of all. */
+    struct agg_table *kept[PARTIAL_SCOPES];
+    _Atomic uint64_t matched[PARTIAL_SCOPES];
+    struct partial_blocks base; /* what the scan began with */
+    enum partial_scope base_scope;
+    struct partial *cut; /* kept of blocks that the range cuts; under lock */
+    uint32_t n_cut, cut_cap;
+    const struct block_ref **block; /* the scan's blocks, before any were taken out */
+    uint32_t n_blocks;
+    uint64_t most; /* 0: every group is wanted; else those with the most of this function */
+    uint32_t most_of;
+    const struct agg_table *_Atomic full; /* what kept answers do not fit into */
+};
+
+static enum partial_scope scope_of(const struct block_ref *ref)
+{
+    return partial_in_scope(PARTIAL_BLOCKS, ref) ? PARTIAL_BLOCKS : PARTIAL_ALL;
+}
+
+static enum err visit_stats(void *ctx, const struct scan_block *b)
+{
+    struct stats *t = ctx;
+    return agg_add(t->table[b->worker], b->rows, b->row, b->n, b->arena);
+}
+
+/* The groups of some rows by themselves, which are kept for the next query that asks the same. */
+static enum err make_kept(struct stats *t, const struct scan_block *b, const uint32_t *row,
+                          uint32_t n, struct str key, struct agg_table **ret)
+{
+    struct agg_table *one =
+        agg_new(t->pipe, t->scan->engine->options.query_memory / scan_workers(t->scan));
+    enum err err = n ? agg_add(one, b->rows, row, n, b->arena) : OK;
+    if (err != OK) {
+        agg_free(one);
+        return err;
+    }
+    if (!partial_put(b->ref, key, one, n))
+        t->keeps_nothing = true;
+    *ret = one;
+    return OK;
+}
+
+static enum err visit_whole(struct stats *t, const struct scan_block *b)
+{
+    enum partial_scope scope = scope_of(b->ref);
+    struct agg_table *one;
+    TRY(make_kept(t, b, b->row, b->n, buf_str(&t->key), &one));
+    pthread_mutex_lock(&t->lock);
+    enum err err = agg_merge(t->kept[scope], one);
+    pthread_mutex_unlock(&t->lock);
+    t->matched[scope] += b->n;
+    agg_free(one);
+    return err;
+}
+
+/* The rows with a time in [from, to), then the others; returns the number of the former. */
+static uint32_t split(const struct scan_block *b, const int64_t *time, int64_t from, int64_t to,
+                      uint32_t *out)
+{
+    uint32_t in = 0, others = b->n;
+    for (uint32_t i = 0; i < b->n; i++) {
+        int64_t at = time[b->row[i]];
+        if (at >= from && at < to)
+            out[in++] = b->row[i];
+    }
+    for (uint32_t i = b->n; i-- > 0;) {
+        int64_t at = time[b->row[i]];
+        if (at < from || at >= to)
+            out[--others] = b->row[i];
+    }
+    return in;
+}
+
+/* Of a block that the time range cuts, what lies between two times that stay the same for a while
+ * is kept; only the rest is looked at for each query. */
+static enum err visit_cut(struct stats *t, const struct scan_block *b, int64_t from, int64_t to,
+                          struct str key)
+{
+    struct agg_table *mine = t->table[b->worker], *one;
+    const int64_t *time;
+    struct partial kept;
+    TRY(rows_time(b->rows, &time));
+    uint32_t *row = ARENA_TRY_ARRAY(b->arena, uint32_t, b->n);
+    if (!row)
+        return agg_too_large(mine);
+    uint32_t n = split(b, time, from, to, row);
+    if (partial_get(b->ref, key, &kept)) {
+        pthread_mutex_lock(&t->lock);
+        ARRAY_GROW(t->cut, t->cut_cap, t->n_cut + 1);
+        t->cut[t->n_cut++] = kept;
+        pthread_mutex_unlock(&t->lock);
+    } else {
+        TRY(make_kept(t, b, row, n, key, &one));
+        enum err err = agg_merge(mine, one);
+        agg_free(one);
+        TRY(err);
+    }
+    return n < b->n ? agg_add(mine, b->rows, row + n, b->n - n, b->arena) : OK;
+}
+
+static enum err visit_kept(void *ctx, const struct scan_block *b)
+{
+    struct stats *t = ctx;
+    struct buf key;
+    int64_t from, to;
+    if (t->full)
+        return agg_too_large(t->full);
+    if (!t->keeps_nothing && partial_may_keep(t->scan, b->ref))
+        return visit_whole(t, b);
+    if (b->n == 0)
+        return OK;
+    buf_init(&key, SIZE_MAX);
+    buf_put_str(&key, buf_str(&t->key));
+    bool cut = !t->keeps_nothing && partial_cut(t->scan, b->ref, &from, &to, &key);
+    enum err err = cut ? visit_cut(t, b, from, to, buf_str(&key))
+                       : agg_add(t->table[b->worker], b->rows, b->row, b->n, b->arena);
+    buf_release(&key);
+    return err;
+}
+
+/* Counts of whole blocks, altogether or by a bin of time that holds all of one, are their headers'
+ * numbers of rows. */
+static bool count_header(struct stats *t, const struct block_ref *ref, struct agg_table *into)
+{
+    if (!scan_whole(t->scan, ref))
+        return false;
+    pthread_mutex_lock(&t->lock);
+    bool counted = agg_add_header(into, ref->time_min, ref->time_max, ref->rows);
+    pthread_mutex_unlock(&t->lock);
+    if (counted)
+        t->scan->matched += ref->rows;
+    return counted;
+}
+
+static bool skip_counted(void *ctx, const struct block_ref *ref)
+{
+    struct stats *t = ctx;
+    return count_header(t, ref, t->kept[PARTIAL_ALL]);
+}
+
+static bool skip_kept(void *ctx, const struct block_ref *ref)
+{
+    struct stats *t = ctx;
+    enum partial_scope scope = scope_of(ref);
+    struct partial kept;
+    if (!partial_may_keep(t->scan, ref))
+        return false;
+    if (agg_counts_rows(t->pipe) && count_header(t, ref, t->kept[scope])) {
+        t->matched[scope] += ref->rows;
+        return true;
+    }
+    bool is = partial_get(ref, buf_str(&t->key), &kept);
+    partial_count(is);
+    if (!is)
+        return false;
+    pthread_mutex_lock(&t->lock);
+    enum err err = agg_merge_written(t->kept[scope], kept.table);
+    pthread_mutex_unlock(&t->lock);
+    blob_unref(kept.blob);
+    if (err != OK) {
+        t->full = t->kept[scope];
+        return false;
+    }
+    t->matched[scope] += kept.matched;
+    t->scan->matched += kept.matched;
+    return true;
+}
+
+/* Begins with what is kept of many blocks, and remembers which the scan had before. */
+static enum err begin(struct stats *t)
+{
+    struct scan *s = t->scan;
+    t->n_blocks = s->n_blocks;
+    t->block = (const struct block_ref **)ARENA_ARRAY(t->plan, struct block_ref *, s->n_blocks + 1);
+    memcpy(t->block, s->block, s->n_blocks * sizeof(*t->block));
+    for (enum partial_scope scope = 0; scope < PARTIAL_SCOPES && !t->base.n; scope++) {
+        t->base_scope = scope;
+        TRY(partial_get_many(s, buf_str(&t->key), scope, t->plan, t->kept[scope], &t->base));
+    }
+    return OK;
+}
+
+/* Keeps what is now known of many blocks, where it is of enough more than before. */
+static void keep_many(struct stats *t, enum partial_scope scope, uint32_t enough)
+{
+    struct partial_blocks all = {.matched = t->matched[scope]};
+    all.ref = (const struct block_ref **)ARENA_ARRAY(t->plan, struct block_ref *, t->n_blocks + 1);
+    for (uint32_t i = 0; i < t->n_blocks; i++)
+        if (partial_may_keep(t->scan, t->block[i]) && partial_in_scope(scope, t->block[i]))
+            all.ref[all.n++] = t->block[i];
+    if (all.n >= t->base.n + enough)
+        partial_put_many(t->scan, buf_str(&t->key), scope, &all, t->kept[scope]);
+}
+
+/* What the blocks gave each for themselves, in kept[PARTIAL_ALL]. */
+static enum err end(struct stats *t, bool whole)
+{
+    if (whole && (!t->base.n || t->base_scope == PARTIAL_BLOCKS))
+        keep_many(t, PARTIAL_BLOCKS, NEW_BLOCKS);
+    TRY(agg_merge(t->kept[PARTIAL_ALL], t->kept[PARTIAL_BLOCKS]));
+    t->matched[PARTIAL_ALL] += t->matched[PARTIAL_BLOCKS];
+    if (whole)
+        keep_many(t, PARTIAL_ALL, NEW_PARTS);
+    return OK;
+}
+
+static enum err run_kept(struct stats *t)
+{
+    struct scan *s = t->scan;
+    s->visit = visit_kept;
+    s->visit_empty = true;
+    s->skip = skip_kept;
+    TRY(begin(t));
+    uint64_t unreadable = s->unreadable;
+    TRY(scan_run(s));
+    return end(t, !t->keeps_nothing && s->unreadable == unreadable);
+}
+
+static enum err run(struct stats *t)
+{
+    struct scan *s = t->scan;
+    s->visit = visit_stats;
+    s->ctx = t;
+    if (partial_key(s, t->pipe, &t->key))
+        return run_kept(t);
+    if (agg_counts_rows(t->pipe) && !s->n_steps)
+        s->skip = skip_counted;
+    return scan_run(s);
+}
+
+static enum err result(struct stats *t, struct batch *out)
+{
+    struct agg_table *all = t->kept[PARTIAL_ALL];
+    for (uint32_t i = 0; i < t->n_cut; i++)
+        TRY(agg_merge_written(all, t->cut[i].table));
+    for (unsigned i = 0; i < scan_workers(t->scan); i++)
+        TRY(agg_merge(all, t->table[i]));
+    agg_keep_most(all, t->most_of, t->most);
+    return t->pipe->chart ? chart_result(all, t->scan->from, t->scan->to, out)
+                          : agg_result(all, out);
+}
+
+/* Where `sort` by a count, the most first, and `limit` stand behind the groups: how many are
+ * wanted, else 0. */
+static uint64_t most_wanted(const struct pipe *pipe, const struct pipe *next, uint32_t n_next,
+                            uint32_t *ret_agg)
+{
+    if (n_next < 2 || next[0].kind != PIPE_SORT || next[1].kind != PIPE_LIMIT || pipe->chart ||
+        pipe->patterns || !next[0].key[0].descending || next[1].limit > UINT32_MAX ||
+        next[1].offset > UINT32_MAX)
+        return 0;
+    struct str field = next[0].key[0].field;
+    for (uint32_t k = 0; k < pipe->n_by; k++)
+        if (str_eq(pipe->by[k].name, field))
+            return 0;
+    uint32_t named = 0;
+    for (uint32_t a = 0; a < pipe->n_aggs; a++)
+        if (str_eq(pipe->agg[a].name, field)) {
+            *ret_agg = a;
+            named++;
+        }
+    bool counts = named == 1 && pipe->agg[*ret_agg].kind == AGG_COUNT;
+    return counts ? next[1].limit + next[1].offset : 0;
+}
+
+enum err stats_scan(struct scan *s, const struct pipe *pipe, const struct pipe *next,
+                    uint32_t n_next, struct arena *plan, struct batch *out)
+{
+    struct stats t = {.scan = s, .plan = plan, .lock = PTHREAD_MUTEX_INITIALIZER};
+    unsigned workers = scan_workers(s);
+    size_t memory = s->engine->options.query_memory;
+    int64_t from, to;
+    (void)scan_bounds(s, &from, &to);
+    t.pipe = chart_settle(pipe, from, to, plan);
+    t.most = most_wanted(pipe, next, n_next, &t.most_of);
+    t.table = ARENA_ARRAY(plan, struct agg_table *, workers);
+    for (unsigned i = 0; i < workers; i++)
+        t.table[i] = agg_new(t.pipe, memory / (workers + 1));
+    for (int i = 0; i < PARTIAL_SCOPES; i++)
+        t.kept[i] = agg_new(t.pipe, memory / 2);
+    buf_init(&t.key, 1 << 20);
+    enum err err = run(&t);
+    if (err == OK)
+        err = result(&t, out);
+    buf_release(&t.key);
+    for (uint32_t i = 0; i < t.n_cut; i++)
+        blob_unref(t.cut[i].blob);
+    mem_free(t.cut);
+    for (int i = 0; i < PARTIAL_SCOPES; i++)
+        agg_free(t.kept[i]);
+    for (unsigned i = 0; i < workers; i++)
+        agg_free(t.table[i]);
+    return err;
+}
