@@ -203,6 +203,19 @@ static enum err try_tail(struct flow *f, const struct pipeline *p)
     return err;
 }
 
+enum err flow_check(const struct pipeline *p)
+{
+    struct flow *f = NEW(struct flow);
+    uint64_t spool_max;
+    f->positions = mem_strdup(STR("")); /* names no file */
+    enum err err = read_size("spool", p->spool, SPOOL_DEFAULT, SPOOL_LEAST, 1ULL << 50, &spool_max);
+    if (err == OK)
+        err = try_tail(f, p);
+    mem_free(f->positions);
+    mem_free(f);
+    return err;
+}
+
 /* ---- routes ---- */
 
 static enum err open_output(const char *url, struct output **ret)

@@ -24,6 +24,9 @@
 /* What of a configuration only inputs and outputs can judge. */
 NODISCARD enum err pipelines_check(const struct pipelines *set);
 
+/* Whether its files could be followed, by what its settings say; nothing is read or made. */
+NODISCARD enum err flow_check(const struct pipeline *p);
+
 struct flow;
 struct flow_options {
     const char *dir;       /* made; NULL: without a spool of its own */

@@ -7,10 +7,10 @@
 #include "cmd/inputs.h"
 #include "cmd/source.h"
 #include "core/clock.h"
+#include "core/mem.h"
 #include "output/outputs.h"
 #include "record/json.h"
 #include "record/text_line.h"
-#include "transform/multiline.h"
 
 #include <stdio.h>
 
@@ -50,9 +50,46 @@ static enum err placed(enum err err, const struct tree *at)
     return tree_error(at, "%s", was);
 }
 
+/* Where the pattern stands: `files` is a list, or one. */
+static const struct tree *place_of_file(const struct tree *files, const char *pattern)
+{
+    for (uint32_t i = 0; files && files->kind == TREE_LIST && i < files->n; i++)
+        if (str_eq_c(files->item[i].text, pattern))
+            return &files->item[i];
+    return files;
+}
+
+/* Setting by setting, so that it can be told which one is wrong, by itself or with the others. */
+static enum err check_files(const struct pipeline *p, struct pipeline *one)
+{
+    const struct {
+        const char *key, *text, **to;
+    } settings[] = {
+        {"stream", p->stream, &one->stream},       {"multiline", p->multiline, &one->multiline},
+        {"encoding", p->encoding, &one->encoding}, {"line_max", p->line_max, &one->line_max},
+        {"spool", p->spool, &one->spool},          {"watch", p->watch, &one->watch},
+    };
+    for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+        *settings[i].to = settings[i].text;
+        TRY(placed(flow_check(one), p->at ? tree_get(p->at, settings[i].key) : NULL));
+    }
+    for (unsigned i = 0; i < p->n_files; i++) {
+        if (str_find(str_c(p->file[i]), STR("://")) < strlen(p->file[i]))
+            continue; /* of containers or the journal, which need not be here */
+        one->file[0] = p->file[i];
+        TRY(placed(flow_check(one),
+                   p->at ? place_of_file(tree_get(p->at, "files"), p->file[i]) : NULL));
+    }
+    return OK;
+}
+
 /* What only those who run it would find. */
 static enum err check_one(const struct pipeline *p)
 {
+    struct pipeline *one = NEW(struct pipeline);
+    enum err good = check_files(p, one);
+    mem_free(one);
+    TRY(good);
     for (unsigned i = 0; i < p->n_routes; i++) {
         struct output *output;
         enum err bad = output_open(output_types, str_c(p->route[i].output), &output);
@@ -61,10 +98,7 @@ static enum err check_one(const struct pipeline *p)
     }
     for (unsigned i = 0; i < p->n_inputs; i++)
         TRY(placed(input_check(cmd_input_types, str_c(p->input[i])), p->input_at[i]));
-    struct multiline *m = NULL;
-    enum err err = p->multiline ? multiline_new(str_c(p->multiline), &m) : OK;
-    multiline_free(m);
-    return err;
+    return OK;
 }
 
 enum err pipelines_check(const struct pipelines *set)

@@ -193,6 +193,24 @@ enum err url_check_params(const struct url *u, const char *const *known)
     return OK;
 }
 
+enum err url_unknown_scheme(const char *what, struct str scheme, const char *const *known)
+{
+    const char *meant = nearest(scheme, known);
+    int n = scheme.n > 40 ? 40 : (int)scheme.n;
+    if (meant)
+        return err_set(ERR_INVALID, "no %s has the scheme %.*s://; did you mean %s://?", what, n,
+                       scheme.p, meant);
+    struct buf names;
+    buf_init(&names, 1024);
+    for (; *known; known++)
+        if (!str_ends(str_c(*known), STR("+tls")))
+            buf_printf(&names, "%s%s", names.n ? ", " : "", *known);
+    enum err err = err_set(ERR_INVALID, "no %s has the scheme %.*s://; there are %.*s", what, n,
+                           scheme.p, STR_ARG(buf_str(&names)));
+    buf_release(&names);
+    return err;
+}
+
 void url_put_plain(const struct url *u, struct buf *out)
 {
     bool v6 = str_find_byte(u->host, ':', 0) < u->host.n;

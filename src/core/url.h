@@ -33,6 +33,10 @@ struct str url_get(const struct url *u, const char *name);
 /* ERR_INVALID names the first parameter that is not one of the NULL-ended `known`, and the nearest
  * that is; or says that the scheme takes one host, where there are others. */
 NODISCARD enum err url_check_params(const struct url *u, const char *const *known);
+/* ERR_INVALID for a scheme that is not one of the NULL-ended `known` of `what` ("input"): names the
+ * nearest that is, or all but those over TLS. */
+NODISCARD enum err url_unknown_scheme(const char *what, struct str scheme,
+                                      const char *const *known);
 /* scheme://host:port/path, for logs and answers: no user, no parameters. */
 void url_put_plain(const struct url *u, struct buf *out);
 

@@ -38,6 +38,8 @@ enum err input_read_target(const struct url *url, const char *stream, struct are
     return OK;
 }
 
+enum { SCHEMES_MAX = 64 };
+
 static const struct input_type *find(const struct input_type *const *types, struct str scheme)
 {
     for (; *types; types++)
@@ -49,15 +51,11 @@ static const struct input_type *find(const struct input_type *const *types, stru
 
 static enum err unknown(const struct input_type *const *types, struct str scheme)
 {
-    struct buf names;
-    buf_init(&names, 1024);
-    for (; *types; types++)
-        for (const char *const *s = (*types)->schemes; *s; s++)
-            buf_printf(&names, "%s%s://", names.n ? ", " : "", *s);
-    enum err err = err_set(ERR_INVALID, "no input has the scheme %.*s://; there are %.*s",
-                           scheme.n > 40 ? 40 : (int)scheme.n, scheme.p, STR_ARG(buf_str(&names)));
-    buf_release(&names);
-    return err;
+    const char *known[SCHEMES_MAX + 1] = {0};
+    for (unsigned n = 0; *types; types++)
+        for (const char *const *s = (*types)->schemes; *s && n < SCHEMES_MAX; s++)
+            known[n++] = *s;
+    return url_unknown_scheme("input", scheme, known);
 }
 
 enum err input_open(const struct input_type *const *types, const struct input_options *o,

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { SCHEMES_MAX = 64 };
+
 static const struct output_type *find(const struct output_type *const *types, struct str scheme)
 {
     for (; *types; types++)
@@ -17,12 +19,11 @@ static const struct output_type *find(const struct output_type *const *types, st
 
 static enum err unknown(const struct output_type *const *types, struct str scheme)
 {
-    char names[512] = "";
-    for (size_t n = 0; *types; types++)
-        for (const char *const *s = (*types)->schemes; *s && n < sizeof(names); s++)
-            n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s://", n ? ", " : "", *s);
-    return err_set(ERR_INVALID, "no output has the scheme %.*s://; there are %s",
-                   scheme.n > 40 ? 40 : (int)scheme.n, scheme.p, names);
+    const char *known[SCHEMES_MAX + 1] = {0};
+    for (unsigned n = 0; *types; types++)
+        for (const char *const *s = (*types)->schemes; *s && n < SCHEMES_MAX; s++)
+            known[n++] = *s;
+    return url_unknown_scheme("output", scheme, known);
 }
 
 enum err output_open(const struct output_type *const *types, struct str text, struct output **ret)

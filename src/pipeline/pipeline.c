@@ -276,6 +276,7 @@ static enum err read_settings(struct pipeline *p, const struct tree *t)
 static enum err read_pipeline(struct pipeline *p, const struct tree *t, bool of_server)
 {
     const struct tree *part;
+    p->at = t;
     if (!of_server)
         TRY(read_settings(p, t));
     if (!of_server && (part = tree_get(t, "files")))
@@ -339,6 +340,8 @@ static bool is_agents(const struct tree *t)
         if (!known &&
             (t->item[i].kind == TREE_MAP || memchr(t->key[i].text.p, '.', t->key[i].text.n)))
             return false;
+        if (!known && tree_nearest(t->key[i].text, says))
+            return true;
     }
     return would_run(t);
 }

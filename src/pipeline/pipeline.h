@@ -42,6 +42,7 @@ struct pipeline_route {
 struct pipeline {
     char name[ROUTE_NAME_MAX + 1]; /* empty: the main one */
     struct arena *arena;
+    const struct tree *at;                    /* where it stands in a file, or NULL */
     const char *file[PIPELINE_FILES_MAX + 1]; /* ended by NULL */
     unsigned n_files;
     const char *input[INPUTS_MAX]; /* URLs */

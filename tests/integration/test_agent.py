@@ -607,7 +607,20 @@ def test_pipeline_commands(weir, tmp_path):
         ("routes:\n  - output: ftp://a\n", b"no output has the scheme ftp://"),
         ("routes:\n  - output: http://a\n  - output: http://a\n", b":3:5: the route \"http-a\" is there twice"),
         ("a: [\n", b":2:1: "),
+        ("routes:\n  - output: htp://a\n", b":2:13: no output has the scheme htp://; did you mean http://?"),
+        ("files: a\ninputs: ['forwad://h:1']\n", b":2:10: no input has the scheme forwad://; did you mean forward://?"),
+        ("files: [/a, /b/]\n", b':1:13: the pattern "/b/" names no files'),
+        ("files: a\nwatch: often\n", b":2:8: watch often: events or poll is wanted"),
+        ("files: a\nspool: 1GBB\n", b":2:8: spool 1GBB: a size from"),
+        ("files: a\nline_max: 3\n", b":2:11: line-max 3: a size from"),
+        ("files: a\nencoding: klingon\n", b':2:11: the encoding "klingon" is not known'),
+        ("files: a\nencoding: utf-16le\nmultiline: go\n", b":2:11: lines of utf-16le cannot be put together"),
+        ("pipelines:\n  a:\n    files: a\n    multiline: perl\n    routes: [{output: 'stdout://'}]\n",
+         b':4:16: multiline "perl": java'),
     ]:
         config.write_text(text)
         r = weir("pipeline", "check", str(config), check=False)
         assert r.returncode == 1 and why in r.stderr, (text, r.stderr)
+    config.write_text("fles: [/a]\nroutes:\n  - output: http://a\n")  # of an agent, though no word says so
+    r = weir("config", "check", str(config), check=False)
+    assert r.returncode == 1 and b':1:1: "fles" is not known here; did you mean "files"?' in r.stderr, r.stderr
