@@ -1,15 +1,16 @@
 """examples/nginx-pipeline with real parts: its scripts, a Kafka broker, OpenSearch, and Weir's own store in its place."""
 import json
 import os
-import pathlib
 import re
 import shlex
 import signal
 import subprocess
 import time
 
+import compose_spec
 import pytest
 import requests
+import yaml
 from fluent import sender
 
 from conftest import ROOT, WEIR, free_port
@@ -212,11 +213,17 @@ def test_the_configurations_are_good(tmp_path):
         assert r.returncode == 0, r.stderr
     r = subprocess.run([WEIR, "pipeline", "graph", p.run / "collector.yaml"], capture_output=True, text=True, timeout=30)
     assert "tag app.**" in r.stdout
-    import yaml
+
+
+def test_the_compose_file_is_good():
     compose = yaml.safe_load((HERE / "docker-compose.yml").read_text())
+    spec = compose_spec.PyCompose.from_json(json.dumps(compose))  # refuses what the specification does not have
+    spec.validate()
+    spec.to_spec()
     assert {"web", "collector", "processor", "logs", "kafka", "opensearch", "loki", "grafana"} <= set(compose["services"])
     for service in compose["services"].values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert not source.startswith("./") or (HERE / source).exists(), volume
-    assert pathlib.Path(HERE / "Dockerfile").exists()
+            assert (HERE / source).exists() if source[0] == "." else source[0] == "/" or source in compose["volumes"], volume
+        if build := service.get("build"):
+            assert ((HERE / build["context"]).resolve(), HERE / "Dockerfile") == (ROOT, ROOT / build["dockerfile"])
