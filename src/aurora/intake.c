@@ -64,6 +64,10 @@ void intake_begin(struct intake *f, const char *marker, uint64_t at)
     if (!first)
         return;
     f->at = f->began = at;
+    if (!at && !f->cp.check_at && f->cp.head_n <= f->cp.offset) {
+        f->cp.check_at = f->cp.head_n; /* nothing else proves that it is the same file */
+        f->cp.check_crc = f->cp.overlap_crc = f->cp.head_crc;
+    }
     f->known = f->cp.check_at == at;
     if (f->known)
         f->crc = f->cp.check_crc;
@@ -199,13 +203,27 @@ static enum err recognise(struct intake *f, struct str s)
     return OK;
 }
 
+/* With a border where the parser stands, too: a checkpoint there is proved by the bytes before it,
+ * although a record begins behind it that is not whole. */
+static void pass_parsed(struct intake *f, struct str s)
+{
+    uint64_t to = mysql_log_consumed(f->parser);
+    if (to > f->at && to < f->at + s.n) {
+        size_t n = (size_t)(to - f->at);
+        pass(f, str_of(s.p, n));
+        add_border(f);
+        s = str_from(s, n);
+    }
+    pass(f, s);
+    add_border(f);
+}
+
 static enum err parse(struct intake *f, struct str s)
 {
     while (s.n) {
         size_t used;
         TRY(mysql_log_feed(f->parser, s, f->unit->arrival_ns, f->unit->batch, &used));
-        pass(f, str_of(s.p, used));
-        add_border(f);
+        pass_parsed(f, str_of(s.p, used));
         if (is_full(f))
             TRY(cut(f));
         else if (used < s.n)

@@ -262,6 +262,31 @@ def test_an_end_that_is_not_whole_waits_until_the_file_is_quiet(make, rds):
     c.stop()
 
 
+def test_a_file_that_was_read_to_half_an_entry_is_another_one_now(make, rds):
+    """Longer than what was read of the one before: only the bytes tell."""
+    log, c, server = make()
+    whole = entry("SELECT 'one-000002'")
+    log.write(2)
+    with open(log.path, "a") as f:
+        f.write(whole[:-8])
+    c.once()
+    assert len(stored(server, "one")) == 2
+    with open(log.path, "a") as f:
+        f.write(whole[-8:])
+    log.written.append("one-000002")
+    log.n += 1
+
+    def rotate(instance, file, marker):  # behind the discovery
+        rds.before_download = None
+        log.rotate("2025-08-03.15")
+        log.write(50)
+
+    rds.before_download = rotate
+    c.once()
+    c.once()
+    assert_same(server, log)
+
+
 def test_what_is_set_back_by_hand_is_read_on(make, rds):
     log, c, server = make()
     log.write(3)
