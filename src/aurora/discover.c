@@ -58,6 +58,11 @@ static struct seen *seen_at(struct discover *d, uint64_t name)
     return &d->seen[i];
 }
 
+static bool is_there(const struct discover *d, const struct seen *s)
+{
+    return s->name && s->round + 2 >= d->round;
+}
+
 /* Room for one more; files that are gone for two rounds are forgotten meanwhile. */
 static void seen_grow(struct discover *d)
 {
@@ -65,14 +70,16 @@ static void seen_grow(struct discover *d)
         return;
     struct seen *old = d->seen;
     size_t old_cap = d->cap;
-    d->cap = old_cap ? old_cap * 2 : 1024;
-    d->seen = NEW_ARRAY(struct seen, d->cap);
     d->n = 0;
     for (size_t i = 0; i < old_cap; i++)
-        if (old[i].name && old[i].round + 2 >= d->round) {
+        d->n += is_there(d, &old[i]);
+    d->cap = 1024;
+    while (d->cap < d->n * 4)
+        d->cap *= 2;
+    d->seen = NEW_ARRAY(struct seen, d->cap);
+    for (size_t i = 0; i < old_cap; i++)
+        if (is_there(d, &old[i]))
             *seen_at(d, old[i].name) = old[i];
-            d->n++;
-        }
     mem_free(old);
 }
 
@@ -302,16 +309,22 @@ static bool is_wanted(const struct discover *d, const struct rds_file *f)
 
 /* ---- answers from the cache ---- */
 
-static void files_to_json(const struct rds_files *list, struct buf *out)
+/* When RDS gave the answer (epoch milliseconds), then a line a file. */
+static void files_to_text(const struct rds_files *list, int64_t asked_ms, struct buf *out)
 {
+    buf_printf(out, "@%" PRId64 "\n", asked_ms);
     for (uint32_t i = 0; i < list->n; i++)
         buf_printf(out, "%.*s\t%" PRIu64 "\t%" PRId64 "\n", STR_ARG(list->item[i].name),
                    list->item[i].size, list->item[i].last_written_ms);
 }
 
-static bool files_from_text(struct str text, struct arena *a, struct rds_files *list)
+static bool files_from_text(struct str text, struct arena *a, struct rds_files *list,
+                            int64_t *ret_asked_ms)
 {
     struct str line, name, size, written;
+    if (!str_split(&text, '\n', &line) || !line.n || line.p[0] != '@' ||
+        !str_to_i64(str_from(line, 1), ret_asked_ms))
+        return false;
     while (text.n && str_split(&text, '\n', &line)) {
         struct rds_file f;
         if (!str_split(&line, '\t', &name) || !str_split(&line, '\t', &size) ||
@@ -332,34 +345,56 @@ static bool files_from_text(struct str text, struct arena *a, struct rds_files *
     return true;
 }
 
-/* A little shorter than a round, so that each round sees an answer of its own. */
+/* A little shorter than a round, so that rounds of several discoverers see answers of their own. */
 static int64_t files_ttl_s(const struct discover *d)
 {
     return d->o.poll_ns / NS_PER_S * 9 / 10;
 }
 
+/* From the cache, unless we know that answer: then a round was quicker than the last one. */
+static bool cached_files(struct discover *d, struct str instance, struct str key, struct arena *a,
+                         struct rds_files *list)
+{
+    struct buf text;
+    struct rds_file answer = {.name = STR("\1files")};
+    buf_init(&text, CACHE_VALUE_MAX);
+    bool hit = cache_get(d->o.cache, key, &text) &&
+               files_from_text(buf_str(&text), a, list, &answer.last_written_ms) &&
+               !was_seen(d, instance, &answer);
+    if (hit)
+        set_seen(d, instance, &answer);
+    buf_release(&text);
+    return hit;
+}
+
+static void cache_files(struct discover *d, struct str instance, struct str key,
+                        const struct rds_files *list)
+{
+    struct buf text;
+    struct rds_file answer = {.name = STR("\1files"),
+                              .last_written_ms = clock_now_ns() / NS_PER_MS};
+    buf_init(&text, CACHE_VALUE_MAX);
+    files_to_text(list, answer.last_written_ms, &text);
+    cache_put(d->o.cache, key, buf_str(&text), files_ttl_s(d));
+    set_seen(d, instance, &answer);
+    buf_release(&text);
+}
+
 static enum err list_files(struct discover *d, struct str instance, struct arena *a,
                            struct rds_files *list, struct discover_round *r)
 {
-    struct buf text;
     struct str key = arena_printf(a, "weir:rds:files:%.*s", STR_ARG(instance));
     struct rds_files_query q = {.instance = instance};
-    buf_init(&text, CACHE_VALUE_MAX);
-    if (cache_get(d->o.cache, key, &text) && files_from_text(buf_str(&text), a, list)) {
+    if (cached_files(d, instance, key, a, list)) {
         r->requests_saved++;
-        buf_release(&text);
         return OK;
     }
     *list = (struct rds_files){0};
     rds_source_about(instance);
     enum err err = rds_describe_files(d->o.client, &q, a, list);
     rds_source_about(STR(""));
-    if (err == OK) {
-        buf_clear(&text);
-        files_to_json(list, &text);
-        cache_put(d->o.cache, key, buf_str(&text), files_ttl_s(d));
-    }
-    buf_release(&text);
+    if (err == OK)
+        cache_files(d, instance, key, list);
     return err;
 }
 

@@ -73,11 +73,11 @@ class Collector:
             assert r.returncode == 0, (r.returncode, self.log.read_text()[-3000:])
         return r.returncode
 
-    def start(self, verb="run", *more, env=None):
+    def start(self, verb="run", *more, env=None, poll="300ms"):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(verb, "--listen", f"127.0.0.1:{self.port}",
-                             *(["--poll", "300ms"] if verb != "process" else []), *more),
+                             *(["--poll", poll] if verb != "process" else []), *more),
                 stdout=log, stderr=log, env={**self.env, **(env or {})})
         return self
 

@@ -362,6 +362,25 @@ def test_two_discoverers_publish_each_version_once(make, rds, tmp_path):
     assert_same(server, log)
 
 
+def test_a_round_that_is_quicker_than_the_last_one_asks_all_the_same(make, rds, tmp_path):
+    """Else what its files have grown by would wait for another round."""
+    log, c, server = make()
+    for name in ("db-2", "db-3"):
+        SlowLog(tmp_path / name, "more").write(3)
+        rds.add(name, tmp_path / name)
+    answer, slow = rds.do_DescribeDBLogFiles, [2.5]
+
+    def listed(form):
+        time.sleep(slow.pop() if slow else 0)
+        return answer(form)
+
+    rds.do_DescribeDBLogFiles = listed
+    c.start("discover", poll="4s")
+    wait_for(lambda: len(c.events("discovery round")) == 2)
+    c.stop()
+    assert rds.calls["DescribeDBLogFiles"] == 2 * 3
+
+
 def test_two_processors_and_one_is_killed(make, rds, tmp_path):
     log, c, server = make(env={"BATCH_SIZE": "20", "WEIR_AURORA_LEASE_SEC": "2"})
     logs = [log]
