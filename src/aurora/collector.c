@@ -153,7 +153,7 @@ static enum err set_status(struct collector *c, const struct logfile_message *m,
         state_set_int(&set, "started_at", now_s());
     if (error)
         state_set_text(&set, "error", str_c(error));
-    enum err err = state_update(c->state, STATE_FILES, key_of(m), &set, &same, 1);
+    enum err err = state_note(c->state, STATE_FILES, key_of(m), &set, &same, 1);
     return err == ERR_CONFLICT ? OK : err;
 }
 
@@ -389,8 +389,8 @@ static enum err beat(struct collector *c)
     state_set_text(&set, "report", buf_str(&status));
     state_set_int(&set, "updated_at", now_s());
     state_set_int(&set, "expires_at", now_s() + PROCESS_DAYS * 86400);
-    enum err err = state_update(c->state, STATE_PROCESSES,
-                                (struct state_key){str_c(c->owner), STR("")}, &set, NULL, 0);
+    enum err err = state_note(c->state, STATE_PROCESSES,
+                              (struct state_key){str_c(c->owner), STR("")}, &set, NULL, 0);
     buf_release(&status);
     return err;
 }
@@ -614,8 +614,8 @@ static void say_goodbye(struct collector *c)
     struct state_item set = {0};
     state_set_text(&set, "status", STR("stopped"));
     state_set_int(&set, "updated_at", now_s());
-    warn_if(state_update(c->state, STATE_PROCESSES, (struct state_key){str_c(c->owner), STR("")},
-                         &set, NULL, 0),
+    warn_if(state_note(c->state, STATE_PROCESSES, (struct state_key){str_c(c->owner), STR("")},
+                       &set, NULL, 0),
             "the end could not be noted");
 }
 

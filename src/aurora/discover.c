@@ -139,7 +139,7 @@ static enum err publish(struct discover *d, const struct logfile_message *m,
     TRY(d->o.publish(d->o.ctx, m));
     r->published++;
     state_set_int(&set, "published_at", now_s());
-    enum err err = state_update(d->o.state, STATE_FILES, key_of(m), &set, &same, 1);
+    enum err err = state_note(d->o.state, STATE_FILES, key_of(m), &set, &same, 1);
     return err == ERR_CONFLICT ? OK : err; /* a newer version is there already */
 }
 
@@ -186,7 +186,7 @@ static enum err claim_again(struct discover *d, const struct logfile_message *m,
     struct state_item set = {0};
     state_set_int(&set, "updated_at", now_s());
     state_set_int(&set, "published_at", 0);
-    enum err err = state_update(d->o.state, STATE_FILES, key_of(m), &set, same, 2);
+    enum err err = state_note(d->o.state, STATE_FILES, key_of(m), &set, same, 2);
     if (err == OK) {
         add(d, m);
         r->again++;
@@ -237,7 +237,7 @@ static enum err claim_version(struct discover *d, const struct logfile_message *
     state_set_int(&set, "expires_at", now_s() + FILE_DAYS * 86400);
     if (!was)
         state_set_int(&set, "discovered_at", now_s());
-    enum err err = state_update(d->o.state, STATE_FILES, key_of(m), &set, cond, n);
+    enum err err = state_note(d->o.state, STATE_FILES, key_of(m), &set, cond, n);
     if (err == OK)
         add(d, m);
     return err == ERR_CONFLICT ? OK : err; /* another discoverer was first */
@@ -253,12 +253,12 @@ static enum err touch(struct discover *d, struct str instance, const struct rds_
     struct state_item set = {0};
     state_set_int(&set, "updated_at", now_s());
     state_set_int(&set, "expires_at", now_s() + CHECKPOINT_DAYS * 86400);
-    enum err err = state_update(d->o.state, STATE_CHECKPOINTS, key, &set, &read, 1);
+    enum err err = state_note(d->o.state, STATE_CHECKPOINTS, key, &set, &read, 1);
     if (err != OK && err != ERR_CONFLICT)
         return err;
     set = (struct state_item){0};
     state_set_int(&set, "expires_at", now_s() + FILE_DAYS * 86400);
-    err = state_update(d->o.state, STATE_FILES, key, &set, &found, 1);
+    err = state_note(d->o.state, STATE_FILES, key, &set, &found, 1);
     return err == ERR_CONFLICT ? OK : err;
 }
 
@@ -524,8 +524,7 @@ static enum err note_instance(struct discover *d, const struct rds_instance *x)
     if (tag_of(x, STR("time_zone")).n)
         state_set_text(&set, "time_zone", tag_of(x, STR("time_zone")));
     state_set_int(&set, "updated_at", now_s());
-    TRY(state_update(d->o.state, STATE_INSTANCES, (struct state_key){x->id, STR("")}, &set, NULL,
-                     0));
+    TRY(state_note(d->o.state, STATE_INSTANCES, (struct state_key){x->id, STR("")}, &set, NULL, 0));
     set_seen(d, x->id, &as);
     return OK;
 }

@@ -100,7 +100,7 @@ static enum err make_strand(struct state *s, struct str instance, struct strand 
     state_set_text(&set, "instance_id", instance);
     state_set_int(&set, "epoch", (int64_t)l->epoch);
     state_set_int(&set, "next_sequence", l->next);
-    return state_update(s, STATE_JOBS, strand_key(l), &set, &absent, 1);
+    return state_note(s, STATE_JOBS, strand_key(l), &set, &absent, 1);
 }
 
 static enum err take_strand(struct state *s, const struct state_item *item, struct strand *l)
@@ -115,7 +115,7 @@ static enum err take_strand(struct state *s, const struct state_item *item, stru
     l->next = state_int(item, "next_sequence");
     read_pending(item, l);
     set_lease(&set, l);
-    return state_update(s, STATE_JOBS, strand_key(l), &set, &same, 1);
+    return state_note(s, STATE_JOBS, strand_key(l), &set, &same, 1);
 }
 
 enum err strand_claim(struct state *s, struct str instance, struct str file, const char *owner,
@@ -140,10 +140,12 @@ enum err strand_claim(struct state *s, struct str instance, struct str file, con
     return err;
 }
 
-static enum err write_strand(struct state *s, const struct strand *l, const struct state_item *set)
+static enum err write_strand(struct state *s, const struct strand *l, const struct state_item *set,
+                             bool durable)
 {
     const struct state_cond ours = {.op = STATE_IS_INT, .name = "fence", .number = l->fence};
-    return state_update(s, STATE_JOBS, strand_key(l), set, &ours, 1);
+    return durable ? state_update(s, STATE_JOBS, strand_key(l), set, &ours, 1)
+                   : state_note(s, STATE_JOBS, strand_key(l), set, &ours, 1);
 }
 
 enum err strand_announce(struct state *s, struct strand *l)
@@ -160,7 +162,7 @@ enum err strand_announce(struct state *s, struct strand *l)
     state_set_int(&set, "unit_head_bytes", l->pending.head_n);
     state_set_int(&set, "unit_head_hash", l->pending.head_crc);
     memcpy(l->pending.was, l->pending.file, sizeof(l->pending.was));
-    TRY(write_strand(s, l, &set));
+    TRY(write_strand(s, l, &set, true));
     l->next++;
     l->has_pending = true;
     return OK;
@@ -172,7 +174,7 @@ enum err strand_keep(struct state *s, struct strand *l)
     if (l->lease_until_s - now_s() > l->lease_s / 2)
         return OK;
     set_lease(&set, l);
-    return write_strand(s, l, &set);
+    return write_strand(s, l, &set, false);
 }
 
 void strand_release(struct state *s, struct strand *l)
@@ -182,7 +184,7 @@ void strand_release(struct state *s, struct strand *l)
     state_set_text(&set, "owner", STR(""));
     state_set_int(&set, "lease_until", 0);
     state_set_text(&set, "status", STR("idle"));
-    if (write_strand(s, l, &set) != OK)
+    if (write_strand(s, l, &set, false) != OK)
         return; /* lost, or it ends by itself */
 }
 
@@ -194,7 +196,7 @@ enum err strand_move(struct state *s, struct strand *l, struct str file)
     state_set_text(&set, "unit_file", file);
     state_set_text(&set, "unit_was", str_c(l->pending.was));
     state_set_int(&set, "unit_was_sequence", l->pending.sequence);
-    TRY(write_strand(s, l, &set));
+    TRY(write_strand(s, l, &set, true));
     snprintf(l->pending.file, sizeof(l->pending.file), "%.*s", STR_ARG(file));
     return OK;
 }

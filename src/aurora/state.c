@@ -208,8 +208,9 @@ enum err state_get(struct state *s, enum state_table t, struct state_key k, stru
     return s->driver->get(s, t, &k, a, ret);
 }
 
-enum err state_update(struct state *s, enum state_table t, struct state_key k,
-                      const struct state_item *set, const struct state_cond *cond, unsigned n)
+static enum err write_item(struct state *s, enum state_table t, struct state_key k,
+                           const struct state_item *set, const struct state_cond *cond, unsigned n,
+                           bool durable)
 {
     TRY(check_key(t, &k));
     CHECK(n <= STATE_CONDS_MAX);
@@ -217,7 +218,19 @@ enum err state_update(struct state *s, enum state_table t, struct state_key k,
         if (set->attr[i].text.n > STATE_TEXT_MAX)
             return err_set(ERR_LIMIT, "%s: an attribute of %zu bytes", state_tables[t].name,
                            set->attr[i].text.n);
-    return s->driver->update(s, t, &k, set, cond, n);
+    return s->driver->update(s, t, &k, set, cond, n, durable);
+}
+
+enum err state_update(struct state *s, enum state_table t, struct state_key k,
+                      const struct state_item *set, const struct state_cond *cond, unsigned n)
+{
+    return write_item(s, t, k, set, cond, n, true);
+}
+
+enum err state_note(struct state *s, enum state_table t, struct state_key k,
+                    const struct state_item *set, const struct state_cond *cond, unsigned n)
+{
+    return write_item(s, t, k, set, cond, n, false);
 }
 
 enum err state_remove(struct state *s, enum state_table t, struct state_key k,

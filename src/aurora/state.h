@@ -80,7 +80,8 @@ struct state_driver {
     enum err (*get)(struct state *s, enum state_table t, const struct state_key *k, struct arena *a,
                     struct state_item *ret);
     enum err (*update)(struct state *s, enum state_table t, const struct state_key *k,
-                       const struct state_item *set, const struct state_cond *cond, unsigned n);
+                       const struct state_item *set, const struct state_cond *cond, unsigned n,
+                       bool durable);
     enum err (*remove)(struct state *s, enum state_table t, const struct state_key *k,
                        const struct state_cond *cond, unsigned n);
     /* hash n == 0: of the whole table */
@@ -115,6 +116,11 @@ NODISCARD enum err state_get(struct state *s, enum state_table t, struct state_k
 NODISCARD enum err state_update(struct state *s, enum state_table t, struct state_key k,
                                 const struct state_item *set, const struct state_cond *cond,
                                 unsigned n);
+/* The same of what can be found out anew: when the machine fails it may be forgotten, unless a
+ * state_update has come behind it. In SQLite that saves a sync. */
+NODISCARD enum err state_note(struct state *s, enum state_table t, struct state_key k,
+                              const struct state_item *set, const struct state_cond *cond,
+                              unsigned n);
 NODISCARD enum err state_remove(struct state *s, enum state_table t, struct state_key k,
                                 const struct state_cond *cond, unsigned n); /* absent is OK */
 /* Items of a hash key (or, when empty, of the table), in no order; fn may change the table but not

@@ -203,7 +203,7 @@ static bool is_key(enum state_table t, struct str name)
 
 static enum err dynamodb_update(struct state *base, enum state_table t, const struct state_key *k,
                                 const struct state_item *set, const struct state_cond *cond,
-                                unsigned n)
+                                unsigned n, bool durable)
 {
     struct expression e = {json_object(), json_object(), 0};
     json_t *request = json_pack("{s:o}", "Key", key_json(t, k));

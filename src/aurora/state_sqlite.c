@@ -3,7 +3,9 @@
  *
  *   items(tbl, k1, k2, expires_at, body)    body: the item as JSON (state_item_json)
  *
- * A write is one transaction: read, judge the conditions, write. */
+ * A write is one transaction: read, judge the conditions, write. The log of transactions is synced
+ * behind those that must last; it keeps their order, so that what only needs to last with them
+ * costs no sync. */
 #include "aurora/state.h"
 #include "catalog/sql.h"
 #include "core/mem.h"
@@ -18,6 +20,7 @@ struct sqlite_state {
     struct state base;
     pthread_mutex_t lock;
     struct sql *db;
+    bool unsynced; /* commits are not synced now */
 };
 
 static struct sqlite_state *state_of(struct state *s)
@@ -211,15 +214,25 @@ static enum err end(struct sqlite_state *s, enum err err)
     return err_set(err, "%s", text);
 }
 
+static enum err begin(struct sqlite_state *s, bool durable)
+{
+    if (s->unsynced == durable) {
+        TRY(s->db->driver->exec(s->db,
+                                durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
+        s->unsynced = !durable;
+    }
+    return s->db->driver->begin(s->db);
+}
+
 static enum err sqlite_update(struct state *base, enum state_table t, const struct state_key *k,
                               const struct state_item *set, const struct state_cond *cond,
-                              unsigned n)
+                              unsigned n, bool durable)
 {
     struct sqlite_state *s = state_of(base);
     struct arena a;
     arena_init(&a, 0, NULL);
     pthread_mutex_lock(&s->lock);
-    enum err err = s->db->driver->begin(s->db);
+    enum err err = begin(s, durable);
     if (err == OK)
         err = end(s, update_in(s, t, k, set, cond, n, &a));
     pthread_mutex_unlock(&s->lock);
@@ -235,7 +248,7 @@ static enum err sqlite_remove(struct state *base, enum state_table t, const stru
     bool exists;
     arena_init(&a, 0, NULL);
     pthread_mutex_lock(&s->lock);
-    enum err err = s->db->driver->begin(s->db);
+    enum err err = begin(s, true);
     if (err == OK) {
         err = judge(s, t, k, cond, n, &a, ARENA_NEW(&a, struct state_item), &exists);
         if (err == OK)
