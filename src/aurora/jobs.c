@@ -1,15 +1,17 @@
 #include "aurora/jobs.h"
 
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/mem.h"
 #include "core/thread.h"
 
-enum { BUSY_MAX = 1024 };
+enum { BUSY_MAX = 1024, SLOTS = 8192 };
 
 struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct job *first, **last;
+    struct job *slot[SLOTS]; /* those that wait, by the file's name */
     size_t n;
     const struct job *busy[BUSY_MAX]; /* out with a worker */
     unsigned n_busy;
@@ -56,8 +58,22 @@ static void copy(const struct logfile_message *m, struct job *job)
     job->m.log_type = arena_str(&job->arena, m->log_type);
 }
 
+/* Where the job of that file is, or would be. */
+static struct job **place_of(struct jobs *j, const struct logfile_message *m)
+{
+    uint64_t hash = hash64_seed(m->log_file_name, hash64(m->instance_id));
+    struct job **at = &j->slot[hash % SLOTS];
+    while (*at && !(str_eq((*at)->m.instance_id, m->instance_id) &&
+                    str_eq((*at)->m.log_file_name, m->log_file_name)))
+        at = &(*at)->in_slot;
+    return at;
+}
+
 static void append(struct jobs *j, struct job *job)
 {
+    struct job **slot = place_of(j, &job->m); /* before one that came meanwhile */
+    job->in_slot = *slot;
+    *slot = job;
     job->next = NULL;
     *j->last = job;
     j->last = &job->next;
@@ -69,10 +85,7 @@ enum err jobs_put(struct jobs *j, const struct logfile_message *m, struct job_to
 {
     enum err err = OK;
     pthread_mutex_lock(&j->lock);
-    struct job *job = j->first;
-    while (job && !(str_eq(job->m.instance_id, m->instance_id) &&
-                    str_eq(job->m.log_file_name, m->log_file_name)))
-        job = job->next;
+    struct job *job = *place_of(j, m);
     if (job) {
         copy(m, job);
     } else if (j->n >= JOBS_MAX) {
@@ -100,6 +113,18 @@ static bool is_busy(const struct jobs *j, const struct job *job)
     return false;
 }
 
+static void take(struct jobs *j, struct job **at)
+{
+    struct job *job = *at, **slot = place_of(j, &job->m);
+    while (*slot != job)
+        slot = &(*slot)->in_slot;
+    *slot = job->in_slot;
+    *at = job->next;
+    if (j->last == &job->next)
+        j->last = at;
+    j->n--;
+}
+
 /* The first that may go; *ret_due: when to look again at the latest. */
 static struct job *pick(struct jobs *j, int64_t now, int64_t *ret_due)
 {
@@ -112,10 +137,7 @@ static struct job *pick(struct jobs *j, int64_t now, int64_t *ret_due)
         }
         if (j->n_busy == BUSY_MAX || is_busy(j, job))
             continue;
-        *at = job->next;
-        if (j->last == &job->next)
-            j->last = at;
-        j->n--;
+        take(j, at);
         j->busy[j->n_busy++] = job;
         return job;
     }

@@ -20,7 +20,7 @@ struct job {
     struct job_token *token; /* of all messages that were merged */
     unsigned tries;
     int64_t due_ns; /* monotonic */
-    struct job *next;
+    struct job *next, *in_slot;
 };
 struct jobs *jobs_new(void);
 /* give_back (may be NULL) gets the tokens of what waits still. NULL is fine. */
