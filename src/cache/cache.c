@@ -1,5 +1,27 @@
 #include "cache/cache_impl.h"
 
+#include "core/mem.h"
+
+/* ---- none: ---- */
+
+static bool none_get(struct cache *c, struct str key, struct buf *ret)
+{
+    return false;
+}
+
+static void none_put(struct cache *c, struct str key, struct str value, int64_t seconds)
+{
+}
+
+static void none_close(struct cache *c)
+{
+    mem_free(c);
+}
+
+static const struct cache_driver none = {none_get, none_put, none_close};
+
+/* ---- any ---- */
+
 enum err cache_open(struct str text, struct cache **ret)
 {
     struct arena arena;
@@ -8,11 +30,16 @@ enum err cache_open(struct str text, struct cache **ret)
         *ret = cache_open_memory();
         return OK;
     }
+    if (str_eq_c(text, "none:")) {
+        *ret = NEW(struct cache);
+        (*ret)->driver = &none;
+        return OK;
+    }
     arena_init(&arena, 0, NULL);
     enum err err = url_parse(text, &arena, &url);
     if (err == OK && !str_eq_c(url.scheme, "redis") && !str_eq_c(url.scheme, "valkey"))
         err = err_set(ERR_INVALID,
-                      "no cache has the scheme %.*s://; there are memory:, redis://, "
+                      "no cache has the scheme %.*s://; there are memory:, none:, redis://, "
                       "valkey://",
                       STR_ARG(url.scheme));
     else if (err == OK)

@@ -1,5 +1,5 @@
 /* The cache seam: answers that are costly to get, by key, for so long. Chosen by a URL: memory: is
- * this process's own; redis:// and valkey:// share it among processes.
+ * this process's own; redis:// and valkey:// share it among processes; none: keeps nothing.
  *
  *   redis://[user:password@]HOST[:6379][/DATABASE]
  *

@@ -39,7 +39,7 @@ enum { CONNECTIONS_MAX = 64, BODY_MAX = 64 << 10 };
         {"name", 'n', "GLOB", "Instances of that name (any)."},                                    \
         {"poll", 0, "TIME", "Between two rounds of discovery (5m)."},                              \
     {                                                                                              \
-        "cache", 0, "URL", "Answers of RDS: memory:, redis:// or valkey:// (memory:)."             \
+        "cache", 0, "URL", "Answers of RDS: memory:, redis://, valkey:// or none: (memory:)."      \
     }
 #define PROCESS_OPTIONS                                                                            \
     {"output", 'o', "URL", "Where records go, as of weir agent; may be given often.",              \
