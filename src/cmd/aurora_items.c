@@ -19,36 +19,6 @@ static int64_t now_s(void)
 
 /* ---- what all three share ---- */
 
-struct verb {
-    const char *name;
-    unsigned args; /* behind it */
-    enum err (*run)(const struct options *o, struct state *s);
-};
-
-static int run_verb(const struct command *c, const struct verb *verbs, int argc, char **argv)
-{
-    struct options o;
-    struct aurora_state s;
-    int status = options_parse(&o, c, argc, argv);
-    if (status >= 0)
-        return status;
-    const struct verb *v = verbs;
-    while (v->name && strcmp(v->name, o.arg[0]) != 0)
-        v++;
-    if (!v->name)
-        return options_fail(c, "what is \"%s\"?", o.arg[0]);
-    if (o.n_args != v->args + 1)
-        return options_fail(c, "%s wants %u arguments", v->name, v->args);
-    enum err err = aurora_state_open(&o, &s);
-    if (err == OK) {
-        err = v->run(&o, s.state);
-        aurora_state_close(&s);
-    }
-    if (err != OK)
-        options_fail(c, "%s", err_text());
-    return err == OK ? 0 : err == ERR_INVALID ? 2 : 1;
-}
-
 /* Lists items with a filter. */
 struct listing {
     json_t *list;
@@ -196,8 +166,10 @@ static enum err files_reset_stuck(const struct options *o, struct state *s)
     return OK;
 }
 
-static const struct verb files_verbs[] = {
-    {"list", 0, files_list}, {"reset", 2, files_reset}, {"reset-stuck", 0, files_reset_stuck}, {0}};
+static const struct aurora_verb files_verbs[] = {{"list", 0, 0, files_list},
+                                                 {"reset", 2, 2, files_reset},
+                                                 {"reset-stuck", 0, 0, files_reset_stuck},
+                                                 {0}};
 static const char *const files_words[] = {"list", "reset", "reset-stuck", NULL};
 static const struct option_def files_options[] = {
     AURORA_STATE_OPTIONS,
@@ -226,7 +198,7 @@ const struct command aurora_files_command = {
 
 int aurora_files(int argc, char **argv)
 {
-    return run_verb(&aurora_files_command, files_verbs, argc, argv);
+    return aurora_run_verb(&aurora_files_command, files_verbs, argc, argv);
 }
 
 /* ---- checkpoints ---- */
@@ -286,11 +258,11 @@ static enum err checkpoint_cleanup(const struct options *o, struct state *s)
     return err == ERR_CONFLICT ? OK : err;
 }
 
-static const struct verb checkpoint_verbs[] = {{"list", 0, checkpoint_list},
-                                               {"show", 2, checkpoint_show},
-                                               {"resume", 2, checkpoint_resume},
-                                               {"cleanup", 0, checkpoint_cleanup},
-                                               {0}};
+static const struct aurora_verb checkpoint_verbs[] = {{"list", 0, 0, checkpoint_list},
+                                                      {"show", 2, 2, checkpoint_show},
+                                                      {"resume", 2, 2, checkpoint_resume},
+                                                      {"cleanup", 0, 0, checkpoint_cleanup},
+                                                      {0}};
 static const char *const checkpoint_words[] = {"list", "show", "resume", "cleanup", NULL};
 static const struct option_def checkpoint_options[] = {
     AURORA_STATE_OPTIONS,
@@ -317,7 +289,7 @@ const struct command aurora_checkpoint_command = {
 
 int aurora_checkpoint(int argc, char **argv)
 {
-    return run_verb(&aurora_checkpoint_command, checkpoint_verbs, argc, argv);
+    return aurora_run_verb(&aurora_checkpoint_command, checkpoint_verbs, argc, argv);
 }
 
 /* ---- dead letters ---- */
@@ -457,11 +429,11 @@ static enum err dlq_reprocess(const struct options *o, struct state *s)
     return err;
 }
 
-static const struct verb dlq_verbs[] = {{"list", 0, dlq_list},
-                                        {"show", 1, dlq_show},
-                                        {"reprocess", 1, dlq_reprocess},
-                                        {"delete", 1, dlq_delete},
-                                        {0}};
+static const struct aurora_verb dlq_verbs[] = {{"list", 0, 0, dlq_list},
+                                               {"show", 1, 1, dlq_show},
+                                               {"reprocess", 1, 1, dlq_reprocess},
+                                               {"delete", 1, 1, dlq_delete},
+                                               {0}};
 static const char *const dlq_words[] = {"list", "show", "reprocess", "delete", NULL};
 static const struct option_def dlq_options[] = {
     AURORA_STATE_OPTIONS,
@@ -488,5 +460,5 @@ const struct command aurora_dlq_command = {
 
 int aurora_dlq(int argc, char **argv)
 {
-    return run_verb(&aurora_dlq_command, dlq_verbs, argc, argv);
+    return aurora_run_verb(&aurora_dlq_command, dlq_verbs, argc, argv);
 }

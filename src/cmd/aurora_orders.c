@@ -101,26 +101,31 @@ static enum err on_process(void *ctx, const struct state_item *i)
     return OK;
 }
 
-static int show(const struct options *o)
+static enum err breaker_show(const struct options *o, struct state *s)
 {
     static const char *const columns[] = {"name",       "state",   "failures", "opened",
                                           "next_try_s", "process", NULL};
-    struct aurora_state s;
     json_t *list = json_array();
-    enum err err = aurora_state_open(o, &s);
-    if (err == OK) {
-        err = state_each(s.state, STATE_PROCESSES, STR(""), on_process, list);
-        aurora_state_close(&s);
-    }
-    if (err != OK) {
+    enum err err = state_each(s, STATE_PROCESSES, STR(""), on_process, list);
+    if (err == OK)
+        aurora_print_rows(o, list, columns); /* takes the list */
+    else
         json_decref(list);
-        options_fail(&aurora_breaker_command, "%s", err_text());
-        return 1;
-    }
-    aurora_print_rows(o, list, columns);
-    return 0;
+    return err;
 }
 
+static enum err breaker_reset(const struct options *o, struct state *s)
+{
+    struct state_item set = {0};
+    state_set_int(&set, "reset_at", now_s());
+    state_set_text(&set, "reset_breaker", str_c(o->n_args > 1 ? o->arg[1] : ""));
+    TRY(state_update(s, STATE_PROCESSES, STATE_ORDERS, &set, NULL, 0));
+    printf("they were told to close\n");
+    return OK;
+}
+
+static const struct aurora_verb breaker_verbs[] = {
+    {"show", 0, 0, breaker_show}, {"reset", 0, 1, breaker_reset}, {0}};
 static const char *const breaker_words[] = {"show", "reset", NULL};
 static const struct option_def breaker_options[] = {AURORA_STATE_OPTIONS, AURORA_JSON_OPTION, {0}};
 const struct command aurora_breaker_command = {
@@ -140,22 +145,43 @@ const struct command aurora_breaker_command = {
 
 int aurora_breaker(int argc, char **argv)
 {
-    struct options o;
-    struct state_item set = {0};
-    int status = options_parse(&o, &aurora_breaker_command, argc, argv);
-    if (status >= 0)
-        return status;
-    if (!strcmp(o.arg[0], "show"))
-        return show(&o);
-    if (strcmp(o.arg[0], "reset") != 0)
-        return options_fail(&aurora_breaker_command, "what is \"%s\"?", o.arg[0]);
-    state_set_int(&set, "reset_at", now_s());
-    state_set_text(&set, "reset_breaker", str_c(o.n_args > 1 ? o.arg[1] : ""));
-    return give(&aurora_breaker_command, &o, &set, "they were told to close");
+    return aurora_run_verb(&aurora_breaker_command, breaker_verbs, argc, argv);
 }
 
 /* ---- offsets ---- */
 
+static enum err queue_of(const struct options *o, struct str *ret)
+{
+    const char *queue = options_value(o, "queue");
+    *ret = str_c(queue ? queue : "");
+    return queue ? OK : err_set(ERR_INVALID, "--queue is wanted, such as kafka://kafka:9092");
+}
+
+static enum err offsets_reset(const struct options *o, struct state *s)
+{
+    const char *to = options_value(o, "to");
+    struct str queue;
+    if (to && strcmp(to, "earliest") != 0 && strcmp(to, "latest") != 0)
+        return err_set(ERR_INVALID, "--to %s: earliest or latest is wanted", to);
+    TRY(queue_of(o, &queue));
+    TRY(topics_reset(queue, to && !strcmp(to, "latest")));
+    printf("done\n");
+    return OK;
+}
+
+static enum err offsets_delete_group(const struct options *o, struct state *s)
+{
+    struct str queue;
+    TRY(queue_of(o, &queue));
+    TRY(topics_delete_group(queue));
+    printf("done\n");
+    return OK;
+}
+
+static const struct aurora_verb offsets_verbs[] = {
+    {"reset", 0, 0, offsets_reset, .stateless = true},
+    {"delete-group", 0, 0, offsets_delete_group, .stateless = true},
+    {0}};
 static const char *const offsets_words[] = {"reset", "delete-group", NULL};
 static const struct option_def offsets_options[] = {
     {"queue", 'q', "URL", "The queue: kafka://HOST:PORT, with ?group= where it has another name."},
@@ -179,22 +205,5 @@ const struct command aurora_offsets_command = {
 
 int aurora_offsets(int argc, char **argv)
 {
-    struct options o;
-    int status = options_parse(&o, &aurora_offsets_command, argc, argv);
-    if (status >= 0)
-        return status;
-    const char *queue = options_value(&o, "queue"), *to = options_value(&o, "to");
-    bool reset = !strcmp(o.arg[0], "reset");
-    if (!queue || (!reset && strcmp(o.arg[0], "delete-group") != 0) ||
-        (to && strcmp(to, "earliest") != 0 && strcmp(to, "latest") != 0))
-        return options_fail(&aurora_offsets_command,
-                            "reset or delete-group, and --queue, are wanted");
-    enum err err = reset ? topics_reset(str_c(queue), to && !strcmp(to, "latest"))
-                         : topics_delete_group(str_c(queue));
-    if (err != OK) {
-        options_fail(&aurora_offsets_command, "%s", err_text());
-        return 1;
-    }
-    printf("done\n");
-    return 0;
+    return aurora_run_verb(&aurora_offsets_command, offsets_verbs, argc, argv);
 }

@@ -1,4 +1,4 @@
-/* weir aurora init, and what opens the state for others. */
+/* weir aurora init; what opens the state for others, and runs their verbs. */
 #include "cmd/aurora_state.h"
 
 #include "cmd/aurora.h"
@@ -32,6 +32,37 @@ void aurora_state_close(struct aurora_state *s)
     aws_credentials_free(s->credentials);
     *s = (struct aurora_state){0};
 }
+
+static enum err run_with_state(const struct options *o, const struct aurora_verb *v)
+{
+    struct aurora_state s;
+    TRY(aurora_state_open(o, &s));
+    enum err err = v->run(o, s.state);
+    aurora_state_close(&s);
+    return err;
+}
+
+int aurora_run_verb(const struct command *c, const struct aurora_verb *verbs, int argc, char **argv)
+{
+    struct options o;
+    int status = options_parse(&o, c, argc, argv);
+    if (status >= 0)
+        return status;
+    const struct aurora_verb *v = verbs;
+    while (v->name && strcmp(v->name, o.arg[0]) != 0)
+        v++;
+    if (!v->name)
+        return options_fail(c, "what is \"%s\"?", o.arg[0]);
+    if (o.n_args < v->args_min + 1 || o.n_args > v->args_max + 1)
+        return options_fail(c, "%s wants %u argument%s", v->name, v->args_max,
+                            v->args_max == 1 ? "" : "s");
+    enum err err = v->stateless ? v->run(&o, NULL) : run_with_state(&o, v);
+    if (err != OK)
+        options_fail(c, "%s", err_text());
+    return err == OK ? 0 : err == ERR_INVALID ? 2 : 1;
+}
+
+/* ---- init ---- */
 
 static const struct option_def init_options[] = {AURORA_STATE_OPTIONS, {0}};
 const struct command aurora_init_command = {
