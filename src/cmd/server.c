@@ -9,8 +9,9 @@
  * Memory. One budget (memory.budget; by default half of the machine's, at most 1 GiB) of
  * which the memtable takes at most a third and MEMTABLE_MAX, encoders and merges about a quarter
  * at a time, the queue's line a sixth and QUEUE_MAX, bodies and what they inflate to INGEST_MAX but
- * never less than two of the largest. With what the allocator keeps, which goes back TRIM_EVERY_NS
- * later, these bounds keep the process below 512 MB under a full load of ingest. */
+ * never less than two of the largest. With what the allocator keeps, which goes back when it is
+ * quiet, and TRIM_EVERY_NS later where it is much, these bounds keep the process below 512 MB under
+ * a full load of ingest. */
 #include "api/api.h"
 #include "catalog/catalog.h"
 #include "cmd/commands.h"
@@ -48,6 +49,7 @@
 #define INGEST_MAX (96 * MIB)
 #define TRIM_ABOVE (64 * MIB)
 #define TRIM_EVERY_NS 250000000
+#define QUIET_TICKS 4
 enum { IDS_MAX = 20000000, ENCODERS_MAX = 8, ROUTES_WAIT_MS = 5000 };
 enum { BOOKS_TRIES = 20, BOOKS_PAUSE_MS = 5 };
 
@@ -667,11 +669,18 @@ static void stop(struct server *s)
         close(s->lock_fd);
 }
 
-/* What malloc holds beside the reservations is given back now and then: a server that was busy an
- * hour ago does not look busy. */
+/* What malloc holds beside the reservations is given back when it is quiet: a server that was busy
+ * an hour ago does not look busy. Under load it would be asked for again at once, page by page;
+ * there only as much of the budget as keeps the promise above matters. */
 static void give_back_memory(void)
 {
-    if (process_resident_bytes() > governor_used() + TRIM_ABOVE)
+    static unsigned quiet;
+    bool busy = governor_used_by(OWNER_INGEST) || governor_used_by(OWNER_QUEUE) ||
+                governor_used_by(OWNER_ENCODE) || governor_used_by(OWNER_COMPACT);
+    size_t resident = process_resident_bytes();
+    quiet = busy ? 0 : quiet + 1;
+    if (resident > governor_used() + TRIM_ABOVE &&
+        (quiet >= QUIET_TICKS || resident > governor_budget() / 8 * 3))
         malloc_trim(0);
 }
 
@@ -797,8 +806,9 @@ int cmd_server(int argc, char **argv)
     int status = options_parse(&o, &server_command, argc, argv);
     if (status >= 0)
         return status;
-    /* Few arenas, so that freed memory is found again by any thread and given back. */
-    mallopt(M_ARENA_MAX, 2);
+    /* One arena, so that freed memory is found again by any thread; threads keep small pieces to
+     * themselves, and large ones are not asked for often enough to be waited for. */
+    mallopt(M_ARENA_MAX, 1);
     /* Bodies and frames come and go by the hundred a second: their pages are kept, and given back
      * when it is quiet (give_back_memory). */
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
