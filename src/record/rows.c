@@ -20,6 +20,7 @@ struct rows_index {
     uint16_t *shape;
     struct presence *presence; /* by column; bits NULL: not made yet */
     uint8_t *holds;            /* scratch: by shape, whether it holds the column at hand */
+    uint32_t last;             /* with `begin`: the column made last, + 1 */
 };
 
 enum err rows_time(struct rows *r, const int64_t **ret)
@@ -133,10 +134,23 @@ static void mark_shapes(const struct rows *r, uint32_t col, uint8_t *holds)
     }
 }
 
+/* Fields that come together in records stand in the same shapes, mostly next to each other. */
+static bool same_shapes(const struct rows_index *x, uint32_t a, uint32_t b)
+{
+    uint32_t n = x->begin[a + 1] - x->begin[a];
+    return n == x->begin[b + 1] - x->begin[b] &&
+           memcmp(x->shape + x->begin[a], x->shape + x->begin[b], n * sizeof(*x->shape)) == 0;
+}
+
 static enum err presence_make(struct rows *r, uint32_t col, struct presence *ret)
 {
-    const struct rows_index *x = r->index;
+    struct rows_index *x = r->index;
     const uint16_t *shape_of;
+    if (x->last && same_shapes(x, x->last - 1, col) &&
+        r->columns[col].n == r->columns[x->last - 1].n) {
+        *ret = x->presence[x->last - 1];
+        return OK;
+    }
     TRY(rows_shape_of(r, &shape_of));
     size_t words = bitmap_words(r->n);
     uint64_t *bits = ARENA_TRY_ARRAY(r->arena, uint64_t, words);
@@ -154,6 +168,7 @@ static enum err presence_make(struct rows *r, uint32_t col, struct presence *ret
         return err_set(ERR_CORRUPT, "column %u has %u values, its shapes have %u rows", col,
                        r->columns[col].n, count);
     *ret = (struct presence){false, bits, rank};
+    x->last = x->begin ? col + 1 : 0;
     return OK;
 }
 

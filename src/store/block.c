@@ -47,6 +47,14 @@ struct block {
     uint64_t number;
 };
 
+/* Where the values of a column go. Columns that the same rows have share it, where they are
+ * neighbours. */
+struct places {
+    const uint64_t *bits; /* of the presence */
+    const uint32_t *pos; /* by value in the new order: where it is in the old one; NULL: the same */
+    const int64_t *time; /* by value in the new order */
+};
+
 /* Everything about one encoding run. */
 struct job {
     struct rows *rows;
@@ -58,6 +66,9 @@ struct job {
     uint32_t n;
     const int64_t *time; /* in the new order */
     uint32_t *order;     /* old row of each new one; NULL: unchanged */
+    uint32_t *new_of;    /* the reverse; NULL: not asked for yet */
+    struct places last;
+    struct arena places;
     uint32_t n_rare;
     struct refs **refs; /* of the columns held so; NULL: of none */
     struct block *block;
@@ -327,6 +338,55 @@ static enum err gather_numbers(const struct values *v, const uint32_t *pos, stru
     return OK;
 }
 
+/* Marks in the new order which rows have a value, and says by row which one it is. */
+static uint64_t *reorder_presence(struct job *j, const struct presence *p, uint32_t *value)
+{
+    struct arena *a = &j->places;
+    size_t words = bitmap_words(j->n);
+    uint64_t *bits = ARENA_ARRAY(a, uint64_t, words);
+    uint32_t k = 0;
+    if (!j->new_of) {
+        j->new_of = arena_alloc(j->scratch, j->n * sizeof(*j->new_of));
+        for (uint32_t i = 0; i < j->n; i++)
+            j->new_of[j->order[i]] = i;
+    }
+    for (size_t w = 0; w < words; w++)
+        for (uint64_t left = p->bits[w]; left; left &= left - 1) {
+            uint32_t to = j->new_of[w * 64 + (unsigned)__builtin_ctzll(left)];
+            bits[to >> 6] |= (uint64_t)1 << (to & 63);
+            value[to] = k++;
+        }
+    return bits;
+}
+
+/* Of a column of n values that not all rows have. */
+static const struct places *find_places(struct job *j, const struct presence *p, uint32_t n)
+{
+    if (j->last.bits == p->bits)
+        return &j->last;
+    arena_reset(&j->places);
+    struct arena *a = &j->places;
+    int64_t *time = arena_alloc(a, n * sizeof(*time));
+    uint32_t *pos = NULL, *value = NULL, k = 0;
+    const uint64_t *bits = p->bits;
+    if (j->order) {
+        pos = arena_alloc(a, n * sizeof(*pos));
+        value = arena_alloc(a, j->n * sizeof(*value));
+        bits = reorder_presence(j, p, value);
+    }
+    for (size_t w = 0; w < bitmap_words(j->n); w++)
+        for (uint64_t left = bits[w]; left; left &= left - 1) {
+            uint32_t row = (uint32_t)(w * 64) + (unsigned)__builtin_ctzll(left);
+            CHECK(k < n);
+            if (pos)
+                pos[k] = value[row];
+            time[k++] = j->time[row];
+        }
+    CHECK(k == n);
+    j->last = (struct places){p->bits, pos, time};
+    return &j->last;
+}
+
 /* A column's values in the new order, and the times of their rows. */
 static enum err column_in_order(struct job *j, uint32_t c, struct values *ret,
                                 const int64_t **ret_time)
@@ -337,25 +397,15 @@ static enum err column_in_order(struct job *j, uint32_t c, struct values *ret,
     CHECK(v.n == col->n);
     *ret = v;
     *ret_time = j->time;
-    struct presence p = {.all = true};
-    if (col->n != j->n)
+    const uint32_t *pos = j->order;
+    if (col->n != j->n) {
+        struct presence p;
         TRY(rows_presence(j->rows, c, &p));
-    if (!j->order && p.all)
-        return OK;
-    uint32_t *pos = arena_alloc(&j->tmp, v.n * sizeof(*pos));
-    int64_t *time = arena_alloc(&j->tmp, v.n * sizeof(*time));
-    uint32_t k = 0;
-    for (uint32_t i = 0; i < j->n; i++) {
-        uint32_t row = j->order ? j->order[i] : i;
-        if (!presence_has(&p, row))
-            continue;
-        CHECK(k < v.n);
-        pos[k] = presence_rank(&p, row);
-        time[k++] = j->time[i];
+        const struct places *at = find_places(j, &p, v.n);
+        pos = at->pos;
+        *ret_time = at->time;
     }
-    CHECK(k == v.n);
-    *ret_time = time;
-    if (!j->order)
+    if (!pos)
         return OK;
     return lane_is_text(v.lane) ? text_pick(&v, pos, v.n, &j->tmp, ret)
                                 : gather_numbers(&v, pos, &j->tmp, ret);
@@ -610,12 +660,14 @@ enum err block_encode(struct rows *rows, const struct block_options *o, enum own
     struct job j = {.rows = rows, .o = o, .scratch = scratch, .n = rows->n, .block = b};
     arena_init(&j.tmp, 0, scratch->res);
     arena_init(&j.words, 0, scratch->res);
+    arena_init(&j.places, 0, scratch->res);
     buf_init(&j.out, BLOCK_BYTES_MAX);
     buf_init(&j.rare, BLOCK_BYTES_MAX);
     buf_init(&j.filters, BLOCK_BYTES_MAX);
     enum err err = encode_all(&j);
     arena_release(&j.tmp);
     arena_release(&j.words);
+    arena_release(&j.places);
     buf_release(&j.rare);
     buf_release(&j.filters);
     if (err != OK) {
