@@ -45,8 +45,9 @@ NODISCARD enum err json_each_record(struct json_reader *r, struct str body,
                                     enum err (*fn)(void *ctx, uint32_t position, struct str record),
                                     void *ctx);
 
-/* What a string's bytes between its quotes stand for, into `to` (never longer); false, with the
- * place of the escape, where one is none. A lone surrogate becomes its three bytes. */
+/* What a string's bytes between its quotes stand for, into `to` (never longer, and elsewhere);
+ * false, with the place of the escape, where one is none. A lone surrogate becomes its three bytes.
+ */
 bool json_unescape(struct str inside, char *to, size_t *ret_n, size_t *ret_bad);
 /* The bytes of a JSON string given with its quotes; false when it is none. */
 bool json_unquote(struct str quoted, struct arena *arena, struct str *ret);

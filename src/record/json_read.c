@@ -234,14 +234,15 @@ static char *put_code_point(char *to, unsigned c)
 /* The escape at *p (a backslash) to *to, both moved; false when it is none. */
 static bool unescape_one(const char **p, const char *end, char **to)
 {
-    static const char plain[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
+    static const char means[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
     const char *at = *p + 1;
     unsigned c, low;
     if (at == end)
         return false;
-    const char *known = *at ? strchr(plain, *at) : NULL;
+    char known = means[(unsigned char)*at];
     if (known) {
-        *(*to)++ = means[known - plain];
+        *(*to)++ = known;
         *p = at + 1;
         return true;
     }
@@ -258,17 +259,39 @@ static bool unescape_one(const char **p, const char *end, char **to)
     return true;
 }
 
+/* Copies up to the next backslash, or the end. Eight bytes at a time: texts with escapes mostly
+ * have many. What is written too far is written over, for the source is ahead by as much at least.
+ */
+static void copy_to_escape(const char **from, const char *end, char **to)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const char *p = *from;
+    char *out = *to;
+    for (; end - p >= 8; p += 8, out += 8) {
+        uint64_t v;
+        memcpy(&v, p, 8);
+        memcpy(out, &v, 8);
+        uint64_t x = v ^ ones * '\\', found = (x - ones) & ~x & ones << 7;
+        if (found) { /* the lowest mark is right, whatever stands above it */
+            unsigned n = (unsigned)__builtin_ctzll(found) / 8;
+            *from = p + n;
+            *to = out + n;
+            return;
+        }
+    }
+    while (p < end && *p != '\\')
+        *out++ = *p++;
+    *from = p;
+    *to = out;
+}
+
 bool json_unescape(struct str s, char *to, size_t *ret_n, size_t *ret_bad)
 {
     char *start = to;
     const char *p = s.p, *end = s.p + s.n;
     while (p < end) {
-        const char *escape = memchr(p, '\\', (size_t)(end - p));
-        size_t run = (size_t)((escape ? escape : end) - p);
-        memcpy(to, p, run);
-        to += run;
-        p += run;
-        if (escape && !unescape_one(&p, end, &to)) {
+        copy_to_escape(&p, end, &to);
+        if (p < end && !unescape_one(&p, end, &to)) {
             *ret_bad = (size_t)(p - s.p);
             return false;
         }
