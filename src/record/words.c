@@ -179,9 +179,13 @@ static size_t word_end(struct str s, size_t at, enum kind kind)
     at += words_char_bytes(s, at);
     if (kind == KIND_IDEOGRAPH)
         return at;
-    while (at < s.n && kind_at(s, at) == KIND_WORD)
+    for (;;) {
+        while (at < s.n && words_ascii[(uint8_t)s.p[at]])
+            at++;
+        if (at == s.n || (uint8_t)s.p[at] < 128 || kind_at(s, at) != KIND_WORD)
+            return at;
         at += words_char_bytes(s, at);
-    return at;
+    }
 }
 
 void words_each(struct str s, void (*fn)(void *ctx, size_t from, size_t to), void *ctx)
@@ -234,7 +238,8 @@ bool words_quantity(struct str word)
     return unit;
 }
 
-#define SHORT_WORD 64
+/* A SHA-512 in hex is one. */
+#define SHORT_WORD 160
 
 /* A word that may be long or hold anything; returns one past it. */
 static size_t hash_any_word(struct str s, size_t at, void (*fn)(void *ctx, uint64_t hash),
