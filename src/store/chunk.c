@@ -171,8 +171,9 @@ static bool planes_win(const int64_t *v, uint32_t n, int level, struct arena *sc
     struct buf packed, planes;
     buf_init(&packed, SIZE_MAX);
     buf_init(&planes, SIZE_MAX);
-    ints_encode(from, SAMPLE_VALUES, INTS_PACKED, scratch, &packed);
-    ints_encode(from, SAMPLE_VALUES, INTS_PLANES, scratch, &planes);
+    const struct ints_plan *plan = ints_plan(from, SAMPLE_VALUES, scratch);
+    ints_put(plan, INTS_PACKED, &packed);
+    ints_put(plan, INTS_PLANES, &planes);
     struct str zipped;
     bool win = zip_somewhere(buf_str(&planes), level, scratch, &zipped) &&
                zipped.n + packed.n / 16 < packed.n;
@@ -195,10 +196,12 @@ enum err part_of_ints(const int64_t *v, uint32_t n, const struct encode_options 
     buf_init(&b, SIZE_MAX);
     buf_init(&planes, SIZE_MAX);
     struct arena_mark mark = arena_mark(scratch);
-    ints_encode(v, n, INTS_PACKED, scratch, &b);
+    const struct ints_plan *plan = n ? ints_plan(v, n, scratch) : NULL;
+    if (plan)
+        ints_put(plan, INTS_PACKED, &b);
     bool sampled = n > SAMPLE_VALUES;
     if (!o->small && b.n >= 64 && (!sampled || planes_win(v, n, o->zstd_level, scratch)))
-        ints_encode(v, n, INTS_PLANES, scratch, &planes);
+        ints_put(plan, INTS_PLANES, &planes);
     arena_rewind(scratch, &mark);
     struct str zipped;
     if (planes.n && zip_bytes(buf_str(&planes), o->zstd_level, scratch, &zipped) &&

@@ -243,6 +243,18 @@ static uint64_t cost_of_base(const struct extent *x, uint32_t blocks, uint32_t f
     return bits;
 }
 
+/* Whether a block of the full width could be saved by any base: each block takes what its own
+ * values ask for at least. */
+static bool base_matters(const struct extent *of, uint32_t blocks, int64_t min)
+{
+    uint64_t bits = 0, least = 0;
+    for (uint32_t b = 0; b < blocks; b++) {
+        bits += ints_width((uint64_t)of[b].max - (uint64_t)min);
+        least += ints_width((uint64_t)of[b].max - (uint64_t)of[b].min);
+    }
+    return bits > least + WIDTH_MAX;
+}
+
 /* The least value, or one above it where the few below, in blocks of the full width, are worth it:
  * a step back where the lines of two connections meet must not make every step forward wide. */
 static int64_t choose_base(const struct extent *of, uint32_t blocks, const struct extent *all,
@@ -250,14 +262,18 @@ static int64_t choose_base(const struct extent *of, uint32_t blocks, const struc
 {
     uint64_t range = (uint64_t)all->max - (uint64_t)all->min;
     uint32_t best = 0;
-    if (blocks < BASE_BLOCKS || range < BASE_RANGE || range > INT64_MAX / 2)
+    if (blocks < BASE_BLOCKS || range < BASE_RANGE || range > INT64_MAX / 2 ||
+        !base_matters(of, blocks, all->min))
         return all->min;
     struct extent *x = arena_alloc(scratch, blocks * sizeof(*x));
     memcpy(x, of, blocks * sizeof(*x));
     qsort(x, blocks, sizeof(*x), extent_cmp);
-    for (uint32_t from = 1; from <= blocks / 4; from = from * 2 + 1)
-        if (cost_of_base(x, blocks, from) < cost_of_base(x, blocks, best))
-            best = from;
+    uint64_t least = cost_of_base(x, blocks, 0);
+    for (uint32_t from = 1; from <= blocks / 4; from = from * 2 + 1) {
+        uint64_t cost = cost_of_base(x, blocks, from);
+        best = cost < least ? from : best;
+        least = cost < least ? cost : least;
+    }
     return x[best].min;
 }
 
@@ -337,8 +353,35 @@ static void put_plan(const struct plan *p, enum ints_form form, struct buf *out)
         put_packed(p, out);
 }
 
-static void encode(const int64_t *v, uint32_t n, enum ints_form form, bool runs,
-                   struct arena *scratch, struct buf *out);
+struct ints_plan {
+    const int64_t *v;
+    bool constant;
+    struct plan best;
+    struct str runs; /* the whole sequence by runs, where that is the smallest */
+};
+
+static void make_plan(struct ints_plan *p, const int64_t *v, uint32_t n, bool runs,
+                      struct arena *scratch);
+
+static void put_any(const struct ints_plan *p, enum ints_form form, struct buf *out)
+{
+    if (p->constant) {
+        buf_put_u8(out, KIND_CONST);
+        buf_put_varint(out, zigzag(p->v[0]));
+    } else if (p->runs.n) {
+        buf_put_str(out, p->runs);
+    } else {
+        put_plan(&p->best, form, out);
+    }
+}
+
+/* Values or lengths of runs. */
+static void put_part(const int64_t *v, uint32_t n, struct arena *scratch, struct buf *out)
+{
+    struct ints_plan p;
+    make_plan(&p, v, n, false, scratch);
+    put_any(&p, INTS_PACKED, out);
+}
 
 static void put_runs(const int64_t *v, uint32_t n, uint32_t runs, struct arena *scratch,
                      struct buf *out)
@@ -355,44 +398,61 @@ static void put_runs(const int64_t *v, uint32_t n, uint32_t runs, struct arena *
     CHECK(k == runs);
     buf_put_u8(out, KIND_RUNS);
     buf_put_varint(out, runs);
-    encode(value, runs, INTS_PACKED, false, scratch, out);
-    encode(length, runs, INTS_PACKED, false, scratch, out);
+    put_part(value, runs, scratch, out);
+    put_part(length, runs, scratch, out);
 }
 
-static void encode(const int64_t *v, uint32_t n, enum ints_form form, bool runs,
-                   struct arena *scratch, struct buf *out)
+static void try_runs(struct ints_plan *p, uint32_t n, uint32_t runs, struct arena *scratch)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    put_runs(p->v, n, runs, scratch, &b);
+    if (b.n <= p->best.bytes)
+        p->runs = arena_str(scratch, buf_str(&b));
+    buf_release(&b);
+}
+
+static void make_plan(struct ints_plan *p, const int64_t *v, uint32_t n, bool runs,
+                      struct arena *scratch)
 {
     struct scan s = scan_values(v, n, scratch);
-    if (s.all.min == s.all.max) {
-        buf_put_u8(out, KIND_CONST);
-        buf_put_varint(out, zigzag(v[0]));
+    *p = (struct ints_plan){.v = v, .constant = s.all.min == s.all.max};
+    if (p->constant)
         return;
-    }
-    struct plan best;
-    plan_kind(&best, KIND_FRAME, v, n, s.of, &s.all, scratch);
+    plan_kind(&p->best, KIND_FRAME, v, n, s.of, &s.all, scratch);
     uint64_t range = (uint64_t)s.all.max - (uint64_t)s.all.min;
     bool near = s.way * STEPS < (double)range * n; /* each other, but for a few */
     if (near || (uint64_t)s.steps.max - (uint64_t)s.steps.min < range) {
         struct plan delta;
         plan_kind(&delta, KIND_DELTA, v, n - 1, s.step, &s.steps, scratch);
-        if (delta.bytes < best.bytes)
-            best = delta;
+        if (delta.bytes < p->best.bytes)
+            p->best = delta;
     }
-    if (runs && s.runs <= n / 4) {
-        size_t start = out->n;
-        put_runs(v, n, s.runs, scratch, out);
-        if (out->n - start <= best.bytes)
-            return;
-        out->n = start;
-    }
-    put_plan(&best, form, out);
+    if (runs && s.runs <= n / 4)
+        try_runs(p, n, s.runs, scratch);
+}
+
+const struct ints_plan *ints_plan(const int64_t *v, uint32_t n, struct arena *scratch)
+{
+    CHECK(n);
+    struct ints_plan *p = ARENA_NEW(scratch, struct ints_plan);
+    make_plan(p, v, n, true, scratch);
+    return p;
+}
+
+void ints_put(const struct ints_plan *p, enum ints_form form, struct buf *out)
+{
+    put_any(p, form, out);
 }
 
 void ints_encode(const int64_t *v, uint32_t n, enum ints_form form, struct arena *scratch,
                  struct buf *out)
 {
-    if (n)
-        encode(v, n, form, true, scratch, out);
+    struct ints_plan p;
+    if (!n)
+        return;
+    make_plan(&p, v, n, true, scratch);
+    put_any(&p, form, out);
 }
 
 /* ---- decoding ---- */

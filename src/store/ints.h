@@ -16,6 +16,10 @@ enum ints_form {
 /* Appends n values; nothing when n is 0. `out` must be able to hold them. */
 void ints_encode(const int64_t *v, uint32_t n, enum ints_form form, struct arena *scratch,
                  struct buf *out);
+/* The same in two steps, for who wants both forms; n > 0, and v stays. The plan is the arena's. */
+struct ints_plan;
+const struct ints_plan *ints_plan(const int64_t *v, uint32_t n, struct arena *scratch);
+void ints_put(const struct ints_plan *p, enum ints_form form, struct buf *out);
 /* Reads exactly n values. ERR_CORRUPT where the bytes are none of ours. `scratch` is for runs. */
 NODISCARD enum err ints_decode(struct reader *r, uint32_t n, struct arena *scratch, int64_t *out);
 /* The values at n_pos ascending positions below n; unpacks only those where the form allows. */
