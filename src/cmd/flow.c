@@ -233,6 +233,8 @@ static enum err make_route(struct flow *f, struct pipelines *set, const struct p
                               .hold = hold,
                               .running = f->started,
                               .output = output,
+                              .types = output_types,
+                              .url = p->output,
                               .settings = p->settings,
                               .where = p->filter,
                               .chain = p->chain};
@@ -756,9 +758,9 @@ static void put_route(const struct route_stats *s, struct buf *out)
     buf_printf(out,
                ",\"before\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64
                ",\"dead\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"waiting\":%" PRIu64
-               ",\"retries\":%" PRIu64 ",\"failing\":%s",
+               ",\"retries\":%" PRIu64 ",\"under_way\":%u,\"breaker\":\"%s\",\"failing\":%s",
                s->before, s->sent, s->dropped, s->dead, s->lost_rows, s->waiting, s->retries,
-               s->failing ? "true" : "false");
+               s->under_way, s->breaker, s->failing ? "true" : "false");
     if (s->failing) {
         buf_put_c(out, ",\"last_error\":");
         json_put_string(out, str_c(s->last_error));

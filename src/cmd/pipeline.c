@@ -94,7 +94,9 @@ static enum err check_one(const struct pipeline *p)
         struct output *output;
         enum err bad = output_open(output_types, str_c(p->route[i].output), &output);
         TRY(placed(bad, p->route[i].at));
+        bad = route_check_settings(&p->route[i].settings, output->type);
         output_close(output);
+        TRY(placed(bad, p->route[i].at));
     }
     for (unsigned i = 0; i < p->n_inputs; i++)
         TRY(placed(input_check(cmd_input_types, str_c(p->input[i])), p->input_at[i]));

@@ -128,6 +128,7 @@ const struct output_type output_http_lines = {
     .name = "http_lines",
     .schemes = schemes,
     .gather = {.rows = 1000, .bytes = 5 << 20, .wait_ns = 5 * NS_PER_S},
+    .parallel_max = OUTPUT_PARALLEL_MAX,
     .open = lines_open,
     .send = post_send,
     .close = lines_close,

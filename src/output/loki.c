@@ -399,6 +399,7 @@ const struct output_type output_loki = {
     .name = "loki",
     .schemes = schemes,
     .gather = {.rows = 1000, .bytes = 1 << 20, .wait_ns = 5 * NS_PER_S},
+    .parallel_max = OUTPUT_PARALLEL_MAX,
     .open = loki_open,
     .send = post_send,
     .close = loki_close,

@@ -128,6 +128,8 @@ const struct output_type output_openobserve = {
     .name = "openobserve",
     .schemes = schemes,
     .gather = {.rows = 1000, .bytes = 5 << 20, .wait_ns = 5 * NS_PER_S},
+    .parallel = 4,
+    .parallel_max = OUTPUT_PARALLEL_MAX,
     .open = openobserve_open,
     .send = post_send,
     .close = openobserve_close,

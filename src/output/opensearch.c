@@ -270,6 +270,8 @@ const struct output_type output_opensearch = {
     .name = "opensearch",
     .schemes = schemes,
     .gather = {.rows = 1000, .bytes = 5 << 20, .wait_ns = 5 * NS_PER_S},
+    .parallel = 4,
+    .parallel_max = OUTPUT_PARALLEL_MAX,
     .open = es_open,
     .send = post_send,
     .close = es_close,

@@ -489,6 +489,8 @@ const struct output_type output_otlp = {
     .name = "otlp",
     .schemes = schemes,
     .gather = {.rows = 1000, .bytes = 4 << 20, .wait_ns = 5 * NS_PER_S},
+    .parallel = 4,
+    .parallel_max = OUTPUT_PARALLEL_MAX,
     .open = otlp_open,
     .send = post_send,
     .close = otlp_close,

@@ -299,9 +299,10 @@ static enum err send_once(struct post *p, const struct post_part *part)
     }
     if (err == OK)
         err = judge_taken(p, part, buf_str(&p->answer.body));
-    bool busy = err == ERR_TIMEOUT || (!p->kind->keyed && (status == 429 || status == 503));
-    follow_pace(p, part->n, (clock_mono_ns() - began) / NS_PER_MS,
-                busy || (err == OK && count_open(part)));
+    bool busy = err == ERR_TIMEOUT || status == 429 || status == 503;
+    if (err == OK || !p->kind->keyed)
+        follow_pace(p, part->n, (clock_mono_ns() - began) / NS_PER_MS,
+                    busy || (err == OK && count_open(part)));
     return err;
 }
 

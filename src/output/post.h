@@ -52,8 +52,8 @@ struct post_output {
 struct post_kind {
     const char *content_type, *path; /* path NULL: that of the URL */
     bool gzip, scheme_tls;           /* by default; TLS by the scheme (else: "+tls" at its end) */
-    bool keyed; /* a body has a name, which must be the same when it is sent again: it is not made
-                   smaller because the peer is busy */
+    bool keyed; /* a body has a name, which must be the same when it is sent again: then its rows
+                   must be, too, and only those behind one that was taken become smaller */
     unsigned default_port;
     /* A new bulk is to be written; may be NULL. */
     void (*begin)(void *ctx, const struct output_bulk *bulk);

@@ -10,7 +10,7 @@
  *   any other      not now; the text says why, *ret_wait_ns (0: not said) when to come again
  * A bulk that failed half way is sent again whole: an output whose peer cannot tell repeats is "at
  * least once", and its documentation says so.
- * Threads: one at a time for an output (its route's). */
+ * Threads: one at a time for an output; a route that sends several bulks at a time opens more. */
 #ifndef WEIR_PIPELINE_OUTPUT_H
 #define WEIR_PIPELINE_OUTPUT_H
 
@@ -41,11 +41,16 @@ struct output_gather {
     int64_t wait_ns;
 };
 
+enum { OUTPUT_PARALLEL_MAX = 32 };
+
 struct output;
 struct output_type {
     const char *name;
     const char *const *schemes; /* ended by NULL */
     struct output_gather gather;
+    /* Bulks at a time, by default and at most; 0: one, as order matters, or the peer's memory of
+     * what it has taken. */
+    unsigned parallel, parallel_max;
     /* The URL is parsed already, of a scheme of this type. Connects to nothing yet. */
     enum err (*open)(const struct url *url, struct output **ret);
     enum err (*send)(struct output *o, const struct output_bulk *bulk, int64_t *ret_wait_ns);

@@ -204,6 +204,9 @@ static enum err read_route_settings(struct pipeline *p, const struct tree *t,
     TRY(read_count(p, t, "bytes", BULK_BYTES_MAX, &s->gather.bytes));
     TRY(read_duration(p, t, "wait", 0, &s->gather.wait_ns));
     s->has_wait = tree_get(t, "wait") != NULL;
+    uint64_t parallel = s->parallel;
+    TRY(read_count(p, t, "parallel", OUTPUT_PARALLEL_MAX, &parallel));
+    s->parallel = (unsigned)parallel;
     TRY(read_duration(p, t, "retry_min", NS_PER_MS, &s->retry_min_ns));
     TRY(read_duration(p, t, "retry_max", NS_PER_MS, &s->retry_max_ns));
     return OK;
@@ -211,9 +214,9 @@ static enum err read_route_settings(struct pipeline *p, const struct tree *t,
 
 static enum err read_route(struct pipeline *p, const struct tree *t)
 {
-    static const char *const known[] = {"name",       "output",    "where", "tag",
-                                        "transforms", "records",   "bytes", "wait",
-                                        "retry_min",  "retry_max", NULL};
+    static const char *const known[] = {"name",       "output",    "where",     "tag",
+                                        "transforms", "records",   "bytes",     "wait",
+                                        "parallel",   "retry_min", "retry_max", NULL};
     const char *name, *url;
     struct pipeline_route *r;
     if (t->kind != TREE_MAP)

@@ -1,14 +1,16 @@
 /* A route: from the spool to one output. It reads the spool at a pace of its own, gathers bulks,
  * and sends each until it is settled: retries with pauses that double (and a random part, so that
  * many agents do not come back at once), dead letters for what will never be taken, counters. A
- * breaker: after a failure nothing else is tried until the pause is over, and then with the same
- * bulk, in order.
+ * breaker: after a failure nothing else is tried until the pause is over, and then one bulk.
+ * Outputs that let it send several bulks at a time, each by an output of its own, and in any order;
+ * the route's place moves only over those that have nothing unsettled before them.
  *
  * Its state is one file, DIR/routes/NAME: how far it has come and what it has counted up to there,
  * written at most once a second; so after a crash position and counts agree, and what is sent again
  * is counted once. Dead letters are lines of JSON in DIR/dead/NAME.ndjson, synced before the route
  * moves on.
- * Threads: one of its own; every function from any, start and stop from one. Bounds: one bulk. */
+ * Threads: one of its own, and one for each of several bulks; every function from any, start and
+ * stop from one. Bounds: `parallel` bulks. */
 #ifndef WEIR_PIPELINE_ROUTE_H
 #define WEIR_PIPELINE_ROUTE_H
 
@@ -22,6 +24,7 @@ struct filter;
 struct route_settings {
     struct output_gather gather;
     bool has_wait;
+    unsigned parallel;                  /* bulks at a time */
     int64_t retry_min_ns, retry_max_ns; /* of the pauses */
 };
 
@@ -33,6 +36,8 @@ struct route_options {
     const unsigned *hold;  /* that of the route whose place this one takes; NULL: one of its own */
     bool running;          /* the spool is started already */
     struct output *output; /* the route's from here on */
+    const struct output_type *const *types; /* with the next: to open more like it */
+    const char *url;
     struct route_settings settings;
     const struct filter *where; /* NULL: everything; the caller's, as the next */
     struct chain *chain;        /* NULL: nothing is changed; run by the route alone */
@@ -50,12 +55,16 @@ struct route_stats {
     uint64_t lost_rows;      /* records that were given up: the route was too far behind */
     uint64_t lost;           /* entries of the spool that could not be read */
     uint64_t bulks, retries; /* since the start */
+    uint32_t under_way;      /* bulks */
+    const char *breaker;     /* closed, open, trying */
     bool failing;            /* the last try failed */
     int64_t failing_since_ns;
     char last_error[300];
 };
 
 NODISCARD enum err route_check_name(const char *name);
+NODISCARD enum err route_check_settings(const struct route_settings *s,
+                                        const struct output_type *type);
 /* Reads the state and holds the spool there; before spool_start. */
 NODISCARD enum err route_open(const struct route_options *o, struct route **ret);
 /* After spool_start and spool_set_taken. */

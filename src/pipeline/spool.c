@@ -322,6 +322,14 @@ void spool_published(struct spool *s, uint64_t position)
     trim(s, to);
 }
 
+bool spool_is_behind(struct spool *s, uint64_t position)
+{
+    pthread_mutex_lock(&s->lock);
+    bool behind = s->over && position < s->floor.position;
+    pthread_mutex_unlock(&s->lock);
+    return behind;
+}
+
 bool spool_left_behind(struct spool *s, unsigned hold, uint64_t position, uint64_t *ret_position,
                        uint64_t *ret_rows)
 {

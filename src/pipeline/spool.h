@@ -47,6 +47,7 @@ void spool_deliver(struct spool *s, struct blob *const *frame, uint32_t n, uint6
 void spool_committed(struct spool *s);
 /* Everything below is in the store: trims what no reader holds. */
 void spool_published(struct spool *s, uint64_t position);
+bool spool_is_behind(struct spool *s, uint64_t position);
 /* Whether a reader at `position` is behind what is kept for it: then it goes on at *ret_position,
  * and *ret_rows records that waited for it are lost to it, and let go of. */
 bool spool_left_behind(struct spool *s, unsigned hold, uint64_t position, uint64_t *ret_position,

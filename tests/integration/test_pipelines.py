@@ -82,6 +82,7 @@ routes:
     wait_for(lambda: route(server, "errors")["waiting"] == 0)
     assert route(server, "errors")["sent"] == 20 and route(server, "errors")["dropped"] == 80
     assert route(server, "all")["waiting"] == 100 and route(server, "all")["failing"]
+    wait_for(lambda: "sent 20\n" in (server.data / "routes" / "errors").read_text())  # else a crash has it sent again
     server.flush()  # the store has all; the queue keeps it for the route all the same, over a crash
     server.kill()
     server.start()
