@@ -20,6 +20,7 @@ struct api {
     /* The books of all pipelines, as the answer of /api/v1/ledger. */
     void (*write_books)(void *ctx, struct buf *out);
     void *books_ctx;              /* of both */
+    const char *data;             /* the folder whose routes' dead letters are told of */
     const struct str *hec_tokens; /* that Splunk's collector asks for */
     size_t n_hec_tokens;
     bool (*authorize)(void *ctx, struct str authorization); /* NULL: there are no credentials */

@@ -24,6 +24,11 @@ void api_streams(void *ctx, struct http_request *r);
 void api_page(void *ctx, struct http_request *r);
 /* ledger.c */
 void api_ledger(void *ctx, struct http_request *r);
+/* dead_letters.c */
+void api_dead_letters(void *ctx, struct http_request *r);
+void api_dead_letters_of(void *ctx, struct http_request *r);
+void api_dead_letters_retry(void *ctx, struct http_request *r);
+void api_dead_letters_delete(void *ctx, struct http_request *r);
 /* openapi.c */
 void api_openapi(void *ctx, struct http_request *r);
 /* admin.c */

@@ -176,6 +176,7 @@ static enum err start_http(struct agent *a, const char *listen)
     a->api.ingest = flow_ingest(flows_main(a->flows));
     a->api.write_books = write_books;
     a->api.books_ctx = a;
+    a->api.data = a->data;
     a->api.authorize = a->root.user.n ? authorize : NULL;
     a->api.auth_ctx = a;
     a->api.started_ns = clock_now_ns();

@@ -1,8 +1,8 @@
-/* weir dead: the dead letters of an agent's or a server's routes, in its folder; a process that
- * runs on it need not be stopped (pipeline/dead.h). */
+/* weir dead: the dead letters of an agent's or a server's routes, in its folder, where a process
+ * that runs on it need not be stopped (pipeline/dead.h); or by asking that process. */
 #include "pipeline/dead.h"
 #include "cmd/commands.h"
-#include "cmd/options.h"
+#include "cmd/dead_remote.h"
 #include "core/io.h"
 #include "core/mem.h"
 
@@ -14,13 +14,15 @@ enum { FILE_MOST = 1 << 30 };
 static const struct option_def option_defs[] = {
     {"data", 'd', "DIR", "The folder of the agent or server (./weir-agent)."},
     {"pipeline", 'p', "NAME", "Of this pipeline, not of the main one."},
+    {"url", 'u', "URL", "Ask this server, or agent that listens, in place of the folder."},
+    {"user", 'U', "NAME:PASSWORD", "Credentials ($WEIR_ROOT_USER, $WEIR_ROOT_PASSWORD)."},
     {0},
 };
 static const char *const verbs[] = {"list", "show", "retry", "delete", NULL};
 const struct command dead_command = {
     .name = "dead",
     .summary = "Lists, shows, retries and deletes what outputs refused for good",
-    .usage = "list | show ROUTE | retry ROUTE | delete ROUTE  --data DIR",
+    .usage = "list | show ROUTE | retry ROUTE | delete ROUTE  --data DIR | --url URL",
     .text = "list      the routes that have dead letters, and how many\n"
             "show      them, as JSON: time, reason, stream and the record\n"
             "retry     the route tries them once more, now or when its process runs; what is "
@@ -29,18 +31,23 @@ const struct command dead_command = {
             "delete    they are gone for good\n\n"
             "  weir dead list --data /var/lib/weir-agent\n"
             "  weir dead show errors --data /var/lib/weir-agent | jq .reason | sort | uniq -c\n"
-            "  weir dead retry errors --data /var/lib/weir-agent",
+            "  weir dead retry errors --url http://127.0.0.1:5080",
     .options = option_defs,
     .verbs = verbs,
     .args_min = 1,
     .args_max = 2,
 };
 
+void dead_print(uint64_t letters, uint64_t bytes, const char *route, bool retrying)
+{
+    char text[STR_BYTES_TEXT];
+    printf("%10" PRIu64 " %10s  %s%s\n", letters, str_put_bytes(text, bytes), route,
+           retrying ? " (being tried again)" : "");
+}
+
 static enum err print_line(void *ctx, const struct dead_file *f)
 {
-    char bytes[STR_BYTES_TEXT];
-    printf("%10" PRIu64 " %10s  %s%s\n", f->letters, str_put_bytes(bytes, f->bytes), f->route,
-           f->retrying ? " (being tried again)" : "");
+    dead_print(f->letters, f->bytes, f->route, f->retrying);
     ++*(unsigned *)ctx;
     return OK;
 }
@@ -109,6 +116,11 @@ int cmd_dead(int argc, char **argv)
         known = known || !strcmp(verbs[i], what);
     if (!known || (o.n_args == 1) != !strcmp(what, "list"))
         return options_fail(&dead_command, "usage: weir dead %s", dead_command.usage);
+    if (options_has(&o, "url")) {
+        if (data)
+            return options_fail(&dead_command, "--data and --url do not go together");
+        return dead_remote(&dead_command, &o, what, o.n_args > 1 ? o.arg[1] : NULL, pipeline);
+    }
     data = data ? data : "./weir-agent";
     char *dir = pipeline ? mem_printf("%s/pipelines/%s", data, pipeline) : mem_strdup(str_c(data));
     enum err err = run(what, dir, o.n_args > 1 ? o.arg[1] : NULL);

@@ -479,6 +479,7 @@ static enum err start_http(struct server *s)
     s->api.write_inputs = write_inputs;
     s->api.write_books = write_books;
     s->api.books_ctx = s;
+    s->api.data = conf_string(s->conf, "server.data");
     read_hec_tokens(s);
     s->api.authorize = s->root.user.n ? authorize : NULL;
     s->api.auth_ctx = s;

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 import pytest
+import requests
 
 from conftest import free_port
 from test_agent import make_agent, wait_for, write  # noqa: F401
@@ -100,6 +101,58 @@ def test_retry_and_delete(make_agent, weir, tmp_path, picky):  # noqa: F811
     a.stop()
     balanced(a, 110)
     assert Counter(d["message"].split()[0] for d in picky.docs.values()) == Counter(f"n{i}" for i in range(100))
+
+
+def test_over_http(make_server, weir, tmp_path, picky):
+    """Of a server, of a pipeline of it too, with credentials; by the command line as well."""
+    conf = tmp_path / "server.yaml"
+    url = f"opensearch://127.0.0.1:{picky.server_port}/logs"
+    conf.write_text(f"""
+routes: [{{name: search, output: '{url}', wait: 50ms}}]
+pipelines:
+  edge:
+    inputs: ['forward://127.0.0.1:0']
+    routes: [{{name: search, output: '{url}', wait: 50ms}}]
+""")
+    server = make_server(args=["--config", str(conf)], env={"WEIR_ROOT_USER": "u", "WEIR_ROOT_PASSWORD": "secret-password"})
+    http = requests.Session()
+    at = server.url + "/api/v1/dead-letters"
+    for method, path in (("GET", ""), ("GET", "/search"), ("POST", "/search/retry"), ("DELETE", "/search")):
+        assert requests.request(method, at + path).status_code == 401
+    http.auth = ("u", "secret-password")
+    assert http.get(at).json() == {"dead_letters": []} and http.get(at + "/search").status_code == 404
+    assert http.get(at + "/.x").status_code == 400 and http.get(at + "/search?pipeline=..").status_code == 400
+    lines = "".join(json.dumps({"message": f"n{i} text"}) + "\n" for i in range(100))
+    r = http.post(server.url + "/api/v1/logs/ingest?stream=s", data=lines, headers={"Content-Type": "application/x-ndjson"})
+    assert r.status_code == 202
+    edge = server.data / "pipelines" / "edge" / "dead"
+    edge.mkdir(exist_ok=True)
+    (edge / "search.ndjson").write_text('{"time":"2025-02-15T12:00:00Z","route":"search","reason":"x","stream":"s",'
+                                        '"at":"2025-01-01T00:00:00Z","stage":"output","record":{"message":"n1000 x"}}\n')
+    wait_for(lambda: len(http.get(at).json()["dead_letters"]) == 2)
+    wait_for(lambda: [x["letters"] for x in http.get(at).json()["dead_letters"]] == [50, 1])
+    listed = http.get(at).json()["dead_letters"]
+    assert [(x["pipeline"], x["route"], x["retrying"]) for x in listed] == [("", "search", False), ("edge", "search", False)]
+    letters = [json.loads(x) for x in http.get(at + "/search").text.splitlines()]
+    assert [x["record"]["message"] for x in letters] == [f"n{i} text" for i in range(1, 100, 2)]
+    assert [json.loads(x) for x in http.get(at + "/search?skip=10&limit=7").text.splitlines()] == letters[10:17]
+    assert http.get(at + "/search?skip=50").text == ""
+    assert "n1000" in http.get(at + "/search?pipeline=edge").text
+    cli = ("--url", server.url, "--user", "u:secret-password")
+    assert weir("dead", "list", *cli).stdout.split() [0] == b"50"
+    assert len(weir("dead", "show", "search", *cli).stdout.splitlines()) == 50
+    picky.refuse = lambda doc: False
+    assert weir("dead", "retry", "search", "--pipeline", "edge", *cli).stdout == b"1 dead letters of search are tried again\n"
+    assert http.post(at + "/search/retry").json() == {"route": "search", "letters": 50}
+    wait_for(lambda: len(picky.docs) == 101)
+    wait_for(lambda: http.get(at).json() == {"dead_letters": []})
+    assert http.get(server.url + "/api/v1/ledger").json()["pipelines"][0]["routes"][0]["sent"] == 100
+    picky.refuse = lambda doc: True
+    http.post(server.url + "/api/v1/logs/ingest?stream=s", data='{"message":"n200 x"}', headers={"Content-Type": "application/json"})
+    wait_for(lambda: http.get(at).json()["dead_letters"])
+    assert weir("dead", "delete", "search", *cli).stdout == b"1 dead letters of search are deleted\n"
+    r = weir("dead", "delete", "search", *cli, check=False)
+    assert r.returncode == 1 and b"no dead letters" in r.stderr and http.delete(at + "/search").status_code == 404
 
 
 def test_retry_killed(make_agent, weir, tmp_path, picky):  # noqa: F811

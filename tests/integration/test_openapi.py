@@ -31,6 +31,8 @@ def test_the_document_is_served(server):
 
 def test_the_api_is_as_described(server, tmp_path):
     server.ingest(RECORDS)
+    (server.data / "dead").mkdir(exist_ok=True)
+    (server.data / "dead" / "errors.ndjson").write_text('{"time":"2025-02-15T12:00:00Z","route":"errors","record":{}}\n' * 3)
     r = schemathesis(server.url + "/api/openapi.json", tmp_path)
     assert r.returncode == 0, r.stdout[-12000:] + r.stderr[-2000:]
     assert server.query("* | stats count()")[0]["count"] >= 24
