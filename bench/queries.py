@@ -75,6 +75,7 @@ def truth_k8s(data):
         if not needle and i > data.records * 3 // 4:
             found = re.search(r"TraceID: ([0-9a-f]{32})", text)
             needle = found.group(1) if found else ""
+    counts["part"] = sum("erverErr" in r["log"] for r in records_of(data))
     counts["needle"] = sum(needle in r["log"] for r in records_of(data))
     return {"container": container, "trace": needle, **counts}
 
@@ -90,11 +91,14 @@ def truth_zeek(data):
 
 def truth_windows(data):
     hosts, counts = collections.Counter(), collections.Counter()
-    word = re.compile(r"(?<!\w)lsass\.exe(?!\w)", re.I)
+    word, trace = re.compile(r"(?<!\w)lsass\.exe(?!\w)", re.I), re.compile(r"KERNELBASE\.dll\+2[0-9a-f]{4}")
     for r in records_of(data):
         hosts[r.get("Hostname")] += 1
         counts["ten"] += r.get("EventID") in (10, "10")
         counts["lsass"] += isinstance(r.get("Message"), str) and bool(word.search(r["Message"]))
+        text = r["Message"] if isinstance(r.get("Message"), str) else ""
+        counts["part"] += "vchos" in text
+        counts["regex"] += bool(trace.search(text))
     del hosts[None]
     return {"hosts": hosts, **counts}
 
@@ -223,6 +227,8 @@ def k8s(t):
           anchor=4.9),
         q("regex over a long text field, count", r"log:/\[RouteId: [0-9a-f]{8}-/ | stats count() as n",
           r'~"\\[RouteId: [0-9a-f]{8}-" | stats count() n', one("n", t["regex"]), anchor=65.8),
+        q("substring inside a word, count", "log:*erverErr* | stats count() as n", '~"erverErr" | stats count() n',
+          one("n", t["part"])),
         q("count by container", "* | stats count() as n by kubernetes.container_name",
           "* | stats by (kubernetes.container_name) count() n",
           groups("kubernetes.container_name", "n", t["container"]), anchor=3.6),
@@ -246,6 +252,9 @@ def windows(t):
         q("event 10, count", "EventID:10 | stats count() as n", "EventID:=10 | stats count() n", one("n", t["ten"])),
         q("a name in long messages, count", "Message:lsass.exe | stats count() as n",
           '"lsass.exe" | stats count() n', one("n", t["lsass"])),
+        q("substring inside a word, count", "Message:*vchos* | stats count() as n", '~"vchos" | stats count() n', one("n", t["part"])),
+        q("regex over long messages, count", r"Message:/KERNELBASE\.dll\+2[0-9a-f]{4}/ | stats count() as n",
+          r'~"KERNELBASE\\.dll\\+2[0-9a-f]{4}" | stats count() n', one("n", t["regex"])),
         q("count by host", "Hostname:* | stats count() as n by Hostname", "Hostname:* | stats by (Hostname) count() n",
           groups("Hostname", "n", t["hosts"])),
     ]

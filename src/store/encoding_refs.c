@@ -475,18 +475,20 @@ static enum err expand(struct referring *o, struct str s, const uint32_t *pos, u
     return OK;
 }
 
-static enum err expand_all(struct referring *o, const struct values *texts, const uint32_t *pos,
-                           struct values *ret)
+enum err referring_texts(struct referring *o, const struct texts_of *x, uint32_t from, uint32_t to,
+                         struct arena *a, struct values *ret)
 {
     uint64_t bytes = 0, one;
-    for (uint32_t i = 0; i < texts->n; i++) {
-        TRY(expand(o, values_text(texts, i), pos, texts->n, i, NULL, &one));
+    struct text_out out;
+    for (uint32_t i = from; i < to; i++) {
+        struct str s = values_text(x->texts, x->code ? x->code[x->pos[i]] : i);
+        TRY(expand(o, s, x->pos, x->n, i, NULL, &one));
         bytes += one;
     }
-    struct text_out out;
-    TRY(text_out_init(&out, texts->n, bytes, o->a));
-    for (uint32_t i = 0; i < texts->n; i++) {
-        TRY(expand(o, values_text(texts, i), pos, texts->n, i, out.bytes + out.used, &one));
+    TRY(text_out_init(&out, to - from, bytes, a));
+    for (uint32_t i = from; i < to; i++) {
+        struct str s = values_text(x->texts, x->code ? x->code[x->pos[i]] : i);
+        TRY(expand(o, s, x->pos, x->n, i, out.bytes + out.used, &one));
         out.used += one;
         out.off[++out.n] = (uint32_t)out.used;
     }
@@ -500,7 +502,8 @@ static enum err refs_values(const struct chunk *c, struct arena *a, struct value
     struct values texts;
     TRY(referring_open(c, a, &o));
     TRY(chunk_values(&o.texts, a, &texts));
-    return expand_all(&o, &texts, NULL, ret);
+    struct texts_of all = {&texts, NULL, NULL, texts.n};
+    return referring_texts(&o, &all, 0, texts.n, a, ret);
 }
 
 static enum err refs_get(const struct chunk *c, const uint32_t *pos, uint32_t n, struct arena *a,
@@ -510,7 +513,8 @@ static enum err refs_get(const struct chunk *c, const uint32_t *pos, uint32_t n,
     struct values texts;
     TRY(referring_open(c, a, &o));
     TRY(chunk_get(&o.texts, pos, n, a, &texts));
-    return expand_all(&o, &texts, pos, ret);
+    struct texts_of some = {&texts, NULL, pos, n};
+    return referring_texts(&o, &some, 0, n, a, ret);
 }
 
 const struct encoding_ops encoding_refs = {

@@ -3,18 +3,31 @@
  * A text is static pieces with values of other columns between them. What is looked for, or a
  * literal that every match holds, stands in a piece, in a value, or across the edge between two. Of
  * the first and the last the pieces tell, once for each different text; of the second the columns
- * themselves, by what they are held with. Rows that none of the three speaks for cannot match; what
- * is left is put together and asked. A match inside a piece, with a byte of it on either side,
- * needs no look at the whole. */
+ * themselves, by what they are held with, and for the rows whose text names them. Rows that none of
+ * the three speaks for cannot match; what is left is put together and asked.
+ *
+ * No look at the whole is needed for a match inside a piece, with a byte of it on either side, nor
+ * for one in a value that stands where its neighbours leave it as it is: between bytes that are no
+ * part of any word, or anywhere, if no edge is asked for. A regex matches in the whole what it
+ * matches in a part, if it looks at nothing but what it takes. */
 #include "store/refs_read.h"
 
 enum verdict { NO, MAYBE, YES };
+enum { AT_ONCE = 256 };
+
+/* The columns that a text names, a bit each; those that stand between bytes of no word at least
+ * once. */
+struct named {
+    uint64_t any[2], clean[2];
+};
 
 struct matching {
     struct referring o;
     struct str literal;            /* folded, ASCII, at least one byte */
     const struct predicate *whole; /* where a match is just the literal, with its edges; or NULL */
     struct predicate part;         /* the literal, anywhere */
+    bool anywhere;                 /* which is all that a match is */
+    const struct predicate *regex; /* that matches in a whole what it matches in a part; or NULL */
     /* Bytes that a piece may end (begin) with, for a match to go on behind (have begun before). */
     bool out[256], in[256];
 };
@@ -38,6 +51,39 @@ static struct str literal_of(const struct predicate *p)
     return best;
 }
 
+/* Whether a match depends on nothing but the bytes that it takes: no anchor, no look around, and
+ * nothing that gives no byte back. What is not known to be so is not. */
+static bool regex_takes_all_it_sees(struct str p)
+{
+    bool class = false, quantifier = false;
+    for (size_t i = 0; i < p.n; i++) {
+        char c = p.p[i], next = i + 1 < p.n ? p.p[i + 1] : 0;
+        if (c == '\\') {
+            bool word = (next >= '0' && next <= '9') || (fold(next) >= 'a' && fold(next) <= 'z');
+            if (!next || (word && !strchr("dswDSWtnr", next)))
+                return false;
+            i++;
+            quantifier = false;
+            continue;
+        }
+        if (class) {
+            class = c != ']';
+            continue;
+        }
+        if (c == '^' || c == '$' || (c == '+' && quantifier) ||
+            (c == '(' && (next == '*' || (next == '?' && (i + 2 >= p.n || p.p[i + 2] != ':')))))
+            return false;
+        if (c == '[') {
+            class = true;
+            i += next == '^';
+            if (i + 1 < p.n && (p.p[i + 1] == ']' || p.p[i + 1] == '['))
+                return false;
+        }
+        quantifier = c == '*' || c == '+' || c == '?' || c == '}';
+    }
+    return true;
+}
+
 /* False where nothing is known that helps. */
 static bool matching_init(struct matching *m, const struct predicate *p, struct arena *a)
 {
@@ -59,6 +105,9 @@ static bool matching_init(struct matching *m, const struct predicate *p, struct 
     bool plain = p->kind == PRED_TEXT && p->n_parts == 1 && !p->parts[0].any_before &&
                  !p->parts[0].skip && !p->tail_any && !p->tail_skip;
     m->whole = plain ? p : NULL;
+    m->anywhere = p->kind == PRED_TEXT && p->n_parts == 1 && p->parts[0].any_before &&
+                  !p->parts[0].skip && p->tail_any && !p->tail_skip;
+    m->regex = p->kind == PRED_REGEX && regex_takes_all_it_sees(p->text) ? p : NULL;
     return predicate_text(a, str_of(folded, s.n + 2), &m->part) == OK;
 }
 
@@ -109,7 +158,7 @@ static enum err match_piece(const struct matching *m, struct str piece, bool las
     TRY(predicate_match_text(m->whole ? m->whole : &m->part, LANE_STR, piece, &hit));
     if (!hit)
         return OK;
-    *ret = MAYBE;
+    *ret = m->anywhere ? YES : MAYBE;
     if (m->whole && predicate_span(m->whole, piece, 0, &from, &to) && from > 0 &&
         (to < piece.n || last) && (uint8_t)piece.p[from - 1] < 0x80 &&
         (last || (uint8_t)piece.p[to] < 0x80))
@@ -117,8 +166,25 @@ static enum err match_piece(const struct matching *m, struct str piece, bool las
     return OK;
 }
 
+/* No word goes on at byte i of a text with its references left open. */
+static bool is_apart(struct str s, size_t i)
+{
+    uint8_t c = i < s.n ? (uint8_t)s.p[i] : ' ';
+    bool word = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_';
+    return c < 0x80 && c != REF && !word;
+}
+
+static void note_named(struct named *n, struct str s, size_t at, uint32_t column)
+{
+    uint64_t bit = (uint64_t)1 << column % 64;
+    n->any[column / 64] |= bit;
+    if ((at == 0 || is_apart(s, at - 1)) && is_apart(s, at + 2))
+        n->clean[column / 64] |= bit;
+}
+
 /* What a text says with its references left open; `holds`: the literal is somewhere in it. */
-static enum err match_static(const struct matching *m, struct str s, bool holds, enum verdict *ret)
+static enum err match_static(const struct matching *m, struct str s, bool holds,
+                             struct named *named, enum verdict *ret)
 {
     size_t at = 0, done = 0;
     enum verdict verdict = NO;
@@ -127,6 +193,8 @@ static enum err match_static(const struct matching *m, struct str s, bool holds,
         TRY(referring_next(&m->o, s, &at, &column, &found));
         struct str piece = str_of(s.p + done, (found ? at : s.n) - done);
         enum verdict mine = NO;
+        if (found && column < m->o.n)
+            note_named(named, s, at, column);
         if (holds)
             TRY(match_piece(m, piece, !found, &mine));
         if ((found && (column == m->o.n || runs_out(m, piece))) ||
@@ -166,17 +234,65 @@ static enum err match_numbers(const struct matching *m, uint32_t column, uint64_
     return OK;
 }
 
-/* Sets the bits of the rows where a column that is referred to may hold a match. */
-static enum err match_columns(const struct matching *m, uint64_t *bits)
+/* The texts of the values, and what is known of each. */
+struct texts {
+    struct values v;
+    const uint32_t *code; /* of each value its text */
+    uint8_t *verdict;     /* of each text */
+    struct named *named;
+};
+
+/* Where column k holds the literal and the text names it, a value may match (bits of `maybe`) or
+ * does (of `hit`). `sure`: bits of values that match by themselves. */
+static void judge(const struct matching *m, const struct texts *t, uint32_t k,
+                  const uint64_t *holds, const uint64_t *sure, uint64_t *maybe, uint64_t *hit)
+{
+    uint64_t bit = (uint64_t)1 << k % 64;
+    for (uint32_t w = 0; w < bitmap_words(m->o.c->n); w++)
+        for (uint64_t left = holds[w] & ~hit[w]; left; left &= left - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+            const struct named *n = &t->named[t->code[i]];
+            if (!(n->any[k / 64] & bit))
+                continue;
+            bool is = sure && bitmap_get(sure, i) && (m->anywhere || n->clean[k / 64] & bit);
+            bitmap_set(is ? hit : maybe, i);
+        }
+}
+
+static enum err match_column(const struct matching *m, const struct texts *t, uint32_t k,
+                             uint64_t *maybe, uint64_t *hit)
 {
     const struct chunk *c = m->o.c;
-    for (uint32_t k = 0; k < m->o.n; k++) {
-        if (m->o.name[k].lane == LANE_STR)
-            TRY(c->rows->match(c->time_ctx, &m->o.name[k], m->whole ? m->whole : &m->part, m->o.a,
-                               bits));
-        else if (may_be_number(m->literal))
-            TRY(match_numbers(m, k, bits));
+    uint64_t *holds = bitmap_new(m->o.a, c->n), *sure = NULL;
+    if (m->o.name[k].lane != LANE_STR) {
+        if (!may_be_number(m->literal))
+            return OK;
+        TRY(match_numbers(m, k, holds));
+    } else {
+        TRY(c->rows->match(c->time_ctx, &m->o.name[k], m->whole ? m->whole : &m->part, m->o.a,
+                           holds));
+        if (m->regex && bitmap_any(holds, c->n)) {
+            sure = bitmap_new(m->o.a, c->n);
+            TRY(c->rows->match(c->time_ctx, &m->o.name[k], m->regex, m->o.a, sure));
+        } else if (m->whole || m->anywhere) {
+            sure = holds;
+        }
     }
+    judge(m, t, k, holds, sure, maybe, hit);
+    return OK;
+}
+
+/* Asks the columns that a text names which does not match by itself. */
+static enum err match_columns(const struct matching *m, const struct texts *t, uint64_t *maybe,
+                              uint64_t *hit)
+{
+    uint64_t any[2] = {0};
+    for (uint32_t i = 0; i < t->v.n; i++)
+        for (int w = 0; w < 2; w++)
+            any[w] |= t->verdict[i] == YES ? 0 : t->named[i].any[w];
+    for (uint32_t k = 0; k < m->o.n; k++)
+        if (any[k / 64] >> k % 64 & 1)
+            TRY(match_column(m, t, k, maybe, hit));
     return OK;
 }
 
@@ -197,58 +313,70 @@ static enum err different_texts(struct matching *m, struct values *ret, const ui
     return OK;
 }
 
-static enum err match_texts(const struct matching *m, const struct values *texts, uint8_t *to)
+static enum err match_texts(struct matching *m, struct texts *t)
 {
-    uint64_t *holds = bitmap_new(m->o.a, texts->n);
-    TRY(predicate_match(&m->part, texts, holds));
-    for (uint32_t i = 0; i < texts->n; i++) {
+    TRY(different_texts(m, &t->v, &t->code));
+    t->verdict = ARENA_TRY_ARRAY(m->o.a, uint8_t, t->v.n);
+    t->named = ARENA_TRY_ARRAY(m->o.a, struct named, t->v.n);
+    if (!t->verdict || !t->named)
+        return err_set(ERR_NOMEM, "no memory to match %u texts", t->v.n);
+    uint64_t *holds = bitmap_new(m->o.a, t->v.n);
+    TRY(predicate_match(&m->part, &t->v, holds));
+    for (uint32_t i = 0; i < t->v.n; i++) {
         enum verdict verdict = NO;
-        TRY(match_static(m, values_text(texts, i), bitmap_get(holds, i), &verdict));
-        to[i] = (uint8_t)verdict;
+        t->named[i] = (struct named){0};
+        TRY(match_static(m, values_text(&t->v, i), bitmap_get(holds, i), &t->named[i], &verdict));
+        t->verdict[i] = (uint8_t)verdict;
     }
     return OK;
 }
 
-/* Those that may match, put together and asked. */
-static enum err match_whole(const struct chunk *c, const struct predicate *p, const uint32_t *pos,
-                            uint32_t n, struct arena *a, uint64_t *bits)
+/* Those that may match, put together and asked, some at a time. */
+static enum err match_whole(struct matching *m, const struct texts *t, const struct predicate *p,
+                            const uint32_t *pos, uint32_t n, uint64_t *bits)
 {
-    struct values v;
-    uint64_t *hit = bitmap_new(a, n);
-    if (n == 0)
-        return OK;
-    TRY(chunk_get(c, pos, n, a, &v));
-    TRY(predicate_match(p, &v, hit));
-    for (uint32_t i = 0; i < n; i++)
-        if (bitmap_get(hit, i))
-            bitmap_set(bits, pos[i]);
-    return OK;
+    struct texts_of x = {&t->v, t->code, pos, n};
+    struct arena some;
+    enum err err = OK;
+    arena_init(&some, 0, m->o.a->res);
+    for (uint32_t from = 0; from < n && err == OK; from += AT_ONCE) {
+        uint32_t to = n - from < AT_ONCE ? n : from + AT_ONCE;
+        struct values v;
+        uint64_t hit[AT_ONCE / 64] = {0};
+        err = referring_texts(&m->o, &x, from, to, &some, &v);
+        if (err == OK)
+            err = predicate_match(p, &v, hit);
+        for (uint32_t i = from; i < to && err == OK; i++)
+            if (bitmap_get(hit, i - from))
+                bitmap_set(bits, pos[i]);
+        arena_reset(&some);
+    }
+    arena_release(&some);
+    return err;
 }
 
 enum err refs_match(const struct chunk *c, const struct predicate *p, struct arena *a,
                     uint64_t *bits)
 {
     struct matching m;
+    struct texts t;
     struct values v;
     if (!matching_init(&m, p, a)) {
         TRY(chunk_values(c, a, &v));
         return predicate_match(p, &v, bits);
     }
-    const uint32_t *code = NULL;
     TRY(referring_open(c, a, &m.o));
-    TRY(different_texts(&m, &v, &code));
-    uint8_t *verdict = ARENA_TRY_ARRAY(a, uint8_t, v.n);
+    TRY(match_texts(&m, &t));
     uint32_t *pos = ARENA_TRY_ARRAY(a, uint32_t, c->n), n = 0;
-    if (!verdict || !pos)
+    if (!pos)
         return err_set(ERR_NOMEM, "no memory to match %u texts", c->n);
-    uint64_t *inside = bitmap_new(a, c->n);
-    TRY(match_texts(&m, &v, verdict));
-    TRY(match_columns(&m, inside));
-    for (uint32_t i = 0; i < c->n; i++) {
-        if (verdict[code[i]] == YES)
+    for (uint32_t i = 0; i < c->n; i++)
+        if (t.verdict[t.code[i]] == YES)
             bitmap_set(bits, i);
-        else if (verdict[code[i]] == MAYBE || bitmap_get(inside, i))
+    uint64_t *maybe = bitmap_new(a, c->n);
+    TRY(match_columns(&m, &t, maybe, bits));
+    for (uint32_t i = 0; i < c->n; i++)
+        if (!bitmap_get(bits, i) && (t.verdict[t.code[i]] == MAYBE || bitmap_get(maybe, i)))
             pos[n++] = i;
-    }
-    return match_whole(c, p, pos, n, a, bits);
+    return match_whole(&m, &t, p, pos, n, bits);
 }

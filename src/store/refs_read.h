@@ -22,6 +22,17 @@ NODISCARD enum err referring_open(const struct chunk *c, struct arena *a, struct
 NODISCARD enum err referring_next(const struct referring *o, struct str s, size_t *at,
                                   uint32_t *ret, bool *found);
 
+/* Texts with their references written out: of the values at `n` positions (NULL: of all), those
+ * from `from` up to `to`, in `a`. texts[code[pos[i]]] is what value i holds; without `code` it is
+ * texts[i]. */
+struct texts_of {
+    const struct values *texts;
+    const uint32_t *code, *pos;
+    uint32_t n;
+};
+NODISCARD enum err referring_texts(struct referring *o, const struct texts_of *x, uint32_t from,
+                                   uint32_t to, struct arena *a, struct values *ret);
+
 struct ref_number {
     char b[24];
 };

@@ -112,6 +112,12 @@ static void check_matches(const struct column *col, const struct values *all)
         }
         assert_ok(predicate_text(&other, piece, &p));
         check_match(col, all, &p);
+        struct buf wild;
+        buf_init(&wild, SIZE_MAX);
+        buf_printf(&wild, "%c%.*s%c", PATTERN_ANY, STR_ARG(piece), PATTERN_ANY);
+        assert_ok(predicate_text(&other, arena_str(&other, buf_str(&wild)), &p));
+        buf_release(&wild);
+        check_match(col, all, &p);
         ((char *)piece.p)[rnd_below((uint32_t)piece.n)] = k % 2 ? PATTERN_ANY : PATTERN_ONE;
         assert_ok(predicate_text(&other, piece, &p));
         check_match(col, all, &p);
@@ -125,9 +131,21 @@ static void check_matches(const struct column *col, const struct values *all)
         assert_ok(predicate_text(&other, str_c(words[i]), &p));
         check_match(col, all, &p);
     }
-    static const char *const regexes[] = {
-        "\\d+\r\nUser: a", "app[0-9]+", "(?i)USER: [a-k]", "^Pro", "Image: C:.*exe\r\nProcessId: 1",
-        "zzz|bob",         "(none)$"};
+    static const char *const regexes[] = {"\\d+\r\nUser: a",
+                                          "app[0-9]+",
+                                          "(?i)USER: [a-k]",
+                                          "^Pro",
+                                          "Image: C:.*exe\r\nProcessId: 1",
+                                          "zzz|bob",
+                                          "(none)$",
+                                          "app\\d+\\.e",
+                                          "\\\\[^ ]+ Files\\\\app[0-9]{2}",
+                                          "alic[^e]",
+                                          "alic\\w",
+                                          "bob\\b",
+                                          "(?=bob)b",
+                                          "[a-z]++e",
+                                          "[a-z]+?e\r"};
     for (size_t i = 0; i < sizeof(regexes) / sizeof(*regexes); i++) {
         assert_ok(predicate_regex(&other, str_c(regexes[i]), &p));
         check_match(col, all, &p);
