@@ -4,8 +4,10 @@
  *   then  the codes, low byte first; or as integers (ints.c)
  *
  * Lines come in sequences that repeat, and so do their codes: in whole bytes zstd sees that. Else
- * integers are smaller. */
+ * integers are smaller. Which is so is measured; at the level of ingest by a sample. */
 #include "store/codes.h"
+
+enum { SAMPLE = 16384, SAMPLE_FROM = SAMPLE * 4 };
 
 static enum err as_ints(const uint32_t *code, uint32_t n, const struct encode_options *o,
                         struct arena *scratch, struct part_out *ret)
@@ -37,21 +39,42 @@ static struct str as_bytes(const uint32_t *code, uint32_t n, uint32_t each, stru
     return str_of(to, 1 + (size_t)n * each);
 }
 
+/* Both ways; ret[1].packed is empty where bytes are of no use. */
+static enum err both_ways(const uint32_t *code, uint32_t n, uint32_t each,
+                          const struct encode_options *o, struct arena *scratch,
+                          struct part_out ret[2])
+{
+    TRY(as_ints(code, n, o, scratch, &ret[0]));
+    ret[1] = (struct part_out){.raw = as_bytes(code, n, each, scratch)};
+    if (!zip_bytes(ret[1].raw, o->zstd_level, scratch, &ret[1].packed))
+        ret[1].packed.n = 0;
+    return OK;
+}
+
+static bool bytes_win(const struct part_out way[2])
+{
+    return way[1].packed.n && way[1].packed.n < part_out_bytes(&way[0]);
+}
+
 enum err part_of_codes(const uint32_t *code, uint32_t n, const struct encode_options *o,
                        struct arena *scratch, struct part_out *ret)
 {
+    struct part_out way[2] = {0};
     uint32_t any = 0;
     for (uint32_t i = 0; i < n; i++)
         any |= code[i];
-    struct part_out ints;
-    TRY(as_ints(code, n, o, scratch, &ints));
-    *ret = ints;
+    uint32_t each = any > UINT8_MAX ? 2 : 1;
     if (o->small || any > UINT16_MAX)
+        return as_ints(code, n, o, scratch, ret);
+    if (o->zstd_level <= ENCODE_QUICK_LEVEL && n >= SAMPLE_FROM) {
+        TRY(both_ways(code + (n - SAMPLE) / 2, SAMPLE, each, o, scratch, way));
+        if (!bytes_win(way))
+            return as_ints(code, n, o, scratch, ret);
+        *ret = (struct part_out){.raw = as_bytes(code, n, each, scratch), .zip = ZIP_TRY};
         return OK;
-    struct part_out bytes = {.raw = as_bytes(code, n, any > UINT8_MAX ? 2 : 1, scratch)};
-    if (zip_bytes(bytes.raw, o->zstd_level, scratch, &bytes.packed) &&
-        bytes.packed.n < part_out_bytes(&ints))
-        *ret = bytes;
+    }
+    TRY(both_ways(code, n, each, o, scratch, way));
+    *ret = way[bytes_win(way)];
     return OK;
 }
 

@@ -7,7 +7,8 @@
  * encoding_number.c (ints, decimal, double, empty). Not every encoding fits every lane; an encoding
  * that meets a foreign lane answers ERR_CORRUPT.
  *
- * Choice, for text: constant; times; a dictionary where a sample promises few distinct values; else
+ * Choice, for text: constant; times; templates for lines of a log, of which many are different, at
+ * the level of ingest; a dictionary where a sample promises few distinct values; else
  * the first that fits of numerals, times of day, a prefix and a number, hexadecimal digits,
  * templates, plain. Each of them gives up early, most on a sample. In a merge, which has time, and
  * in the slots of templates, which are small, a dictionary has to be smaller than what else fits,
@@ -97,6 +98,7 @@ enum err encode_text(const struct encoder *e)
 {
     static encode_fn *const rest[] = {encode_numeral, encode_clock,    encode_prefix_int,
                                       encode_hex,     encode_template, encode_plain};
+    static encode_fn *const lines[] = {encode_template, encode_dict, encode_plain};
     static encode_fn *const refs[] = {encode_refs, NULL}, *const difference[] = {encode_difference,
                                                                                  NULL};
     static encode_fn *const small[] = {encode_const, encode_time, encode_plain};
@@ -118,6 +120,8 @@ enum err encode_text(const struct encoder *e)
     if (err != ERR_UNSUPPORTED)
         return err;
     bool compare = e->o->zstd_level > ENCODE_QUICK_LEVEL;
+    if (!compare && texts_are_many_lines(e->v, e->scratch))
+        return encode_first(lines, e);
     TRY(encode_dict_or(rest, e, compare));
     return compare && e->o->refs ? encode_if_smaller(refs, e, start) : OK;
 }

@@ -18,6 +18,8 @@
 enum {
     LINE_BYTES = 20,
     SAMPLE = 4096,
+    LINES_SAMPLE = 64,
+    LINES_SHARE = 8, /* of the sample, different */
     ENTRIES_MAX = 32768,
     DISTINCT_SHARE = 2 /* at most n / this */
 };
@@ -60,18 +62,37 @@ static uint32_t table_add(struct table *t, const struct values *v, uint32_t i)
     }
 }
 
-static bool sample_promises(const struct values *v, struct arena *a)
+/* How many different texts there are in a sample of SAMPLE of them. */
+static uint32_t sample_distinct(const struct values *v, struct arena *a)
 {
-    if (v->n <= SAMPLE)
-        return true;
     struct table t;
     table_init(&t, SAMPLE, a);
     uint32_t step = v->n / SAMPLE;
     for (uint32_t i = 0; i < SAMPLE; i++)
         table_add(&t, v, i * step);
+    return t.n;
+}
+
+bool texts_are_many_lines(const struct values *v, struct arena *a)
+{
+    uint32_t spaces = 0;
+    if (v->n <= SAMPLE || v->off[v->n] - v->off[0] < (uint64_t)v->n * LINE_BYTES)
+        return false;
+    for (uint32_t i = 0; i < LINES_SAMPLE; i++) {
+        struct str s = values_text(v, (uint32_t)((uint64_t)i * v->n / LINES_SAMPLE));
+        spaces += s.n && memchr(s.p, ' ', s.n);
+    }
+    return spaces > LINES_SAMPLE / 2 && sample_distinct(v, a) > SAMPLE / LINES_SHARE;
+}
+
+static bool sample_promises(const struct values *v, struct arena *a)
+{
+    if (v->n <= SAMPLE)
+        return true;
+    uint32_t distinct = sample_distinct(v, a);
     /* With D = n / 2: s (1 - s / 2D + ...), the first terms of the series. */
     double share = (double)SAMPLE / v->n;
-    return t.n < SAMPLE * (1 - share + share * share * 2 / 3);
+    return distinct < SAMPLE * (1 - share + share * share * 2 / 3);
 }
 
 struct sort_entry {

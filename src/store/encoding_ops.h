@@ -54,6 +54,9 @@ NODISCARD enum err encode_clock(const struct encoder *e);
 NODISCARD enum err encode_template(const struct encoder *e);
 NODISCARD enum err encode_refs(const struct encoder *e);
 NODISCARD enum err encode_difference(const struct encoder *e);
+/* Whether texts are lines of a log, of which so many are different that a dictionary of them is no
+ * smaller than their templates, where lines that repeat are patterns. */
+bool texts_are_many_lines(const struct values *v, struct arena *scratch);
 /* Any text, by the choice of encoding.c. */
 NODISCARD enum err encode_text(const struct encoder *e);
 
