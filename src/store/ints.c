@@ -25,7 +25,7 @@
 #include <stdlib.h>
 
 enum { KIND_CONST, KIND_FRAME, KIND_DELTA, KIND_RUNS, KIND_MASK = 15, FLAG_PLANES = 16 };
-enum { BASE_BLOCKS = 4, BASE_RANGE = 16, STEPS = 8 };
+enum { BASE_BLOCKS = 4, BASE_RANGE = 16, STEPS = 8, WAY_EACH = 8 };
 enum { BLOCK = 128, WIDTH_EACH = 255, WIDTH_MAX = 64, FILL = 8 };
 
 static uint32_t block_count(uint32_t n)
@@ -60,7 +60,6 @@ struct extent {
 struct scan {
     struct extent all, steps;
     uint32_t runs;
-    double way;               /* sum of the steps without their signs */
     struct extent *of, *step; /* of each block: its values, the steps to the values behind them */
 };
 
@@ -115,7 +114,19 @@ static void scan_steps(const int64_t *v, uint32_t n, uint32_t b, struct scan *s)
     s->step[b] = x;
     widen_by(&s->steps, &x);
     s->runs += runs;
-    s->way += way_of(v + from, len, &x);
+}
+
+/* About the sum of all steps without their signs: of every WAY_EACH-th block. */
+static double way_of_all(const int64_t *v, uint32_t n, const struct scan *s)
+{
+    double way = 0;
+    uint32_t seen = 0;
+    for (uint32_t b = 0; b < block_count(n - 1); b += WAY_EACH) {
+        uint32_t len = block_len(n - 1, b);
+        way += way_of(v + (size_t)b * BLOCK, len, &s->step[b]);
+        seen += len;
+    }
+    return way * (n - 1) / seen;
 }
 
 static struct scan scan_values(const int64_t *v, uint32_t n, struct arena *scratch)
@@ -332,10 +343,13 @@ static void put_planes(const struct plan *p, struct buf *out)
     uint8_t *to = (uint8_t *)buf_reserve(out, (size_t)p->n * bytes);
     CHECK(to);
     for (uint32_t b = 0; b < block_count(p->n); b++) {
+        uint32_t len = block_len(p->n, b);
         residues_of(p, b, r);
-        for (unsigned k = 0; k < bytes; k++)
-            for (uint32_t i = 0; i < block_len(p->n, b); i++)
-                to[(size_t)k * p->n + (size_t)b * BLOCK + i] = (uint8_t)(r[i] >> (8 * k));
+        for (unsigned k = 0; k < bytes; k++) {
+            uint8_t *plane = to + (size_t)k * p->n + (size_t)b * BLOCK;
+            for (uint32_t i = 0; i < len; i++)
+                plane[i] = (uint8_t)(r[i] >> (8 * k));
+        }
     }
     out->n += (size_t)p->n * bytes;
 }
@@ -421,8 +435,9 @@ static void make_plan(struct ints_plan *p, const int64_t *v, uint32_t n, bool ru
         return;
     plan_kind(&p->best, KIND_FRAME, v, n, s.of, &s.all, scratch);
     uint64_t range = (uint64_t)s.all.max - (uint64_t)s.all.min;
-    bool near = s.way * STEPS < (double)range * n; /* each other, but for a few */
-    if (near || (uint64_t)s.steps.max - (uint64_t)s.steps.min < range) {
+    /* The values are near each other, or all but a few. */
+    if ((uint64_t)s.steps.max - (uint64_t)s.steps.min < range ||
+        way_of_all(v, n, &s) * STEPS < (double)range * n) {
         struct plan delta;
         plan_kind(&delta, KIND_DELTA, v, n - 1, s.step, &s.steps, scratch);
         if (delta.bytes < p->best.bytes)
