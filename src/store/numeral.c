@@ -34,20 +34,19 @@ bool numeral_parse(struct str s, struct numeral_parts *ret)
     uint64_t m = 0;
     for (; p < end && (uint8_t)(*p - '0') < 10; p++)
         m = m * 10 + (uint64_t)(*p - '0');
-    uint32_t whole = (uint32_t)(p - digits), frac = 0;
+    size_t spaces = (size_t)(digits - s.p), whole = (size_t)(p - digits), frac = 0;
     if (p < end && *p == '.') {
         const char *point = p++;
         for (; p < end && (uint8_t)(*p - '0') < 10; p++)
             m = m * 10 + (uint64_t)(*p - '0');
-        frac = (uint32_t)(p - point - 1);
+        frac = (size_t)(p - point - 1);
         if (frac == 0)
             return false;
     }
-    struct numeral_parts parts = {(int64_t)m, (uint32_t)(digits - s.p), whole, frac,
-                                  whole > 1 && *digits == '0'};
-    if (p != end || s.n > NUMERAL_WIDTH_MAX || !numeral_parts_ok(&parts))
+    if (p != end || !numeral_ok(spaces, whole, frac))
         return false;
-    *ret = parts;
+    *ret = (struct numeral_parts){(int64_t)m,    (uint8_t)spaces, (uint8_t)whole,
+                                  (uint8_t)frac, (uint8_t)s.n,    whole > 1 && *digits == '0'};
     return true;
 }
 

@@ -20,36 +20,33 @@ struct numeral_form {
 /* A text taken apart: spaces, digits, fraction. */
 struct numeral_parts {
     int64_t mantissa;
-    uint32_t spaces, whole, frac; /* whole: digits before the point; 0: it is no number */
-    bool zero;                    /* a zero stands in front of another digit */
+    uint8_t spaces, whole, frac; /* whole: digits before the point; 0: it is no number */
+    uint8_t length;
+    bool zero; /* a zero stands in front of another digit */
 };
 /* False where it is no number, or one of too many digits. */
 bool numeral_parse(struct str s, struct numeral_parts *ret);
-static inline uint32_t numeral_length(const struct numeral_parts *p)
+static inline bool numeral_ok(size_t spaces, size_t whole, size_t frac)
 {
-    return p->spaces + p->whole + p->frac + (p->frac > 0);
-}
-static inline bool numeral_parts_ok(const struct numeral_parts *p)
-{
-    return p->whole > 0 && p->whole + p->frac <= NUMERAL_DIGITS_MAX &&
-           p->frac <= NUMERAL_FRAC_MAX && numeral_length(p) <= NUMERAL_WIDTH_MAX;
+    return whole > 0 && whole + frac <= NUMERAL_DIGITS_MAX && frac <= NUMERAL_FRAC_MAX &&
+           spaces + whole + frac + (frac > 0) <= NUMERAL_WIDTH_MAX;
 }
 
 /* What is known of numbers that came one by one. */
 struct numeral_look {
     uint8_t frac;
     bool zeros, spaces, one_length;
-    uint32_t length, shortest, longest; /* length: of the first */
+    uint8_t length, shortest, longest; /* length: of the first */
 };
 static inline void numeral_look_first(struct numeral_look *l, const struct numeral_parts *p)
 {
-    uint32_t n = numeral_length(p);
-    *l = (struct numeral_look){(uint8_t)p->frac, p->zero, p->spaces > 0, true, n, n, n};
+    uint8_t n = p->length;
+    *l = (struct numeral_look){p->frac, p->zero, p->spaces > 0, true, n, n, n};
 }
 /* False: it has another number of digits behind the point. */
 static inline bool numeral_look_add(struct numeral_look *l, const struct numeral_parts *p)
 {
-    uint32_t n = numeral_length(p);
+    uint8_t n = p->length;
     l->zeros |= p->zero;
     l->spaces |= p->spaces > 0;
     l->one_length &= n == l->length;

@@ -15,8 +15,8 @@
 #include "store/template_like.h"
 
 enum { HEX_FROM = 8, COPY_BYTES = 16, MARK_BYTES = 5 };
-/* A text repeats as a whole where a template has this many texts for each different one. */
-enum { REPEATS = 8, REPEATS_FROM = 16 };
+/* Texts repeat as a whole where one in so many is not known to be equal to one before it. */
+enum { REPEATS = 4, REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
 enum { FOLLOWERS = 2, RECENT_BITS = 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
 
@@ -25,7 +25,8 @@ enum { FOLLOWERS = 2, RECENT_BITS = 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
 struct found {
     uint64_t hash;
     struct str frame;
-    uint32_t text;    /* the first of it */
+    uint32_t text; /* the first of it */
+    uint32_t rows;
     uint32_t repeats; /* texts known to be equal to one before */
     uint32_t n_vars;
     uint32_t follower[FOLLOWERS]; /* number + 1 of those that came last behind it */
@@ -257,6 +258,7 @@ static void cut_text(struct finder *f, uint32_t i)
     f->code[i] = number;
     look_at_vars(f, x, i);
     f->n_vars += x->n_vars;
+    x->rows++;
 }
 
 /* ---- equal texts ---- */
@@ -306,8 +308,60 @@ static bool is_repeat(struct finder *f, uint32_t i, uint32_t *next)
     f->equal[i] = f->equal[at];
     f->code[i] = f->code[at];
     f->first[i] = f->first[at];
+    f->found[f->code[i]].rows++;
     f->found[f->code[i]].repeats++;
     return true;
+}
+
+/* ---- texts that repeat as a whole ---- */
+
+/* Most texts of the template are equal to one before them. */
+static bool repeats(const struct found *x)
+{
+    return x->n_vars && x->rows >= REPEATS_FROM && x->rows - x->repeats <= x->rows / REPEATS;
+}
+
+/* Numbers of texts, by their bytes. */
+struct text_table {
+    uint32_t *slot; /* text + 1 */
+    uint32_t mask;
+};
+
+/* The first text of the table with the bytes of text i; i itself where there was none. */
+static uint32_t text_find(const struct finder *f, struct text_table *t, uint32_t i)
+{
+    uint32_t at = (uint32_t)hash64(values_text(f->v, i)) & t->mask;
+    while (t->slot[at] && !text_is(f->v, i, t->slot[at] - 1))
+        at = (at + 1) & t->mask;
+    if (!t->slot[at])
+        t->slot[at] = i + 1;
+    return t->slot[at] - 1;
+}
+
+/* Gives each different text of the templates that repeat a code of its own; returns how many codes
+ * there are then. */
+static uint32_t split_repeats(struct finder *f)
+{
+    uint32_t different = 0, size = 64, next = f->n_found, n_found = f->n_found;
+    bool *splits = arena_alloc(f->a, n_found + 1);
+    for (uint32_t t = 0; t < n_found; t++) {
+        splits[t] = repeats(&f->found[t]);
+        different += splits[t] ? f->found[t].rows - f->found[t].repeats : 0;
+    }
+    if (!different)
+        return n_found;
+    while (size < different * 2)
+        size *= 2;
+    struct text_table table = {ARENA_ARRAY(f->a, uint32_t, size), size - 1};
+    for (uint32_t i = 0; i < f->v->n; i++) {
+        uint32_t t = f->code[i], first = f->equal[i];
+        if (!splits[t])
+            continue;
+        if (first == i)
+            first = text_find(f, &table, i);
+        f->code[i] = first == i ? next++ : f->code[first];
+    }
+    return next;
 }
 
 /* ---- grouped texts ---- */
@@ -327,52 +381,6 @@ static struct groups group(const uint32_t *code, uint32_t n, uint32_t n_codes, s
     for (uint32_t i = 0; i < n; i++)
         g.text[g.start[code[i] + 1]++] = i;
     return g;
-}
-
-/* Gives each different text of a template its own code, counted from *next, where few are
- * different. `mine`: by text. */
-static void split_repeats(struct finder *f, const uint32_t *text, uint32_t n, uint32_t *table,
-                          uint32_t *mine, uint32_t *next)
-{
-    uint32_t max = n / REPEATS, size = 64, different = 0;
-    while (size < max * 2)
-        size *= 2;
-    memset(table, 0, size * sizeof(*table));
-    for (uint32_t i = 0; i < n; i++) {
-        if (f->equal[text[i]] != text[i]) {
-            mine[text[i]] = mine[f->equal[text[i]]];
-            continue;
-        }
-        struct str s = values_text(f->v, text[i]);
-        uint32_t at = (uint32_t)hash64(s) & (size - 1);
-        while (table[at] && !str_eq(s, values_text(f->v, text[table[at] - 1])))
-            at = (at + 1) & (size - 1);
-        if (!table[at]) {
-            table[at] = i + 1;
-            mine[text[i]] = different++;
-            if (different > max)
-                return;
-        } else {
-            mine[text[i]] = mine[text[table[at] - 1]];
-        }
-    }
-    for (uint32_t i = 0; i < n; i++)
-        f->code[text[i]] = *next + mine[text[i]];
-    *next += different;
-}
-
-static uint32_t split_all(struct finder *f)
-{
-    struct groups g = group(f->code, f->v->n, f->n_found, f->a);
-    uint32_t next = f->n_found;
-    uint32_t *table = arena_alloc(f->a, ((size_t)f->v->n + 64) * sizeof(*table));
-    uint32_t *mine = arena_alloc(f->a, (size_t)f->v->n * sizeof(*mine));
-    for (uint32_t t = 0; t < f->n_found; t++) {
-        uint32_t n = g.start[t + 1] - g.start[t];
-        if (n >= REPEATS_FROM && f->found[t].n_vars && f->found[t].repeats >= n / 2)
-            split_repeats(f, g.text + g.start[t], n, table, mine, &next);
-    }
-    return next;
 }
 
 /* Numbers in order of first appearance; returns how many are in use, and what each was. */
@@ -431,10 +439,16 @@ bool templates_find(const struct values *v, enum template_cut cut, struct arena 
     }
     if (too_different(&f, v->n))
         return false;
-    uint32_t n = renumber(f.code, v->n, split_all(&f), a, &was);
+    uint32_t n = renumber(f.code, v->n, split_repeats(&f), a, &was);
     struct groups g = group(f.code, v->n, n, a);
-    *ret = (struct templates){
-        v, n, ARENA_ARRAY(a, struct text_template, n), f.code, f.first, f.var, f.number};
+    *ret = (struct templates){.v = v,
+                              .n = n,
+                              .t = ARENA_ARRAY(a, struct text_template, n),
+                              .code = f.code,
+                              .equal = f.equal,
+                              .first = f.first,
+                              .var = f.var,
+                              .number = f.number};
     for (uint32_t t = 0; t < n; t++) {
         ret->t[t].rows = g.start[t + 1] - g.start[t];
         ret->t[t].row = g.text + g.start[t];

@@ -37,6 +37,7 @@ struct templates {
     uint32_t n;
     struct text_template *t; /* in order of first appearance */
     const uint32_t *code;    /* of each text */
+    const uint32_t *equal;   /* of each: one before it known to have the same bytes, or itself */
     const uint32_t *first;   /* where in var those of each text begin; equal texts may share them */
     struct template_var *var;
     const int64_t *number; /* the mantissa of each variable that is a number */

@@ -125,6 +125,20 @@ static bool ends_here(struct str text, enum template_cut cut, const struct like_
     return !may_go_on && !prefix && template_ends_token(rest, cut);
 }
 
+/* What can be told beforehand of the static text between `after` and variable v. */
+static void set_piece(struct str text, size_t after, struct like_var *v, enum template_cut cut)
+{
+    size_t n = v->from - after;
+    v->padded = n && text.p[v->from - 1] == ' ' && !v->lead;
+    v->fraction = !v->lead && cut == TEMPLATE_JOINED;
+    if (n <= 8) {
+        uint8_t mask[8] = {0};
+        memset(mask, 0xff, n);
+        memcpy(&v->first, text.p + after, n);
+        memcpy(&v->mask, mask, sizeof(mask));
+    }
+}
+
 void like_make(struct str text, enum template_cut cut, const struct template_var *var, uint32_t n,
                struct arena *a, struct like *ret)
 {
@@ -147,6 +161,7 @@ void like_make(struct str text, enum template_cut cut, const struct template_var
         to[i].ends = ends_here(text, cut, &to[i]);
         to[i].numeral = numeral_parse(s, &parts);
         to[i].number = to[i].numeral && is_number(text, cut, &to[i], &parts);
+        set_piece(text, after, &to[i], cut);
         after = var[i].to;
     }
     ret->var = to;
@@ -186,32 +201,28 @@ static inline size_t read_digits(struct str s, size_t at, uint64_t *m)
     return at;
 }
 
-/* A number at `at`, in front of which `padded` lets more spaces stand: where it ends, or 0. */
-static inline size_t match_number(const struct like *l, const struct like_var *v, struct str s,
-                                  size_t at, bool padded, struct numeral_parts *ret)
+/* A number at `at`: where it ends, or 0. */
+static inline size_t match_number(const struct like_var *v, struct str s, size_t at,
+                                  struct numeral_parts *ret)
 {
     uint64_t m = 0;
     size_t begin = at, digits;
-    while (padded && at < s.n && s.p[at] == ' ')
+    while (v->padded && at < s.n && s.p[at] == ' ')
         at++;
     digits = at;
     at = read_digits(s, at, &m);
     size_t whole = at - digits, frac = 0;
     if (whole == 0)
         return 0;
-    if (!v->lead && l->cut == TEMPLATE_JOINED && at + 1 < s.n && s.p[at] == '.' &&
-        is_digit(s.p[at + 1])) {
+    if (at + 1 < s.n && s.p[at] == '.' && v->fraction && is_digit(s.p[at + 1])) {
         size_t point = at;
         at = read_digits(s, point + 1, &m);
         frac = at - point - 1;
     }
-    *ret = (struct numeral_parts){.mantissa = (int64_t)m,
-                                  .spaces = (uint32_t)(digits - begin),
-                                  .whole = (uint32_t)whole,
-                                  .frac = (uint32_t)frac,
-                                  .zero = whole > 1 && s.p[digits] == '0'};
-    if (!numeral_parts_ok(ret))
-        ret->whole = 0;
+    bool ok = numeral_ok(digits - begin, whole, frac);
+    *ret = (struct numeral_parts){
+        (int64_t)m,    (uint8_t)(digits - begin), ok ? (uint8_t)whole : 0,
+        (uint8_t)frac, (uint8_t)(at - begin),     whole > 1 && s.p[digits] == '0'};
     return at;
 }
 
@@ -258,6 +269,15 @@ static inline size_t match_token(const struct like *l, const struct like_var *v,
     return var.to;
 }
 
+/* Whether the static text before variable v stands at `at`. */
+static inline bool same_piece(const struct like_var *v, struct str s, size_t at, const char *piece,
+                              size_t n)
+{
+    if (v->mask && s.n - at >= 8)
+        return (load8(s.p + at) & v->mask) == v->first;
+    return n <= s.n - at && same_bytes(s.p + at, piece, n);
+}
+
 bool like_match(const struct like *l, struct str s, struct template_var *to,
                 struct numeral_parts *parts)
 {
@@ -265,11 +285,10 @@ bool like_match(const struct like *l, struct str s, struct template_var *to,
     for (uint32_t i = 0; i < l->n; i++) {
         const struct like_var *v = &l->var[i];
         size_t after = at, piece = v->from - end;
-        if (piece > s.n - at || !same_bytes(s.p + at, l->text.p + end, piece))
+        if (!same_piece(v, s, at, l->text.p + end, piece))
             return false;
         at += piece;
-        bool padded = piece && s.p[at - 1] == ' ' && !v->lead;
-        size_t next = v->number ? match_number(l, v, s, at, padded, &parts[i])
+        size_t next = v->number ? match_number(v, s, at, &parts[i])
                                 : match_token(l, v, s, at, after, &parts[i]);
         if (next == 0)
             return false;

@@ -11,12 +11,15 @@
 #include "store/numeral.h"
 
 struct like_var {
-    uint32_t from, to; /* in the text */
-    uint32_t hex;      /* template_hex_length */
-    uint32_t lead;     /* bytes of its token before it */
-    bool numeral;      /* numeral_parse reads it */
-    bool number;       /* and whatever digits it has, it is a variable of that place */
-    bool ends;         /* what stands behind it ends its token */
+    uint64_t first, mask; /* the static text before it and its bytes; mask 0: longer than 8 */
+    uint32_t from, to;    /* in the text */
+    uint32_t hex;         /* template_hex_length */
+    uint32_t lead;        /* bytes of its token before it */
+    bool numeral;         /* numeral_parse reads it */
+    bool number;          /* and whatever digits it has, it is a variable of that place */
+    bool padded;          /* more spaces may stand in front of it */
+    bool fraction;        /* it may have a fraction */
+    bool ends;            /* what stands behind it ends its token */
 };
 struct like {
     struct str text;

@@ -83,6 +83,12 @@ static bool find_regions(struct tokens *k)
     return !wide;
 }
 
+/* The words of text i of the template were put with those of an equal one. */
+static bool is_repeat(const struct tokens *k, uint32_t i)
+{
+    return k->t->equal[k->x->row[i]] != k->x->row[i];
+}
+
 static struct str region_text(const struct tokens *k, const struct region *r, uint32_t text)
 {
     size_t from = var_of(k, text, r->first)->from - r->before;
@@ -125,6 +131,8 @@ static void put_by_entry(struct tokens *k, const struct region *r)
     }
     memset(k->seen, 0, words * sizeof(*k->seen));
     for (uint32_t i = 0; i < k->x->rows; i++) {
+        if (is_repeat(k, i))
+            continue;
         uint64_t *w = &k->seen[slot->code[i] / 64], bit = (uint64_t)1 << (slot->code[i] % 64);
         if (!(*w & bit))
             put_words(k, region_text(k, r, k->x->row[i]));
@@ -162,6 +170,8 @@ static void put_region(struct tokens *k, const struct region *r)
         return;
     }
     for (uint32_t i = 0; i < k->x->rows; i++) {
+        if (is_repeat(k, i))
+            continue;
         struct str s = region_text(k, r, k->x->row[i]);
         put_changed(k, s, last);
         last = s;
@@ -182,7 +192,8 @@ void template_tokens_put(const struct templates *t, const struct slot_tokens *sl
         first += k.x->n_slots;
         if (!find_regions(&k)) {
             for (uint32_t r = 0; r < k.x->rows; r++)
-                put_words(&k, values_text(t->v, k.x->row[r]));
+                if (!is_repeat(&k, r))
+                    put_words(&k, values_text(t->v, k.x->row[r]));
             continue;
         }
         put_static(&k);

@@ -28,6 +28,7 @@ struct finder {
     bool *candidate; /* of each slot */
     uint32_t **code; /* of each candidate: numbers of words, then of entries */
     uint32_t *used;  /* of each template: texts seen */
+    uint32_t *rank;  /* of each text: the how-manieth of its template */
     struct word *word;
     uint32_t n_words, words_cap;
     uint32_t *table;
@@ -280,24 +281,34 @@ static void find_candidates(struct finder *f)
     f->first_slot[f->t->n] = slot;
 }
 
-/* Calls fn for every value of the candidates, in the order of the texts. */
-static void each_value(struct finder *f, void (*fn)(struct finder *, uint32_t text, uint32_t slot,
-                                                    uint32_t var, uint32_t *code))
+/* Calls fn for every value of the candidates, in the order of the texts: `first` is the text, or
+ * one before it that is equal to it; its code, and that of the text. */
+static void each_value(struct finder *f,
+                       void (*fn)(struct finder *, uint32_t first, uint32_t slot, uint32_t var,
+                                  uint32_t *of_first, uint32_t *code))
 {
     memset(f->used, 0, f->t->n * sizeof(*f->used));
     for (uint32_t i = 0; i < f->t->v->n; i++) {
-        uint32_t t = f->t->code[i], rank = f->used[t]++;
+        uint32_t t = f->t->code[i], first = f->t->equal[i];
+        f->rank[i] = f->used[t]++;
         for (uint32_t s = f->first_slot[t]; s < f->first_slot[t + 1]; s++)
             if (f->candidate[s])
-                fn(f, i, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][rank]);
+                fn(f, first, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][f->rank[first]],
+                   &f->code[s][f->rank[i]]);
     }
 }
 
-static void count_value(struct finder *f, uint32_t text, uint32_t slot, uint32_t var,
-                        uint32_t *code)
+static void count_value(struct finder *f, uint32_t first, uint32_t slot, uint32_t var,
+                        uint32_t *of_first, uint32_t *code)
 {
-    struct str s = templates_var(f->t, text, var);
-    *code = s.n > WORD_MAX ? UINT32_MAX : word_number(f, s, f->slot[slot].dict);
+    if (of_first == code) {
+        struct str s = templates_var(f->t, first, var);
+        *code = s.n > WORD_MAX ? UINT32_MAX : word_number(f, s, f->slot[slot].dict);
+        return;
+    }
+    *code = *of_first;
+    if (*code != UINT32_MAX)
+        f->word[*code].count++;
 }
 
 /* Leaves as candidates the slots that are worth it. */
@@ -318,9 +329,13 @@ static bool choose(struct finder *f)
     return any;
 }
 
-static void number_value(struct finder *f, uint32_t text, uint32_t slot, uint32_t var,
-                         uint32_t *code)
+static void number_value(struct finder *f, uint32_t first, uint32_t slot, uint32_t var,
+                         uint32_t *of_first, uint32_t *code)
 {
+    if (of_first != code) {
+        *code = *of_first;
+        return;
+    }
     struct word *w = &f->word[*code];
     if (!w->number)
         w->number = ++f->used[f->t->n + w->dict];
@@ -372,6 +387,7 @@ enum err shared_words_find(struct templates *t, struct arena *a, struct shared_w
     f.candidate = ARENA_ARRAY(a, bool, n_slots);
     f.code = ARENA_ARRAY(a, uint32_t *, n_slots);
     f.used = ARENA_ARRAY(a, uint32_t, t->n + TEMPLATE_DICTS_MAX);
+    f.rank = arena_alloc(a, (size_t)t->v->n * sizeof(uint32_t));
     *ret = (struct shared_words){0};
     words_grow(&f);
     find_candidates(&f);
