@@ -8,10 +8,23 @@
 
 #include <stdio.h>
 
+static char *put_hex(char *to, uint64_t v)
+{
+    int shift = v ? (63 - __builtin_clzll(v)) / 4 * 4 : 0;
+    for (; shift >= 0; shift -= 4)
+        *to++ = "0123456789abcdef"[v >> shift & 15];
+    return to;
+}
+
 size_t filter_row_id(const struct origin_run *origin, char *out)
 {
-    return (size_t)snprintf(out, FILTER_ID_MAX, "%x-%llx-%x", origin->partition,
-                            (unsigned long long)origin->position, origin->index);
+    char *to = put_hex(out, origin->partition);
+    *to++ = '-';
+    to = put_hex(to, origin->position);
+    *to++ = '-';
+    to = put_hex(to, origin->index);
+    *to = 0;
+    return (size_t)(to - out);
 }
 
 /* Lower-case hexadecimal without leading zeros, at most `digits`. */

@@ -1,5 +1,5 @@
-/* Rows as JSON lines: json_put_rows writes the records, then each object is copied with the members
- * that are added put in before its closing brace. */
+/* Rows as JSON lines: json_put_rows writes the records, and into each, before its closing brace, go
+ * the members that are added. */
 #include "query/output.h"
 
 #include "core/mem.h"
@@ -77,23 +77,33 @@ static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, s
     return OK;
 }
 
-static void put_line(struct buf *out, struct str object, const struct extra *e, uint32_t n_extras,
-                     uint32_t i)
+/* What is added to each row, and where the lines end. */
+struct lines {
+    struct extra extra[EXTRAS];
+    uint32_t n_extras;
+    size_t *end; /* may be NULL */
+};
+
+static void end_line(void *ctx, uint32_t i, size_t begin, struct buf *out)
 {
-    bool empty = object.n <= 2;
-    buf_put(out, object.p, object.n - 1);
-    for (uint32_t k = 0; k < n_extras; k++) {
-        if (!e[k].value[i])
+    const struct lines *l = ctx;
+    bool empty = out->n - begin <= 2;
+    out->n--;
+    for (uint32_t k = 0; k < l->n_extras; k++) {
+        const struct extra *e = &l->extra[k];
+        if (!e->value[i])
             continue;
         if (!empty)
             buf_put_byte(out, ',');
         empty = false;
         buf_put_byte(out, '"');
-        buf_put_str(out, e[k].name);
-        buf_put_c(out, "\":");
-        json_put_value(out, e[k].value[i], e[k].at[i]);
+        buf_put_str(out, e->name);
+        buf_put(out, "\":", 2);
+        json_put_value(out, e->value[i], e->at[i]);
     }
-    buf_put_c(out, "}\n");
+    buf_put(out, "}\n", 2);
+    if (l->end)
+        l->end[i] = out->n;
 }
 
 /* ---- documents ---- */
@@ -212,27 +222,21 @@ enum err output_rows(struct rows *rows, const uint32_t *row, uint32_t n,
 {
     if (style->document)
         return output_documents(rows, row, n, style->document, arena, out, end);
-    struct extra extra[EXTRAS];
-    uint32_t n_extras = 0;
+    struct lines lines = {.end = end};
     for (uint32_t i = 0; i < EXTRAS; i++) {
         if (!wanted(style, i))
             continue;
-        struct extra *e = &extra[n_extras++];
+        struct extra *e = &lines.extra[lines.n_extras++];
         *e = (struct extra){.name = str_c(extras[i].name), .source = str_c(extras[i].source)};
         TRY(extra_read(rows, row, n, arena, e));
     }
-    struct buf text;
-    buf_init(&text, SIZE_MAX);
-    uint32_t *text_end = ARENA_ARRAY(arena, uint32_t, n);
-    struct json_rows what = {rows, row, n, arena, style->field, style->n_fields};
-    enum err err = json_put_rows(&what, &text, text_end);
-    uint32_t from = 0;
-    for (uint32_t i = 0; i < n && err == OK; i++) {
-        put_line(out, str_of(text.p + from, text_end[i] - from), extra, n_extras, i);
-        from = text_end[i];
-        if (end)
-            end[i] = out->n;
-    }
-    buf_release(&text);
-    return err;
+    struct json_rows what = {.rows = rows,
+                             .row = row,
+                             .n = n,
+                             .arena = arena,
+                             .fields = style->field,
+                             .n_fields = style->n_fields,
+                             .row_done = end_line,
+                             .ctx = &lines};
+    return json_put_rows(&what, out, NULL);
 }

@@ -69,6 +69,10 @@ struct json_rows {
     const struct str *without;
     uint32_t n_without;
     bool globs;
+    /* May be NULL: called when the i-th row's object stands at the end of `out`, its closing brace
+     * last, so that members can be put before that, or bytes behind it. */
+    void (*row_done)(void *ctx, uint32_t i, size_t begin, struct buf *out);
+    void *ctx;
 };
 NODISCARD enum err json_put_rows(const struct json_rows *what, struct buf *out,
                                  uint32_t *ret_end_of);

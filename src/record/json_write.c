@@ -81,16 +81,84 @@ static __attribute__((noinline)) void put_string_slow(struct buf *out, struct st
     buf_put_byte(out, '"');
 }
 
+/* memcpy of what is mostly short: pieces that overlap take the place of a call. */
+static inline void copy(char *to, const char *from, size_t n)
+{
+    if (n > 32) {
+        memcpy(to, from, n);
+    } else if (n >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[i];
+    }
+}
+
+static inline void put_copy(struct buf *out, struct str s)
+{
+    if (s.n <= out->cap - out->n) {
+        copy(out->p + out->n, s.p, s.n);
+        out->n += s.n;
+        return;
+    }
+    buf_put_str(out, s);
+}
+
+/* Copies a text and says whether it may stand between quotes as it is. */
+static inline bool copy_plain(char *to, const char *from, size_t n)
+{
+    scan_bytes v, bad = {0};
+    if (n >= 16) {
+        for (size_t i = 0;; i = i + 32 <= n ? i + 16 : n - 16) {
+            memcpy(&v, from + i, 16);
+            memcpy(to + i, &v, 16);
+            bad |= scan_special16(v);
+            if (i + 16 == n)
+                return !scan_bits(bad);
+        }
+    }
+    if (n >= 8) {
+        uint64_t two[2];
+        memcpy(&two[0], from, 8);
+        memcpy(&two[1], from + n - 8, 8);
+        memcpy(to, &two[0], 8);
+        memcpy(to + n - 8, &two[1], 8);
+        memcpy(&v, two, 16);
+        return !scan_bits(scan_special16(v));
+    }
+    if (n >= 4) {
+        uint32_t two[4];
+        memcpy(&two[0], from, 4);
+        memcpy(&two[1], from + n - 4, 4);
+        memcpy(to, &two[0], 4);
+        memcpy(to + n - 4, &two[1], 4);
+        two[2] = two[3] = two[0];
+        memcpy(&v, two, 16);
+        return !scan_bits(scan_special16(v));
+    }
+    bool plain = true;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+        plain &= !scan_special1((unsigned char)from[i]);
+    }
+    return plain;
+}
+
 static inline void put_string(struct buf *out, struct str s)
 {
     char *to = buf_reserve(out, s.n + 2);
-    if (!to || scan_special(s.p, s.n) < s.n) {
+    if (!to || !copy_plain(to + 1, s.p, s.n)) {
         put_string_slow(out, s);
         return;
     }
     to[0] = '"';
-    if (s.n)
-        memcpy(to + 1, s.p, s.n);
     to[s.n + 1] = '"';
     out->n += s.n + 2;
 }
@@ -523,10 +591,10 @@ static void put_row(struct writer *w, const struct program *p)
                 put_chosen(w, values_text(&s->values, at));
             return;
         }
-        buf_put_str(out, step->before);
+        put_copy(out, step->before);
         put_value(out, &s->values, at);
     }
-    buf_put_str(out, p->after);
+    put_copy(out, p->after);
 }
 
 static enum err put_rows(struct writer *w, uint32_t *ret_end_of)
@@ -536,7 +604,10 @@ static enum err put_rows(struct writer *w, uint32_t *ret_end_of)
     TRY(make_programs(w));
     TRY(read_sources(w));
     for (uint32_t i = 0; i < what->n; i++) {
+        size_t begin = w->out->n;
         put_row(w, w->program[w->shape_of[what->row[i]]]);
+        if (what->row_done)
+            what->row_done(what->ctx, i, begin, w->out);
         if (w->out->n >= w->out->max || w->out->n > UINT32_MAX)
             return err_set(ERR_LIMIT, "the rows as JSON pass the limit of %zu bytes",
                            w->out->max < UINT32_MAX ? w->out->max : (size_t)UINT32_MAX);
