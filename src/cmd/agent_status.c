@@ -116,13 +116,15 @@ static void print_text(const struct agent_books *s)
     if (s->positions.journal[0])
         printf("%12s %10s %10" PRIu64 " %10s  journald://\n", "", "", s->positions.journal_records,
                "");
+    uint64_t dropped = s->positions.dropped;
     for (unsigned i = 0; i < s->intake.n; i++) {
         const struct intake_source *in = &s->intake.source[i];
         printf("%12s %10s %10" PRIu64 " %10s  %s\n", "", "", in->accepted + in->refused, "",
                in->name);
+        dropped += in->dropped;
     }
-    printf("\n%" PRIu64 " records read, %" PRIu64 " dropped, the spool takes %s\n\n", s->records,
-           s->positions.dropped, str_put_bytes(b, s->spool_bytes));
+    printf("\n%" PRIu64 " records read, %" PRIu64 " dropped, the spool takes %s\n\n",
+           agent_books_taken(s) + dropped, dropped, str_put_bytes(b, s->spool_bytes));
     printf("%12s %10s %10s %10s  %s\n", "sent", "dropped", "dead", "waiting", "route");
     for (unsigned i = 0; i < s->n_routes; i++) {
         const struct agent_route *r = &s->route[i];

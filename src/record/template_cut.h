@@ -18,8 +18,8 @@
  * it is a pattern whose every such byte is escaped by itself (two of them in a row). */
 #define TEMPLATE_HOLE '\x1a'
 #define TEMPLATE_SHOWN_HOLE "<*>" /* and in a pattern as users see it */
-#define TEMPLATE_DATE_BYTES 10 /* of a date, which may take the time of day behind it along */
-#define TEMPLATE_VARS_MAX 4096u /* of one text: what is behind is static */
+#define TEMPLATE_DATE_BYTES 10    /* of a date, which may take the time of day behind it along */
+#define TEMPLATE_VARS_MAX 4096u   /* of one text: what is behind is static */
 
 struct template_var {
     uint32_t from, to; /* bytes of its text */

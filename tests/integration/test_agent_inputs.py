@@ -87,6 +87,8 @@ def test_inputs_of_an_agent(server, make_agent, tmp_path):  # noqa: F811
         {"source": f"forward://127.0.0.1:{forward}", "in": 100, "refused": 0, "dropped": 0},
         {"source": f"syslog+tcp://127.0.0.1:{syslog}", "in": 50, "refused": 0, "dropped": 0}], books
     assert books["routes"][0]["sent"] == 160
+    status = subprocess.run([WEIR, "agent", "status", "--data", str(a.data)], capture_output=True, text=True, check=True)
+    assert "\n160 records read, 0 dropped" in status.stdout, status.stdout
 
 
 def test_transforms_before_the_spool(server, make_agent, tmp_path):  # noqa: F811
