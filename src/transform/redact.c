@@ -2,25 +2,30 @@
 #include "transform/redact.h"
 
 #include "core/mem.h"
+#include "record/json.h"
+#include "record/json_walk.h"
 
 #include <pcre2.h>
 
-enum { RULES_MAX = 64, MATCH_STEPS_MAX = 1000000 };
+enum { RULES_MAX = 64, MATCH_STEPS_MAX = 1000000, CARD_DIGITS_LEAST = 13 };
+
+#define SECRETS "password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key"
+
+/* client_secret, clientSecret, x-api-key, user.password; not max_tokens. */
+static const char secret_names[] = "(?:^|[^A-Za-z0-9]|(?<=[a-z0-9])(?=[A-Z]))(?i:" SECRETS ")$";
 
 /* Group 1, where there is one, is what goes; else all that matches. */
 static const struct {
     const char *what, *pattern;
     bool luhn;
 } builtin[] = {
-    {"cards", "(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])", true},
+    /* No network's numbers begin with 0, 1 or 7, but times since 1970 and fractions do. */
+    {"cards", "(?<![0-9]|[0-9]\\.)[2-689](?:[ -]?[0-9]){12,18}(?!\\.?[0-9])", true},
     {"emails", "[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\\.[A-Za-z0-9-]+)*\\.[A-Za-z]{2,}", false},
     {"tokens", "eyJ[A-Za-z0-9_-]{5,}\\.[A-Za-z0-9_-]{5,}\\.[A-Za-z0-9_-]*", false},
     {"tokens", "(?i)\\b(?:bearer|basic)\\s+([A-Za-z0-9._~+/=-]{8,})", false},
     {"tokens", "\\b(?:AKIA|ASIA)[A-Z0-9]{16}\\b", false},
-    {"tokens",
-     "(?i)\\b(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)\"?\\s*[=:]\\s*\"?"
-     "([^\\s\"&,;]+)",
-     false},
+    {"tokens", "(?i)(?<![A-Za-z0-9])(?:" SECRETS ")\"?\\s*[=:]\\s*\"?([^\\s\"&,;]+)", false},
 };
 enum { BUILTIN = sizeof(builtin) / sizeof(*builtin) };
 
@@ -33,19 +38,17 @@ struct rule {
 struct redactor {
     struct rule rule[RULES_MAX];
     unsigned n;
+    struct rule names; /* of fields whose values go whole; code NULL: none do */
     pcre2_match_context *context;
     char *with;
-    struct buf text, next;
+    struct buf text, next, plain, json;
 };
 
-static enum err add_rule(struct redactor *r, struct str pattern, bool luhn)
+static enum err compile(struct rule *rule, struct str pattern, bool luhn)
 {
     int code;
     size_t at;
     unsigned char why[256];
-    if (r->n == RULES_MAX)
-        return err_set(ERR_LIMIT, "at most %d patterns", RULES_MAX);
-    struct rule *rule = &r->rule[r->n];
     rule->code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n,
                                PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &code, &at, NULL);
     if (!rule->code) {
@@ -55,6 +58,14 @@ static enum err add_rule(struct redactor *r, struct str pattern, bool luhn)
     (void)pcre2_jit_compile(rule->code, PCRE2_JIT_COMPLETE);
     rule->data = pcre2_match_data_create_from_pattern(rule->code, NULL);
     rule->luhn = luhn;
+    return OK;
+}
+
+static enum err add_rule(struct redactor *r, struct str pattern, bool luhn)
+{
+    if (r->n == RULES_MAX)
+        return err_set(ERR_LIMIT, "at most %d patterns", RULES_MAX);
+    TRY(compile(&r->rule[r->n], pattern, luhn));
     r->n++;
     return OK;
 }
@@ -67,6 +78,8 @@ static enum err add_builtin(struct redactor *r, struct str what)
             TRY(add_rule(r, str_c(builtin[i].pattern), builtin[i].luhn));
             found = true;
         }
+    if (str_eq(what, STR("tokens")) && !r->names.code)
+        TRY(compile(&r->names, STR(secret_names), false));
     return found
                ? OK
                : err_set(ERR_INVALID, "\"%.*s\": cards, emails or tokens is wanted", STR_ARG(what));
@@ -91,6 +104,8 @@ enum err redactor_new(const struct redactor_options *o, struct redactor **ret)
     pcre2_set_match_limit(r->context, MATCH_STEPS_MAX);
     buf_init(&r->text, SIZE_MAX);
     buf_init(&r->next, SIZE_MAX);
+    buf_init(&r->plain, SIZE_MAX);
+    buf_init(&r->json, SIZE_MAX);
     enum err err = add_all(r, o);
     if (err != OK) {
         redactor_free(r);
@@ -108,9 +123,13 @@ void redactor_free(struct redactor *r)
         pcre2_code_free(r->rule[i].code);
         pcre2_match_data_free(r->rule[i].data);
     }
+    pcre2_code_free(r->names.code);
+    pcre2_match_data_free(r->names.data);
     pcre2_match_context_free(r->context);
     buf_release(&r->text);
     buf_release(&r->next);
+    buf_release(&r->plain);
+    buf_release(&r->json);
     mem_free(r->with);
     mem_free(r);
 }
@@ -169,4 +188,80 @@ bool redactor_clean(struct redactor *r, struct str text, struct str *ret)
     }
     *ret = text;
     return any;
+}
+
+/* ---- numbers, containers, names ---- */
+
+bool redactor_clean_number(struct redactor *r, struct str text, struct str *ret)
+{
+    for (unsigned i = 0; text.n >= CARD_DIGITS_LEAST && i < r->n; i++)
+        if (r->rule[i].luhn && apply(r, &r->rule[i], text, &r->next)) {
+            *ret = str_c(r->with);
+            return true;
+        }
+    return false;
+}
+
+bool redactor_hides(const struct redactor *r, struct str name, struct str *ret)
+{
+    *ret = str_c(r->with);
+    return r->names.code && pcre2_match(r->names.code, (PCRE2_SPTR)name.p, name.n, 0, 0,
+                                        r->names.data, r->context) > 0;
+}
+
+static bool put_container(struct redactor *r, struct str text, struct buf *out);
+
+/* Appends the value; whether it is another now. */
+static bool put_value(struct redactor *r, const struct json_item *v, struct buf *out)
+{
+    struct str instead;
+    bool changed = false;
+    if (v->lane == LANE_ARR || v->lane == LANE_JSON)
+        return put_container(r, v->text, out);
+    if (v->lane == LANE_STR || v->lane == LANE_NUM)
+        changed = v->key.n && redactor_hides(r, v->key, &instead);
+    if (v->lane == LANE_NUM && !changed)
+        changed = redactor_clean_number(r, v->text, &instead);
+    if (v->lane == LANE_STR && !changed) {
+        buf_clear(&r->plain);
+        json_walk_unescape(v->text, &r->plain);
+        changed = redactor_clean(r, buf_str(&r->plain), &instead);
+    }
+    if (changed)
+        json_put_string(out, instead);
+    else if (v->lane == LANE_STR)
+        buf_printf(out, "\"%.*s\"", STR_ARG(v->text));
+    else
+        buf_put_str(out, v->text);
+    return changed;
+}
+
+static bool put_container(struct redactor *r, struct str text, struct buf *out)
+{
+    struct json_walk w;
+    struct json_item v;
+    bool changed = false;
+    const char *part = "";
+    if (!json_walk_begin(&w, text)) {
+        buf_put_str(out, text);
+        return false;
+    }
+    char close = w.close;
+    buf_put_byte(out, close == ']' ? '[' : '{');
+    for (; json_walk_next(&w, &v); part = ",") {
+        buf_put_c(out, part);
+        if (close == '}')
+            buf_printf(out, "\"%.*s\":", STR_ARG(v.key));
+        changed |= put_value(r, &v, out);
+    }
+    buf_put_byte(out, close);
+    return changed;
+}
+
+bool redactor_clean_json(struct redactor *r, struct str text, struct str *ret)
+{
+    buf_clear(&r->json);
+    bool changed = put_container(r, text, &r->json);
+    *ret = buf_str(&r->json);
+    return changed;
 }

@@ -237,6 +237,17 @@ enum err step_texts_named(struct step *st, struct str field, struct str **ret)
     return texts_of(st, own, ret);
 }
 
+enum err step_texts_of_lane(struct step *st, struct str field, enum lane lane, struct str **ret)
+{
+    struct str *text = ARENA_ARRAY(st->arena, struct str, st->rows.n + 1);
+    for (uint32_t col = rows_find(&st->rows, field, 0); col != UINT32_MAX;
+         col = rows_find(&st->rows, field, col + 1))
+        if (st->rows.columns[col].lane == lane)
+            TRY(texts_of_column(st, col, text));
+    *ret = text;
+    return OK;
+}
+
 enum err step_texts(struct step *st, struct str field, struct str **ret)
 {
     const char *const *names = alias_names(field);

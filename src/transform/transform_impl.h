@@ -51,6 +51,9 @@ extern const struct stage_type *const stamp_stages[];  /* stamp.c */
 NODISCARD enum err step_texts(struct step *st, struct str field, struct str **ret);
 /* The same, of this name alone. */
 NODISCARD enum err step_texts_named(struct step *st, struct str field, struct str **ret);
+/* The same, of the columns of that name and lane. */
+NODISCARD enum err step_texts_of_lane(struct step *st, struct str field, enum lane lane,
+                                      struct str **ret);
 /* Of each row a hash over the texts of the fields; `hash` is zeroed. */
 NODISCARD enum err step_hash(struct step *st, const struct str *field, uint32_t n, uint64_t *hash);
 /* A record beside row `row` (rows ascending): begin, fields by batch_*, end or cancel. */

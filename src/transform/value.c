@@ -213,49 +213,73 @@ static void free_redact(struct stage *s)
     redactor_free(((struct redaction *)s->state)->redactor);
 }
 
-static enum err redact_field(struct redaction *r, struct step *st, struct str field)
+/* Where there may be something: all values of a lane under a name. */
+struct target {
+    struct str name;
+    enum lane lane;
+};
+
+static bool redact_value(struct redaction *r, const struct target *t, struct str text,
+                         struct str *ret)
+{
+    if (t->lane == LANE_ARR || t->lane == LANE_JSON)
+        return redactor_clean_json(r->redactor, text, ret);
+    if (redactor_hides(r->redactor, t->name, ret))
+        return true;
+    /* A pattern of one's own is for texts, and for the numbers of fields that are named. */
+    return lane_is_number(t->lane) && !r->n ? redactor_clean_number(r->redactor, text, ret)
+                                            : redactor_clean(r->redactor, text, ret);
+}
+
+static enum err redact_target(struct redaction *r, struct step *st, const struct target *t)
 {
     struct str *text;
-    TRY(step_texts_named(st, field, &text));
+    enum lane lane = lane_is_number(t->lane) ? LANE_STR : t->lane;
+    TRY(step_texts_of_lane(st, t->name, t->lane, &text));
     for (uint32_t row = 0; row < st->rows.n; row++) {
         struct str clean;
-        if (!text[row].p || !redactor_clean(r->redactor, text[row], &clean))
+        if (!text[row].p || !redact_value(r, t, text[row], &clean))
             continue;
-        batch_text(step_begin(st, row), field, LANE_STR, clean);
+        batch_text(step_begin(st, row), t->name, lane, clean);
         step_end(st, row);
     }
     return step_merge(st, false);
 }
 
-/* The names of all columns of text, each once. */
-static uint32_t text_fields(struct step *st, struct str **ret)
+static bool is_wanted(const struct redaction *r, const struct column *c, struct str name)
 {
-    struct str *name = ARENA_ARRAY(st->arena, struct str, st->rows.n_columns + 1);
+    bool wanted = !r->n;
+    if (c->occ || !c->path.n || !(lane_is_text(c->lane) || lane_is_number(c->lane)))
+        return false;
+    for (uint32_t i = 0; i < r->n; i++)
+        wanted = wanted || str_eq(r->field[i], name);
+    return wanted;
+}
+
+static uint32_t find_targets(const struct redaction *r, struct step *st, struct target **ret)
+{
+    struct target *t = ARENA_ARRAY(st->arena, struct target, st->rows.n_columns + 1);
     uint32_t n = 0;
     struct buf text;
     buf_init(&text, SIZE_MAX);
     for (uint32_t i = 0; i < st->rows.n_columns; i++) {
         const struct column *c = &st->rows.columns[i];
-        if (c->lane != LANE_STR || c->occ || !c->path.n)
-            continue;
         buf_clear(&text);
         path_name(c->path, &text);
-        name[n++] = arena_str(st->arena, buf_str(&text));
+        if (is_wanted(r, c, buf_str(&text)))
+            t[n++] = (struct target){arena_str(st->arena, buf_str(&text)), (enum lane)c->lane};
     }
     buf_release(&text);
-    *ret = name;
+    *ret = t;
     return n;
 }
 
 static enum err run_redact(struct stage *s, struct step *st)
 {
-    struct redaction *r = s->state;
-    struct str *field = r->field;
-    uint32_t n = r->n;
-    if (!n)
-        n = text_fields(st, &field);
+    struct target *t;
+    uint32_t n = find_targets(s->state, st, &t);
     for (uint32_t i = 0; i < n; i++)
-        TRY(redact_field(r, st, field[i]));
+        TRY(redact_target(s->state, st, &t[i]));
     return OK;
 }
 
