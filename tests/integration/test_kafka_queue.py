@@ -329,6 +329,36 @@ def test_ids_land_once(kafka, make_server):
     assert numbers(server) == Counter([*range(22), *range(100, 110)])
 
 
+def test_routes_in_a_pipeline(kafka, make_server, tmp_path):
+    """Routes behind a topic: a pipeline reads it in a group of its own, beside the store, and sends each record once."""
+    topic, to = kafka.topic(partitions=2), tmp_path / "errors.ndjson"
+    conf = tmp_path / "server.yaml"
+    conf.write_text(f"""
+queue: {{url: 'kafka://{kafka.address}/{topic}?group=store-{topic}'}}
+pipelines:
+  alerts:
+    inputs: ['kafka://{kafka.address}/{topic}?group=alerts-{topic}&format=frames&instance=a']
+    routes: [{{name: errors, output: 'file://{to}', where: 'level:ERROR', wait: 50ms}}]
+""")
+    server = make_server(args=["--config", str(conf)])
+    records = [{"n": n, "service": f"s-{n % 3}", "level": "ERROR" if n % 10 == 0 else "INFO"} for n in range(100)]
+    for i in range(0, 100, 10):
+        server.ingest("".join(json.dumps(r) + "\n" for r in records[i:i + 10]).encode(), stream="app")
+        if i == 50:
+            server.kill()
+            server.start()
+    eventually(lambda: to.exists() and len(to.read_text().splitlines()) >= 10)
+    eventually(lambda: numbers(server) == Counter(range(100)))
+
+    def settled():
+        books = requests.get(server.url + "/api/v1/ledger", timeout=30).json()
+        route = next(p for p in books["pipelines"] if p["pipeline"] == "alerts")["routes"][0]
+        return books["balanced"] and (route["sent"], route["dropped"], route["waiting"]) == (10, 90, 0)
+
+    eventually(settled)
+    assert set(json.loads(x)["n"] for x in to.read_text().splitlines()) == set(range(0, 100, 10))
+
+
 def test_groups_read_independently(kafka, make_server):
     topic = kafka.topic(partitions=2)
     a = make_server("a", queue(kafka, topic, "one"))
