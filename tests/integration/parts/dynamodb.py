@@ -7,23 +7,17 @@ import tempfile
 import boto3
 import pytest
 
-from conftest import ROOT, free_port
+from conftest import free_port
+from parts.process import Process, part
 
 
-def part():
-    r = subprocess.run([ROOT / "scripts" / "parts.sh", "dynamodb"], stdout=subprocess.PIPE, text=True, timeout=600)
-    assert r.returncode == 0, "scripts/parts.sh dynamodb failed"
-    return pathlib.Path(r.stdout.strip())
-
-
-class DynamoDb:
+class DynamoDb(Process):
     def __init__(self):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process = None
 
     def start(self):
-        lib = part() / "lib"
+        lib = part("dynamodb") / "lib"
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Djava.library.path={lib}",
@@ -38,10 +32,6 @@ class DynamoDb:
     def client(self):
         return boto3.client("dynamodb", endpoint_url=self.url, region_name="eu-test-1", aws_access_key_id="x",
                             aws_secret_access_key="y")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(20)
 
 
 @pytest.fixture(scope="session")

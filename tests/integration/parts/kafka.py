@@ -6,7 +6,6 @@
 Topics do not come by themselves: `topic` makes one with a name that no other test has."""
 import json
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -16,15 +15,10 @@ import pathlib
 
 import pytest
 
-from conftest import ROOT, free_port
+from conftest import free_port
+from parts.process import Process, part
 
 USER, PASSWORD = "alice", "alice-secret"
-
-
-def part():
-    r = subprocess.run([ROOT / "scripts" / "parts.sh", "kafka"], stdout=subprocess.PIPE, text=True, timeout=600)
-    assert r.returncode == 0, "scripts/parts.sh kafka failed"
-    return pathlib.Path(r.stdout.strip())
 
 
 def run(*command, cwd):
@@ -32,7 +26,7 @@ def run(*command, cwd):
     assert r.returncode == 0, (command, r.stdout[-2000:], r.stderr[-2000:])
 
 
-class Kafka:
+class Kafka(Process):
     """PLAINTEXT on `address`; with tls also SASL_SSL (PLAIN, SCRAM-SHA-256 and -512) on `tls_address`, checked by `ca`."""
 
     def __init__(self, folder, tls=False, settings=None):
@@ -44,9 +38,8 @@ class Kafka:
         self.tls = tls
         self.ca = self.folder / "ca.pem"
         self.log = self.folder / "broker.log"
-        self.process = None
         self.java = ["java", "-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-                     "-cp", f"{part() / 'lib'}/*"]
+                     "-cp", f"{part('kafka') / 'lib'}/*"]
         if tls:
             self.make_certificates()
         (self.folder / "server.properties").write_text(self.properties(settings or {}))
@@ -100,41 +93,13 @@ class Kafka:
                     "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         return "".join(f"{k}={v}\n" for k, v in (p | settings).items())
 
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*self.java, "kafka.Kafka", "server.properties"], cwd=self.folder,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.wait_ready()
-        return self
+    def command(self):
+        return [*self.java, "kafka.Kafka", "server.properties"]
 
-    def wait_ready(self, seconds=120):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"kafka ended: {self.log.read_text()[-3000:]}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                self.admin().list_topics(timeout=20)
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise RuntimeError("kafka is not ready: " + self.log.read_text()[-3000:])
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def restart(self):
-        self.stop()
-        return self.start()
+    def is_ready(self):
+        socket.create_connection(("127.0.0.1", self.port), 1).close()
+        self.admin().list_topics(timeout=20)
+        return True
 
     # -- what tests do with it; confluent_kafka is asked for only here --
 

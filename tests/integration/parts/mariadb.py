@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from parts.process import Process
+
 AS_MYSQL = ["--user=mysql"] if os.geteuid() == 0 else []  # who is not root runs it as himself
 _template = None
 
@@ -32,7 +34,7 @@ def as_mysql(path):
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
-class MariaDb:
+class MariaDb(Process):
     def __init__(self, name, *options):
         self.name, self.options = name, options
         self.home = pathlib.Path(tempfile.mkdtemp(prefix=f"weir-{name}-"))
@@ -69,15 +71,6 @@ class MariaDb:
         path = self.slow if kind == "slowquery" else self.error
         path.rename(path.with_name(path.name + "." + suffix))
         self.sql("FLUSH LOCAL SLOW LOGS" if kind == "slowquery" else "FLUSH LOCAL ERROR LOGS")
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(60)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
     def remove(self):
         self.stop()

@@ -4,26 +4,20 @@
     make_opensearch()  one of a test's own, which it may stop, kill and start again"""
 import pathlib
 import shutil
-import signal
-import subprocess
 import tempfile
-import time
 
 import pytest
 import requests
 
-from conftest import ROOT, free_port
+from conftest import free_port
+from parts.process import Process, part
 
 MAIN = pathlib.Path(__file__).with_name("OpenSearchNode.java")
 
 
-def part():
-    r = subprocess.run([ROOT / "scripts" / "parts.sh", "opensearch"], stdout=subprocess.PIPE, text=True, timeout=600)
-    assert r.returncode == 0, "scripts/parts.sh opensearch failed"
-    return pathlib.Path(r.stdout.strip())
+class OpenSearch(Process):
+    not_ready = (requests.RequestException,)
 
-
-class OpenSearch:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -31,42 +25,14 @@ class OpenSearch:
         self.transport = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = self.folder / "node.log"
-        self.process = None
 
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp",
-                 f"{part() / 'lib'}/*", str(MAIN), str(self.folder), str(self.port), str(self.transport)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.wait_ready()
-        return self
+    def command(self):
+        return ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp",
+                f"{part('opensearch') / 'lib'}/*", str(MAIN), str(self.folder), str(self.port), str(self.transport)]
 
-    def wait_ready(self, seconds=120):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"opensearch ended: {self.log.read_text()[-3000:]}")
-            try:
-                r = requests.get(self.url + "/_cluster/health", timeout=5)
-                if r.status_code == 200 and r.json()["status"] in ("green", "yellow"):
-                    return
-            except requests.RequestException:
-                pass
-            time.sleep(0.1)
-        raise RuntimeError("opensearch is not ready: " + self.log.read_text()[-3000:])
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+    def is_ready(self):
+        r = requests.get(self.url + "/_cluster/health", timeout=5)
+        return r.status_code == 200 and r.json()["status"] in ("green", "yellow")
 
     # -- what tests do with it --
 

@@ -9,15 +9,15 @@ import urllib.parse
 import pytest
 
 from conftest import free_port
+from parts.process import Process
 
 
-class Redis:
+class Redis(Process):
     def __init__(self, password=None):
         self.port, self.password = free_port(), password
         self.folder = tempfile.mkdtemp(prefix="weir-redis-")
         user = f":{urllib.parse.quote(password)}@" if password else ""
         self.url = f"redis://{user}127.0.0.1:{self.port}/1"
-        self.process = None
 
     def start(self):
         self.process = subprocess.Popen(
@@ -31,11 +31,6 @@ class Redis:
                     return self
             time.sleep(0.05)
         raise RuntimeError("Redis did not start")
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(20)
 
     def remove(self):
         self.stop()
