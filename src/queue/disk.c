@@ -10,10 +10,10 @@
  *                      files that could not be read in places, once they are trimmed
  *
  * GROUP COMMIT. queue_append hashes the payloads on its caller's thread and puts the body in line.
- * The writer takes all that waits, up to GROUP_BYTES, writes it with one call and syncs once; then
- * every body is delivered, then the consumer hears `committed`, then every `done` is called. What
- * arrives meanwhile is the next group. Positions are given out by the writer, when it writes: a
- * body that fails leaves no gap. Behind what was synced stands a mark (wal.c), so that a later
+ * The writer takes all that waits, up to DISK_GROUP_BYTES, writes it with one call, and syncs once;
+ * then every body is delivered, then the consumer hears `committed`, then every `done` is called.
+ * What arrives meanwhile is the next group. Positions are given out by the writer, when it writes:
+ * a body that fails leaves no gap. Behind what was synced stands a mark (wal.c), so that a later
  * reader can tell damage from a write that never was finished. A large group is written past the
  * page cache (direct.h), where options.direct_min says so.
  *
@@ -66,8 +66,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/thread.h"
-#include "queue/direct.h"
-#include "queue/disk_impl.h"
+#include "queue/disk_inside.h"
 #include "queue/wal.h"
 
 #include <errno.h>
@@ -77,102 +76,26 @@
 #include <sys/uio.h>
 
 enum {
-    GROUP_BYTES = 8 << 20,
     ALLOCATE_STEP = 16 << 20,
-    COPY_CHUNK = 256 << 10,
     FILE_BYTES_MIN = 64 << 10,
     NAME_DIGITS = 16,
-    REASON_MAX = 400,
     CLOSE_TRIES = 5,
     SPARE_BYTES_MAX = 1 << 30,
-    TORN_COPIES = 16,
 };
 #define CHECK_EVERY_NS NS_PER_S
 #define SPARE_PREFIX "spare-"
-#define FILE_SUFFIX ".wal"
-#define TORN_SUFFIX ".torn"
-#define SAVE_IT                                                                                    \
-    "the disk is failing: copy the data folder to another one (ddrescue keeps what can be read) "  \
-    "and start there"
 
-/* A body in line. The arrays are in the same piece of memory. */
-struct pending {
-    struct pending *next;
-    void *ctx;
-    void (*done)(void *ctx, enum err err, const char *reason, uint64_t first_position);
-    uint64_t first_position;
-    size_t bytes; /* payloads and what is around them in the file */
-    uint32_t n;
-    struct blob **frame;
-    uint64_t *hash;
-};
-
-struct group {
-    struct pending *head, *last;
-    size_t bytes;
-    uint64_t bodies, frames, payload_bytes;
-};
-
-struct wal_file {
-    struct wal_header header;
-    uint64_t bytes; /* on disk */
-    uint64_t end;   /* behind its last entry; known when it was replayed or written by us */
-    bool keep;      /* it could not be read in places: never removed */
-};
-
-struct spare {
-    uint64_t id; /* the position it once began with */
-    uint64_t bytes;
-};
-
-struct disk_queue {
-    struct queue base;
-    struct queue_options options;
-    char *dir;
-    int lock_fd;
-    pthread_t thread;
-    struct queue_consumer consumer;
-
-    pthread_mutex_t trim_lock, lock;
-    pthread_cond_t wake;     /* something waits, or closing */
-    pthread_cond_t answered; /* `finished` grew */
-    struct group line;
-    uint64_t accepted, finished; /* bodies */
-    bool started, closing;
-    struct wal_file *files; /* oldest first; the last is the one being written */
-    size_t n_files, files_cap;
-    struct spare *spares;
-    size_t n_spares, spares_cap;
-    uint64_t spare_bytes, spare_bytes_max;
-    struct queue_stats stats;
-
-    /* The writer's own. */
-    int fd; /* of the last file; -1: none is open */
-    struct direct direct;
-    uint64_t salt;      /* its salt */
-    uint64_t end;       /* the last good end in it */
-    uint64_t allocated; /* its blocks reach up to here */
-    uint64_t next;      /* the position to give out */
-    bool sealed;        /* nothing may be written to the last file */
-    bool dirty;         /* bytes behind `end` may be there that must be taken back */
-    bool gave_up;       /* they could not be; closing */
-    struct iovec *iov;
-    size_t iov_cap;
-    char *heads;
-    size_t heads_cap;
-};
-
-static char *file_path(const struct disk_queue *q, uint64_t first_position)
+char *disk_path_of(const struct disk_queue *q, uint64_t first_position)
 {
     return mem_printf("%s/%016" PRIx64 FILE_SUFFIX, q->dir, first_position);
 }
 
-static enum err sync_file(const struct disk_queue *q, int fd)
+enum err disk_sync(const struct disk_queue *q, int fd)
 {
     return q->options.sync ? io_sync(fd) : OK;
 }
 
-static void count_quarantined(struct disk_queue *q, uint64_t entries)
+void disk_count_quarantined(struct disk_queue *q, uint64_t entries)
 {
     pthread_mutex_lock(&q->lock);
     q->stats.quarantined_entries += entries;
@@ -269,7 +192,7 @@ static enum err add_file(void *ctx, const char *name)
 static enum err read_file_header(const struct disk_queue *q, struct wal_file *f)
 {
     uint64_t named = f->header.first_position;
-    char *path = file_path(q, named);
+    char *path = disk_path_of(q, named);
     int fd = -1;
     enum err err = OK;
     TRY_OUT(io_open(path, IO_READ, &fd));
@@ -294,7 +217,7 @@ out:
 static enum err move_to_quarantine(struct disk_queue *q, const struct wal_file *f)
 {
     uint64_t first = f->header.first_position;
-    char *folder = mem_printf("%s/quarantine", q->dir), *path = file_path(q, first);
+    char *folder = mem_printf("%s/quarantine", q->dir), *path = disk_path_of(q, first);
     char *to = mem_printf("%s/%016" PRIx64 FILE_SUFFIX "-%016" PRIx64, folder, first, random_u64());
     enum err err = OK;
     TRY_OUT(io_mkdir(folder));
@@ -311,7 +234,7 @@ out:
 static enum err put_away(struct disk_queue *q, size_t index)
 {
     TRY(move_to_quarantine(q, &q->files[index]));
-    count_quarantined(q, 1);
+    disk_count_quarantined(q, 1);
     memmove(&q->files[index], &q->files[index + 1],
             (q->n_files - index - 1) * sizeof(struct wal_file));
     q->n_files--;
@@ -399,7 +322,7 @@ static enum err make_tmp(struct disk_queue *q, const char *tmp, const struct wal
         TRY(io_unlink(tmp));
     TRY(io_open(tmp, bytes ? IO_WRITE : IO_CREATE, &fd));
     TRY_OUT(io_pwrite(fd, head, sizeof(head), 0));
-    TRY_OUT(sync_file(q, fd));
+    TRY_OUT(disk_sync(q, fd));
     *ret_fd = fd;
     *ret_bytes = bytes > sizeof(head) ? bytes : sizeof(head);
     return OK;
@@ -448,7 +371,7 @@ static enum err begin_file(struct disk_queue *q)
     struct wal_header h = {.first_position = q->next, .salt = random_u64() | 1};
     h.prev_salt = replaces ? last.prev_salt : last.salt;
     h.prev_end = replaces ? last.prev_end : last.salt ? q->end : 0;
-    char *tmp = mem_printf("%s/new.tmp", q->dir), *path = file_path(q, q->next);
+    char *tmp = mem_printf("%s/new.tmp", q->dir), *path = disk_path_of(q, q->next);
     int fd = -1;
     uint64_t bytes = 0;
     enum err err = OK;
@@ -497,7 +420,7 @@ static enum err retire_file(struct disk_queue *q, const struct wal_file *f)
     uint64_t id = f->header.first_position;
     if (f->keep)
         return move_to_quarantine(q, f);
-    char *path = file_path(q, id), *spare = spare_path(q, id);
+    char *path = disk_path_of(q, id), *spare = spare_path(q, id);
     pthread_mutex_lock(&q->lock);
     bool keep =
         f->bytes >= q->options.file_bytes / 2 && q->spare_bytes + f->bytes <= q->spare_bytes_max;
@@ -536,280 +459,6 @@ static void disk_reclaim(struct queue *base)
     (void)drop_spares((struct disk_queue *)base);
 }
 
-/* ---- replay ---- */
-
-struct replay {
-    struct disk_queue *q;
-    uint64_t from;
-    struct wal_file *files; /* as they were at the start: a trim may come in between */
-    size_t n_files;
-    size_t at; /* the file being read */
-    int fd;
-    uint64_t expect; /* the next position */
-    uint64_t bytes_done, bytes_total, bytes_since_commit;
-    void (*progress)(uint64_t done, uint64_t total);
-};
-
-static void replay_body(void *ctx, struct blob *const *frame, uint32_t n, uint64_t first_position)
-{
-    struct replay *r = ctx;
-    if (first_position + n <= r->from)
-        return;
-    pthread_mutex_lock(&r->q->lock);
-    r->q->stats.replayed_frames += n;
-    pthread_mutex_unlock(&r->q->lock);
-    r->q->consumer.deliver(r->q->consumer.ctx, frame, n, first_position, NULL);
-    for (uint32_t i = 0; i < n; i++)
-        r->bytes_since_commit += frame[i]->bytes.n;
-    if (r->bytes_since_commit >= GROUP_BYTES) {
-        r->bytes_since_commit = 0;
-        if (r->q->consumer.committed)
-            r->q->consumer.committed(r->q->consumer.ctx);
-    }
-}
-
-static enum err copy_region(int from_fd, uint64_t from, uint64_t to, const char *path)
-{
-    int fd = -1;
-    char *chunk = mem_alloc(COPY_CHUNK);
-    uint64_t lost = 0, lost_end = 0;
-    enum err err = OK;
-    TRY_OUT(io_open(path, IO_WRITE, &fd));
-    for (uint64_t at = from; at < to;) {
-        size_t n = to - at < COPY_CHUNK ? (size_t)(to - at) : COPY_CHUNK;
-        TRY_OUT(io_pread_around(from_fd, chunk, n, at, UINT64_MAX, &lost, &lost_end));
-        TRY_OUT(io_pwrite(fd, chunk, n, at - from));
-        at += n;
-    }
-    TRY_OUT(io_sync(fd));
-out:
-    io_close(fd);
-    mem_free(chunk);
-    return err;
-}
-
-/* Copies a region of the file being read to quarantine/FILE-OFFSET and the suffix; the path, to be
- * freed. A copy that fails is logged: the original is still there. */
-static char *keep_copy(struct replay *r, uint64_t from, uint64_t to, const char *suffix)
-{
-    uint64_t first = r->files[r->at].header.first_position;
-    char *folder = mem_printf("%s/quarantine", r->q->dir);
-    char *path =
-        mem_printf("%s/%016" PRIx64 FILE_SUFFIX "-%" PRIx64 "%s", folder, first, from, suffix);
-    enum err err = io_mkdir(folder);
-    if (err == OK)
-        err = copy_region(r->fd, from, to, path);
-    if (err != OK)
-        log_error("cannot copy what is damaged", "copy=%s reason=%s", path, err_text());
-    mem_free(folder);
-    return path;
-}
-
-static void replay_damaged(void *ctx, uint64_t from, uint64_t to, uint64_t entries)
-{
-    struct replay *r = ctx;
-    char *path = keep_copy(r, from, to, ".bin");
-    count_quarantined(r->q, entries);
-    log_error("queue is damaged",
-              "file=%016" PRIx64 FILE_SUFFIX " from=%" PRIu64 " to=%" PRIu64 " entries=%" PRIu64
-              " copy=%s",
-              r->files[r->at].header.first_position, from, to, entries, path);
-    mem_free(path);
-}
-
-struct torn_copies {
-    const char *folder;
-    size_t n;
-};
-
-/* In the order of names, and so of positions; counts down to what stays. */
-static enum err count_torn_copy(void *ctx, const char *name)
-{
-    struct torn_copies *t = ctx;
-    t->n += str_ends(str_c(name), STR(TORN_SUFFIX));
-    return OK;
-}
-
-static enum err drop_torn_copy(void *ctx, const char *name)
-{
-    struct torn_copies *t = ctx;
-    if (!str_ends(str_c(name), STR(TORN_SUFFIX)) || t->n <= TORN_COPIES)
-        return OK;
-    char *path = mem_printf("%s/%s", t->folder, name);
-    enum err err = io_unlink(path);
-    mem_free(path);
-    t->n--;
-    return err;
-}
-
-/* An unfinished write was acknowledged to nobody. Should a power cut have taken the mark behind an
- * entry that was, and its disk damaged the entry, then this copy is all there is. */
-static void keep_torn(struct replay *r, const struct wal_result *result)
-{
-    char *folder = mem_printf("%s/quarantine", r->q->dir);
-    char *path = keep_copy(r, result->end, result->end + result->torn_bytes, TORN_SUFFIX);
-    struct torn_copies copies = {.folder = folder};
-    enum err err = io_list(folder, count_torn_copy, &copies);
-    if (err == OK)
-        err = io_list(folder, drop_torn_copy, &copies);
-    if (err != OK)
-        log_warn("old copies of torn tails stay", "reason=%s", err_text());
-    pthread_mutex_lock(&r->q->lock);
-    r->q->stats.torn_bytes += result->torn_bytes;
-    pthread_mutex_unlock(&r->q->lock);
-    log_warn("queue ends in an unfinished write, which is cut off",
-             "file=%016" PRIx64 FILE_SUFFIX " bytes=%" PRIu64 " copy=%s",
-             r->files[r->at].header.first_position, result->torn_bytes, path);
-    mem_free(path);
-    mem_free(folder);
-}
-
-static void note_unreadable(struct replay *r, uint64_t bytes)
-{
-    struct disk_queue *q = r->q;
-    pthread_mutex_lock(&q->lock);
-    q->stats.unreadable_bytes += bytes;
-    for (size_t i = 0; i < q->n_files; i++)
-        if (q->files[i].header.first_position == r->files[r->at].header.first_position)
-            q->files[i].keep = true;
-    pthread_mutex_unlock(&q->lock);
-    log_error("queue file cannot be read in places, it is kept",
-              "file=%016" PRIx64 FILE_SUFFIX " bytes=%" PRIu64 " advice=%s",
-              r->files[r->at].header.first_position, bytes, SAVE_IT);
-}
-
-static void replay_progress(void *ctx, uint64_t offset)
-{
-    struct replay *r = ctx;
-    if (r->progress)
-        r->progress(r->bytes_done + offset, r->bytes_total);
-}
-
-/* What is between the last entry seen and `position` has no file any more. */
-static void note_gap(struct replay *r, uint64_t position)
-{
-    uint64_t from = r->expect > r->from ? r->expect : r->from;
-    if (position > from) {
-        count_quarantined(r->q, position - from);
-        log_error("queue entries are missing", "from=%" PRIu64 " to=%" PRIu64, from, position - 1);
-    }
-    if (position > r->expect)
-        r->expect = position;
-}
-
-static struct wal_span span_of(const struct replay *r)
-{
-    const struct wal_file *f = &r->files[r->at];
-    struct wal_span span = {
-        .fd = r->fd,
-        .salt = f->header.salt,
-        .end = f->bytes,
-        .last = r->at + 1 == r->n_files,
-        .position_min = r->expect,
-        .position_limit = UINT64_MAX,
-    };
-    if (span.last)
-        return span;
-    const struct wal_header *next = &f[1].header;
-    span.position_limit = next->first_position;
-    /* A successor that knows another predecessor cannot say where this one ends. */
-    if (next->prev_salt != f->header.salt)
-        span.last = true;
-    else if (next->prev_end < span.end)
-        span.end = next->prev_end;
-    return span;
-}
-
-static enum err explain_unreadable(const struct replay *r)
-{
-    char was[REASON_MAX];
-    snprintf(was, sizeof(was), "%s", err_text());
-    return err_set(ERR_IO,
-                   "%s; nothing was changed; " SAVE_IT
-                   ", or move the queue file %016" PRIx64 FILE_SUFFIX
-                   " away to start without what it holds",
-                   was, r->files[r->at].header.first_position);
-}
-
-static enum err replay_file(struct replay *r, struct wal_result *ret)
-{
-    struct wal_file *f = &r->files[r->at];
-    char *path = file_path(r->q, f->header.first_position);
-    enum err err = io_open(path, IO_READ, &r->fd);
-    mem_free(path);
-    if (err == ERR_NOTFOUND && r->at + 1 < r->n_files) {
-        *ret = (struct wal_result){.next_position = r->expect};
-        return OK;
-    }
-    TRY_OUT(err);
-    static const struct wal_visitor calls = {
-        .body = replay_body,
-        .damaged = replay_damaged,
-        .progress = replay_progress,
-    };
-    struct wal_visitor visitor = calls;
-    visitor.ctx = r;
-    if (r->at + 1 == r->n_files)
-        TRY_OUT(sync_file(r->q, r->fd));
-    note_gap(r, f->header.first_position);
-    struct wal_span span = span_of(r);
-    TRY_OUT(wal_read(&span, &visitor, ret));
-    if (ret->torn_bytes)
-        keep_torn(r, ret);
-    if (ret->unreadable_bytes)
-        note_unreadable(r, ret->unreadable_bytes);
-out:
-    if (err == ERR_IO)
-        err = explain_unreadable(r);
-    io_close(r->fd);
-    r->fd = -1;
-    return err;
-}
-
-static enum err replay_files(struct replay *r)
-{
-    struct disk_queue *q = r->q;
-    struct wal_result result = {.end = WAL_START};
-    for (r->at = 0; r->at < r->n_files; r->at++) {
-        const struct wal_file *f = &r->files[r->at];
-        bool last = r->at + 1 == r->n_files;
-        if (!last && f[1].header.first_position <= r->from) {
-            r->expect = f[1].header.first_position;
-        } else {
-            TRY(replay_file(r, &result));
-            r->expect = result.next_position;
-        }
-        r->bytes_done += f->bytes;
-        replay_progress(r, 0);
-    }
-    q->end = result.end;
-    q->next = r->expect > r->from ? r->expect : r->from;
-    pthread_mutex_lock(&q->lock);
-    q->stats.next_position = q->next;
-    if (r->n_files)
-        q->files[q->n_files - 1].end = result.end;
-    pthread_mutex_unlock(&q->lock);
-    return OK;
-}
-
-static enum err replay_all(struct disk_queue *q, uint64_t from,
-                           void (*progress)(uint64_t, uint64_t))
-{
-    struct replay r = {.q = q, .from = from ? from : 1, .fd = -1, .progress = progress};
-    r.n_files = q->n_files;
-    r.files = NEW_ARRAY(struct wal_file, q->n_files + 1);
-    if (q->n_files)
-        memcpy(r.files, q->files, q->n_files * sizeof(*q->files));
-    for (size_t i = 0; i < r.n_files; i++)
-        r.bytes_total += r.files[i].bytes;
-    r.expect = r.n_files ? r.files[0].header.first_position : r.from;
-    enum err err = replay_files(&r);
-    if (err == OK && q->consumer.committed && r.bytes_since_commit)
-        q->consumer.committed(q->consumer.ctx);
-    mem_free(r.files);
-    return err;
-}
-
 /* ---- the writer ---- */
 
 static void group_push(struct group *g, struct pending *p)
@@ -846,7 +495,7 @@ static bool take_group(struct disk_queue *q, struct group *ret)
     while (!q->line.head && !q->closing && cond_wait_until(&q->wake, &q->lock, until))
         continue;
     bool more = q->line.head || !q->closing;
-    while (q->line.head && (!ret->head || ret->bytes + q->line.head->bytes <= GROUP_BYTES))
+    while (q->line.head && (!ret->head || ret->bytes + q->line.head->bytes <= DISK_GROUP_BYTES))
         group_push(ret, group_pop(&q->line));
     pthread_mutex_unlock(&q->lock);
     return more;
@@ -913,7 +562,7 @@ static enum err check_place(struct disk_queue *q)
     pthread_mutex_lock(&q->lock);
     uint64_t last = q->n_files ? q->files[q->n_files - 1].header.first_position : 0;
     pthread_mutex_unlock(&q->lock);
-    char *path = file_path(q, last);
+    char *path = disk_path_of(q, last);
     bool there = !last || (q->fd >= 0 ? io_is_at(q->fd, path) : io_exists(path));
     enum err err = OK;
     if (!there)
@@ -954,7 +603,7 @@ static enum err write_group(struct disk_queue *q, const struct group *g)
     allocate_ahead(q, q->end + g->bytes + WAL_ENTRY_BYTES);
     CHECK(n <= INT32_MAX);
     TRY(direct_pwritev(&q->direct, q->fd, q->iov, (int)n, q->end));
-    enum err err = sync_file(q, q->fd);
+    enum err err = disk_sync(q, q->fd);
     if (err != OK) {
         q->sealed = true;
         pthread_mutex_lock(&q->lock);
@@ -980,7 +629,7 @@ static enum err take_back(struct disk_queue *q)
 {
     if (!q->sealed) {
         q->allocated = q->end;
-        if (io_truncate(q->fd, q->end) == OK && sync_file(q, q->fd) == OK) {
+        if (io_truncate(q->fd, q->end) == OK && disk_sync(q, q->fd) == OK) {
             q->dirty = false;
             if (q->end > WAL_START)
                 mark_end(q);
@@ -1054,7 +703,7 @@ static void answer_group(struct disk_queue *q, struct group *g, enum err err, co
 
 static void run_group(struct disk_queue *q, struct group *g)
 {
-    char reason[REASON_MAX] = "";
+    char reason[DISK_REASON_MAX] = "";
     enum err err = write_group(q, g);
     if (err == ERR_FULL && drop_spares(q) && (!q->dirty || take_back(q) == OK))
         err = write_group(q, g);
@@ -1092,7 +741,7 @@ static enum err disk_start(struct queue *base, uint64_t from, const struct queue
     struct disk_queue *q = (struct disk_queue *)base;
     CHECK(!q->started && consumer->deliver);
     q->consumer = *consumer;
-    TRY(replay_all(q, from, progress));
+    TRY(disk_replay(q, from, progress));
     TRY(thread_start(&q->thread, "wal", writer_main, q));
     pthread_mutex_lock(&q->lock);
     q->started = true;
@@ -1196,11 +845,6 @@ static void disk_drain(struct queue *base)
 }
 
 /* ---- for readers ---- */
-
-char *disk_path_of(const struct disk_queue *q, uint64_t first_position)
-{
-    return file_path(q, first_position);
-}
 
 bool disk_span_of(struct disk_queue *q, uint64_t position, struct disk_span *ret)
 {
