@@ -31,26 +31,26 @@ static enum err bad_file(const char *what, const char *path)
     return err_set(ERR_INVALID, "TLS: %s %s cannot be used: %s", what, path, reason());
 }
 
-static enum err load_own(SSL_CTX *ctx, const char *cert, const char *key)
+/* Own chain and key, where there are any, and authorities in a file, which a server also names to
+ * its clients. */
+static enum err load(SSL_CTX *ctx, struct str cert_path, struct str key_path, struct str ca_path)
 {
-    if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
-        return bad_file("certificate", cert);
-    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
-        return bad_file("key", key);
-    return OK;
-}
-
-static enum err load(SSL_CTX *ctx, const char *cert, const char *key, const char *ca)
-{
+    char *cert = mem_strdup(cert_path), *key = mem_strdup(key_path.n ? key_path : cert_path),
+         *ca = mem_strdup(ca_path);
+    enum err err = OK;
     ERR_clear_error();
-    TRY(load_own(ctx, cert, key));
-    if (!*ca)
-        return OK;
-    if (SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
-        return bad_file("CA", ca);
-    SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(ca));
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    return OK;
+    if (*cert && SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+        err = bad_file("certificate", cert);
+    else if (*cert && SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+        err = bad_file("key", key);
+    else if (*ca && SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
+        err = bad_file("CA", ca);
+    else if (*ca)
+        SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(ca));
+    mem_free(cert);
+    mem_free(key);
+    mem_free(ca);
+    return err;
 }
 
 static void set_up(SSL_CTX *ctx)
@@ -83,16 +83,14 @@ enum err tls_server_new(const struct tls_options *o, struct tls_server **ret)
         return err_set(ERR_NOMEM, "TLS: %s", reason());
     set_up(ctx);
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"weir", 4);
-    char *cert = mem_strdup(o->cert), *key = mem_strdup(o->key.n ? o->key : o->cert),
-         *ca = mem_strdup(o->ca);
-    enum err err = load(ctx, cert, key, ca);
-    mem_free(cert);
-    mem_free(key);
-    mem_free(ca);
+    enum err err = o->cert.n ? load(ctx, o->cert, o->key, o->ca)
+                             : err_set(ERR_INVALID, "TLS: a server wants a certificate");
     if (err != OK) {
         SSL_CTX_free(ctx);
         return err;
     }
+    if (o->ca.n)
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     if (o->alpn)
         SSL_CTX_set_alpn_select_cb(ctx, select_protocol, (void *)(uintptr_t)o->alpn);
     struct tls_server *s = NEW(struct tls_server);
@@ -123,31 +121,16 @@ enum err tls_open(struct tls_server *s, int fd, struct tls **ret)
     return OK;
 }
 
-static enum err load_trust(SSL_CTX *ctx, const struct tls_client_options *o, const char *ca)
-{
-    SSL_CTX_set_verify(ctx, o->trust_anyone ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
-    if (o->ca.n && SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
-        return bad_file("CA", ca);
-    if (!o->ca.n && SSL_CTX_set_default_verify_paths(ctx) != 1)
-        return err_set(ERR_INVALID, "TLS: the system's authorities cannot be read: %s", reason());
-    return OK;
-}
-
 enum err tls_client_new(const struct tls_client_options *o, struct tls_client **ret)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     if (!ctx)
         return err_set(ERR_NOMEM, "TLS: %s", reason());
     set_up(ctx);
-    ERR_clear_error();
-    char *cert = mem_strdup(o->cert), *key = mem_strdup(o->key.n ? o->key : o->cert),
-         *ca = mem_strdup(o->ca);
-    enum err err = load_trust(ctx, o, ca);
-    if (err == OK && *cert)
-        err = load_own(ctx, cert, key);
-    mem_free(cert);
-    mem_free(key);
-    mem_free(ca);
+    SSL_CTX_set_verify(ctx, o->trust_anyone ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+    enum err err = load(ctx, o->cert, o->key, o->ca);
+    if (err == OK && !o->ca.n && SSL_CTX_set_default_verify_paths(ctx) != 1)
+        err = err_set(ERR_INVALID, "TLS: the system's authorities cannot be read: %s", reason());
     if (err != OK) {
         SSL_CTX_free(ctx);
         return err;
