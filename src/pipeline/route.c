@@ -162,19 +162,19 @@ static struct sender *sender_of(struct route *r, uint64_t bulk)
     return &r->sender[bulk % r->n_senders];
 }
 
-static enum sender_state state_of(struct sender *l)
+static enum sender_state state_of(struct sender *s)
 {
-    pthread_mutex_lock(&l->r->lock);
-    enum sender_state state = l->state;
-    pthread_mutex_unlock(&l->r->lock);
+    pthread_mutex_lock(&s->r->lock);
+    enum sender_state state = s->state;
+    pthread_mutex_unlock(&s->r->lock);
     return state;
 }
 
-static void set_state(struct sender *l, enum sender_state state)
+static void set_state(struct sender *s, enum sender_state state)
 {
-    struct route *r = l->r;
+    struct route *r = s->r;
     pthread_mutex_lock(&r->lock);
-    l->state = state;
+    s->state = state;
     r->stats.under_way = (uint32_t)(r->next - r->first);
     pthread_cond_broadcast(&r->turn);
     pthread_mutex_unlock(&r->lock);
@@ -182,19 +182,19 @@ static void set_state(struct sender *l, enum sender_state state)
 
 static void *sender_main(void *arg)
 {
-    struct sender *l = arg;
-    struct route *r = l->r;
+    struct sender *s = arg;
+    struct route *r = s->r;
     pthread_mutex_lock(&r->lock);
     for (;;) {
-        while (l->state != SENDER_LOADED && !r->senders_end)
+        while (s->state != SENDER_LOADED && !r->senders_end)
             pthread_cond_wait(&r->turn, &r->lock);
-        if (l->state != SENDER_LOADED)
+        if (s->state != SENDER_LOADED)
             break;
         pthread_mutex_unlock(&r->lock);
-        enum err err = route_send(r, l->output, &l->bulk);
+        enum err err = route_send(r, s->output, &s->bulk);
         (void)err; /* the bulk says how far it came */
         pthread_mutex_lock(&r->lock);
-        l->state = SENDER_DONE;
+        s->state = SENDER_DONE;
         r->woken = true;
         pthread_cond_signal(&r->wake);
     }
@@ -206,24 +206,33 @@ static void *sender_main(void *arg)
 static enum err settle_done(struct route *r)
 {
     while (r->first != r->next) {
-        struct sender *l = sender_of(r, r->first);
-        if (state_of(l) != SENDER_DONE)
+        struct sender *s = sender_of(r, r->first);
+        if (state_of(s) != SENDER_DONE)
             return OK;
-        if (l->bulk.settled < l->bulk.n_units)
+        if (s->bulk.settled < s->bulk.n_units)
             return ERR_CANCELED;
-        TRY(settle(r, &l->bulk));
-        route_bulk_clear(&l->bulk);
+        TRY(settle(r, &s->bulk));
+        route_bulk_clear(&s->bulk);
         r->first++;
-        set_state(l, SENDER_FREE);
+        set_state(s, SENDER_FREE);
     }
     return OK;
 }
 
+/* A stop makes an end of it, too. */
+static void wait_done(struct sender *s)
+{
+    struct route *r = s->r;
+    pthread_mutex_lock(&r->lock);
+    while (s->state != SENDER_DONE)
+        pthread_cond_wait(&r->wake, &r->lock);
+    pthread_mutex_unlock(&r->lock);
+}
+
 enum err route_drain(struct route *r)
 {
-    TRY(settle_done(r));
     while (r->first != r->next) {
-        route_wait(r, clock_mono_ns() + IDLE_NS, false);
+        wait_done(sender_of(r, r->first));
         TRY(settle_done(r));
     }
     return OK;
@@ -231,12 +240,12 @@ enum err route_drain(struct route *r)
 
 static enum err give_to_sender(struct route *r)
 {
-    struct sender *l = sender_of(r, r->next++);
-    set_state(l, SENDER_LOADED);
-    if (l->started)
+    struct sender *s = sender_of(r, r->next++);
+    set_state(s, SENDER_LOADED);
+    if (s->started)
         return OK;
-    enum err err = route_send(r, l->output, &l->bulk);
-    set_state(l, SENDER_DONE);
+    enum err err = route_send(r, s->output, &s->bulk);
+    set_state(s, SENDER_DONE);
     return err == OK ? settle_done(r) : err;
 }
 
@@ -244,8 +253,7 @@ static enum err give_to_sender(struct route *r)
 static void end_senders(struct route *r)
 {
     for (uint64_t i = r->first; i != r->next; i++)
-        while (state_of(sender_of(r, i)) != SENDER_DONE)
-            route_wait(r, clock_mono_ns() + IDLE_NS, false);
+        wait_done(sender_of(r, i));
     enum err err = settle_done(r);
     if (r->first != r->next && sender_of(r, r->first)->bulk.settled)
         err = settle(r, &sender_of(r, r->first)->bulk);
