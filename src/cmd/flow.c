@@ -257,7 +257,7 @@ static enum err check_routes(const struct flow *f, const struct pipeline *p)
     if (p->n_routes && !f->spool)
         return err_set(ERR_INVALID,
                        "routes cannot read a queue of kafka://: give a pipeline an input "
-                       "kafka://HOST:PORT/TOPIC?group=NAME, and the routes");
+                       "kafka://HOST:PORT/TOPIC?group=NAME&format=frames, and the routes");
     return OK;
 }
 
