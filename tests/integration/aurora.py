@@ -53,7 +53,8 @@ class SlowLog:
 
 
 class Collector:
-    def __init__(self, tmp, rds, server, name="aurora", state=None, env=None, args=()):
+    def __init__(self, tmp, rds, server, name="aurora", state=None, env=None, args=(), binary=WEIR):
+        self.binary = str(binary)
         self.log = pathlib.Path(tmp) / f"{name}.log"
         self.state = state or f"sqlite:{tmp}/state.db"
         self.env = rds.env(**{"RDS_API_RATE_LIMIT": "1000", "WEIR_AURORA_LEASE_SEC": "2", **(env or {})})
@@ -63,7 +64,7 @@ class Collector:
 
     def command(self, verb="run", *more):
         output = self.output if verb != "discover" else []
-        return [WEIR, "aurora", verb, "--state", self.state, *output, *self.args, *more]
+        return [self.binary, "aurora", verb, "--state", self.state, *output, *self.args, *more]
 
     def once(self, verb="run", *more, env=None, check=True, timeout=60):
         with open(self.log, "ab") as log:
@@ -91,7 +92,7 @@ class Collector:
             assert self.process.wait(30) == 0, self.log.read_text()[-3000:]
 
     def weir(self, *args, check=True):
-        r = subprocess.run([WEIR, "aurora", *args, "--state", self.state], capture_output=True, text=True, timeout=60,
+        r = subprocess.run([self.binary, "aurora", *args, "--state", self.state], capture_output=True, text=True, timeout=60,
                            env=self.env)
         if check:
             assert r.returncode == 0, (args, r.stdout, r.stderr)

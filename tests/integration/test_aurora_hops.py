@@ -131,6 +131,28 @@ def test_general_and_audit_logs_are_left_out_unless_asked_for(made, tmp_path, rd
     assert_same(server, log)
 
 
+def test_the_four_files_of_an_audit_trail_are_one_again(made, tmp_path):
+    """Aurora spreads the trail over four files, each of which grows and is followed by the next; the store has it in order."""
+    _, c, server = made(url="http", args=["--logs", "audit"])
+    folder, times = tmp_path / "db-1/audit", []
+    folder.mkdir()
+    c.start()
+    for period in (0, 0, 30, 30, 30):
+        for _ in range(150):
+            t = 1754235045000000 + len(times) * 1001
+            with open(folder / f"audit.log.{len(times) * 7 // 3 % 4}.2025-08-03-15-{period:02d}.0", "a") as f:
+                f.write(f"{t},db-1,app,10.0.0.1,12,{t},QUERY,shop,'select \\'{t}\\'',0\n")
+            times.append(t)
+        time.sleep(0.3)
+    c.stop()
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - 300,) * 2)  # quiet: their last lines are whole
+    c.once()
+    rows = server.query("* | sort _time | fields query_id, log_file", stream="audit_logs")
+    assert [r["query_id"] for r in rows] == times
+    assert len({r["log_file"] for r in rows}) == 8
+
+
 def test_transforms_before_the_outputs(made, tmp_path):
     rules = tmp_path / "rules.yaml"
     rules.write_text("transforms:\n  - keep: 'log_type:error OR query_time:>0.55'\n  - set: {team: shop}\n")

@@ -14,7 +14,7 @@ import tempfile
 import pytest
 
 from aurora import Collector, SlowLog, assert_same, stored, wait_for
-from conftest import ROOT, Server
+from conftest import ROOT, WEIR, Server
 from parts.rds import Rds
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -128,6 +128,64 @@ def test_a_build_that_is_too_old_keeps_away(tmp_path, make_server):
         r = c.weir("files", "list", check=False)
         assert r.returncode != 0 and "newer Weir" in r.stderr
         assert len(stored(server, "one")) == 10
+
+
+@pytest.fixture
+def before():
+    """A build one version older, by its binary."""
+    path = os.environ.get("WEIR_BEFORE")
+    if not path:
+        pytest.skip("WEIR_BEFORE names no older build")
+    return path
+
+
+def test_an_older_build_takes_turns(tmp_path, make_server, before):
+    """Each goes on where the other was killed, in a file that the other read under another name, with what it left behind."""
+    (tmp_path / "db-1").mkdir()
+    server, log = make_server(), SlowLog(tmp_path / "db-1", "one")
+    with rds_of(tmp_path) as rds:
+        builds = [Collector(tmp_path, rds, server, name=f"build-{i}", state=f"sqlite:{tmp_path}/state.db", binary=b,
+                            env={"BATCH_SIZE": "40"}) for i, b in enumerate((before, WEIR))]
+        for turn in range(12):
+            c = builds[turn % 2]
+            log.write(100)
+            if turn % 3 == 1:
+                log.rotate(f"2025-08-03.{turn:02d}")
+                log.write(30)
+            if turn % 4 < 2:
+                step = ("announce", "send", "commit", "committed")[turn // 4]
+                assert c.once(env={"WEIR_AURORA_CRASH": f"{step}:2"}, check=False) == -9
+            else:
+                c.once()
+                assert_same(server, log)
+        for c in builds:
+            c.weir("status")
+            assert c.json("checkpoint", "show", "db-1", "slowquery/mysql-slowquery.log")["byte_offset"] == log.path.stat().st_size
+
+
+def test_an_older_build_runs_beside(tmp_path, make_server, before):
+    server, logs = make_server(), []
+    with Rds(portion_bytes=20_000) as rds:
+        for i in range(6):
+            logs.append(SlowLog(tmp_path / f"db-{i}", f"tag{i}"))
+            rds.add(f"db-{i}", tmp_path / f"db-{i}")
+        builds = [Collector(tmp_path, rds, server, name=f"build-{i}", state=f"sqlite:{tmp_path}/state.db", binary=b,
+                            env={"BATCH_SIZE": "20"}) for i, b in enumerate((before, WEIR))]
+        for c in builds:
+            c.start()
+        for turn in range(6):
+            for log in logs:
+                log.write(30)
+                if turn == 3:
+                    log.rotate("2025-08-03.15")
+                    log.write(10)
+            builds[turn % 2].kill()
+            builds[turn % 2].start()
+        wait_for(lambda: all(len(stored(server, x.tag)) == len(x.written) for x in logs), 60, "the rest")
+        for c in builds:
+            c.stop()
+        for log in logs:
+            assert_same(server, log)
 
 
 def write_golden(name):
