@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "core/thread.h"
+#include "output/outputs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -108,6 +109,27 @@ enum err collector_options_env(struct collector_options *o)
     o->lease_s = (int64_t)lease;
     o->touch_s = (int64_t)touch;
     return OK;
+}
+
+enum err collector_read_kinds(struct str names, unsigned *ret)
+{
+    struct str rest = names, part;
+    unsigned keep = 0;
+    while (str_split(&rest, ',', &part)) {
+        enum mysql_log_kind kind;
+        if (!mysql_log_kind_of(str_trim(part), &kind) || kind == MYSQL_LOG_AUTO)
+            return err_set(ERR_INVALID, "logs %.*s: slow, error, general and audit are known",
+                           STR_ARG(names));
+        keep |= MYSQL_LOG_KEEP(kind);
+    }
+    *ret = keep;
+    return OK;
+}
+
+const char *collector_state_default(void)
+{
+    const char *env = getenv("WEIR_AURORA_STATE");
+    return env && *env ? env : "sqlite:./weir-aurora.db";
 }
 
 /* ---- jobs ---- */
@@ -395,6 +417,14 @@ static enum err beat(struct collector *c)
     return err;
 }
 
+/* Whoever has started it is told, but may have other things to do. */
+static void end_by_itself(struct collector *c)
+{
+    c->ordered = true;
+    c->stopping = true;
+    jobs_wake(c->jobs);
+}
+
 /* Orders stand in the item "orders" of the same table: what is newer than us, and than what we have
  * obeyed. */
 static enum err obey(struct collector *c)
@@ -406,11 +436,11 @@ static enum err obey(struct collector *c)
     int64_t stop = state_int(i, "stop_at"), reset = state_int(i, "reset_at");
     if (err == OK && stop >= c->started_s && !c->ordered) {
         log_info("stopping: ordered to", NULL);
-        c->ordered = true;
+        end_by_itself(c);
     }
     if (err == OK && state_is_too_new(i) && !c->ordered) {
         log_error("stopping: the state belongs to a newer Weir now", NULL);
-        c->ordered = true;
+        end_by_itself(c);
     }
     if (err == OK && reset > c->orders_s) {
         c->orders_s = reset;
@@ -460,6 +490,8 @@ static enum err worker_open(struct collector *c, struct worker *w, unsigned numb
         TRY(output_open(c->o.output_types, str_c(c->o.output[i]), &v->deliver.output[i]));
         v->deliver.n_outputs++;
     }
+    if (c->o.sink)
+        v->deliver.output[v->deliver.n_outputs++] = output_into(c->o.sink);
     return aws_client_new(rds_source_service(c->source), &v->client);
 }
 
@@ -602,6 +634,11 @@ bool collector_is_idle(struct collector *c)
 bool collector_is_ordered_to_stop(struct collector *c)
 {
     return c->ordered;
+}
+
+void collector_counts(const struct collector *c, struct collector_counts *ret)
+{
+    *ret = (struct collector_counts){c->records, c->bytes, c->failed, jobs_waiting(c->jobs)};
 }
 
 bool collector_is_ready(struct collector *c)

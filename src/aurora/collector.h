@@ -18,8 +18,9 @@ struct collector_options {
     const char *output[COLLECTOR_OUTPUTS_MAX];
     unsigned n_outputs;
     const struct output_type *const *output_types;
-    struct stages *stages; /* what records go through; outlives the collector; NULL: nothing */
-    unsigned keep;         /* kinds of logs */
+    const struct sink *sink; /* one more, of this process; NULL: none */
+    struct stages *stages;   /* what records go through; outlives the collector; NULL: nothing */
+    unsigned keep;           /* kinds of logs */
     bool discovers, processes, once;
     int64_t poll_ns;       /* between rounds */
     double rate;           /* RDS_API_RATE_LIMIT: requests a second */
@@ -34,6 +35,10 @@ struct collector_options {
 /* The defaults, and what the environment says: NAME and WEIR_NAME, the latter first. ERR_INVALID
  * names the variable. */
 NODISCARD enum err collector_options_env(struct collector_options *o);
+/* "slow,error" -> bits of `keep`. */
+NODISCARD enum err collector_read_kinds(struct str names, unsigned *ret);
+/* The state where none is given: $WEIR_AURORA_STATE, or a file here. */
+const char *collector_state_default(void);
 
 struct collector;
 NODISCARD enum err collector_start(const struct collector_options *o, struct collector **ret);
@@ -43,6 +48,11 @@ bool collector_is_idle(struct collector *c);
 bool collector_is_ordered_to_stop(struct collector *c);
 /* Units under way are finished, at most so long; then it all ends. */
 void collector_stop(struct collector *c); /* NULL is fine */
+struct collector_counts {
+    uint64_t records, bytes, failed;
+    size_t waiting; /* files */
+};
+void collector_counts(const struct collector *c, struct collector_counts *ret);
 /* One JSON object: what it has done and does. */
 void collector_write(struct collector *c, struct buf *out);
 /* The first round is done, the state answers. */

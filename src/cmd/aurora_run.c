@@ -156,20 +156,6 @@ static enum err listen_at(const char *address, struct http_server **ret)
 
 /* ---- options ---- */
 
-static enum err read_kinds(const char *text, unsigned *ret)
-{
-    struct str rest = str_c(text ? text : "slow,error"), part;
-    *ret = 0;
-    while (str_split(&rest, ',', &part)) {
-        enum mysql_log_kind kind;
-        if (!mysql_log_kind_of(str_trim(part), &kind) || kind == MYSQL_LOG_AUTO)
-            return err_set(ERR_INVALID, "--logs %s: slow, error, general and audit are known",
-                           text);
-        *ret |= MYSQL_LOG_KEEP(kind);
-    }
-    return OK;
-}
-
 static enum err set_level(const char *text)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
@@ -210,10 +196,10 @@ static enum err read_transforms(const char *path, struct arena *a, struct stages
 static enum err read_options(const struct options *o, struct arena *a, struct collector_options *c)
 {
     const char *poll = value_of(o, "poll"), *cache = value_of(o, "cache"), *output;
-    const char *transforms = value_of(o, "transforms");
+    const char *transforms = value_of(o, "transforms"), *logs = options_value(o, "logs");
     TRY(set_level(options_value(o, "log-level")));
     TRY(collector_options_env(c));
-    TRY(read_kinds(options_value(o, "logs"), &c->keep));
+    TRY(collector_read_kinds(str_c(logs ? logs : "slow,error"), &c->keep));
     c->state = aurora_state_url(o);
     c->queue = options_value(o, "queue");
     c->cache = cache ? cache : "memory:";

@@ -1,15 +1,15 @@
 /* weir aurora init; what opens the state for others, and runs their verbs. */
 #include "cmd/aurora_state.h"
 
+#include "aurora/collector.h"
 #include "cmd/aurora.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 const char *aurora_state_url(const struct options *o)
 {
-    const char *url = options_value(o, "state"), *env = getenv("WEIR_AURORA_STATE");
-    return url ? url : env && *env ? env : "sqlite:./weir-aurora.db";
+    const char *url = options_value(o, "state");
+    return url ? url : collector_state_default();
 }
 
 enum err aurora_state_open(const struct options *o, struct aurora_state *ret)

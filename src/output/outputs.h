@@ -13,5 +13,8 @@ extern const struct output_type *const output_types[]; /* ended by NULL */
 /* store:// means this one. */
 struct ingest;
 void output_store_bind(struct ingest *g);
+/* What is sent goes to the sink, which outlives it. */
+struct sink;
+struct output *output_into(const struct sink *sink);
 
 #endif

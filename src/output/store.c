@@ -1,5 +1,6 @@
-/* store://: this server's own store, for its named pipelines. Frames go the way of an agent's
- * (wire/frames.h), with the spool's id and sequences, so that each record lands once. */
+/* store://: this server's own store, for its named pipelines; and the sink of an input that makes
+ * records of its own. Frames go the way of an agent's (wire/frames.h), with the sender's id and
+ * sequences, so that each record lands once. */
 #include "core/mem.h"
 #include "core/thread.h"
 #include "output/outputs.h"
@@ -14,6 +15,7 @@ static struct ingest *own; /* set once, before anything is sent */
 
 struct store_output {
     struct output base;
+    struct sink sink; /* take NULL: the own store */
     struct buf body;
     pthread_mutex_t lock;
     pthread_cond_t answered;
@@ -27,18 +29,24 @@ void output_store_bind(struct ingest *g)
     own = g;
 }
 
+struct output *output_into(const struct sink *sink)
+{
+    struct store_output *o = NEW(struct store_output);
+    o->base.type = &output_store;
+    o->sink = *sink;
+    buf_init(&o->body, SIZE_MAX);
+    pthread_mutex_init(&o->lock, NULL);
+    cond_init(&o->answered);
+    return &o->base;
+}
+
 static enum err open_own(const struct url *url, struct output **ret)
 {
     static const char *const known[] = {NULL};
     TRY(url_check_params(url, known));
     if (url->host.n || url->path.n > 1)
         return err_set(ERR_INVALID, "store:// is all: it is this server's own store");
-    struct store_output *o = NEW(struct store_output);
-    o->base.type = &output_store;
-    buf_init(&o->body, SIZE_MAX);
-    pthread_mutex_init(&o->lock, NULL);
-    cond_init(&o->answered);
-    *ret = &o->base;
+    *ret = output_into(&(struct sink){0});
     return OK;
 }
 
@@ -57,17 +65,21 @@ static enum err store_send(struct output *base, const struct output_bulk *bulk,
                            int64_t *ret_wait_ns)
 {
     struct store_output *o = (struct store_output *)base;
-    if (!own)
+    struct sink sink = o->sink.take || !own ? o->sink : ingest_sink(own);
+    if (!sink.take)
         return err_set(ERR_UNAVAILABLE, "store:// is for the pipelines of a server");
     buf_clear(&o->body);
     frames_begin(&o->body, &(struct frames_head){bulk->producer, bulk->epoch});
     for (uint32_t i = 0; i < bulk->n; i++)
         frames_add(&o->body, bulk->item[i].sequence, bulk->item[i].frame);
     memset(buf_reserve(&o->body, JSON_PADDING), 0, JSON_PADDING);
-    struct ingest_body body = {
-        .org = STR("default"), .bytes = buf_str(&o->body), .ctx = o, .done = on_done};
+    struct ingest_body body = {.org = STR("default"),
+                               .bytes = buf_str(&o->body),
+                               .format = WIRE_FRAMES,
+                               .ctx = o,
+                               .done = on_done};
     o->over = false;
-    ingest_frames(own, &body);
+    sink.take(sink.ctx, &body);
     pthread_mutex_lock(&o->lock);
     while (!o->over)
         pthread_cond_wait(&o->answered, &o->lock);

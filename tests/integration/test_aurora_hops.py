@@ -219,3 +219,34 @@ def test_own_log_lines_wait_for_their_output(made, make_server):
     c.stop()
     assert time.monotonic() - began < 6
     assert c.once("run", "--log-output", "nonsense://x", check=False) == 2
+
+
+def test_a_server_collects_by_itself(made, tmp_path, rds, make_server):
+    """All in one process: weir server --input aurora://, killed while logs grow and rotate; orders reach it by the state."""
+    rds.add("db-1", tmp_path / "db-1")
+    log = SlowLog(tmp_path / "db-1", "one")
+    state = f"sqlite:{tmp_path}/state.db"
+    server = make_server(name="own", env=rds.env(RDS_API_RATE_LIMIT="1000", WEIR_AURORA_LEASE_SEC="2", BATCH_SIZE="40"),
+                         args=["--input", f"aurora://?state={state}&poll=200ms&logs=slow,error"])
+    for turn in range(4):
+        log.write(100)
+        if turn % 2:
+            log.rotate(f"2025-08-03.{turn:02d}")
+            log.write(30)
+        wait_for(lambda: len(stored(server, "one")) > len(log.written) - 120, 60)
+        server.kill()
+        server.start()
+    wait_for(lambda: len(stored(server, "one")) == len(log.written), 60, "the rest")
+    assert_same(server, log)
+    shown = [i for i in requests.get(server.url + "/api/v1/stats", timeout=10).json()["inputs"] if i["type"] == "aurora"]
+    assert len(shown) == 1 and shown[0]["bytes"] > 0
+    assert "weir_aurora_records_total" in requests.get(server.url + "/metrics", timeout=10).text
+    tools = Collector(tmp_path, rds, None, state=state)
+    wait_for(lambda: tools.json("status")["files"].keys() == {"completed"}, 30)
+    tools.weir("stop")
+    wait_for(lambda: "stopped by" in requests.get(server.url + "/api/v1/stats", timeout=10).text, 30, "the order")
+    log.write(10)
+    server.stop()
+    server.start()
+    wait_for(lambda: len(stored(server, "one")) == len(log.written), 60, "what came after the order")
+    assert_same(server, log)
