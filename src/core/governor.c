@@ -166,3 +166,14 @@ void gate_leave(struct gate *g, enum owner owner, size_t bytes)
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&g->lock);
 }
+
+void gate_yield(struct gate *g, enum owner owner, size_t bytes)
+{
+    pthread_mutex_lock(&g->lock);
+    bool waited_for = g->asked != g->admitted;
+    pthread_mutex_unlock(&g->lock);
+    if (!waited_for)
+        return;
+    gate_leave(g, owner, bytes);
+    gate_enter(g, owner, bytes);
+}

@@ -61,5 +61,7 @@ void gate_init(struct gate *g, size_t max); /* 0: no bound */
 void gate_release(struct gate *g);
 void gate_enter(struct gate *g, enum owner owner, size_t bytes); /* blocks */
 void gate_leave(struct gate *g, enum owner owner, size_t bytes);
+/* Leaves and enters again where others wait: for long work, where it holds little. */
+void gate_yield(struct gate *g, enum owner owner, size_t bytes);
 
 #endif

@@ -38,6 +38,7 @@ struct merging {
     struct key *window; /* in order, from `begin` to `n` */
     size_t begin, n, cap;
     uint32_t next; /* the first source that has not entered */
+    uint64_t scratch_bytes;
 };
 
 int64_t day_of(int64_t time_ns)
@@ -348,6 +349,8 @@ static enum err merge_windows(struct merging *g)
         TRY(append_keys(g, g->window + g->begin, n));
         TRY(emit_batch(g));
         g->begin += n;
+        arena_reset(&g->arena);
+        gate_yield(g->m->gate, g->m->scratch_owner, g->scratch_bytes);
     }
 }
 
@@ -389,8 +392,8 @@ enum err merge_run(const struct merge *m)
     if (!m->n)
         return OK;
     struct merging g = {.m = m, .batch = batch_new()};
-    uint64_t scratch = scratch_bytes(m);
-    gate_enter(m->gate, m->scratch_owner, scratch);
+    g.scratch_bytes = scratch_bytes(m);
+    gate_enter(m->gate, m->scratch_owner, g.scratch_bytes);
     arena_init(&g.arena, 0, NULL);
     arena_init(&g.scratch, 0, NULL);
     enum err err = !m->one_day && fits_one_block(m) ? merge_one_block(&g) : merge_windows(&g);
@@ -398,6 +401,6 @@ enum err merge_run(const struct merge *m)
     batch_free(g.batch);
     arena_release(&g.arena);
     arena_release(&g.scratch);
-    gate_leave(m->gate, m->scratch_owner, scratch);
+    gate_leave(m->gate, m->scratch_owner, g.scratch_bytes);
     return err;
 }

@@ -171,10 +171,34 @@ static void test_gate(void **state)
     gate_release(&gate);
 }
 
+/* Long work lets in who waits, and waits for it; it goes on by itself where nobody does. */
+static void test_gate_yield(void **state)
+{
+    struct gate gate;
+    gate_init(&gate, 100);
+    struct guest g = {&gate, 90};
+    pthread_t t;
+    gate_enter(&gate, OWNER_ENCODE, 60);
+    gate_yield(&gate, OWNER_ENCODE, 60);
+    assert_int_equal(governor_used_by(OWNER_ENCODE), 60);
+    assert_int_equal(pthread_create(&t, NULL, visit, &g), 0);
+    wait_asked(&gate, 2);
+    usleep(2000);
+    assert_false(g.in);
+    g.leave = true;
+    gate_yield(&gate, OWNER_ENCODE, 60);
+    assert_true(g.in);
+    pthread_join(t, NULL);
+    assert_int_equal(governor_used_by(OWNER_ENCODE), 60);
+    gate_leave(&gate, OWNER_ENCODE, 60);
+    gate_release(&gate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_gate_yield),
         cmocka_unit_test_teardown(test_budget, reset),
         cmocka_unit_test_teardown(test_share, reset),
         cmocka_unit_test_teardown(test_no_budget_no_limit, reset),
