@@ -209,7 +209,9 @@ static enum err put_own(struct writer *w, const struct text_template *x, uint32_
     if (err == OK)
         err = inner_chunk(w, &v, slot_times(w, x), siblings, &b, &encoding);
     if (err == OK) {
-        note_tokens(w, &(struct slot_tokens){.quantities = are_quantities(&v, encoding)});
+        struct slot_tokens tokens = {.quantities = are_quantities(&v, encoding),
+                                     .times = encoding == ENC_TIME || encoding == ENC_INSTANT};
+        note_tokens(w, &tokens);
         end_sibling(w, x, encoding);
         buf_put_u8(&w->slots, SLOT_OWN);
         buf_put_u16(&w->slots, values_bytes(&v));

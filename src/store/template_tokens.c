@@ -140,9 +140,9 @@ static void put_by_entry(struct tokens *k, const struct region *r)
     }
 }
 
-/* The words of a text but for those that another put before it, from its begin on: where the two
- * differ first, back to a byte that surely ends a word. */
-static void put_changed(const struct tokens *k, struct str s, struct str before)
+/* Where two texts differ first, back to a byte that surely ends a word; the length of s where they
+ * are the same. */
+static size_t changed_from(struct str s, struct str before)
 {
     size_t n = s.n < before.n ? s.n : before.n, i = 0;
     for (uint64_t a, b; i + sizeof(a) <= n; i += sizeof(a)) {
@@ -154,10 +154,53 @@ static void put_changed(const struct tokens *k, struct str s, struct str before)
     while (i < n && s.p[i] == before.p[i])
         i++;
     if (i == s.n && i == before.n)
-        return;
+        return i;
     while (i > 0 && ((uint8_t)s.p[i - 1] >= 0x80 || words_ascii[(uint8_t)s.p[i - 1]]))
         i--;
-    put_words(k, str_from(s, i));
+    return i;
+}
+
+/* Where the words begin that are all quantities, up to the end of a text of ASCII. */
+static size_t quantities_from(struct str s)
+{
+    size_t from = 0;
+    for (size_t at = 0; at < s.n; at++) {
+        size_t end = at;
+        while (end < s.n && words_ascii[(uint8_t)s.p[end]])
+            end++;
+        if (end > at && !words_quantity(str_of(s.p + at, end - at)))
+            from = end;
+        at = end;
+    }
+    return from;
+}
+
+static bool only_digits_differ(struct str a, struct str b, size_t from)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = from; i < a.n; i++)
+        if (a.p[i] != b.p[i] && ((uint8_t)(a.p[i] - '0') > 9 || (uint8_t)(b.p[i] - '0') > 9))
+            return false;
+    return true;
+}
+
+/* Of times mostly the seconds change, which are quantities whatever their digits. */
+static void put_times(const struct tokens *k, const struct region *r)
+{
+    struct str last = {0};
+    size_t plain = 0;
+    for (uint32_t i = 0; i < k->x->rows; i++) {
+        if (is_repeat(k, i))
+            continue;
+        struct str s = region_text(k, r, k->x->row[i]);
+        size_t from = changed_from(s, last);
+        if (!last.n || from < plain || !only_digits_differ(s, last, from)) {
+            put_words(k, str_from(s, from));
+            plain = quantities_from(s);
+        }
+        last = s;
+    }
 }
 
 static void put_region(struct tokens *k, const struct region *r)
@@ -169,11 +212,15 @@ static void put_region(struct tokens *k, const struct region *r)
         put_by_entry(k, r);
         return;
     }
+    if (r->first == r->last && k->slot[r->first].times) {
+        put_times(k, r);
+        return;
+    }
     for (uint32_t i = 0; i < k->x->rows; i++) {
         if (is_repeat(k, i))
             continue;
         struct str s = region_text(k, r, k->x->row[i]);
-        put_changed(k, s, last);
+        put_words(k, str_from(s, changed_from(s, last)));
         last = s;
     }
 }

@@ -9,6 +9,7 @@
 /* What is known of a slot's values. */
 struct slot_tokens {
     bool quantities;      /* numbers and times of day: their words are quantities, but for units */
+    bool times;           /* dates with times of day */
     const uint32_t *code; /* of each value its entry in a dictionary; NULL: there is none */
     const struct values *dict;
 };

@@ -26,6 +26,8 @@ struct finder {
     uint32_t *first_slot; /* of each template; n + 1 */
     struct shared_slot *slot;
     bool *candidate; /* of each slot */
+    uint32_t *list;  /* slots that are, by template: those of t from listed[t] on */
+    uint32_t *listed;
     uint32_t **code; /* of each candidate: numbers of words, then of entries */
     uint32_t *used;  /* of each template: texts seen */
     uint32_t *rank;  /* of each text: the how-manieth of its template */
@@ -281,6 +283,18 @@ static void find_candidates(struct finder *f)
     f->first_slot[f->t->n] = slot;
 }
 
+static void list_candidates(struct finder *f)
+{
+    uint32_t n = 0;
+    for (uint32_t t = 0; t < f->t->n; t++) {
+        f->listed[t] = n;
+        for (uint32_t s = f->first_slot[t]; s < f->first_slot[t + 1]; s++)
+            if (f->candidate[s])
+                f->list[n++] = s;
+    }
+    f->listed[f->t->n] = n;
+}
+
 /* Calls fn for every value of the candidates, in the order of the texts: `first` is the text, or
  * one before it that is equal to it; its code, and that of the text. */
 static void each_value(struct finder *f,
@@ -288,6 +302,7 @@ static void each_value(struct finder *f,
                                   uint32_t *of_first, uint32_t *code))
 {
     memset(f->used, 0, f->t->n * sizeof(*f->used));
+    list_candidates(f);
     for (uint32_t i = 0; i < f->t->v->n; i++) {
         uint32_t t = f->t->code[i], first = f->t->equal[i];
         f->rank[i] = f->used[t]++;
@@ -385,6 +400,8 @@ enum err shared_words_find(struct templates *t, struct arena *a, struct shared_w
     f.first_slot = ARENA_ARRAY(a, uint32_t, t->n + 1);
     f.slot = ARENA_ARRAY(a, struct shared_slot, n_slots);
     f.candidate = ARENA_ARRAY(a, bool, n_slots);
+    f.list = ARENA_ARRAY(a, uint32_t, n_slots);
+    f.listed = ARENA_ARRAY(a, uint32_t, t->n + 1);
     f.code = ARENA_ARRAY(a, uint32_t *, n_slots);
     f.used = ARENA_ARRAY(a, uint32_t, t->n + TEMPLATE_DICTS_MAX);
     f.rank = arena_alloc(a, (size_t)t->v->n * sizeof(uint32_t));
