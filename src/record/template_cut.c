@@ -4,7 +4,7 @@
 #include "core/buf.h"
 #include "core/hash.h"
 
-enum class { OTHER, DIGIT, ALPHA, JOIN };
+enum class { OTHER = 0, DIGIT = 1, ALPHA = 2, WORD = DIGIT | ALPHA, JOIN = 4 };
 enum { SUFFIX_MAX = 4, PATH_STEPS = 2, CLOCK_BYTES = 8 };
 
 static const uint8_t class_of[256] = {
@@ -29,7 +29,7 @@ static inline enum class class_at(struct str s, size_t i) {
 
 static bool is_word(enum class c)
 {
-    return c == DIGIT || c == ALPHA;
+    return c & WORD;
 }
 
 struct token {
@@ -51,20 +51,18 @@ static size_t joined(struct str s, size_t i)
 static struct token next_token(struct str s, size_t i, enum template_cut cut)
 {
     struct token t = {.from = i};
+    uint8_t any = 0;
     for (;;) {
-        enum class c = class_at(s, i);
-        size_t marks;
-        if (is_word(c)) {
-            t.digit |= c == DIGIT;
-            i++;
-        } else if (cut == TEMPLATE_JOINED && (marks = joined(s, i)) > 0) {
-            t.joins++;
-            for (; marks > 0; marks--, i++)
-                t.steps += s.p[i] == '/' || s.p[i] == '\\';
-        } else {
+        for (uint8_t c; i < s.n && ((c = class_of[(uint8_t)s.p[i]]) & WORD); i++)
+            any |= c;
+        size_t marks = cut == TEMPLATE_JOINED ? joined(s, i) : 0;
+        if (marks == 0)
             break;
-        }
+        t.joins++;
+        for (; marks > 0; marks--, i++)
+            t.steps += s.p[i] == '/' || s.p[i] == '\\';
     }
+    t.digit = any & DIGIT;
     t.to = i;
     return t;
 }

@@ -45,8 +45,12 @@ bool numeral_parse(struct str s, struct numeral_parts *ret)
     }
     if (p != end || !numeral_ok(spaces, whole, frac))
         return false;
-    *ret = (struct numeral_parts){(int64_t)m,    (uint8_t)spaces, (uint8_t)whole,
-                                  (uint8_t)frac, (uint8_t)s.n,    whole > 1 && *digits == '0'};
+    *ret = (struct numeral_parts){.mantissa = (int64_t)m,
+                                  .spaces = (uint8_t)spaces,
+                                  .whole = (uint8_t)whole,
+                                  .frac = (uint8_t)frac,
+                                  .length = (uint8_t)s.n,
+                                  .zero = whole > 1 && *digits == '0'};
     return true;
 }
 

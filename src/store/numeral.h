@@ -6,6 +6,8 @@
 
 #include "record/rows.h"
 
+#include <string.h>
+
 /* How the numbers of a column are written: digits, then '.' and `frac` digits where frac is not 0;
  * in front of them as many of `pad` ('0' or ' ') as bring the whole to `width`. pad 0: none. */
 struct numeral_form {
@@ -22,7 +24,8 @@ struct numeral_parts {
     int64_t mantissa;
     uint8_t spaces, whole, frac; /* whole: digits before the point; 0: it is no number */
     uint8_t length;
-    bool zero; /* a zero stands in front of another digit */
+    uint8_t zero; /* 1: a zero stands in front of another digit */
+    uint8_t unused[3];
 };
 /* False where it is no number, or one of too many digits. */
 bool numeral_parse(struct str s, struct numeral_parts *ret);
@@ -34,25 +37,42 @@ static inline bool numeral_ok(size_t spaces, size_t whole, size_t frac)
 
 /* What is known of numbers that came one by one. */
 struct numeral_look {
+    uint64_t last; /* how the last one was written: all but its mantissa */
     uint8_t frac;
     bool zeros, spaces, one_length;
     uint8_t length, shortest, longest; /* length: of the first */
 };
+static inline uint64_t numeral_writing(const struct numeral_parts *p)
+{
+    uint64_t how;
+    _Static_assert(sizeof(*p) == sizeof(p->mantissa) + sizeof(how), "nothing but these");
+    memcpy(&how, &p->spaces, sizeof(how));
+    return how;
+}
 static inline void numeral_look_first(struct numeral_look *l, const struct numeral_parts *p)
 {
-    uint8_t n = p->length;
-    *l = (struct numeral_look){p->frac, p->zero, p->spaces > 0, true, n, n, n};
+    *l = (struct numeral_look){.last = numeral_writing(p),
+                               .frac = p->frac,
+                               .zeros = p->zero,
+                               .spaces = p->spaces > 0,
+                               .one_length = true,
+                               .length = p->length,
+                               .shortest = p->length,
+                               .longest = p->length};
 }
-/* False: it has another number of digits behind the point. */
+/* False: it is none, or has another number of digits behind the point. */
 static inline bool numeral_look_add(struct numeral_look *l, const struct numeral_parts *p)
 {
-    uint8_t n = p->length;
+    uint64_t how = numeral_writing(p);
+    if (how == l->last)
+        return true;
+    l->last = how;
     l->zeros |= p->zero;
     l->spaces |= p->spaces > 0;
-    l->one_length &= n == l->length;
-    l->shortest = n < l->shortest ? n : l->shortest;
-    l->longest = n > l->longest ? n : l->longest;
-    return p->frac == l->frac;
+    l->one_length &= p->length == l->length;
+    l->shortest = p->length < l->shortest ? p->length : l->shortest;
+    l->longest = p->length > l->longest ? p->length : l->longest;
+    return p->whole && p->frac == l->frac;
 }
 /* The form that they share. Where it pads with spaces, that is so only if each number's text has
  * the length that numeral_write() gives it. */

@@ -188,7 +188,7 @@ static void look_at_vars(struct finder *f, const struct found *x, uint32_t text)
     for (uint32_t i = 0; i < x->n_vars; i++) {
         struct var_look *l = &x->look[i];
         const struct numeral_parts *p = &f->parts[i];
-        number[i] = p->whole ? p->mantissa : 0;
+        number[i] = p->mantissa;
         if (text == x->text) {
             *l = (struct var_look){.same = true, .numeral = p->whole > 0};
             numeral_look_first(&l->number, p);
@@ -197,7 +197,7 @@ static void look_at_vars(struct finder *f, const struct found *x, uint32_t text)
         if (l->same)
             l->same = same_var(s, &var[i], first, &was[i]);
         if (l->numeral)
-            l->numeral = p->whole > 0 && numeral_look_add(&l->number, p);
+            l->numeral = numeral_look_add(&l->number, p);
     }
 }
 

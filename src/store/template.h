@@ -40,7 +40,7 @@ struct templates {
     const uint32_t *equal;   /* of each: one before it known to have the same bytes, or itself */
     const uint32_t *first;   /* where in var those of each text begin; equal texts may share them */
     struct template_var *var;
-    const int64_t *number; /* the mantissa of each variable that is a number */
+    const int64_t *number; /* the mantissas of variables that are numbers in every text */
 };
 
 /* False, at small cost, where the texts have too little in common. */

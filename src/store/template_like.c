@@ -114,15 +114,14 @@ static bool is_number(struct str text, enum template_cut cut, const struct like_
     return template_ends_token(str_from(rest, letters), cut);
 }
 
-/* Whether variable v of the text is one whatever digits are in it, and of the same length where it
- * is hexadecimal: a date may go on with a time, a time with a fraction, and 0x begins a number. */
+/* Whether what stands behind variable v of the text ends it, whatever digits are in it: a date may
+ * go on with a time, a time with a fraction. */
 static bool ends_here(struct str text, enum template_cut cut, const struct like_var *v)
 {
     struct str rest = str_from(text, v->to);
     bool may_go_on = rest.n && (rest.p[0] == ' ' ? v->to - v->from == TEMPLATE_DATE_BYTES
                                                  : rest.p[0] == '.' || rest.p[0] == ',');
-    bool prefix = v->to - v->from > 1 && text.p[v->from + 1] == 'x';
-    return !may_go_on && !prefix && template_ends_token(rest, cut);
+    return !may_go_on && template_ends_token(rest, cut);
 }
 
 /* What can be told beforehand of the static text between `after` and variable v. */
@@ -220,18 +219,26 @@ static inline size_t match_number(const struct like_var *v, struct str s, size_t
         frac = at - point - 1;
     }
     bool ok = numeral_ok(digits - begin, whole, frac);
-    *ret = (struct numeral_parts){
-        (int64_t)m,    (uint8_t)(digits - begin), ok ? (uint8_t)whole : 0,
-        (uint8_t)frac, (uint8_t)(at - begin),     whole > 1 && s.p[digits] == '0'};
+    *ret = (struct numeral_parts){.mantissa = (int64_t)m,
+                                  .spaces = (uint8_t)(digits - begin),
+                                  .whole = ok ? (uint8_t)whole : 0,
+                                  .frac = (uint8_t)frac,
+                                  .length = (uint8_t)(at - begin),
+                                  .zero = whole > 1 && s.p[digits] == '0'};
     return at;
 }
 
-/* Whether n bytes are a hexadecimal number with both digits and letters. */
+/* Whether n bytes are a hexadecimal number with letters, and with digits or a prefix. */
 static inline bool is_hex(const char *p, size_t n)
 {
     static const uint8_t kind[256] = {['0' ... '9'] = 1, ['a' ... 'f'] = 2, ['A' ... 'F'] = 2};
     uint8_t any = 0, least = 3;
-    for (size_t i = 0; i < n; i++) {
+    size_t i = 0;
+    if (p[0] == '0' && p[1] == 'x') {
+        any = 1;
+        i = 2;
+    }
+    for (; i < n; i++) {
         uint8_t k = kind[(uint8_t)p[i]];
         any |= k;
         least = k < least ? k : least;
@@ -240,16 +247,19 @@ static inline bool is_hex(const char *p, size_t n)
 }
 
 /* Whether n bytes at `at` are in s what variable v is in the text: behind them stands the same
- * byte, which ends the token. Neither a number nor a name has digits and letters up to f alone. */
+ * byte, which ends the token. Neither a number nor a name has digits and letters up to f alone;
+ * other digits may make, or end, a prefix of such. */
 static inline bool same_token(const struct like *l, const struct like_var *v, struct str s,
                               size_t at, size_t n)
 {
     if (!v->ends || n > s.n - at)
         return false;
-    bool same_end =
-        v->to < l->text.n ? at + n < s.n && s.p[at + n] == l->text.p[v->to] : at + n == s.n;
-    return same_end &&
-           (same_shape(s.p + at, l->text.p + v->from, n) || (v->hex == n && is_hex(s.p + at, n)));
+    if (v->to < l->text.n ? at + n == s.n || s.p[at + n] != l->text.p[v->to] : at + n != s.n)
+        return false;
+    const char *was = l->text.p + v->from;
+    if (v->hex)
+        return v->hex == n && is_hex(s.p + at, n);
+    return (n < 2 || was[1] != 'x') && same_shape(s.p + at, was, n);
 }
 
 /* Another variable at `at`: where it ends, or 0. */
