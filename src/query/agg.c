@@ -288,6 +288,44 @@ static enum err fold_value(struct fold *f, const struct agg_spec *spec, struct s
     return OK;
 }
 
+/* Integers into sums, first by themselves: a sum in doubles waits for each value before. */
+static void flush_sum(struct state *s, int64_t part)
+{
+    state_add(s, (double)part);
+    state_add(s, int_rest(part, (double)part));
+    if (__builtin_add_overflow(s->sum, part, &s->sum))
+        s->real = true;
+}
+
+static bool fold_sums(struct fold *f, uint32_t a, const struct field_piece *piece)
+{
+    struct part {
+        int64_t sum;
+        uint64_t n;
+    } *part = ARENA_TRY_ARRAY(f->scratch, struct part, (size_t)f->n_codes + 1);
+    if (!part)
+        return false;
+    memset(part, 0, ((size_t)f->n_codes + 1) * sizeof(*part));
+    for (uint32_t i = 0; i < piece->n; i++) {
+        uint32_t code = f->code[piece->sel ? piece->sel[i] : i];
+        int64_t n = piece->v.i64[i];
+        if (code == CODE_NONE)
+            continue;
+        struct part *p = &part[code];
+        p->n++;
+        if (__builtin_expect(__builtin_add_overflow(p->sum, n, &p->sum), 0)) {
+            flush_sum(&f->group[code]->state[a], (int64_t)((uint64_t)p->sum - (uint64_t)n));
+            p->sum = n;
+        }
+    }
+    for (uint32_t c = 0; c < f->n_codes; c++)
+        if (part[c].n) {
+            flush_sum(&f->group[c]->state[a], part[c].sum);
+            f->group[c]->state[a].n += part[c].n;
+        }
+    return true;
+}
+
 /* Numbers into sums and percentiles, each into its one group: no more is done than that takes. */
 static bool fold_numbers(struct fold *f, const struct agg_spec *spec, uint32_t a,
                          const struct field_piece *piece, size_t *grown)
@@ -296,17 +334,15 @@ static bool fold_numbers(struct fold *f, const struct agg_spec *spec, uint32_t a
     if (f->begin || piece->code || piece->v.lane != LANE_INT ||
         (!sum && spec->kind != AGG_PERCENTILE))
         return false;
+    if (sum)
+        return fold_sums(f, a, piece);
     for (uint32_t i = 0; i < piece->n; i++) {
         uint32_t code = f->code[piece->sel ? piece->sel[i] : i];
         int64_t n = piece->v.i64[i];
         struct scalar v = {.lane = LANE_INT, .i64 = n, .f64 = (double)n, .numeric = true};
         if (code == CODE_NONE)
             continue;
-        struct state *s = &f->group[code]->state[a];
-        if (sum)
-            add_number(s, &v);
-        else
-            *grown += sketch_add(spec, s, &v);
+        *grown += sketch_add(spec, &f->group[code]->state[a], &v);
     }
     return true;
 }
