@@ -522,14 +522,45 @@ static enum err check_counts(struct opened *o, const uint32_t *rows_of)
     return OK;
 }
 
-static enum err block_shape_of(struct rows *r, const uint16_t **ret)
+/* What is worked out of a block's shapes is kept where there are many: then each search would spend
+ * more on that than on its rows. */
+enum shape_part { KEPT_NUMBERED, KEPT_SHAPE_OF };
+enum { SHAPES_MANY = 64 };
+
+static struct chunk_key kept_key(const struct opened *o, enum shape_part part)
 {
-    struct opened *o = r->impl;
+    return (struct chunk_key){o->from->segment, o->block->offset, ((uint64_t)1 << 62) + part};
+}
+
+static bool keeps_shapes(const struct opened *o)
+{
+    return o->from->segment && !o->from->bytes.p && o->block->n_shapes >= SHAPES_MANY;
+}
+
+/* NULL: it is not there. */
+static const void *kept_get(struct opened *o, enum shape_part part)
+{
+    struct chunk_key key = kept_key(o, part);
+    struct blob *b = keeps_shapes(o) ? chunk_cache_get(&key) : NULL;
+    if (!b)
+        return NULL;
+    arena_defer(o->arena, unref_blob, b);
+    return b->bytes.p;
+}
+
+/* Takes over p, which lives as long as the arena from now on. */
+static void kept_put(struct opened *o, enum shape_part part, void *p, size_t n)
+{
+    struct chunk_key key = kept_key(o, part);
+    struct blob *b = blob_take(p, n, OWNER_CACHE);
+    chunk_cache_put(&key, b);
+    arena_defer(o->arena, unref_blob, b);
+}
+
+static enum err make_shape_of(struct opened *o, const uint16_t **ret)
+{
+    const struct rows *r = &o->rows;
     const int64_t *code;
-    if (o->shape_of) {
-        *ret = o->shape_of;
-        return OK;
-    }
     TRY(load_ints(o, o->block->shape_of, &code));
     uint16_t *to = ARENA_TRY_ARRAY(o->arena, uint16_t, r->n);
     uint32_t *rows_of = ARENA_TRY_ARRAY(o->arena, uint32_t, r->n_shapes);
@@ -543,7 +574,23 @@ static enum err block_shape_of(struct rows *r, const uint16_t **ret)
         rows_of[to[i]]++;
     }
     TRY(check_counts(o, rows_of));
-    *ret = o->shape_of = to;
+    if (keeps_shapes(o)) {
+        uint16_t *kept = mem_alloc(r->n * sizeof(*kept));
+        memcpy(kept, to, r->n * sizeof(*kept));
+        kept_put(o, KEPT_SHAPE_OF, kept, r->n * sizeof(*kept));
+    }
+    *ret = to;
+    return OK;
+}
+
+static enum err block_shape_of(struct rows *r, const uint16_t **ret)
+{
+    struct opened *o = r->impl;
+    if (!o->shape_of)
+        o->shape_of = kept_get(o, KEPT_SHAPE_OF);
+    if (!o->shape_of)
+        TRY(make_shape_of(o, &o->shape_of));
+    *ret = o->shape_of;
     return OK;
 }
 
@@ -620,37 +667,60 @@ static bool same_numbers(const struct opened *o)
     return same;
 }
 
-/* The directory's shapes number the directory's columns, the block's the block's. */
-static enum err open_shapes(struct opened *o, struct rows *r)
+static size_t shapes_bytes(const struct opened *o)
+{
+    size_t tokens = 0;
+    for (uint32_t s = 0; s < o->block->n_shapes; s++)
+        tokens += o->dir->shape[o->block->shape[s]].n;
+    return o->block->n_shapes * sizeof(struct shape) + tokens * sizeof(uint32_t);
+}
+
+/* Puts the block's shapes at `to`, and their tokens behind them. */
+static enum err number_shapes(const struct opened *o, struct shape *to)
 {
     const struct dir_block *b = o->block;
     const struct dir *d = o->dir;
-    r->n_shapes = b->n_shapes;
-    r->shapes = d->shape;
-    if (same_numbers(o))
-        return OK;
+    uint32_t *token = (uint32_t *)(to + b->n_shapes);
     uint32_t *number = ARENA_TRY_ARRAY(o->arena, uint32_t, d->n_columns + 1);
-    struct shape *shape = ARENA_TRY_ARRAY(o->arena, struct shape, b->n_shapes + 1);
-    if (!number || !shape)
+    if (!number)
         return no_memory(b);
     memset(number, 0xff, sizeof(*number) * d->n_columns);
     for (uint32_t i = 0; i < b->n_fields; i++)
         number[b->field[i].column] = i;
     for (uint32_t s = 0; s < b->n_shapes; s++) {
         const struct shape *from = &d->shape[b->shape[s]];
-        uint32_t *token = ARENA_TRY_ARRAY(o->arena, uint32_t, from->n + 1);
-        if (!token)
-            return no_memory(b);
         for (uint32_t t = 0; t < from->n; t++) {
             uint32_t c = from->token[t];
             token[t] = c < d->n_columns ? number[c] : c;
             if (c < d->n_columns && number[c] == UINT32_MAX)
                 return err_set(ERR_CORRUPT, "a shape with a column that its block lacks");
         }
-        shape[s] = (struct shape){token, from->n};
+        to[s] = (struct shape){token, from->n};
+        token += from->n;
     }
-    r->shapes = shape;
     return OK;
+}
+
+/* The directory's shapes number the directory's columns, the block's the block's. */
+static enum err open_shapes(struct opened *o, struct rows *r)
+{
+    r->n_shapes = o->block->n_shapes;
+    r->shapes = o->dir->shape;
+    if (same_numbers(o))
+        return OK;
+    r->shapes = kept_get(o, KEPT_NUMBERED);
+    if (r->shapes)
+        return OK;
+    size_t bytes = shapes_bytes(o);
+    bool keep = keeps_shapes(o);
+    struct shape *shape = keep ? mem_alloc(bytes) : arena_try_alloc(o->arena, bytes + 1);
+    enum err err = shape ? number_shapes(o, shape) : no_memory(o->block);
+    r->shapes = shape;
+    if (keep && err == OK)
+        kept_put(o, KEPT_NUMBERED, shape, bytes);
+    else if (keep)
+        mem_free(shape);
+    return err;
 }
 
 /* NOLINTBEGIN(readability-non-const-parameter): bytes are counted while columns are read */
