@@ -34,7 +34,9 @@ enum {
     FILTER_SHARE_IDS = 4, /* where every value is a word of its own, or stands elsewhere */
     FILTER_MIN_DICT = 16,
     WORDS_SHARE = 16, /* of the bytes of the texts, for words gathered meanwhile */
-    REFS_COLUMNS = 8  /* looked at */
+    REFS_COLUMNS = 8, /* looked at */
+    REFS_SAMPLE = 1024,
+    REFS_SAMPLE_QUICK = 512
 };
 
 struct block {
@@ -510,7 +512,8 @@ static int long_cmp(const void *a, const void *b)
 static enum err plan_refs(struct job *j)
 {
     uint32_t n = j->rows->n_columns, n_all = 0, n_long = 0;
-    if (j->o->zstd_level <= ENCODE_QUICK_LEVEL || j->n < RARE_ROWS)
+    bool quick = j->o->zstd_level <= ENCODE_QUICK_LEVEL;
+    if (j->n < RARE_ROWS)
         return OK;
     struct arena *a = j->scratch;
     struct ref_column *all = ARENA_ARRAY(a, struct ref_column, n);
@@ -535,6 +538,7 @@ static enum err plan_refs(struct job *j)
         uint32_t c = large[i].number;
         struct ref_column *others = ARENA_ARRAY(a, struct ref_column, n_all);
         struct refs *r = ARENA_NEW(a, struct refs);
+        r->sample = quick ? REFS_SAMPLE_QUICK : REFS_SAMPLE;
         r->column = others;
         for (uint32_t k = 0; k < n_all; k++)
             if (all[k].number != c && !j->refs[all[k].number])

@@ -120,6 +120,8 @@ enum err encode_text(const struct encoder *e)
     if (err != ERR_UNSUPPORTED)
         return err;
     bool compare = e->o->zstd_level > ENCODE_QUICK_LEVEL;
+    if (!compare && e->o->refs)
+        return encode_refs(e);
     if (!compare && texts_are_many_lines(e->v, e->scratch))
         return encode_first(lines, e);
     TRY(encode_dict_or(rest, e, compare));

@@ -13,10 +13,11 @@
  *
  * A referred column is never held by references itself. */
 #include "core/hash.h"
+#include "record/words.h"
 #include "store/refs_read.h"
 
 enum { TEXTS_MIN = 1024, LENGTH_MIN = 64, VALUE_MIN = 2, VALUE_MAX = 64 << 10 };
-enum { SAMPLE = 1024, HEAD = 16, LABEL = 16, MET = 64, PLACES = 1 << 15, HITS_MIN = 2 };
+enum { GLANCE = 64, SEEN = 4096, HEAD = 16, LABEL = 16, MET = 64, PLACES = 1 << 15, HITS_MIN = 2 };
 enum { GAIN = 32 /* of the bytes, at least one in so many */ };
 
 bool refs_long_texts(const struct values *v)
@@ -205,7 +206,7 @@ static uint64_t learn_text(struct learner *l, struct str s, const struct row_val
     return covered;
 }
 
-/* Whether it looks worth it. */
+/* Whether it looks worth it; after a glance at texts from all over first. */
 static bool learn(struct learner *l, struct arena *a)
 {
     const struct values *v = l->v;
@@ -214,9 +215,14 @@ static bool learn(struct learner *l, struct arena *a)
     struct row_values x = {.next = ARENA_ARRAY(a, uint16_t, r->n),
                            .text = ARENA_ARRAY(a, struct str, r->n),
                            .number = ARENA_ARRAY(a, struct ref_number, r->n)};
-    uint32_t n = v->n < SAMPLE ? v->n : SAMPLE;
+    uint32_t n = v->n < r->sample ? v->n : r->sample, step = n / GLANCE ? n / GLANCE : 1;
     uint64_t bytes = 0, covered = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t done = 0, i = 0; done < n; done++, i += step) {
+        if (i >= n) {
+            i = i % step + 1;
+            if (i == 1 && covered < bytes / GAIN / 2)
+                return false;
+        }
         uint32_t k = (uint32_t)((uint64_t)i * v->n / n);
         row_values_of(r, r->row[k], &x);
         covered += learn_text(l, values_text(v, k), &x, places);
@@ -288,8 +294,44 @@ static void put_static(struct text_out *out, size_t *used, struct str s)
     put(out, used, s);
 }
 
+/* Words for the filter. A reference begins and ends at edges of words, so the words of a text are
+ * those of its values and of what is left of it; each is looked at once, as far as is remembered.
+ */
+struct words_seen {
+    struct word_sink *sink;
+    struct str s[SEEN];
+};
+
+static bool seen_before(struct words_seen *w, struct str s)
+{
+    struct str *known = &w->s[hash64(s) % SEEN];
+    if (str_eq(*known, s))
+        return true;
+    *known = s;
+    return false;
+}
+
+static void put_value_words(struct words_seen *w, struct str value, bool stays)
+{
+    if (w->sink && !(stays && seen_before(w, value)))
+        words_hashes(value, w->sink->fn, w->sink->ctx);
+}
+
+/* Of a text as it is written. */
+static void put_rest_words(struct words_seen *w, struct str s)
+{
+    if (!w->sink || seen_before(w, s))
+        return;
+    for (const char *hit; (hit = memchr(s.p, REF, s.n)) != NULL;) {
+        size_t n = (size_t)(hit - s.p);
+        words_hashes(str_of(s.p, n), w->sink->fn, w->sink->ctx);
+        s = str_from(s, n + 2);
+    }
+    words_hashes(s, w->sink->fn, w->sink->ctx);
+}
+
 static void write_text(const struct encoder *e, uint32_t i, struct places *places,
-                       struct text_out *out)
+                       struct words_seen *words, struct text_out *out)
 {
     const struct refs *r = e->o->refs;
     struct str s = values_text(e->v, i), value;
@@ -306,10 +348,12 @@ static void write_text(const struct encoder *e, uint32_t i, struct places *place
         put_static(out, &used, str_of(s.p + done, at - done));
         out->bytes[used++] = REF;
         out->bytes[used++] = (char)(REF_FIRST + p->column - 1);
+        put_value_words(words, value, r->used[p->column - 1]->v.lane != LANE_INT);
         done = at + value.n;
         places->at = done > places->at ? done : places->at;
     }
     put_static(out, &used, str_from(s, done));
+    put_rest_words(words, str_of(out->bytes + out->used, used - out->used));
     out->used = used;
     out->off[++out->n] = (uint32_t)used;
 }
@@ -318,15 +362,19 @@ static enum err write_texts(const struct encoder *e, struct values *ret)
 {
     const struct values *v = e->v;
     struct places *places = ARENA_NEW(e->scratch, struct places);
+    struct words_seen *words = ARENA_NEW(e->scratch, struct words_seen);
     uint64_t bytes = v->off[v->n] - v->off[0];
+    words->sink = e->o->words;
     const char *p = v->bytes + v->off[0], *end = v->bytes + v->off[v->n];
     for (const char *hit; (hit = memchr(p, REF, (size_t)(end - p))) != NULL; p = hit + 1)
         bytes++;
     struct text_out out;
     TRY(text_out_init(&out, v->n, bytes, e->scratch));
     for (uint32_t i = 0; i < v->n; i++)
-        write_text(e, i, places, &out);
+        write_text(e, i, places, words, &out);
     CHECK(out.used <= bytes);
+    if (words->sink)
+        words->sink->done = true;
     *ret = text_out_values(&out, v->lane);
     return OK;
 }

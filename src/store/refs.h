@@ -24,6 +24,7 @@ struct refs {
     const uint32_t *row; /* of each text */
     const struct ref_column *column;
     uint32_t n;
+    uint32_t sample; /* texts to learn from, at most */
     /* Learned: what stands where; the columns in use, and their numbers among all. */
     struct refs_place *place;
     const struct ref_column **used;
@@ -33,7 +34,7 @@ struct refs {
 /* Whether texts are long enough to be made of others. */
 bool refs_long_texts(const struct values *v);
 /* Learns from a sample of texts where which columns stand; false where that is worth nothing.
- * `row`, `column` and `n` are given; the rest lives in the arena. */
+ * `row`, `column`, `n` and `sample` are given; the rest lives in the arena. */
 bool refs_learn(const struct values *v, struct refs *r, struct arena *a);
 
 #endif
