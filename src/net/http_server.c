@@ -355,7 +355,7 @@ static enum err start_daemon(struct http_server *s, int fd)
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, s->options.connections_max, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
-        {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 16 << 10, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 96 << 10, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, s->options.idle_seconds, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, s},
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL},
