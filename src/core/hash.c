@@ -2,11 +2,20 @@
  */
 #include "core/hash.h"
 
+#include "core/hash_avx2.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+/* Longer keys are hashed in stripes. */
+#define LONG_KEY 240
+
 uint64_t hash64(struct str s)
 {
+#ifdef __x86_64__
+    if (s.n > LONG_KEY && __builtin_cpu_supports("avx2"))
+        return hash64_avx2(s);
+#endif
     return XXH3_64bits(s.p, s.n);
 }
 
