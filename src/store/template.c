@@ -205,7 +205,7 @@ static void parse_vars(struct finder *f, struct str s, const struct template_var
 {
     for (uint32_t i = 0; i < n; i++)
         if (!numeral_parse(var_of(s, &var[i]), &f->parts[i]))
-            f->parts[i].whole = 0;
+            f->parts[i] = (struct numeral_parts){0};
 }
 
 /* By the templates that came last behind the one before; n_found where none of them is it. */
