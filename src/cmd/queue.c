@@ -1,13 +1,14 @@
 /* weir queue: the topic of a Kafka queue, without a server. */
 #include "cmd/commands.h"
 #include "cmd/settings.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "queue/kafka_topic.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { WAIT_MS = 10000 };
+enum { WAIT_MS = 10000, PAUSE_MS = 100 };
 #define DEFAULT_GROUP "weir-store"
 
 static const char *const verbs[] = {"init", "status", NULL};
@@ -115,6 +116,23 @@ static void print_partition(int32_t number, int64_t low, int64_t high, int64_t a
                at > 0 ? at : 0, lag);
 }
 
+/* A topic that was made just now may have no leader everybody knows. */
+static rd_kafka_resp_err_t ask_ends(struct topic_tool *t, int32_t partition, int64_t *low,
+                                    int64_t *high)
+{
+    int64_t until = clock_mono_ns() + WAIT_MS * NS_PER_MS;
+    for (;;) {
+        rd_kafka_resp_err_t code =
+            rd_kafka_query_watermark_offsets(t->rk, t->conf.topic, partition, low, high, WAIT_MS);
+        bool soon = code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+                    code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+                    code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        if (!soon || clock_mono_ns() >= until)
+            return code;
+        clock_sleep_ms(PAUSE_MS);
+    }
+}
+
 static enum err status(struct topic_tool *t, bool json)
 {
     struct kafka_topic is;
@@ -134,7 +152,7 @@ static enum err status(struct topic_tool *t, bool json)
                t->conf.topic, is.partitions, is.replication, is.retention_ms / 1000, t->group);
     for (int i = 0; i < list->cnt && code == 0; i++) {
         int64_t low = 0, high = 0;
-        code = rd_kafka_query_watermark_offsets(t->rk, t->conf.topic, i, &low, &high, WAIT_MS);
+        code = ask_ends(t, i, &low, &high);
         print_partition(i, low, high, list->elems[i].offset, json, &sum);
     }
     rd_kafka_topic_partition_list_destroy(list);
