@@ -13,6 +13,7 @@ import requests
 import yaml
 from fluent import sender
 
+import fluentbit
 from conftest import ROOT, WEIR, free_port
 from test_agent import wait_for
 
@@ -57,6 +58,12 @@ class Pipeline:
         r = requests.post(f"http://{self.opensearch}/nginx-logs/_search", timeout=30,
                           json={"size": 10000, "query": {"match_all": {}}})
         return [h["_source"] for h in r.json()["hits"]["hits"]] if r.status_code == 200 else []
+
+    def components(self):
+        """Whose logs have come to Loki's leg."""
+        text = requests.post(f"http://{self.store}/api/v1/logs/query", timeout=20,
+                             params={"stream": "loki", "q": "* | stats count() as n by component"}).text
+        return {json.loads(x)["component"] for x in text.splitlines()}
 
     def wait_for_documents(self, n, seconds=60):
         deadline = time.monotonic() + seconds
@@ -150,14 +157,7 @@ def test_to_weir_with_its_logs_and_the_tags(make_pipeline):
     for d in p.wait_for_documents(202):
         check(d)
     wait_for(lambda: '"message":"flushed"' in (p.run / "log" / "collector.log").read_text())
-    # The logs of the components, by component.
-    url = f"http://{p.store}/api/v1/logs/query"
-
-    def components():
-        text = requests.post(url, params={"stream": "loki", "q": "* | stats count() as n by component"}, timeout=20).text
-        return {json.loads(x)["component"] for x in text.splitlines()}
-
-    wait_for(lambda: components() == {"store", "collector", "processor", "logs", "web"})
+    wait_for(lambda: p.components() == {"store", "collector", "processor", "logs", "web"})
 
 
 @pytest.mark.skipif("FLUENTD" not in os.environ, reason="FLUENTD names no program")
@@ -181,6 +181,27 @@ def test_fluentd_in_the_collectors_place(make_pipeline, tmp_path):
     finally:
         os.killpg(fluentd.pid, signal.SIGTERM)  # its worker too: the group is its own
         fluentd.wait(30)
+
+
+@fluentbit.needed
+def test_fluent_bit_in_promtails_place(make_pipeline, tmp_path):
+    p = make_pipeline(WITHOUT="logs")
+    p.call("start")
+    assert json.loads(p.call("produce", "10").stdout)["sent"] == 10
+    (tmp_path / "parsers.conf").write_text("[PARSER]\n    Name component\n    Format regex\n"
+                                           "    Regex ^.*/(?<component>[^/]+)\\.log$\n")
+    host, port = p.store.split(":")
+    bit = subprocess.Popen(
+        [fluentbit.PROGRAM, "-q", "-R", tmp_path / "parsers.conf", "-f", "1", "-i", "tail", "-p", f"path={p.run}/log/*.log",
+         "-p", "path_key=file", "-p", "read_from_head=true", "-F", "parser", "-m", "*", "-p", "key_name=file", "-p",
+         "parser=component", "-p", "reserve_data=true", "-o", "loki", "-m", "*", "-p", f"host={host}", "-p", f"port={port}",
+         "-p", "labels=job=nginx-pipeline,component=$component", "-p", "line_format=json"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: p.components() == {"store", "processor", "web"}, 60)  # the collector has nothing to say
+    finally:
+        bit.terminate()
+        bit.wait(30)
 
 
 def test_outages(make_pipeline):
