@@ -64,7 +64,8 @@ struct batch_of {
     int64_t since_ns;    /* its first message came */
     int64_t committed;   /* as the group has it; -1: not known */
     bool sealed;
-    bool ours; /* the partition is assigned to us */
+    bool ours;   /* the partition is assigned to us */
+    bool begins; /* the group had no offset of it */
     struct buf body;
     struct frames_head unit; /* of a body of frames, */
     uint64_t sequence;       /* and its last frame's */
@@ -82,7 +83,7 @@ struct kafka_input {
     struct input_target target;
     struct kafka_conf conf;
     enum kafka_value value;
-    bool place, frames;
+    bool place, frames, latest;
     char *group, *name;
     size_t body_max;
     struct kafka_member member;
@@ -190,6 +191,18 @@ static rd_kafka_resp_err_t ask_committed(rd_kafka_t *rk, rd_kafka_topic_partitio
     return code;
 }
 
+/* A group that has read nothing yet begins at the end, where that is now. It is written down, as
+ * what comes while no member is there would be passed over else. */
+static void begin_at_end(struct kafka_input *in, rd_kafka_topic_partition_t *p, struct batch_of *b)
+{
+    int64_t low, high;
+    if (rd_kafka_query_watermark_offsets(in->member.rk, p->topic, p->partition, &low, &high,
+                                         COMMITTED_MS))
+        return; /* where the broker says, then */
+    p->offset = b->first = b->next = high;
+    b->begins = true;
+}
+
 /* Where their batches began and end that may have landed. It is asked until it is known: without
  * it records could land twice. */
 static void read_committed(struct kafka_input *in, rd_kafka_topic_partition_list_t *list)
@@ -204,6 +217,9 @@ static void read_committed(struct kafka_input *in, rd_kafka_topic_partition_list
         b->committed = code == 0 && p->offset >= 0 ? p->offset : -1;
         b->boundary = code == 0 && p->offset >= 0 ? boundary_of(p) : 0;
         b->first = b->next = 0;
+        b->begins = false;
+        if (code == 0 && p->offset < 0 && in->latest)
+            begin_at_end(in, p, b);
         in->assigned++;
     }
 }
@@ -467,7 +483,8 @@ static rd_kafka_topic_partition_list_t *commit_list(struct kafka_input *in, bool
     for (size_t i = 0; i < in->n_batches; i++) {
         struct batch_of *b = in->batch[i];
         char end[24];
-        bool due = begins ? is_going(b) : b->first == b->next && b->next && b->next != b->committed;
+        bool read = b->first == b->next && (b->next || b->begins) && b->next != b->committed;
+        bool due = begins ? is_going(b) : read;
         if (!b->ours || !due)
             continue;
         rd_kafka_topic_partition_t *p =
@@ -718,6 +735,7 @@ static enum err configure(struct kafka_input *in, const struct url *url)
     in->frames = format == 4;
     in->value = in->frames ? KAFKA_REFUSED : (enum kafka_value)format;
     in->place = place;
+    in->latest = offset;
     in->group = mem_strdup(group.n ? group : STR(DEFAULT_GROUP));
     TRY(kafka_conf_set(c, "group.id", in->group));
     TRY(kafka_conf_set(c, "enable.auto.commit", "false"));

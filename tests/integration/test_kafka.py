@@ -134,6 +134,19 @@ def test_committed_is_durable(kafka, make_server):
     assert [strip(r) for r in rows(other, 1)] == [{"late": 1}]
 
 
+def test_latest_stays_where_it_began(kafka, make_server):
+    """A group that begins at the end misses nothing of what comes while its only member is away."""
+    topic = kafka.topic(partitions=2)
+    kafka.produce(topic, RECORDS[:5], partition=0)
+    server = make_server(args=reader(kafka, topic, "l-" + topic, offset="latest", instance="one"))
+    eventually(lambda: [kafka.committed("l-" + topic, topic, p) for p in (0, 1)] == [5, 0])
+    server.kill()
+    kafka.produce(topic, RECORDS[5:8], partition=0)
+    kafka.produce(topic, RECORDS[8:10], partition=1)
+    server.start()
+    assert sorted((strip(r) for r in rows(server, 5)), key=lambda r: r["n"]) == RECORDS[5:10]
+
+
 def test_sasl_and_tls(make_kafka, make_server, weir):
     broker = make_kafka(tls=True)
     topic = broker.topic()
