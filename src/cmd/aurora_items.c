@@ -311,7 +311,9 @@ static enum err dlq_show(const struct options *o, struct state *s)
 
 static enum err dlq_delete(const struct options *o, struct state *s)
 {
-    return state_remove(s, STATE_DLQ, key_of(o), NULL, 0);
+    const struct state_cond there = {.op = STATE_HAS_ATTR, .name = "message_id"};
+    enum err err = state_remove(s, STATE_DLQ, key_of(o), &there, 1);
+    return err == ERR_CONFLICT ? err_set(ERR_NOTFOUND, "no dead letter %s", o->arg[1]) : err;
 }
 
 /* The payload's records, as a unit. */

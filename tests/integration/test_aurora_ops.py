@@ -1,6 +1,12 @@
 """The runbooks' steps as commands: each does what it says, and doubles nothing."""
+import contextlib
 import json
+import os
+import pty
 import re
+import select
+import signal
+import sqlite3
 import subprocess
 import time
 
@@ -45,10 +51,11 @@ def test_status_lag_files_and_checkpoints(made):
     assert [f["status"] for f in c.json("files", "list")] == ["completed"]
     assert c.json("checkpoint", "show", "db-1", NAME)["byte_offset"] == log.path.stat().st_size
     assert "db-1" in c.weir("checkpoint", "list").stdout
-    c.weir("files", "reset", "db-1", NAME)
-    assert c.json("files", "list", "--status", "discovered")[0]["log_file_name"] == NAME
-    c.once("process")
-    assert_same(server, log)
+    for verb in ("files", "reset"), ("checkpoint", "resume"):
+        c.weir(*verb, "db-1", NAME)
+        assert c.json("files", "list", "--status", "discovered")[0]["log_file_name"] == NAME
+        c.once("process")
+        assert_same(server, log)
     c.weir("files", "reset", "db-1", NAME, "--from-start")
     c.once("process")
     assert set(stored(server, "one").values()) == {2}  # that is what was asked for
@@ -111,6 +118,42 @@ def test_breakers_are_shown_and_reset(made, rds):
     assert "checkpoint" in c.log.read_text()
 
 
+def test_monitor_goes_on_until_it_is_interrupted(made):
+    log, c, _ = made
+    log.write(5)
+    c.once("discover")
+    terminal, theirs = pty.openpty()
+    p = subprocess.Popen([WEIR, "aurora", "monitor", "--every", "1s", "--state", c.state], stdout=theirs, env=c.env)
+    os.close(theirs)
+    shown = b""
+
+    def screen(words):
+        """Whether a screen, from one wiping to the next, shows them."""
+        nonlocal shown
+        while select.select([terminal], [], [], 0)[0]:
+            shown += os.read(terminal, 65536)
+        return any(all(w in s for w in words) for s in shown.split(b"\033[H\033[2J")[1:-1])
+
+    wait_for(lambda: screen([b"discovered"]))
+    c.once("process")
+    wait_for(lambda: screen([b"completed"]))
+    p.send_signal(signal.SIGINT)
+    assert p.wait(10) in (0, -signal.SIGINT)
+    os.close(terminal)
+    r = c.weir("monitor", "--count", "2", "--every", "1s", "--json")
+    assert [json.loads(line)["files"] for line in r.stdout.splitlines()] == [{"completed": 1}] * 2
+
+
+def test_lines_that_are_wrong_are_explained(made):
+    _, c, _ = made
+    for args, said in ((["breaker", "open"], "open"), (["breaker", "show", "x"], "show wants 0 arguments"),
+                       (["files", "reset", "db-1"], "reset wants 2 arguments"), (["breaker", "reset", "a", "b"], "reset")):
+        r = c.weir(*args, check=False)
+        assert r.returncode == 2 and said in r.stderr, (args, r.stderr)
+    r = c.weir_alone("offsets", "reset")
+    assert r.returncode == 2 and "--queue is wanted" in r.stderr
+
+
 def test_dead_letters_are_sent_again(made, tmp_path):
     log, c, server = made
     log.write(20)
@@ -137,9 +180,16 @@ def test_dead_letters_are_sent_again(made, tmp_path):
         json.loads(line)
     assert c.weir("dlq", "reprocess", letters[0]["message_id"], "--output", "http://127.0.0.1:9", check=False).returncode == 1
     assert len(c.json("dlq", "list")) == 1  # it goes only when its records are durable
+    assert c.weir("dlq", "delete", "nosuch", check=False).returncode == 1
     c.weir("dlq", "reprocess", "all", *good)
     assert c.json("dlq", "list") == []
     assert_same(server, log)
+    with contextlib.closing(sqlite3.connect(c.state.removeprefix("sqlite:"), timeout=10)) as db, db:
+        body = json.dumps({"message_id": {"S": "m-1"}, "failed_at": {"N": "1754235045"}, "error": {"S": "by hand"}})
+        db.execute("INSERT INTO items(tbl, k1, k2, expires_at, body) VALUES(5, 'm-1', '', 0, ?)", (body,))
+    assert [x["message_id"] for x in c.json("dlq", "list")] == ["m-1"]
+    c.weir("dlq", "delete", "m-1")
+    assert c.json("dlq", "list") == []
 
 
 def test_check_says_what_is_wrong(made, rds, tmp_path):
