@@ -131,8 +131,10 @@ static enum err read_portions(struct visiting *x, struct intake *f, bool live, b
         if (x->ret->more)
             break;
     }
-    if (err == ERR_EOF || err == OK)
-        err = intake_end(f, err == ERR_EOF || last, p.marker);
+    if (err == ERR_EOF) /* within the portion: its marker is not of this place */
+        err = intake_end(f, true, "");
+    else if (err == OK)
+        err = intake_end(f, last, p.marker);
     buf_release(&p.data);
     return err;
 }
@@ -445,6 +447,12 @@ static enum err visit_name(struct visiting *x, struct str file, uint64_t size,
     if (err == ERR_CORRUPT && other && live)
         return follow(x, file, &now, size, last_written_ms, round);
     if (err == ERR_CORRUPT && other) {
+        bool wrong;
+        TRY(is_marker_wrong(x, file, &now, &wrong));
+        if (wrong) {
+            TRY(drop_markers(x, file, &now));
+            return visit_name(x, file, size, last_written_ms, round + 1);
+        }
         TRY(lost(x, file, &now, "the rotated file was replaced"));
         TRY(begin_anew(x, file, &now));
         return visit_name(x, file, size, last_written_ms, round + 1);

@@ -181,6 +181,39 @@ def test_empty_vanished_and_odd_files(make, rds, tmp_path):
     assert [e["file"] for e in c.events("vanished")] == ["slowquery/mysql-slowquery.log.3"]
 
 
+def test_a_unit_is_made_again_within_a_portion(make, rds):
+    """What comes behind it is found again, though the portion's marker is not that of its end."""
+    log, c, server = make(env={"BATCH_SIZE": "20"})
+    log.write(85)
+    assert c.once(env={"WEIR_AURORA_CRASH": "commit:1"}, check=False) == -9
+    rotated = log.rotate("2025-08-03.15")
+    log.write(5)
+    assert c.once(env={"WEIR_AURORA_CRASH": "committed:1"}, check=False) == -9
+    c.once()
+    os.utime(rotated)
+    c.once()
+    assert_same(server, log)
+    assert c.json("dlq", "list") == []
+
+
+def test_power_cuts(make, rds):
+    """What the state had not synced is undone in part, as by a power cut, before every so many-th operation on its file: what is
+    only noted may be forgotten, but no unit that was announced and no checkpoint."""
+    log, c, server = make(env={"BATCH_SIZE": "7"})
+    c.once()  # the tables are there
+    crashes = 0
+    for turn in range(16):
+        log.write(10)
+        if turn % 5 == 4:
+            log.rotate(f"2025-08-03.{turn:02d}")
+            log.write(3)
+        status = c.once(env={"WEIR_FAULT": f"crash@{8 + turn * 5}:seed={turn}"}, check=False)
+        crashes += status != 0
+    assert crashes > 6, crashes
+    c.once()
+    assert_same(server, log)
+
+
 def test_statements_over_portions(make, rds):
     log, c, server = make()
     rds.portion_bytes = 3000
