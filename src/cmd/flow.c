@@ -251,19 +251,9 @@ static void drop_route(struct flow_route *r)
     pipelines_free(r->set);
 }
 
-/* Routes of a server read its queue, where that is its own. */
-static enum err check_routes(const struct flow *f, const struct pipeline *p)
-{
-    if (p->n_routes && !f->spool)
-        return err_set(ERR_INVALID,
-                       "routes cannot read a queue of kafka://: give a pipeline an input "
-                       "kafka://HOST:PORT/TOPIC?group=NAME&format=frames, and the routes");
-    return OK;
-}
-
 static enum err open_routes(struct flow *f)
 {
-    TRY(check_routes(f, f->p));
+    CHECK(f->spool || !f->p->n_routes);
     for (unsigned i = 0; i < f->p->n_routes; i++) {
         struct output *output;
         TRY(open_output(f->p->route[i].output, &output));
@@ -477,7 +467,7 @@ static bool some_input_goes(const struct flow *f, const struct pipeline *p)
 static enum err prepare(struct flow *f, struct prepared *n)
 {
     const struct pipeline *p = n->set->list[n->at];
-    TRY(check_routes(f, p));
+    CHECK(f->spool || !p->n_routes);
     if (has_spool(f) && hash_of_tail(p) != f->tail_hash)
         TRY(try_tail(f, p));
     for (unsigned i = 0; i < p->n_routes; i++) {

@@ -17,6 +17,7 @@
 #include "cmd/commands.h"
 #include "cmd/flows.h"
 #include "cmd/settings.h"
+#include "cmd/topic_routes.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/fault.h"
@@ -126,6 +127,8 @@ static enum err read_pipelines(const struct options *o, const struct conf *c,
         err = pipeline_add_input(set->list[0], url);
     for (unsigned i = 0; err == OK && (url = options_value_at(o, "output", i)); i++)
         err = pipeline_add_route(set->list[0], url);
+    if (err == OK && str_starts(str_c(conf_string(c, "queue.url")), STR("kafka")))
+        err = topic_routes(set, conf_string(c, "queue.url"));
     if (err != OK)
         pipelines_free(set);
     else

@@ -314,6 +314,21 @@ static enum err read_named(struct pipelines *set, const struct tree *key, const 
     return read_pipeline(add_pipeline(set, key->text.p), t, false);
 }
 
+enum err pipelines_move_routes(struct pipelines *set, const char *name, const char *url)
+{
+    struct pipeline *from = set->list[0];
+    for (unsigned i = 1; i < set->n; i++)
+        if (!strcmp(set->list[i]->name, name))
+            return err_set(ERR_INVALID, "a pipeline has the name \"%s\", which is taken", name);
+    if (set->n == PIPELINES_MAX)
+        return err_set(ERR_INVALID, "at most %d pipelines", PIPELINES_MAX - 1);
+    struct pipeline *to = add_pipeline(set, name);
+    memcpy(to->route, from->route, sizeof(to->route));
+    to->n_routes = from->n_routes;
+    from->n_routes = 0;
+    return pipeline_add_input(to, url);
+}
+
 /* What has words of both: routes behind a queue, or a pipeline that leads to it, are a server's.
  */
 static bool would_run(const struct tree *t)

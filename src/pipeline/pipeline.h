@@ -86,6 +86,9 @@ NODISCARD enum err pipeline_add_input(struct pipeline *p, const char *url);
 /* Of an agent: an input, or what is followed as files are: kubernetes://, docker://, journald://,
  * stdin:// (input/tail.h). */
 NODISCARD enum err pipeline_add_source(struct pipeline *p, const char *url);
+/* The main pipeline's routes become those of a new one, whose input is the URL. ERR_INVALID: there
+ * is one of that name, or one too many. */
+NODISCARD enum err pipelines_move_routes(struct pipelines *set, const char *name, const char *url);
 /* The pipelines as text, a line a stage, or as SVG. */
 void pipelines_graph(const struct pipelines *p, bool svg, struct buf *out);
 

@@ -329,34 +329,40 @@ def test_ids_land_once(kafka, make_server):
     assert numbers(server) == Counter([*range(22), *range(100, 110)])
 
 
-def test_routes_in_a_pipeline(kafka, make_server, tmp_path):
-    """Routes behind a topic: a pipeline reads it in a group of its own, beside the store, and sends each record once."""
+def test_routes(kafka, make_server, tmp_path):
+    """Routes behind a topic read it in a group of their own, beside the store, and send each record once; a kill and a
+    change of the configuration in between."""
     topic, to = kafka.topic(partitions=2), tmp_path / "errors.ndjson"
     conf = tmp_path / "server.yaml"
-    conf.write_text(f"""
-queue: {{url: 'kafka://{kafka.address}/{topic}?group=store-{topic}'}}
-pipelines:
-  alerts:
-    inputs: ['kafka://{kafka.address}/{topic}?group=alerts-{topic}&format=frames&instance=a']
-    routes: [{{name: errors, output: 'file://{to}', where: 'level:ERROR', wait: 50ms}}]
-""")
+    routes = f"routes: [{{name: errors, output: 'file://{to}', where: 'level:ERROR', wait: 50ms}}"
+    conf.write_text(f"queue: {{url: 'kafka://{kafka.address}/{topic}?group=g-{topic}&instance=a'}}\n{routes}]\n")
     server = make_server(args=["--config", str(conf)])
-    records = [{"n": n, "service": f"s-{n % 3}", "level": "ERROR" if n % 10 == 0 else "INFO"} for n in range(100)]
+
+    def send(first):
+        records = [{"n": n, "service": f"s-{n % 3}", "level": "ERROR" if n % 10 == 0 else "INFO"}
+                   for n in range(first, first + 10)]
+        server.ingest("".join(json.dumps(r) + "\n" for r in records).encode(), stream="app")
+
+    eventually(lambda: [kafka.committed(f"g-{topic}-routes", topic, p) for p in (0, 1)] == [0, 0])  # it has begun
     for i in range(0, 100, 10):
-        server.ingest("".join(json.dumps(r) + "\n" for r in records[i:i + 10]).encode(), stream="app")
+        send(i)
         if i == 50:
             server.kill()
             server.start()
-    eventually(lambda: to.exists() and len(to.read_text().splitlines()) >= 10)
-    eventually(lambda: numbers(server) == Counter(range(100)))
 
-    def settled():
+    def settled(name, sent, dropped):
         books = requests.get(server.url + "/api/v1/ledger", timeout=30).json()
-        route = next(p for p in books["pipelines"] if p["pipeline"] == "alerts")["routes"][0]
-        return books["balanced"] and (route["sent"], route["dropped"], route["waiting"]) == (10, 90, 0)
+        routes = [r for p in books["pipelines"] if p["pipeline"] == "queue" for r in p["routes"] if r["route"] == name]
+        return books["balanced"] and [(r["sent"], r["dropped"], r["waiting"]) for r in routes] == [(sent, dropped, 0)]
 
-    eventually(settled)
+    eventually(lambda: settled("errors", 10, 90))
+    assert numbers(server) == Counter(range(100))
     assert set(json.loads(x)["n"] for x in to.read_text().splitlines()) == set(range(0, 100, 10))
+    conf.write_text(conf.read_text().replace(routes, routes + f", {{output: 'file://{tmp_path}/all.ndjson', name: all}}"))
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: settled("all", 0, 0))
+    send(100)
+    eventually(lambda: settled("errors", 11, 99) and settled("all", 10, 0))
 
 
 def test_groups_read_independently(kafka, make_server):
