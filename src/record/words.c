@@ -154,6 +154,29 @@ static size_t fold_wide(struct str s, size_t at, struct buf *out)
     return n;
 }
 
+/* Eight bytes at once, all of ASCII, where carries cannot leave a byte: the high bit of each that
+ * is at least `low` and at most `high`. */
+#define EACH(c) (UINT64_C(0x0101010101010101) * (c))
+static inline uint64_t between(uint64_t v, uint8_t low, uint8_t high)
+{
+    return (v + EACH(0x80 - low)) & ~(v + EACH(0x7f - high)) & EACH(0x80);
+}
+
+static inline bool fold_eight(const char *p, uint64_t *ret)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    *ret = v | between(v, 'A', 'Z') >> 2;
+    return !(v & EACH(0x80));
+}
+
+static inline bool words_eight(uint64_t folded)
+{
+    uint64_t word =
+        between(folded, 'a', 'z') | between(folded, '0', '9') | between(folded, '_', '_');
+    return word == EACH(0x80);
+}
+
 void words_fold(struct str s, struct buf *out)
 {
     size_t at = 0;
@@ -162,6 +185,9 @@ void words_fold(struct str s, struct buf *out)
         if (!to)
             return;
         size_t n = 0;
+        uint64_t eight;
+        for (; s.n - at - n >= 8 && fold_eight(s.p + at + n, &eight); n += 8)
+            memcpy(to + n, &eight, 8);
         for (; at + n < s.n && (uint8_t)s.p[at + n] < 128; n++) {
             char c = s.p[at + n];
             to[n] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
@@ -238,8 +264,9 @@ bool words_quantity(struct str word)
     return unit;
 }
 
-/* A SHA-512 in hex is one. */
-#define SHORT_WORD 160
+/* Hashes in hex are, and most of what is in base64. */
+#define SHORT_WORD 4096
+#define LONG_WORD 16 /* from here on eight bytes at a time */
 
 /* A word that may be long or hold anything; returns one past it. */
 static size_t hash_any_word(struct str s, size_t at, void (*fn)(void *ctx, uint64_t hash),
@@ -255,6 +282,15 @@ static size_t hash_any_word(struct str s, size_t at, void (*fn)(void *ctx, uint6
     return end;
 }
 
+/* Folds on from n as long as eight bytes are of the word and within `most`. */
+static size_t long_word(const char *p, size_t n, size_t most, char *to)
+{
+    uint64_t eight;
+    for (; most - n >= 8 && fold_eight(p + n, &eight) && words_eight(eight); n += 8)
+        memcpy(to + n, &eight, 8);
+    return n;
+}
+
 /* Encoders call this for most bytes they store: the usual word, short and of ASCII, is folded on
  * the way to its end; any other begins anew in hash_any_word. */
 void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx)
@@ -265,8 +301,11 @@ void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx)
         char word[SHORT_WORD];
         size_t n = 0, most = s.n - at < SHORT_WORD ? s.n - at : SHORT_WORD;
         uint8_t low;
-        for (; n < most && (low = words_ascii[p[at + n]]) != 0; n++)
+        for (; n < most && (low = words_ascii[p[at + n]]) != 0; n++) {
             word[n] = (char)low;
+            if (n == LONG_WORD)
+                n = long_word(s.p + at, n + 1, most, word) - 1;
+        }
         bool whole = at + n == s.n || (n < most && p[at + n] < 128);
         if (!whole) {
             at = hash_any_word(s, at, fn, ctx);

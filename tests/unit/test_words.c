@@ -1,6 +1,6 @@
 #include "core/hash.h"
 #include "record/words.h"
-#include "test.h"
+#include "rows_util.h"
 
 struct listed {
     struct str s;
@@ -147,6 +147,53 @@ static void test_hashes(void **state)
     assert_true(strchr(words_version(), '.') != NULL);
 }
 
+/* Words of any length, in texts of any bytes: as they are one by one, folded letter by letter. */
+struct one_by_one {
+    struct str text;
+    uint64_t hash[12000];
+    unsigned n, met;
+};
+
+static void keep_word(void *ctx, size_t from, size_t to)
+{
+    struct one_by_one *w = ctx;
+    struct str word = str_of(w->text.p + from, to - from);
+    char folded[12000];
+    bool ascii = true;
+    for (size_t i = 0; i < word.n; i++) {
+        char c = word.p[i];
+        ascii &= (unsigned char)c < 128;
+        folded[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    }
+    if (!words_quantity(word))
+        w->hash[w->n++] = ascii ? hash64(str_of(folded, word.n)) : words_hash(word);
+}
+
+static void meet_word(void *ctx, uint64_t hash)
+{
+    struct one_by_one *w = ctx;
+    assert_true(w->met < w->n && w->hash[w->met] == hash);
+    w->met++;
+}
+
+static void test_long_words(void **state)
+{
+    static const char letters[] = "abcxyzABCXYZ0189_";
+    static struct one_by_one w;
+    static char text[12000];
+    for (int k = 0; k < 3000; k++) {
+        size_t n = k % 100 ? rnd_below(200) : rnd_below(12000);
+        for (size_t i = 0; i < n; i++)
+            text[i] = (char)(rnd_below(k % 7 ? 40 : 4) ? (uint8_t)letters[rnd_below(17)]
+                                                       : rnd_below(k % 2 ? 128 : 256));
+        w.text = str_of(text, n);
+        w.n = w.met = 0;
+        words_each(w.text, keep_word, &w);
+        words_hashes(w.text, meet_word, &w);
+        assert_int_equal(w.met, w.n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_what_folds_into_ascii),
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_long_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
