@@ -40,16 +40,17 @@ def arguments():
     p.add_argument("--zstd", default="3,9,19", help="levels to compare sizes with")
     p.add_argument("--replay", type=float, metavar="GB", help="queue left by a kill -9 (default 0.25, 0: none)")
     p.add_argument("--no-queries", action="store_true")
+    p.add_argument("--cold", action="store_true", help="each query's first answer from a server just started, its files not in memory")
     p.add_argument("--keep", metavar="DIR", help="work there and keep the data folders")
     p.add_argument("--compare", metavar="OLD.json", help="an earlier result to hold against")
     p.add_argument("--out", default=str(sets.CACHE / "last.json"), help="where the JSON goes")
     return p.parse_args()
 
 
-def ask_all(server, data, notes):
+def ask_all(server, data, options, notes):
     results = {}
     for query in queries.queries_of(data, notes):
-        results[query.name] = dict(queries.measure(server, query), anchor=query.anchor)
+        results[query.name] = dict(queries.measure(server, query, options.cold), anchor=query.anchor)
     return results
 
 
@@ -74,7 +75,7 @@ def run_server(server, data, options, notes):
     run["disk"], run["disk_kinds"] = disk_bytes(server.data)
     if not options.no_queries:
         server.start()
-        run["queries"] = ask_all(server, data, notes)
+        run["queries"] = ask_all(server, data, options, notes)
         run["hwm_query"] = server.memory("VmHWM")
         server.stop()
     if not options.keep:

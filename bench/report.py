@@ -61,18 +61,20 @@ def query_table(result):
         peers += [who for who in s["runs"] if who != "weir" and "queries" in s["runs"][who] and who not in peers]
     for name, s in result["sets"].items():
         for query, m in s["runs"].get("weir", {}).get("queries", {}).items():
-            row = [f"{name}: {query}", cell(m), f"{m['cold_ms']:.1f}" if "cold_ms" in m else "-",
+            row = [f"{name}: {query}", cell(m), cell(m, "first_ms"),
                    f"{m['anchor']:.1f}" if m.get("anchor") else ""]
-            row += [cell(s["runs"].get(who, {}).get("queries", {}).get(query, {})) for who in peers]
+            for who in peers:
+                its = s["runs"].get(who, {}).get("queries", {}).get(query, {})
+                row += [cell(its), cell(its, "first_ms")]
             rows.append(row + [m.get("error") or m.get("wrong") or "right"])
     if not rows:
         return ""
     return table("Queries: milliseconds over HTTP, warm, median of 7",
-                 ["query", "weir", "first", "anchor", *peers, "answer"], rows)
+                 ["query", "weir", "first", "anchor", *(t for who in peers for t in (who, "first")), "answer"], rows)
 
 
-def cell(m):
-    return f"{m['ms']:.1f}" if "ms" in m else "-"
+def cell(m, what="ms"):
+    return f"{m[what]:.1f}" if what in m else "-"
 
 
 def other_table(result):
