@@ -69,7 +69,7 @@ enum err agg_too_large(const struct agg_table *t)
 {
     return err_set(
         ERR_NOMEM,
-        "this query needs more memory than it may hold (%zu MiB, query.memory): group by "
+        "this query needs more memory than it may hold (%zu MiB of query.memory): group by "
         "fewer values, narrow the time range or add a filter",
         t->res.max >> 20);
 }

@@ -60,6 +60,14 @@ void hits_init(struct hits *h, unsigned workers, size_t memory)
     }
 }
 
+size_t hits_bytes(const struct hits *h)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < h->n_workers; i++)
+        bytes += h->worker[i].res.bytes;
+    return bytes;
+}
+
 void hits_release(struct hits *h)
 {
     for (unsigned i = 0; i < h->n_workers; i++) {
@@ -401,6 +409,7 @@ static enum err each_page(struct hits *h, uint64_t from, uint64_t to, struct sca
         err = fn(ctx, &p);
     }
     mem_free(place);
+    s->memory_beside += res.bytes;
     arena_release(&arena);
     reservation_release(&res);
     return err;

@@ -65,6 +65,7 @@ bool hits_skip(const struct hits *h, const struct block_ref *ref);
 /* As a scan's visit. */
 NODISCARD enum err hits_visit(struct hits *h, const struct scan_block *b);
 NODISCARD enum err hits_finish(struct hits *h);
+size_t hits_bytes(const struct hits *h); /* that they hold of query.memory */
 /* Adds a hit that was found by other means; before hits_finish, from one thread. */
 NODISCARD enum err hits_add(struct hits *h, const struct hit *hit);
 /* Calls `fn` with hits [from, to) in order and their lines; those that cannot be read are left out.

@@ -83,8 +83,8 @@ static enum err visit_stream(void *ctx, const struct scan_block *b)
         if (err == OK)
             err = send(r, out, n);
         b->arena->failed |= batch.failed;
-        if (b->arena->used + batch.used > r->scan.memory_peak)
-            r->scan.memory_peak = b->arena->used + batch.used;
+        if (b->arena->used + batch.used > r->scan.peak[b->worker])
+            r->scan.peak[b->worker] = b->arena->used + batch.used;
         arena_reset(&batch);
     }
     arena_release(&batch);
@@ -323,6 +323,7 @@ static enum err run_table(struct run *r, struct batch *b)
         buf_clear(&out);
     }
 out:
+    r->scan.memory_beside += t.res.bytes;
     buf_release(&out);
     table_release(&t);
     return err;
@@ -392,6 +393,7 @@ static enum err run_hits(struct run *r, const struct pipe *sort, uint64_t limit,
     r->scan.ctx = r;
     TRY_OUT(scan_run(&r->scan));
     TRY_OUT(hits_finish(&r->hits));
+    r->scan.memory_beside += hits_bytes(&r->hits);
     err = hand_on(r, offset);
 out:
     hits_release(&r->hits);
@@ -419,6 +421,7 @@ static enum err run_dedup(struct run *r, const struct pipe *pipe, uint64_t limit
     TRY_OUT(scan_run(&r->scan));
     TRY_OUT(dedup_finish(r->dedup, &r->hits));
     TRY_OUT(hits_finish(&r->hits));
+    r->scan.memory_beside += hits_bytes(&r->hits);
     dedup_free(r->dedup);
     r->dedup = NULL;
     err = hand_on(r, offset);

@@ -354,8 +354,8 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
     else if (scan_unreadable(s, err))
         err = OK;
     s->bytes_read += bytes_read;
-    if (arena->used > s->memory_peak)
-        s->memory_peak = arena->used;
+    if (arena->used > s->peak[worker])
+        s->peak[worker] = arena->used;
     if (err == OK && arena->failed)
         return err_set(ERR_NOMEM,
                        "this query needs more memory than it may hold (%zu MiB, "
@@ -510,6 +510,9 @@ struct filter_options query_filter_options(const struct query_request *q)
 
 void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *ret)
 {
+    uint64_t memory = s->memory_beside;
+    for (unsigned i = 0; i < scan_workers(s); i++)
+        memory += s->peak[i];
     *ret = (struct query_meta){
         .took_ns = clock_mono_ns() - started_mono,
         .blocks_total = s->blocks_total,
@@ -517,7 +520,7 @@ void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *re
         .blocks_scanned = s->scanned,
         .bytes_read = s->bytes_read,
         .rows_matched = s->matched,
-        .memory_peak = s->memory_peak,
+        .memory_peak = memory,
         .unreadable = s->unreadable,
         .complete = !s->unreadable,
     };

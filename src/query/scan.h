@@ -58,7 +58,8 @@ struct scan {
     _Atomic uint64_t pruned_filter, pruned_early;
     _Atomic uint64_t scanned, empty; /* read; of these, without a matching row */
     _Atomic uint64_t bytes_read, matched;
-    _Atomic uint64_t memory_peak;
+    size_t peak[SCAN_WORKERS_MAX];  /* bytes of each worker's arena */
+    _Atomic uint64_t memory_beside; /* of groups, hits and tables */
     uint64_t blocks_total;
     _Atomic uint64_t unreadable; /* blocks and sections that the answer lacks */
     _Atomic bool warned;

@@ -123,6 +123,7 @@ enum err query_search(struct query_engine *e, const struct query_request *q, str
     TRY_OUT(search_open(&s));
     TRY_OUT(scan_run(&s.scan));
     TRY_OUT(hits_finish(&s.hits));
+    s.scan.memory_beside += hits_bytes(&s.hits);
     TRY_OUT(search_write(&s, started, out, ret));
 out:
     hits_release(&s.hits);

@@ -314,6 +314,8 @@ enum err stats_scan(struct scan *s, const struct pipe *pipe, const struct pipe *
     enum err err = run(&t);
     if (err == OK)
         err = result(&t, out);
+    for (unsigned i = 0; i < workers + PARTIAL_SCOPES; i++)
+        s->memory_beside += (i < workers ? t.table[i] : t.kept[i - workers])->res.bytes;
     buf_release(&t.key);
     for (uint32_t i = 0; i < t.n_cut; i++)
         blob_unref(t.cut[i].blob);

@@ -178,6 +178,16 @@ def test_deadline_and_memory(make_server):
     assert server.query("* | stats count()") == [{"count": 60000}]
 
 
+def test_memory_is_reported(server):
+    """What a query held of its memory is said: groups and hits, too."""
+    server.ingest("\n".join(json.dumps({"k": f"key-{i}", "n": i}) for i in range(30000)))
+    server.flush()
+    peak = lambda q: server.query(q, meta=1)[-1]["_meta"]["memory_peak"]
+    few = peak("* | stats count() by level")
+    assert peak("* | stats count() by k | limit 1") > few + 30000 * 40
+    assert peak("* | sort n | limit 20000") > few + 20000 * 20
+
+
 def test_export_is_whole(server):
     n = 120000
     for at in range(0, n, 20000):
