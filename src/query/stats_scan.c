@@ -2,8 +2,9 @@
  *
  * Without anything to be kept, each worker folds its blocks into a table of its own. Else a block's
  * groups are made by themselves, kept, and merged under a lock into the table of its scope: blocks
- * in segments and sealed ones, or frames. Before the scan, what is kept of many blocks takes them
- * out of it; behind it, where enough was new, such an answer is made anew of both tables:
+ * in segments and sealed ones, or frames. Before the scan, what is kept of many blocks, then of
+ * single ones, takes them out of it; behind it, where enough was new, such an answer is made anew
+ * of both tables:
  *
  *   kept of all     + new blocks and frames                  -> kept of all
  *   kept of blocks  + new blocks  -> kept of blocks + frames -> kept of all    when a frame is gone
@@ -41,7 +42,7 @@ struct stats {
     uint32_t n_blocks;
     uint64_t most; /* 0: every group is wanted; else those with the most of this function */
     uint32_t most_of;
-    const struct agg_table *_Atomic full; /* what kept answers do not fit into */
+    const struct agg_table *full; /* what kept answers do not fit into */
 };
 
 static enum partial_scope scope_of(const struct block_ref *ref)
@@ -135,8 +136,6 @@ static enum err visit_kept(void *ctx, const struct scan_block *b)
     struct stats *t = ctx;
     struct buf key;
     int64_t from, to;
-    if (t->full)
-        return agg_too_large(t->full);
     if (!t->keeps_nothing && partial_may_keep(t->scan, b->ref))
         return visit_whole(t, b);
     if (b->n == 0)
@@ -170,9 +169,8 @@ static bool skip_counted(void *ctx, const struct block_ref *ref)
     return count_header(t, ref, t->kept[PARTIAL_ALL]);
 }
 
-static bool skip_kept(void *ctx, const struct block_ref *ref)
+static bool skip_kept(struct stats *t, const struct block_ref *ref)
 {
-    struct stats *t = ctx;
     enum partial_scope scope = scope_of(ref);
     struct partial kept;
     if (!partial_may_keep(t->scan, ref))
@@ -185,9 +183,7 @@ static bool skip_kept(void *ctx, const struct block_ref *ref)
     partial_count(is);
     if (!is)
         return false;
-    pthread_mutex_lock(&t->lock);
     enum err err = agg_merge_written(t->kept[scope], kept.table);
-    pthread_mutex_unlock(&t->lock);
     blob_unref(kept.blob);
     if (err != OK) {
         t->full = t->kept[scope];
@@ -236,13 +232,31 @@ static enum err end(struct stats *t, bool whole)
     return OK;
 }
 
+/* What is kept of single blocks, before any other thread is asked to help: merging it is a short
+ * work, and under a lock. */
+static enum err take_kept(struct stats *t)
+{
+    struct scan *s = t->scan;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < s->n_blocks; i++) {
+        TRY(scan_check(s));
+        if (!skip_kept(t, s->block[i]))
+            s->block[left++] = s->block[i];
+        if (t->full)
+            return agg_too_large(t->full);
+    }
+    s->pruned_early += s->n_blocks - left;
+    s->n_blocks = left;
+    return OK;
+}
+
 static enum err run_kept(struct stats *t)
 {
     struct scan *s = t->scan;
     s->visit = visit_kept;
     s->visit_empty = true;
-    s->skip = skip_kept;
     TRY(begin(t));
+    TRY(take_kept(t));
     uint64_t unreadable = s->unreadable;
     TRY(scan_run(s));
     return end(t, !t->keeps_nothing && s->unreadable == unreadable);
