@@ -32,6 +32,8 @@ run() {
     echo "$name started"
 }
 
+broker_answers() { local host=${KAFKA%%,*}; (exec 3<>"/dev/tcp/${host%:*}/${host##*:}") 2>/dev/null; }
+
 # The file with @WORDS@ replaced.
 fill() {
     sed -e "s|@FORWARD@|$FORWARD|g" -e "s|@KAFKA@|$KAFKA|g" -e "s|@OPENSEARCH@|$OPENSEARCH|g" -e "s|@LOKI@|$LOKI|g" \
@@ -53,8 +55,8 @@ documents() {
     curl -sS -m 5 "http://$OPENSEARCH/nginx-logs/_count" 2>/dev/null | sed -n 's/.*"count":\([0-9]*\).*/\1/p'
 }
 
-# route NAME OF FIELD: a number of the agent's status
+# agent_field NAME ROUTE FIELD: a number of the agent's status
 agent_field() {
     "$WEIR" agent status --json --data "$RUN/$1" 2>/dev/null |
-        sed -n "s/.*\"name\":\"$2\"[^}]*\"$3\":\([0-9]*\).*/\1/p"
+        sed -n "s/.*\"route\":\"$2\"[^}]*\"$3\":\([0-9]*\).*/\1/p"
 }

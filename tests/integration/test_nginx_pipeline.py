@@ -89,7 +89,6 @@ def make_pipeline(tmp_path, kafka):
             wait_for(lambda: "nginx-logs" not in kafka.admin().list_topics(timeout=20).topics)
             for f in admin.delete_consumer_groups(["nginx-processor"]).values():
                 f.exception(30)
-        kafka.topic("nginx-logs")
         made.append(Pipeline(tmp_path, kafka.address, **settings))
         return made[-1]
 
@@ -134,7 +133,8 @@ def test_to_opensearch(make_pipeline, opensearch):
     hits = opensearch.call("POST", "/nginx-logs/_search", json={"size": 1, "docvalue_fields": ["@timestamp"]})["hits"]["hits"]
     assert set(hits[0]["fields"]) == {"@timestamp"} and hits[0]["_index"] == "nginx-logs"
     assert "1102 documents" in p.call("status").stdout
-    assert "1102" in p.call("monitor", "--once").stdout
+    # kafka-sent, waiting, dead; os-sent, waiting, dead; documents
+    wait_for(lambda: p.call("monitor", "--once").stdout.split()[-7:] == "1102 0 0 1102 0 0 1102".split())
     p.call("stop")
     assert p.call("status", check=False).stdout.count("pid ") == 0
 
