@@ -32,18 +32,24 @@ class SlowLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.tag, self.n, self.banner = tag, 0, banner
         self.path.write_text(BANNER if banner else "")
-        self.written = []
+        self.written, self.rest = [], ""
 
-    def write(self, count, pad=0):
+    def write(self, count, pad=0, torn=0):
+        """torn: that part of the last entry, from 0 to 1, is written by the next call."""
+        text = self.rest
+        for _ in range(count):
+            last = entry(f"SELECT '{self.tag}-{self.n:06d}' /*{'x' * pad}*/ FROM t", self.n)
+            text += last
+            self.written.append(f"{self.tag}-{self.n:06d}")
+            self.n += 1
+        keep = len(text) - (int(len(last) * torn) if count else 0)
+        self.rest = text[keep:]
         with open(self.path, "a") as f:
-            for _ in range(count):
-                text = f"SELECT '{self.tag}-{self.n:06d}' /*{'x' * pad}*/ FROM t"
-                f.write(entry(text, self.n))
-                self.written.append(f"{self.tag}-{self.n:06d}")
-                self.n += 1
+            f.write(text[:keep])
         return self
 
     def rotate(self, suffix, age_s=0):
+        self.write(0)
         to = self.path.with_name(self.path.name + "." + suffix)
         self.path.rename(to)
         if age_s:

@@ -79,11 +79,12 @@ def test_killed_at_any_time_while_files_grow_and_rotate(make, rds):
     for turn in range(8):
         c.start()
         for _ in range(5):
-            log.write(dice.randrange(5, 60), pad=dice.randrange(300))
+            log.write(dice.randrange(1, 60), pad=dice.randrange(300), torn=dice.choice((0, dice.random())))
             time.sleep(dice.random() * 0.12)
             if dice.random() < 0.25:
                 log.rotate(f"2025-08-03.{log.n:06d}")
         c.kill()
+    log.write(0)
     c.once()
     assert_same(server, log)
 

@@ -30,7 +30,8 @@ def rds_of(folder):
 
 def log_of(folder, first):
     log = SlowLog.__new__(SlowLog)
-    log.path, log.tag, log.n, log.banner, log.written = folder / "db-1/slowquery/mysql-slowquery.log", "one", first, True, []
+    log.path, log.tag, log.n, log.banner = folder / "db-1/slowquery/mysql-slowquery.log", "one", first, True
+    log.written, log.rest = [], ""
     return log
 
 
