@@ -118,8 +118,10 @@ def test_frames_sent_again(kafka, make_agent, make_server, tmp_path):  # noqa: F
     a = make_agent("agent", "--file", str(log), "--stream", "app", output=output(kafka, topic, format="frames")).start()
     for n in range(6):
         write(log, n, 1)
-        frames = [m.value() for m in kafka.consume(topic, n + 1)]
+        wait_for(lambda: kafka.end(topic) == n + 1)
     a.stop()
+    frames = [m.value() for m in kafka.consume(topic, 6)]
+    assert len(frames) == 6
     for part in (frames[:4], frames[2:4], frames[3:4], frames[:1], frames):
         kafka.produce(again, part)
     server = make_server(args=reader(kafka, again, format="frames"))

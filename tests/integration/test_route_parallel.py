@@ -59,18 +59,22 @@ def start(make_agent, tmp_path, endpoint, **more):  # noqa: F811
     return agent
 
 
-def bodies(tmp_path, n, each=10):
-    """So many bodies of the spool, and so bulks: the agent has each file's lines before the next come."""
+def books(agent):
+    """Of a running agent; waits until it listens."""
+    wait_for(lambda: listens(int(agent.url.rsplit(":", 1)[1])))
+    return requests.get(agent.url + "/api/v1/ledger", timeout=10).json()["pipelines"][0]
+
+
+def bodies(tmp_path, agent, n, each=10):
+    """So many bodies of the spool, and so bulks: the agent has taken each one's lines before the next come."""
+    before = books(agent)["taken"]
     for i in range(n):
         write(tmp_path / "app.log", i * each, each)
-        time.sleep(0.03)
+        wait_for(lambda: books(agent)["taken"] == before + (i + 1) * each)
 
 
 def route(agent):
-    """Of a running agent; waits until it listens."""
-    wait_for(lambda: listens(int(agent.url.rsplit(":", 1)[1])))
-    books = requests.get(agent.url + "/api/v1/ledger", timeout=10).json()
-    return books["pipelines"][0]["routes"][0]
+    return books(agent)["routes"][0]
 
 
 def gauge(agent):
@@ -81,25 +85,22 @@ def gauge(agent):
 @pytest.mark.parametrize("parallel", [1, 4])
 def test_so_many_at_a_time(make_agent, tmp_path, endpoint, parallel):  # noqa: F811
     endpoint.hold = lambda numbers: not endpoint.go.is_set()
-    bodies(tmp_path, 1)
     agent = start(make_agent, tmp_path, endpoint, parallel=parallel)
-    bodies(tmp_path, 20)
+    bodies(tmp_path, agent, 20)
     wait_for(lambda: endpoint.most == parallel)
     wait_for(lambda: route(agent)["under_way"] == parallel)
     endpoint.go.set()
-    wait_for(lambda: len(endpoint.got) == 210 and route(agent)["waiting"] == 0)
-    assert endpoint.most == parallel
-    want = Counter(f"n{i}" for i in [*range(10), *range(200)])
-    assert Counter(endpoint.got) == want and balanced(agent)
-    if parallel == 1:
-        assert endpoint.got == [f"n{i}" for i in [*range(10), *range(200)]]
+    wait_for(lambda: len(endpoint.got) == 200 and route(agent)["waiting"] == 0)
+    assert endpoint.most == parallel and balanced(agent)
+    want = [f"n{i}" for i in range(200)]
+    assert endpoint.got == want if parallel == 1 else Counter(endpoint.got) == Counter(want)
 
 
 def test_only_over_what_is_done(make_agent, tmp_path, endpoint):  # noqa: F811
     """The first bulk hangs while others are taken: none of them counts, and a crash brings all of them again."""
     endpoint.hold = lambda numbers: "n0" in numbers and not endpoint.go.is_set()
     agent = start(make_agent, tmp_path, endpoint, parallel=4)
-    bodies(tmp_path, 10)
+    bodies(tmp_path, agent, 10)
     wait_for(lambda: endpoint.tries == 4 and endpoint.at_once == 1)  # three beside it; a fourth waits for the first
     wait_for(lambda: route(agent)["waiting"] == 100)
     assert route(agent)["sent"] == 0 and route(agent)["under_way"] == 4
@@ -115,7 +116,7 @@ def test_a_stop_in_the_middle(make_agent, tmp_path, endpoint):  # noqa: F811
     """What was settled before a stop stays so; the rest is sent by the next start."""
     endpoint.busy = lambda numbers: "n50" in numbers and not endpoint.go.is_set()
     agent = start(make_agent, tmp_path, endpoint, parallel=3)
-    bodies(tmp_path, 10)
+    bodies(tmp_path, agent, 10)
     wait_for(lambda: route(agent)["retries"] > 1)
     agent.stop()
     sent = ledger(agent)["routes"][0]["sent"]
@@ -132,7 +133,7 @@ def test_breaker(make_agent, tmp_path, endpoint):  # noqa: F811
     """A peer that is away is asked by one bulk at a time, with pauses, and everybody can see it."""
     endpoint.busy = lambda numbers: not endpoint.go.is_set()
     agent = start(make_agent, tmp_path, endpoint, parallel=4, retry_min="200ms")
-    bodies(tmp_path, 10)
+    bodies(tmp_path, agent, 10)
     wait_for(lambda: route(agent)["retries"] >= 6)
     r = route(agent)
     assert r["failing"] and r["breaker"] in ("open", "trying") and "503" in r["last_error"], r
@@ -161,7 +162,7 @@ def test_refused_beside_taken(make_agent, tmp_path, http_peer):  # noqa: F811
     endpoint = Endpoint(http_peer)
     http_peer.answer = answer
     agent = start(make_agent, tmp_path, endpoint, parallel=4)
-    bodies(tmp_path, 10)
+    bodies(tmp_path, agent, 10)
     wait_for(lambda: route(agent)["dead"] == 10)
     assert Counter(got) == Counter(f"n{i}" for i in range(100) if i % 10 != 7)
     dead = [json.loads(x) for x in (tmp_path / "agent" / "dead" / "r.ndjson").read_text().splitlines()]

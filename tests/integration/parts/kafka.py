@@ -158,6 +158,14 @@ class Kafka(Process):
         assert len(got) >= n, f"{len(got)} of {n} messages came"
         return got
 
+    def end(self, topic, partition=0):
+        """The offset behind the last message."""
+        from confluent_kafka import Consumer, TopicPartition
+        c = Consumer(self.config(group_id="end"))
+        end = c.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)[1]
+        c.close()
+        return end
+
     def committed(self, group, topic, partition=0):
         """The offset that the group has committed; -1: none."""
         from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
