@@ -205,7 +205,9 @@ static size_t word_end(struct str s, size_t at, enum kind kind)
     at += words_char_bytes(s, at);
     if (kind == KIND_IDEOGRAPH)
         return at;
-    for (;;) {
+    for (uint64_t eight;;) {
+        while (s.n - at >= 8 && fold_eight(s.p + at, &eight) && words_eight(eight))
+            at += 8;
         while (at < s.n && words_ascii[(uint8_t)s.p[at]])
             at++;
         if (at == s.n || (uint8_t)s.p[at] < 128 || kind_at(s, at) != KIND_WORD)
