@@ -465,7 +465,9 @@ enum err encode_template(const struct encoder *e)
         v->off[v->n] - v->off[0] < (uint64_t)v->n * LENGTH_MIN)
         return not_mine();
     struct templates t;
-    if (!templates_find(v, e->o->slot ? TEMPLATE_FINE : TEMPLATE_JOINED, e->scratch, &t))
+    uint32_t repeats =
+        e->o->zstd_level <= ENCODE_QUICK_LEVEL ? TEMPLATE_REPEATS_QUICK : TEMPLATE_REPEATS;
+    if (!templates_find(v, e->o->slot ? TEMPLATE_FINE : TEMPLATE_JOINED, repeats, e->scratch, &t))
         return not_mine();
     struct writer w = {.e = e, .t = &t};
     buf_init(&w.slots, SIZE_MAX);

@@ -15,8 +15,7 @@
 #include "store/template_like.h"
 
 enum { HEX_FROM = 8, COPY_BYTES = 16, MARK_BYTES = 5 };
-/* Texts repeat as a whole where one in so many is not known to be equal to one before it. */
-enum { REPEATS = 4, REPEATS_FROM = 16 };
+enum { REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
 enum { FOLLOWERS = 2, RECENT_BITS = 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
 
@@ -37,6 +36,7 @@ struct found {
 struct finder {
     const struct values *v;
     enum template_cut cut;
+    uint32_t share; /* templates_find's repeats */
     struct arena *a;
     struct template_var *var;
     int64_t *number;
@@ -316,9 +316,9 @@ static bool is_repeat(struct finder *f, uint32_t i, uint32_t *next)
 /* ---- texts that repeat as a whole ---- */
 
 /* Most texts of the template are equal to one before them. */
-static bool repeats(const struct found *x)
+static bool is_repeated(const struct finder *f, const struct found *x)
 {
-    return x->n_vars && x->rows >= REPEATS_FROM && x->rows - x->repeats <= x->rows / REPEATS;
+    return x->n_vars && x->rows >= REPEATS_FROM && x->rows - x->repeats <= x->rows / f->share;
 }
 
 /* Numbers of texts, by their bytes. */
@@ -345,7 +345,7 @@ static uint32_t split_repeats(struct finder *f)
     uint32_t different = 0, size = 64, next = f->n_found, n_found = f->n_found;
     bool *splits = arena_alloc(f->a, n_found + 1);
     for (uint32_t t = 0; t < n_found; t++) {
-        splits[t] = repeats(&f->found[t]);
+        splits[t] = is_repeated(f, &f->found[t]);
         different += splits[t] ? f->found[t].rows - f->found[t].repeats : 0;
     }
     if (!different)
@@ -420,10 +420,10 @@ static bool too_different(const struct finder *f, uint32_t texts)
     return texts >= SAMPLE_FROM && f->n_found > texts / 2;
 }
 
-bool templates_find(const struct values *v, enum template_cut cut, struct arena *a,
-                    struct templates *ret)
+bool templates_find(const struct values *v, enum template_cut cut, uint32_t repeats,
+                    struct arena *a, struct templates *ret)
 {
-    struct finder f = {.v = v, .cut = cut, .a = a};
+    struct finder f = {.v = v, .cut = cut, .share = repeats, .a = a};
     f.first = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.code = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.equal = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));

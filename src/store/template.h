@@ -43,9 +43,11 @@ struct templates {
     const int64_t *number; /* the mantissas of variables that are numbers in every text */
 };
 
-/* False, at small cost, where the texts have too little in common. */
-bool templates_find(const struct values *v, enum template_cut cut, struct arena *a,
-                    struct templates *ret);
+/* False, at small cost, where the texts have too little in common. Texts of a template are patterns
+ * of their own where one in `repeats` is not known to be equal to one before it. */
+enum { TEMPLATE_REPEATS_QUICK = 4, TEMPLATE_REPEATS = 8 };
+bool templates_find(const struct values *v, enum template_cut cut, uint32_t repeats,
+                    struct arena *a, struct templates *ret);
 static inline struct str templates_var(const struct templates *t, uint32_t text, uint32_t var)
 {
     const struct template_var *x = &t->var[t->first[text] + var];

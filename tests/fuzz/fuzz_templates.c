@@ -39,7 +39,7 @@ static void check_variables(const struct values *v, enum template_cut cut, struc
 {
     static struct template_var var[TEMPLATE_VARS_MAX];
     struct templates t;
-    if (!templates_find(v, cut, a, &t))
+    if (!templates_find(v, cut, TEMPLATE_REPEATS_QUICK, a, &t))
         return;
     for (uint32_t i = 0; i < v->n; i++) {
         uint32_t n = template_vars(values_text(v, i), cut, var);

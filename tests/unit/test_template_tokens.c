@@ -39,7 +39,7 @@ static void check(bool with_dictionary)
         off[i + 1] = off[i] + (uint32_t)make_text(rnd_below(8), bytes + off[i], 128);
     struct values v = {.n = TEXTS, .lane = LANE_STR, .off = off, .bytes = bytes};
     struct templates t;
-    assert_true(templates_find(&v, TEMPLATE_JOINED, &arena, &t));
+    assert_true(templates_find(&v, TEMPLATE_JOINED, TEMPLATE_REPEATS, &arena, &t));
     struct words want = words_of(&v, &arena), got = words_none(&arena);
     uint32_t n = 0;
     for (uint32_t i = 0; i < t.n; i++)
