@@ -1,6 +1,6 @@
-/* Texts on their way in: the lines of the input are the values of a column, several times over. Each
- * must have the variables that cutting it finds, whatever it was told by, and come back to the byte
- * from the encodings of ingest and of a merge. Byte 0 says how the lines follow each other. */
+/* Texts on their way in: the lines of the input are the values of a column, several times over.
+ * Each must have the variables that cutting it finds, whatever it was told by, and come back to the
+ * byte from the encodings of ingest and of a merge. Byte 0 says how the lines follow each other. */
 #include "core/buf.h"
 #include "store/encoding.h"
 #include "store/template.h"
