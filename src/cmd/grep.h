@@ -8,6 +8,7 @@
 #ifndef WEIR_CMD_GREP_H
 #define WEIR_CMD_GREP_H
 
+#include "cmd/grep_map.h"
 #include "cmd/options.h"
 #include "core/buf.h"
 #include "filter/filter.h"
@@ -43,7 +44,7 @@ struct grep_hit {
 };
 struct grep_piece {
     struct grep_piece *next;
-    struct buf data;  /* whole lines; more bytes may lie behind `bytes` */
+    struct buf data;  /* whole lines; more bytes may lie behind `bytes`. Empty: they are mapped */
     struct str bytes; /* NULL: without hits, and given back */
     size_t n_bytes;
     uint64_t offset; /* of `bytes` in the file as it is read */
@@ -57,7 +58,8 @@ enum grep_kind { GREP_PLAIN, GREP_STREAM, GREP_SEGMENT };
 struct grep_file {
     char *path; /* as shown */
     enum grep_kind kind;
-    int fd; /* PLAIN; else -1 */
+    int fd;               /* PLAIN; else -1 */
+    struct grep_map *map; /* of a large PLAIN one; may be NULL */
     uint64_t bytes;
     int64_t mtime_ns;
     bool live;        /* a pipe: lines are shown as they come */

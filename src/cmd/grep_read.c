@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SNIFF_BYTES = 8192, STEP_BYTES = 64 << 10, SPARE_BUFFERS = 32 };
+enum { SNIFF_BYTES = 8192, STEP_BYTES = 64 << 10, SPARE_BUFFERS = 32, MAP_MIN = 1 << 20 };
 
 /* Buffers whose memory is warm: fresh memory costs more than what is read into it. */
 static struct {
@@ -114,6 +114,8 @@ enum err grep_file_open(const char *path, bool named, struct grep_file **ret)
         close(f->fd);
         f->fd = -1;
     }
+    if (err == OK && f->kind == GREP_PLAIN && f->bytes >= MAP_MIN)
+        f->map = grep_map_open(f->fd, f->bytes);
     if (err != OK) {
         grep_file_free(f);
         return err;
@@ -124,6 +126,7 @@ enum err grep_file_open(const char *path, bool named, struct grep_file **ret)
 
 void grep_file_free(struct grep_file *f)
 {
+    grep_map_close(f->map);
     if (f->fd >= 0)
         close(f->fd);
     mem_free(f->path);
@@ -132,16 +135,10 @@ void grep_file_free(struct grep_file *f)
 
 /* ---- pieces ---- */
 
-/* Judges bytes [from, to) of the piece's data and hands it on. *ret_more: go on. */
-static enum err judge(struct grep_scanner *s, const struct grep_file *f, struct grep_piece *p,
-                      size_t from, size_t to, const struct grep_sink *sink, bool *ret_more)
+/* Judges the piece's bytes and hands it on. *ret_more: go on. */
+static enum err judge_bytes(struct grep_scanner *s, const struct grep_file *f, struct grep_piece *p,
+                            const struct grep_sink *sink, bool *ret_more)
 {
-    if (!buf_reserve(&p->data, JSON_PADDING)) {
-        grep_piece_free(p);
-        return err_set(ERR_LIMIT, "%s: a line is longer than %d MiB", f->path, GREP_LINE_MAX >> 20);
-    }
-    p->bytes = str_of(p->data.p + from, to - from);
-    p->offset += from;
     enum err err = grep_scan(s, f, p);
     if (err != OK) {
         grep_piece_free(p);
@@ -152,6 +149,19 @@ static enum err judge(struct grep_scanner *s, const struct grep_file *f, struct 
         grep_piece_empty(p);
     *ret_more = sink->take(sink->ctx, p);
     return OK;
+}
+
+/* Bytes [from, to) of the piece's data. */
+static enum err judge(struct grep_scanner *s, const struct grep_file *f, struct grep_piece *p,
+                      size_t from, size_t to, const struct grep_sink *sink, bool *ret_more)
+{
+    if (!buf_reserve(&p->data, JSON_PADDING)) {
+        grep_piece_free(p);
+        return err_set(ERR_LIMIT, "%s: a line is longer than %d MiB", f->path, GREP_LINE_MAX >> 20);
+    }
+    p->bytes = str_of(p->data.p + from, to - from);
+    p->offset += from;
+    return judge_bytes(s, f, p, sink, ret_more);
 }
 
 /* Appends bytes [at, at + n) of the file, fewer at its end. */
@@ -200,9 +210,28 @@ static enum err finish_line(const struct grep_file *f, uint64_t begin, struct bu
     return OK;
 }
 
+static enum err map_range(struct grep_scanner *s, const struct grep_file *f, uint64_t from,
+                          uint64_t to, const struct grep_sink *sink)
+{
+    struct str all = str_of(grep_map_bytes(f->map), f->bytes);
+    size_t begin = from ? str_find_byte(all, '\n', from - 1) + 1 : 0;
+    if (begin >= to)
+        return OK;
+    size_t end = str_find_byte(all, '\n', to - 1);
+    struct grep_piece *p = NEW(struct grep_piece);
+    bool more;
+    end = end < all.n ? end + 1 : all.n;
+    buf_init(&p->data, 1);
+    p->offset = begin;
+    p->bytes = str_of(all.p + begin, end - begin);
+    return judge_bytes(s, f, p, sink, &more);
+}
+
 enum err grep_read_range(struct grep_scanner *s, const struct grep_file *f, uint64_t from,
                          uint64_t to, const struct grep_sink *sink)
 {
+    if (f->map)
+        return map_range(s, f, from, to, sink);
     uint64_t begin = from ? from - 1 : 0;
     struct grep_piece *p = grep_piece_new();
     bool more;

@@ -278,6 +278,10 @@ static void print_slot(struct run *r, struct slot *s, const struct grep_printer 
     pthread_mutex_unlock(&r->lock);
     if (s->last) {
         to->end(to->ctx, s->file);
+        if (grep_map_shrank(s->file->map)) {
+            (void)err_set(ERR_IO, "%s was cut short while it was searched", s->file->path);
+            grep_complain(r->g, err_text());
+        }
         grep_file_free(s->file);
     }
     pthread_mutex_lock(&r->lock);

@@ -33,6 +33,7 @@ enum err thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), voi
     snprintf(start->name, sizeof(start->name), "%s", name);
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* of a mapped file that shrank: it is the thread's own */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(ret, NULL, thread_main, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -283,3 +283,20 @@ def test_a_pipe_is_live():
     wait_for(b"3:an error too\n")
     p.stdin.close()
     assert p.wait(20) == 0
+
+
+def test_file_that_shrinks(tmp_path):
+    """Large files are mapped: what a rotation by copytruncate takes away is told of, and ends nothing."""
+    path = tmp_path / "app.log"
+    line = b"timeout " + b"x" * 120 + b"\n"
+    path.write_bytes(line * ((48 << 20) // len(line)))
+    with subprocess.Popen([conftest.WEIR, "grep", "timeout", str(path)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        got = process.stdout.read(1 << 16)
+        os.truncate(path, 1 << 20)
+        got += process.stdout.read()
+        said = process.stderr.read()
+    assert process.returncode == 2, said
+    assert b"app.log was cut short" in said
+    whole = got.split(b"\n")[:-1]
+    assert len(whole) >= (1 << 20) // len(line) and all(row == line[:-1] for row in whole[:1000])

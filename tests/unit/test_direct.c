@@ -98,8 +98,8 @@ static void test_appends(void **state)
 
 static void test_edges(void **state)
 {
-    static const size_t sizes[] = {4095, 4096, 4097, 8192, 8193, (1 << 20) - 1, 1 << 20,
-                                   (1 << 20) + 4097};
+    static const size_t sizes[] = {4095, 4096,          4097,    8192,
+                                   8193, (1 << 20) - 1, 1 << 20, (1 << 20) + 4097};
     struct fixture f = {.seed = 11};
     uint64_t end = 0;
     open_file(&f, 1);
