@@ -41,10 +41,10 @@ static const char *find_in(const struct grok_pattern *list, struct str name)
 
 static const char *nearest(const struct expansion *x, struct str name)
 {
-    const struct grok_pattern *lists[] = {x->own, grok_patterns};
+    const struct grok_pattern *lists[] = {x->own, grok_patterns, grok_products};
     const char *best = NULL;
     unsigned distance = 3;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         for (const struct grok_pattern *p = lists[i]; p && p->name; p++) {
             unsigned d = str_distance(name, str_c(p->name), 2);
             best = d < distance ? p->name : best;
@@ -58,6 +58,8 @@ static enum err find_pattern(const struct expansion *x, struct str name, struct 
     const char *text = find_in(x->own, name);
     if (!text)
         text = find_in(grok_patterns, name);
+    if (!text)
+        text = find_in(grok_products, name);
     if (text) {
         *ret = str_c(text);
         return OK;

@@ -2,8 +2,8 @@
  * library, %{NAME:field} also takes what it matched as that field, %{NAME:field:int} as a number
  * (int, long, float, double, bool; string says nothing). A field may be dotted or written
  * [a][b]. The names are those that Logstash, Elasticsearch, Fluent Bit and Vector share; the
- * patterns behind them are Weir's own (grok_patterns.c), and so they may differ in the odd text
- * that hardly anybody writes.
+ * patterns behind them are Weir's own (grok_patterns.c, grok_products.c), and so they may differ in
+ * the odd text that hardly anybody writes.
  *
  * Threads: pure functions over an arena. Bounds: GROK_DEPTH_MAX levels of patterns in patterns,
  * GROK_TEXT_MAX bytes of the whole. */
@@ -17,8 +17,8 @@ enum { GROK_DEPTH_MAX = 16, GROK_TEXT_MAX = 64 << 10, GROK_FIELDS_MAX = 64 };
 struct grok_pattern {
     const char *name, *text;
 };
-/* The library, ended by name NULL. */
-extern const struct grok_pattern grok_patterns[];
+/* The library, each list ended by name NULL: usual parts, and the lines of well-known programs. */
+extern const struct grok_pattern grok_patterns[], grok_products[];
 
 enum grok_type { GROK_TEXT, GROK_INT, GROK_FLOAT, GROK_BOOL };
 /* A part that is to be taken: the group of the expanded expression that holds it is called

@@ -1,0 +1,304 @@
+/* The library of grok, second part: the lines that well-known programs write. Names and fields are
+ * the customary ones (those of Logstash without its common schema), the patterns are Weir's own.
+ * They build on grok_patterns.c and, like it, capture nothing but fields. */
+#include "record/grok.h"
+
+/* What a syslog daemon writes before the line of HAProxy. */
+#define RELAYED                                                                                    \
+    "(?:%{SYSLOGTIMESTAMP:syslog_timestamp}|%{TIMESTAMP_ISO8601:timestamp8601}) "                  \
+    "%{IPORHOST:syslog_server} %{SYSLOGPROG}: "
+#define ACCEPTED "%{IP:client_ip}:%{INT:client_port} \\[%{HAPROXYDATE:accept_date}\\] "
+#define PROXIED "%{NOTSPACE:frontend_name} %{NOTSPACE:backend_name}/%{NOTSPACE:server_name} "
+#define COUNTS                                                                                     \
+    "%{INT:actconn}/%{INT:feconn}/%{INT:beconn}/%{INT:srvconn}/%{NOTSPACE:retries} "               \
+    "%{INT:srv_queue}/%{INT:backend_queue}"
+
+/* A column of a file of tab-separated values, with the tab before it. */
+#define COLUMN(name) "\\t%{TSV_CELL:" name "}"
+#define BRO_ENDS "\\t%{NOTSPACE:uid}\\t%{IP:orig_h}\\t%{INT:orig_p}\\t%{IP:resp_h}\\t%{INT:resp_p}"
+
+/* Cisco: an end of a connection, with the user that an identity firewall adds. */
+#define BY_USER(side) "(?:\\(%{DATA:" side "_fwuser}\\))?"
+#define ADDRESS(side) "%{IP:" side "_ip}/%{INT:" side "_port}"
+#define END(side) "%{DATA:" side "_interface}:" ADDRESS(side)
+#define MAPPED(side) "(?: \\(%{IP:" side "_mapped_ip}/%{INT:" side "_mapped_port}\\))?"
+#define LISTED(side)                                                                               \
+    "%{DATA:" side "_interface}/%{IP:" side "_ip}\\(%{INT:" side "_port}\\)" BY_USER(side)
+#define ICMP_KIND "\\(type %{INT:icmp_type}, code %{INT:icmp_code}\\)"
+#define HASHES "\\[%{DATA:hashcode1}, %{DATA:hashcode2}\\]"
+#define FAILOVER "\\((?:Primary|Secondary)\\) "
+
+/* Juniper SRX: from and to, and the rules that a session went by. */
+#define FLOW "%{IP:src-ip}/%{INT:src-port}->%{IP:dst-ip}/%{INT:dst-port} %{DATA:service} "
+#define FLOW_NAT                                                                                   \
+    "%{IP:nat-src-ip}/%{INT:nat-src-port}->%{IP:nat-dst-ip}/%{INT:nat-dst-port} "                  \
+    "(?:None|%{NOTSPACE:src-nat-rule-name}) (?:None|%{NOTSPACE:dst-nat-rule-name}) "
+#define FLOW_POLICY "%{DATA:policy-name} %{DATA:from-zone} %{DATA:to-zone} "
+
+const struct grok_pattern grok_products[] = {
+    /* HAProxy. The two HAPROXYCAPTURED… are there to be replaced where headers are captured. */
+    {"HAPROXYTIME", "%{HOUR:haproxy_hour}:%{MINUTE:haproxy_minute}:%{MINUTE:haproxy_second}"},
+    {"HAPROXYDATE", "%{MONTHDAY:haproxy_monthday}/%{MONTH:haproxy_month}/"
+                    "%{YEAR:haproxy_year}:%{HAPROXYTIME:haproxy_time}\\."
+                    "%{INT:haproxy_milliseconds}"},
+    {"HAPROXYCAPTUREDREQUESTHEADERS", "%{DATA:captured_request_headers}"},
+    {"HAPROXYCAPTUREDRESPONSEHEADERS", "%{DATA:captured_response_headers}"},
+    {"HAPROXYHTTPBASE", ACCEPTED PROXIED
+     "%{INT:time_request}/%{INT:time_queue}/%{INT:time_backend_connect}/"
+     "%{INT:time_backend_response}/%{NOTSPACE:time_duration} %{INT:http_status_code} "
+     "%{NOTSPACE:bytes_read} %{NOTSPACE:captured_request_cookie} "
+     "%{NOTSPACE:captured_response_cookie} %{NOTSPACE:termination_state} " COUNTS
+     "(?: \\{%{HAPROXYCAPTUREDREQUESTHEADERS}\\})?(?: \\{%{HAPROXYCAPTUREDRESPONSEHEADERS}\\})? "
+     "\"(?:<BADREQ>|%{WORD:http_verb} (?:%{URIPROTO:http_proto}://)?"
+     "(?:%{USER:http_user}(?::[^@\\s]*)?@)?(?:%{URIHOST:http_host})?"
+     "(?:%{URIPATHPARAM:http_request})?(?: HTTP/%{NUMBER:http_version})?)\"?"},
+    {"HAPROXYHTTP", RELAYED "%{HAPROXYHTTPBASE}"},
+    {"HAPROXYTCP", RELAYED ACCEPTED PROXIED
+     "%{INT:time_queue}/%{INT:time_backend_connect}/%{NOTSPACE:time_duration} "
+     "%{NOTSPACE:bytes_read} %{NOTSPACE:termination_state} " COUNTS},
+    {"HAPROXYERROR", RELAYED ACCEPTED "%{NOTSPACE:frontend_name}/%{NOTSPACE:bind_name}: "
+                                      "%{GREEDYDATA:error_message}"},
+
+    /* Apache's error log, to 2.2 and from 2.4 */
+    {"HTTPD20_ERRORLOG", "\\[%{HTTPDERROR_DATE:timestamp}\\] \\[%{LOGLEVEL:loglevel}\\] "
+                         "(?:\\[client %{IPORHOST:clientip}\\] )?%{GREEDYDATA:message}"},
+    {"HTTPD24_ERRORLOG",
+     "\\[%{HTTPDERROR_DATE:timestamp}\\] \\[(?:%{WORD:module})?:%{LOGLEVEL:loglevel}\\] "
+     "\\[pid %{POSINT:pid}(?::tid %{INT:tid})?\\]"
+     "(?: \\(%{POSINT:proxy_errorcode}\\)%{DATA:proxy_message}:)?"
+     "(?: \\[client %{IPORHOST:clientip}:%{POSINT:clientport}\\])?"
+     "(?: %{HTTPD_ERRORCODE:errorcode}:)? %{GREEDYDATA:message}"},
+    {"HTTPD_ERRORCODE", "AH[0-9]{5}"},
+    {"HTTPD_ERRORLOG", "(?:%{HTTPD20_ERRORLOG}|%{HTTPD24_ERRORLOG})"},
+
+    /* AWS */
+    {"S3_REQUEST_LINE", "(?:%{WORD:verb} %{NOTSPACE:request}(?: HTTP/%{NUMBER:httpversion})?|"
+                        "%{DATA:rawrequest})"},
+    {"S3_ACCESS_LOG",
+     "%{WORD:owner} %{NOTSPACE:bucket} \\[%{HTTPDATE:timestamp}\\] (?:-|%{IP:clientip}) "
+     "%{NOTSPACE:requester} %{NOTSPACE:request_id} %{NOTSPACE:operation} %{NOTSPACE:key} "
+     "(?:-|\"-\"|\"%{S3_REQUEST_LINE}\") (?:-|%{INT:response:int}) (?:-|%{NOTSPACE:error_code}) "
+     "(?:-|%{INT:bytes:int}) (?:-|%{INT:object_size:int}) (?:-|%{INT:request_time_ms:int}) "
+     "(?:-|%{INT:turnaround_time_ms:int}) (?:-|%{QS:referrer}) (?:-|%{QS:agent}) "
+     "(?:-(?!\\S)|%{NOTSPACE:version_id})"},
+    {"ELB_URIPATHPARAM", "%{URIPATH:path}(?:%{URIPARAM:params})?"},
+    {"ELB_URI", "%{URIPROTO:proto}://(?:%{USER}(?::[^@\\s]*)?@)?(?:%{URIHOST:urihost})?"
+                "(?:%{ELB_URIPATHPARAM})?"},
+    {"ELB_REQUEST_LINE", "(?:%{WORD:verb} %{ELB_URI:request}(?: HTTP/%{NUMBER:httpversion})?|"
+                         "%{DATA:rawrequest})"},
+    {"ELB_ACCESS_LOG",
+     "%{TIMESTAMP_ISO8601:timestamp} %{NOTSPACE:elb} %{IP:clientip}:%{INT:clientport:int} "
+     "(?:-|%{IP:backendip}:%{INT:backendport:int}) %{NUMBER:request_processing_time:float} "
+     "%{NUMBER:backend_processing_time:float} %{NUMBER:response_processing_time:float} "
+     "(?:-|%{INT:response:int}) (?:-|%{INT:backend_response:int}) %{INT:received_bytes:int} "
+     "%{INT:bytes:int} \"%{ELB_REQUEST_LINE}\""},
+    {"CLOUDFRONT_TIMESTAMP", "[0-9]{4}-%{MONTHNUM}-%{MONTHDAY}\\t%{TIME}"},
+    {"CLOUDFRONT_ACCESS_LOG",
+     "%{CLOUDFRONT_TIMESTAMP:timestamp}" COLUMN(
+         "x_edge_location") "\\t(?:-|%{INT:sc_bytes:int})"
+                            "\\t%{IPORHOST:clientip}" COLUMN("cs_method") COLUMN("cs_host") COLUMN(
+                                "cs_uri_stem") "\\t(?:-|%{INT:sc_status:int})" COLUMN("referrer")
+                                COLUMN("agent") COLUMN("cs_uri_query") COLUMN("cookies") COLUMN(
+                                    "x_edge_result_type") COLUMN("x_edge_request_id")
+                                    COLUMN("x_host_header") COLUMN(
+                                        "cs_protocol") "\\t(?:-|%{INT:cs_bytes:int})"
+                                                       "\\t(?:-|%{NUMBER:time_taken:float})" COLUMN(
+                                                           "x_forwarded_for") COLUMN("ssl_protocol")
+                                                           COLUMN("ssl_cipher") COLUMN(
+                                                               "x_edge_response_result_type")},
+    {"TSV_CELL", "[^\\t]*"},
+
+    /* databases */
+    {"POSTGRESQL_TIME", "(?:%{TIMESTAMP_ISO8601}|%{DATESTAMP})"},
+    {"POSTGRESQL", "%{POSTGRESQL_TIME:timestamp} %{TZ} %{DATA:user_id} %{GREEDYDATA:connection_id} "
+                   "%{POSINT:pid}"},
+    {"REDISTIMESTAMP", "%{MONTHDAY} %{MONTH}(?: [0-9]{4})? %{TIME}"},
+    {"REDISLOG", "\\[%{POSINT:pid}\\] %{REDISTIMESTAMP:timestamp} \\* "},
+    {"REDISMONLOG", "%{NUMBER:timestamp} \\[%{INT:database} %{IP:client}:%{INT:port:int}\\] "
+                    "\"%{WORD:command}\" ?%{GREEDYDATA:params}"},
+    {"MONGO_WORDDASH", "\\b[\\w-]+\\b"},
+    {"MONGO_LOG", "%{SYSLOGTIMESTAMP:timestamp} \\[%{WORD:component}\\] %{GREEDYDATA:message}"},
+    {"MONGO_QUERY", "\\{ .*? \\}(?= ntoreturn:)"},
+    {"MONGO_SLOWQUERY",
+     "%{WORD:op} %{MONGO_WORDDASH:database}\\.%{MONGO_WORDDASH:collection} %{WORD}: "
+     "%{MONGO_QUERY:query} ntoreturn:%{INT:ntoreturn:int} ntoskip:%{INT:ntoskip:int} "
+     "nscanned:%{INT:nscanned:int}.*? nreturned:%{INT:nreturned:int}.*? %{INT:duration:int}ms"},
+    {"MONGO3_SEVERITY", "\\w[0-9]?"},
+    {"MONGO3_COMPONENT", "(?:-|\\w+)"},
+    {"MONGO3_LOG", "%{TIMESTAMP_ISO8601:timestamp} %{MONGO3_SEVERITY:severity} "
+                   "%{MONGO3_COMPONENT:component} *(?:\\[%{DATA:context}\\])? "
+                   "%{GREEDYDATA:message}"},
+
+    /* Java and Ruby */
+    {"JAVALOGMESSAGE", ".*"},
+    {"CATALINA_DATESTAMP", "%{MONTH} %{MONTHDAY}, [0-9]{4} %{HOUR}:%{MINUTE}:%{SECOND} [AP]M"},
+    {"CATALINALOG", "%{CATALINA_DATESTAMP:timestamp} %{JAVACLASS:class} "
+                    "%{JAVALOGMESSAGE:logmessage}"},
+    {"TOMCAT_DATESTAMP", "[0-9]{4}-%{MONTHNUM}-%{MONTHDAY} %{HOUR}:%{MINUTE}:%{SECOND} "
+                         "%{ISO8601_TIMEZONE}"},
+    {"TOMCATLOG", "%{TOMCAT_DATESTAMP:timestamp} \\| %{LOGLEVEL:level} \\| %{JAVACLASS:class} - "
+                  "%{JAVALOGMESSAGE:logmessage}"},
+    {"RUBY_LOGLEVEL", "(?:DEBUG|INFO|WARN|ERROR|FATAL)"},
+    {"RUBY_LOGGER", "[DIWEF], \\[%{TIMESTAMP_ISO8601:timestamp} #%{POSINT:pid:int}\\] +"
+                    "%{RUBY_LOGLEVEL:loglevel} -- +%{DATA:progname}: %{GREEDYDATA:message}"},
+    {"RUUID", "[0-9A-Fa-f]{32}"},
+    {"RAILS_CLASS", "[^#\\s]+"},
+    {"RCONTROLLER", "%{RAILS_CLASS:controller}#%{WORD:action}"},
+    {"RAILS_TIMESTAMP", "[0-9]{4}-%{MONTHNUM}-%{MONTHDAY} %{HOUR}:%{MINUTE}:%{SECOND} "
+                        "%{ISO8601_TIMEZONE}"},
+    {"RAILS3HEAD", "Started %{WORD:verb} \"%{URIPATHPARAM:request}\" for %{IPORHOST:clientip} at "
+                   "%{RAILS_TIMESTAMP:timestamp}"},
+    {"RPROCESSING", "\\s*Processing by %{RCONTROLLER} as %{NOTSPACE:format}"
+                    "(?:\\s*Parameters: \\{%{DATA:params}\\}(?=\\s|$))?"},
+    {"RAILS3PROFILE", "(?:\\((?:Views: %{NUMBER:viewms:float}ms)?(?: \\| )?"
+                      "(?:ActiveRecord: %{NUMBER:activerecordms:float}ms)?)?"},
+    {"RAILS3FOOT", "Completed %{INT:response}%{DATA} in %{NUMBER:totalms:float}ms "
+                   "%{RAILS3PROFILE}%{GREEDYDATA}"},
+    {"RAILS_LINES", "(?:.*\\n)*?"},
+    {"RAILS3", "%{RAILS3HEAD}(?:%{RPROCESSING})?(?:\\s*\\n%{RAILS_LINES:context}%{RAILS3FOOT})?"},
+
+    /* proxies, mail, names */
+    {"SQUID3", "%{NUMBER:timestamp}\\s+%{INT:duration}\\s+%{IP:client_address}\\s+"
+               "%{WORD:cache_result}/%{INT:status_code}\\s+%{INT:bytes}\\s+"
+               "%{NOTSPACE:request_method}\\s+%{NOTSPACE:url}\\s+%{NOTSPACE:user}\\s+"
+               "%{WORD:hierarchy_code}/(?:-|%{IPORHOST:server})\\s+%{NOTSPACE:content_type}"},
+    {"EXIM_MSGID",
+     "[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})"},
+    {"EXIM_FLAGS", "(?:<=|[=>*-]>|\\*\\*|==)"},
+    {"EXIM_DATE", "%{YEAR:exim_year}-%{MONTHNUM:exim_month}-%{MONTHDAY:exim_day} "
+                  "%{TIME:exim_time}"},
+    {"EXIM_PID", "\\[%{POSINT:pid}\\]"},
+    {"EXIM_QT", "(?:[0-9]+[ywdhms])+"},
+    {"EXIM_REMOTE_HOST", "H=(?:%{HOSTNAME:remote_hostname} )?"
+                         "(?:\\(%{NOTSPACE:remote_heloname}\\) )?\\[%{IP:remote_host}\\]"
+                         "(?::%{POSINT:remote_port})?"},
+    {"EXIM_INTERFACE", "I=\\[%{IP:exim_interface}\\](?::%{POSINT:exim_interface_port})?"},
+    {"EXIM_PROTOCOL", "P=%{NOTSPACE:protocol}"},
+    {"EXIM_MSG_SIZE", "S=%{INT:exim_msg_size}"},
+    {"EXIM_HEADER_ID", "id=%{NOTSPACE:exim_header_id}"},
+    {"EXIM_SUBJECT", "T=%{QS:exim_subject}"},
+    {"EXIM_ARRIVED", "<="},
+    {"EXIM_MESSAGE_ARRIVAL",
+     "%{EXIM_DATE:timestamp} (?:%{EXIM_PID} )?%{EXIM_MSGID:exim_msgid} %{EXIM_ARRIVED:exim_flags} "
+     "(?:%{EMAILADDRESS:exim_sender_email}|<>)(?: (?:%{EXIM_REMOTE_HOST}|%{EXIM_INTERFACE}|"
+     "%{EXIM_PROTOCOL}|%{EXIM_MSG_SIZE}|%{EXIM_HEADER_ID}|%{EXIM_SUBJECT}|[A-Za-z]{1,4}=\\S+))*"
+     "(?: for %{EMAILADDRESS:exim_recipient_email})?"},
+    {"EXIM", "%{EXIM_MESSAGE_ARRIVAL}"},
+    {"BIND9_TIMESTAMP", "%{MONTHDAY}-%{MONTH}-[0-9]{4} %{TIME}"},
+    {"BIND9", "%{BIND9_TIMESTAMP:timestamp} queries: %{LOGLEVEL:loglevel}: client "
+              "(?:@0x[0-9a-f]+ )?%{IP:clientip}#%{POSINT:clientport:int} \\([^)\\s]*\\): query: "
+              "%{NOTSPACE:query} IN %{DATA:querytype} \\(%{IP:dns}\\)"},
+
+    /* Bro, now Zeek: the tables as it writes them */
+    {"BRO_HTTP",
+     "%{NUMBER:ts}" BRO_ENDS
+     "\\t%{INT:trans_depth}" COLUMN("method") COLUMN("domain") COLUMN("uri") COLUMN("referrer")
+         COLUMN("user_agent") "\\t%{INT:request_body_len}"
+                              "\\t%{INT:response_body_len}" COLUMN("status_code")
+                                  COLUMN("status_msg") COLUMN("info_code") COLUMN("info_msg")
+                                      COLUMN("filename") COLUMN("bro_tags") COLUMN("username")
+                                          COLUMN("password") COLUMN("proxied") COLUMN("orig_fuids")
+                                              COLUMN("orig_mime_types") COLUMN("resp_fuids")
+                                                  COLUMN("resp_mime_types")},
+    {"BRO_DNS",
+     "%{NUMBER:ts}" BRO_ENDS "\\t%{WORD:proto}\\t%{INT:trans_id}" COLUMN("query") COLUMN("qclass")
+         COLUMN("qclass_name") COLUMN("qtype") COLUMN("qtype_name") COLUMN("rcode")
+             COLUMN("rcode_name") COLUMN("AA") COLUMN("TC") COLUMN("RD") COLUMN("RA") COLUMN("Z")
+                 COLUMN("answers") COLUMN("TTLs") COLUMN("rejected")},
+
+    {"BRO_CONN", "%{NUMBER:ts}" BRO_ENDS "\\t%{WORD:proto}" COLUMN("service") COLUMN("duration")
+                     COLUMN("orig_bytes") COLUMN("resp_bytes") COLUMN("conn_state") COLUMN(
+                         "local_orig") COLUMN("local_resp") COLUMN("missed_bytes") COLUMN("history")
+                         COLUMN("orig_pkts") COLUMN("orig_ip_bytes") COLUMN("resp_pkts")
+                             COLUMN("resp_ip_bytes") COLUMN("tunnel_parents")},
+
+    /* Juniper */
+    {"RT_FLOW_EVENT", "RT_FLOW_SESSION_(?:CREATE|CLOSE|DENY)"},
+    {"RT_FLOW1", "%{RT_FLOW_EVENT:event}: %{DATA:close-reason}: " FLOW FLOW_NAT
+                 "%{INT:protocol-id} " FLOW_POLICY "%{INT:session-id} [0-9]+\\(%{INT:sent}\\) "
+                 "[0-9]+\\(%{INT:received}\\) %{INT:elapsed-time}"},
+    {"RT_FLOW2", "%{RT_FLOW_EVENT:event}: session created " FLOW FLOW_NAT
+                 "%{INT:protocol-id} " FLOW_POLICY "%{INT:session-id}"},
+    {"RT_FLOW3",
+     "%{RT_FLOW_EVENT:event}: session denied " FLOW "%{INT:protocol-id}\\([0-9]+\\) " FLOW_POLICY},
+
+    /* syslog of Linux and of RFC 5424 */
+    {"SYSLOGBASE2", "(?:%{SYSLOGTIMESTAMP:timestamp}|%{TIMESTAMP_ISO8601:timestamp8601}) "
+                    "(?:%{SYSLOGFACILITY} )?%{SYSLOGHOST:logsource}(?: %{SYSLOGPROG}:)?"},
+    {"PAM_MESSAGE", "%{WORD:pam_module}\\(%{DATA:pam_caller}\\): session "
+                    "%{WORD:pam_session_state} for user %{USERNAME:username}.*?"
+                    "(?: by %{GREEDYDATA:pam_by})?$"},
+    {"SYSLOGPAMSESSION", "%{SYSLOGBASE} %{PAM_MESSAGE:message}"},
+    {"CRON_ACTION", "[A-Z ]+"},
+    {"CRONLOG", "%{SYSLOGBASE} \\(%{USER:user}\\) %{CRON_ACTION:action} \\(%{DATA:message}\\)$"},
+    {"SYSLOG5424PRINTASCII", "[!-~]+"},
+    {"SYSLOG5424PRI", "<%{NONNEGINT:syslog5424_pri:int}>"},
+    {"SYSLOG5424SD", "(?:\\[(?:[^\"\\]\\\\]|\"(?:[^\"\\\\]|\\\\.)*\")*\\])+"},
+    {"SYSLOG5424BASE",
+     "%{SYSLOG5424PRI}%{NONNEGINT:syslog5424_ver:int} +(?:-|%{TIMESTAMP_ISO8601:syslog5424_ts}) +"
+     "(?:-|%{IPORHOST:syslog5424_host}) +(?:-|%{SYSLOG5424PRINTASCII:syslog5424_app}) +"
+     "(?:-|%{SYSLOG5424PRINTASCII:syslog5424_proc}) +"
+     "(?:-|%{SYSLOG5424PRINTASCII:syslog5424_msgid}) +(?:-|%{SYSLOG5424SD:syslog5424_sd})"},
+    {"SYSLOG5424LINE", "%{SYSLOG5424BASE} +%{GREEDYDATA:syslog5424_msg}"},
+
+    /* Cisco ASA, by the numbers of its messages */
+    {"CISCOTIMESTAMP", "%{MONTH} +%{MONTHDAY}(?: [0-9]{4})? %{TIME}"},
+    {"CISCOTAG", "[0-9A-Z]+-%{INT}-[0-9A-Z_]+"},
+    {"CISCO_TAGGED_SYSLOG", "^<%{POSINT:syslog_pri}>%{CISCOTIMESTAMP:timestamp}"
+                            "(?: %{SYSLOGHOST:sysloghost})? ?: %%{CISCOTAG:ciscotag}:"},
+    {"CISCO_ACTION", "(?:Built|Teardown|Deny|Denied|denied(?: by ACL)?|requested|permitted|"
+                     "discarded|est-allowed|Dropping|created|deleted)"},
+    {"CISCO_REASON", "[\\w-]+(?: [\\w-]+)*"},
+    {"CISCO_DIRECTION", "(?:[Ii]n|[Oo]ut)bound"},
+    {"CISCO_INTERVAL", "(?:first hit|[0-9]+-second interval)"},
+    {"CISCO_XLATE_TYPE", "(?:static|dynamic)"},
+    {"CISCOFW104001", FAILOVER "Switching to ACTIVE - %{GREEDYDATA:switch_reason}"},
+    {"CISCOFW104002", FAILOVER "Switching to STANDBY - %{GREEDYDATA:switch_reason}"},
+    {"CISCOFW106001",
+     "%{CISCO_DIRECTION:direction} %{WORD:protocol} connection "
+     "%{CISCO_ACTION:action} from " ADDRESS("src") " to " ADDRESS(
+         "dst") " flags %{GREEDYDATA:tcp_flags} on interface %{GREEDYDATA:interface}"},
+    {"CISCOFW106014",
+     "%{CISCO_ACTION:action} %{CISCO_DIRECTION:direction} %{WORD:protocol} "
+     "src %{DATA:src_interface}:%{IP:src_ip}" BY_USER(
+         "src") " dst %{DATA:dst_interface}:%{IP:dst_ip}" BY_USER("dst") " " ICMP_KIND},
+    {"CISCOFW106015", "%{CISCO_ACTION:action} %{WORD:protocol} \\(%{DATA:policy_id}\\) "
+                      "from " ADDRESS("src") " to " ADDRESS(
+                          "dst") " flags %{DATA:tcp_flags} on interface %{GREEDYDATA:interface}"},
+    {"CISCOFW106021", "%{CISCO_ACTION:action} %{WORD:protocol} reverse path check from "
+                      "%{IP:src_ip} to %{IP:dst_ip} on interface %{GREEDYDATA:interface}"},
+    {"CISCOFW106023",
+     "%{CISCO_ACTION:action}(?: protocol)? %{WORD:protocol} src %{DATA:src_interface}:"
+     "%{IPORHOST:src_ip}(?:/%{INT:src_port})?" BY_USER(
+         "src") " dst %{DATA:dst_interface}:"
+                "%{IPORHOST:dst_ip}(?:/%{INT:dst_port})?" BY_USER(
+                    "dst") "(?: " ICMP_KIND ")? by access-group "
+                           "\"?%{DATA:policy_id}\"? " HASHES},
+    {"CISCOFW106100", "access-list %{NOTSPACE:policy_id} %{CISCO_ACTION:action} "
+                      "%{WORD:protocol} " LISTED("src") " -> " LISTED(
+                          "dst") " hit-cnt %{INT:hit_count} %{CISCO_INTERVAL:interval} " HASHES},
+    {"CISCOFW302010", "%{INT:connection_count} in use, %{INT:connection_count_max} most used"},
+    {"CISCOFW302013_302014_302015_302016",
+     "%{CISCO_ACTION:action}(?: %{CISCO_DIRECTION:direction})? %{WORD:protocol} connection "
+     "%{INT:connection_id} for " END("src") MAPPED("src") BY_USER("src") " to " END("dst")
+         MAPPED("dst") BY_USER("dst") "(?: duration %{CISCO_DURATION:duration} bytes %{INT:bytes})?"
+                                      "(?: %{CISCO_REASON:reason})?(?: \\(%{DATA:user}\\))?"},
+    {"CISCO_DURATION", "[0-9]+:[0-5][0-9]:[0-5][0-9]"},
+    {"CISCOFW419001", "%{CISCO_ACTION:action} %{WORD:protocol} packet from " END("src") " to " END(
+                          "dst") ", reason: %{GREEDYDATA:reason}"},
+    {"CISCOFW500004", "%{CISCO_REASON:reason} for protocol=%{WORD:protocol}, from " ADDRESS(
+                          "src") " to " ADDRESS("dst")},
+    {"CISCOFW710001_710002_710003_710005_710006",
+     "%{WORD:protocol} (?:request|access) %{CISCO_ACTION:action} from " ADDRESS("src") " to " END(
+         "dst")},
+
+    /* the firewall of Linux by Shorewall */
+    {"SHOREWALL",
+     "%{SYSLOGTIMESTAMP:timestamp} %{HOSTNAME:nf_host} .*?Shorewall:(?:%{WORD:nf_action1})?:"
+     "(?:%{WORD:nf_action2})?.*?IN=(?:%{USERNAME:nf_in_interface})? "
+     "OUT=(?:%{USERNAME:nf_out_interface})?(?: MAC=(?:%{COMMONMAC:nf_dst_mac}:"
+     "%{COMMONMAC:nf_src_mac})?\\S*)? +SRC=%{IP:nf_src_ip} DST=%{IP:nf_dst_ip} LEN=%{INT:nf_len} "
+     "TOS=%{WORD:nf_tos} PREC=%{WORD:nf_prec} TTL=%{INT:nf_ttl} ID=%{INT:nf_id} .*?"
+     "PROTO=%{WORD:nf_protocol}(?: SPT=%{INT:nf_src_port} DPT=%{INT:nf_dst_port})?"},
+    {NULL, NULL},
+};
