@@ -212,6 +212,14 @@ const struct grok_pattern grok_products[] = {
                          COLUMN("orig_pkts") COLUMN("orig_ip_bytes") COLUMN("resp_pkts")
                              COLUMN("resp_ip_bytes") COLUMN("tunnel_parents")},
 
+    {"BRO_FILES",
+     "%{NUMBER:ts}" COLUMN("fuid") COLUMN("tx_hosts") COLUMN("rx_hosts") COLUMN("conn_uids")
+         COLUMN("source") COLUMN("depth") COLUMN("analyzers") COLUMN("mime_type") COLUMN("filename")
+             COLUMN("duration") COLUMN("local_orig") COLUMN("is_orig") COLUMN("seen_bytes")
+                 COLUMN("total_bytes") COLUMN("missing_bytes") COLUMN("overflow_bytes")
+                     COLUMN("timedout") COLUMN("parent_fuid") COLUMN("md5") COLUMN("sha1")
+                         COLUMN("sha256") COLUMN("extracted")},
+
     /* Juniper */
     {"RT_FLOW_EVENT", "RT_FLOW_SESSION_(?:CREATE|CLOSE|DENY)"},
     {"RT_FLOW1", "%{RT_FLOW_EVENT:event}: %{DATA:close-reason}: " FLOW FLOW_NAT
@@ -277,6 +285,16 @@ const struct grok_pattern grok_products[] = {
     {"CISCOFW106100", "access-list %{NOTSPACE:policy_id} %{CISCO_ACTION:action} "
                       "%{WORD:protocol} " LISTED("src") " -> " LISTED(
                           "dst") " hit-cnt %{INT:hit_count} %{CISCO_INTERVAL:interval} " HASHES},
+    {"CISCOFW304001", "%{IP:src_ip}" BY_USER("src") " Accessed URL %{IP:dst_ip}:"
+                                                    "%{GREEDYDATA:dst_url}"},
+    {"CISCOFW305011",
+     "%{CISCO_ACTION:action} %{CISCO_XLATE_TYPE:xlate_type} %{WORD:protocol} translation from "
+     "%{DATA:src_interface}:%{IP:src_ip}(?:/%{INT:src_port})?" BY_USER(
+         "src") " to "
+                "%{DATA:src_xlated_interface}:%{IP:src_xlated_ip}/%{INT:src_xlated_port}"},
+    {"CISCOFW313001_313004_313008",
+     "%{CISCO_ACTION:action} %{WORD:protocol} type=%{INT:icmp_type}, code=%{INT:icmp_code} from "
+     "%{IP:src_ip} on interface %{NOTSPACE:interface}(?: to %{IP:dst_ip})?"},
     {"CISCOFW302010", "%{INT:connection_count} in use, %{INT:connection_count_max} most used"},
     {"CISCOFW302013_302014_302015_302016",
      "%{CISCO_ACTION:action}(?: %{CISCO_DIRECTION:direction})? %{WORD:protocol} connection "

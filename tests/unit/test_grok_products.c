@@ -162,6 +162,24 @@ static const struct example examples[] = {
      "resp_p=53|proto=udp|service=dns|duration=0.009|orig_bytes=36|resp_bytes=88|conn_state=SF|"
      "local_orig=T|local_resp=T|missed_bytes=0|history=Dd|orig_pkts=1|orig_ip_bytes=64|"
      "resp_pkts=1|resp_ip_bytes=116|tunnel_parents=(empty)"},
+    {"BRO_FILES",
+     "1362692527.009\tFakNcS1\t192.0.2.1\t10.0.0.3\tCXWv6p\tHTTP\t0\tMD5\ttext/"
+     "plain\t-\t0.1\t-\tF\t4705"
+     "\t4706\t0\t1\tT\t-\t3978\t-\t-\t-",
+     "ts=1362692527.009|fuid=FakNcS1|tx_hosts=192.0.2.1|rx_hosts=10.0.0.3|conn_uids=CXWv6p|"
+     "source=HTTP|depth=0|analyzers=MD5|mime_type=text/plain|filename=-|duration=0.1|"
+     "local_orig=-|is_orig=F|seen_bytes=4705|total_bytes=4706|missing_bytes=0|overflow_bytes=1|"
+     "timedout=T|parent_fuid=-|md5=3978|sha1=-|sha256=-|extracted=-"},
+    {"CISCOFW304001", "10.0.0.1(ann) Accessed URL 192.0.2.9:http://x.example/a",
+     "src_ip=10.0.0.1|src_fwuser=ann|dst_ip=192.0.2.9|dst_url=http://x.example/a"},
+    {"CISCOFW305011",
+     "Built dynamic TCP translation from inside:10.0.0.5/2046 to outside:192.0.2.1/58435",
+     "action=Built|xlate_type=dynamic|protocol=TCP|src_interface=inside|src_ip=10.0.0.5|"
+     "src_port=2046|src_xlated_interface=outside|src_xlated_ip=192.0.2.1|src_xlated_port=58435"},
+    {"CISCOFW313001_313004_313008",
+     "Denied ICMP type=3, code=1 from 192.0.2.4 on interface outside to 10.0.0.1",
+     "action=Denied|protocol=ICMP|icmp_type=3|icmp_code=1|src_ip=192.0.2.4|interface=outside|"
+     "dst_ip=10.0.0.1"},
     {"RT_FLOW1",
      "RT_FLOW_SESSION_CLOSE: session closed TCP FIN: 10.0.0.1/594->10.0.0.2/104 junos-ftp "
      "192.0.2.1/594->192.0.2.2/104 None dnat 6 allow trust untrust 6203 12(1540) 10(3012) 3 x",
