@@ -93,19 +93,16 @@ const struct grok_pattern grok_products[] = {
      "(?:-|%{INT:response:int}) (?:-|%{INT:backend_response:int}) %{INT:received_bytes:int} "
      "%{INT:bytes:int} \"%{ELB_REQUEST_LINE}\""},
     {"CLOUDFRONT_TIMESTAMP", "[0-9]{4}-%{MONTHNUM}-%{MONTHDAY}\\t%{TIME}"},
+    /* clang-format off */
     {"CLOUDFRONT_ACCESS_LOG",
-     "%{CLOUDFRONT_TIMESTAMP:timestamp}" COLUMN(
-         "x_edge_location") "\\t(?:-|%{INT:sc_bytes:int})"
-                            "\\t%{IPORHOST:clientip}" COLUMN("cs_method") COLUMN("cs_host") COLUMN(
-                                "cs_uri_stem") "\\t(?:-|%{INT:sc_status:int})" COLUMN("referrer")
-                                COLUMN("agent") COLUMN("cs_uri_query") COLUMN("cookies") COLUMN(
-                                    "x_edge_result_type") COLUMN("x_edge_request_id")
-                                    COLUMN("x_host_header") COLUMN(
-                                        "cs_protocol") "\\t(?:-|%{INT:cs_bytes:int})"
-                                                       "\\t(?:-|%{NUMBER:time_taken:float})" COLUMN(
-                                                           "x_forwarded_for") COLUMN("ssl_protocol")
-                                                           COLUMN("ssl_cipher") COLUMN(
-                                                               "x_edge_response_result_type")},
+     "%{CLOUDFRONT_TIMESTAMP:timestamp}" COLUMN("x_edge_location") "\\t(?:-|%{INT:sc_bytes:int})"
+     "\\t%{IPORHOST:clientip}" COLUMN("cs_method") COLUMN("cs_host") COLUMN("cs_uri_stem")
+     "\\t(?:-|%{INT:sc_status:int})" COLUMN("referrer") COLUMN("agent") COLUMN("cs_uri_query")
+     COLUMN("cookies") COLUMN("x_edge_result_type") COLUMN("x_edge_request_id")
+     COLUMN("x_host_header") COLUMN("cs_protocol") "\\t(?:-|%{INT:cs_bytes:int})"
+     "\\t(?:-|%{NUMBER:time_taken:float})" COLUMN("x_forwarded_for") COLUMN("ssl_protocol")
+     COLUMN("ssl_cipher") COLUMN("x_edge_response_result_type")},
+    /* clang-format on */
     {"TSV_CELL", "[^\\t]*"},
 
     /* databases */
@@ -190,35 +187,31 @@ const struct grok_pattern grok_products[] = {
               "%{NOTSPACE:query} IN %{DATA:querytype} \\(%{IP:dns}\\)"},
 
     /* Bro, now Zeek: the tables as it writes them */
+    /* clang-format off */
     {"BRO_HTTP",
-     "%{NUMBER:ts}" BRO_ENDS
-     "\\t%{INT:trans_depth}" COLUMN("method") COLUMN("domain") COLUMN("uri") COLUMN("referrer")
-         COLUMN("user_agent") "\\t%{INT:request_body_len}"
-                              "\\t%{INT:response_body_len}" COLUMN("status_code")
-                                  COLUMN("status_msg") COLUMN("info_code") COLUMN("info_msg")
-                                      COLUMN("filename") COLUMN("bro_tags") COLUMN("username")
-                                          COLUMN("password") COLUMN("proxied") COLUMN("orig_fuids")
-                                              COLUMN("orig_mime_types") COLUMN("resp_fuids")
-                                                  COLUMN("resp_mime_types")},
+     "%{NUMBER:ts}" BRO_ENDS "\\t%{INT:trans_depth}" COLUMN("method") COLUMN("domain")
+     COLUMN("uri") COLUMN("referrer") COLUMN("user_agent") "\\t%{INT:request_body_len}"
+     "\\t%{INT:response_body_len}" COLUMN("status_code") COLUMN("status_msg") COLUMN("info_code")
+     COLUMN("info_msg") COLUMN("filename") COLUMN("bro_tags") COLUMN("username") COLUMN("password")
+     COLUMN("proxied") COLUMN("orig_fuids") COLUMN("orig_mime_types") COLUMN("resp_fuids")
+     COLUMN("resp_mime_types")},
     {"BRO_DNS",
      "%{NUMBER:ts}" BRO_ENDS "\\t%{WORD:proto}\\t%{INT:trans_id}" COLUMN("query") COLUMN("qclass")
-         COLUMN("qclass_name") COLUMN("qtype") COLUMN("qtype_name") COLUMN("rcode")
-             COLUMN("rcode_name") COLUMN("AA") COLUMN("TC") COLUMN("RD") COLUMN("RA") COLUMN("Z")
-                 COLUMN("answers") COLUMN("TTLs") COLUMN("rejected")},
-
-    {"BRO_CONN", "%{NUMBER:ts}" BRO_ENDS "\\t%{WORD:proto}" COLUMN("service") COLUMN("duration")
-                     COLUMN("orig_bytes") COLUMN("resp_bytes") COLUMN("conn_state") COLUMN(
-                         "local_orig") COLUMN("local_resp") COLUMN("missed_bytes") COLUMN("history")
-                         COLUMN("orig_pkts") COLUMN("orig_ip_bytes") COLUMN("resp_pkts")
-                             COLUMN("resp_ip_bytes") COLUMN("tunnel_parents")},
-
+     COLUMN("qclass_name") COLUMN("qtype") COLUMN("qtype_name") COLUMN("rcode")
+     COLUMN("rcode_name") COLUMN("AA") COLUMN("TC") COLUMN("RD") COLUMN("RA") COLUMN("Z")
+     COLUMN("answers") COLUMN("TTLs") COLUMN("rejected")},
+    {"BRO_CONN",
+     "%{NUMBER:ts}" BRO_ENDS "\\t%{WORD:proto}" COLUMN("service") COLUMN("duration")
+     COLUMN("orig_bytes") COLUMN("resp_bytes") COLUMN("conn_state") COLUMN("local_orig")
+     COLUMN("local_resp") COLUMN("missed_bytes") COLUMN("history") COLUMN("orig_pkts")
+     COLUMN("orig_ip_bytes") COLUMN("resp_pkts") COLUMN("resp_ip_bytes") COLUMN("tunnel_parents")},
     {"BRO_FILES",
      "%{NUMBER:ts}" COLUMN("fuid") COLUMN("tx_hosts") COLUMN("rx_hosts") COLUMN("conn_uids")
-         COLUMN("source") COLUMN("depth") COLUMN("analyzers") COLUMN("mime_type") COLUMN("filename")
-             COLUMN("duration") COLUMN("local_orig") COLUMN("is_orig") COLUMN("seen_bytes")
-                 COLUMN("total_bytes") COLUMN("missing_bytes") COLUMN("overflow_bytes")
-                     COLUMN("timedout") COLUMN("parent_fuid") COLUMN("md5") COLUMN("sha1")
-                         COLUMN("sha256") COLUMN("extracted")},
+     COLUMN("source") COLUMN("depth") COLUMN("analyzers") COLUMN("mime_type") COLUMN("filename")
+     COLUMN("duration") COLUMN("local_orig") COLUMN("is_orig") COLUMN("seen_bytes")
+     COLUMN("total_bytes") COLUMN("missing_bytes") COLUMN("overflow_bytes") COLUMN("timedout")
+     COLUMN("parent_fuid") COLUMN("md5") COLUMN("sha1") COLUMN("sha256") COLUMN("extracted")},
+    /* clang-format on */
 
     /* Juniper */
     {"RT_FLOW_EVENT", "RT_FLOW_SESSION_(?:CREATE|CLOSE|DENY)"},
