@@ -86,11 +86,12 @@ static enum err open_all(void)
     return OK;
 }
 
+/* The store first, whose background trims the queue. */
 static void close_all(void)
 {
+    kit_close(&k);
     queue_close(queue);
     queue = NULL;
-    kit_close(&k);
 }
 
 static void append_body(uint32_t i)
