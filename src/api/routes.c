@@ -7,7 +7,6 @@
 enum { ROUTES_MAX = 256 };
 
 static const struct http_route weir_routes[] = {
-    {"POST", "/api/v1/logs/ingest", HTTP_INGEST, false, api_ingest, NULL},
     {"GET", "/api/v1/logs/search", HTTP_QUERY, false, api_search, NULL},
     {"POST", "/api/v1/logs/search", HTTP_QUERY, false, api_search, NULL},
     {"GET", "/api/v1/logs/query", HTTP_QUERY, false, api_query, NULL},
@@ -27,20 +26,12 @@ static const struct http_route weir_routes[] = {
     {"GET", "/api/v1/stats", HTTP_FAST, false, api_stats, NULL},
     {"POST", "/api/v1/admin/flush", HTTP_QUERY, false, api_flush, NULL},
     {"POST", "/api/v1/admin/compact", HTTP_QUERY, false, api_compact, NULL},
-    {"GET", "/api/v1/ledger", HTTP_QUERY, false, api_ledger, NULL},
-    {"GET", "/api/v1/dead-letters", HTTP_QUERY, false, api_dead_letters, NULL},
-    {"GET", "/api/v1/dead-letters/{route}", HTTP_QUERY, false, api_dead_letters_of, NULL},
-    {"DELETE", "/api/v1/dead-letters/{route}", HTTP_QUERY, false, api_dead_letters_delete, NULL},
-    {"POST", "/api/v1/dead-letters/{route}/retry", HTTP_QUERY, false, api_dead_letters_retry, NULL},
-    {"GET", "/healthz", HTTP_FAST, true, api_healthz, NULL},
-    {"GET", "/health", HTTP_FAST, true, api_healthz, NULL},
-    {"GET", "/readyz", HTTP_FAST, true, api_readyz, NULL},
-    {"GET", "/metrics", HTTP_FAST, false, api_metrics, NULL},
     {"GET", "/api/openapi.json", HTTP_FAST, false, api_openapi, NULL},
     {0},
 };
 
-static const struct http_route agent_routes[] = {
+/* What an agent has, too. */
+static const struct http_route common_routes[] = {
     {"POST", "/api/v1/logs/ingest", HTTP_INGEST, false, api_ingest, NULL},
     {"GET", "/api/v1/ledger", HTTP_QUERY, false, api_ledger, NULL},
     {"GET", "/api/v1/dead-letters", HTTP_QUERY, false, api_dead_letters, NULL},
@@ -70,14 +61,14 @@ static const struct http_route *join(const struct http_route *const *families, s
 
 const struct http_route *api_routes(struct api *api)
 {
-    static const struct http_route *const families[] = {weir_routes, push_routes,
+    static const struct http_route *const families[] = {weir_routes, common_routes, push_routes,
                                                         openobserve_routes, es_routes};
     return join(families, sizeof(families) / sizeof(*families), api);
 }
 
 const struct http_route *api_agent_routes(struct api *api)
 {
-    static const struct http_route *const families[] = {agent_routes, push_routes};
+    static const struct http_route *const families[] = {common_routes, push_routes};
     return join(families, sizeof(families) / sizeof(*families), api);
 }
 
