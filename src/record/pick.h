@@ -10,5 +10,9 @@
  * written out as JSON writes them where they are integers. */
 NODISCARD enum err rows_pick_text(struct rows *rows, struct str field, struct arena *a,
                                   struct str **ret);
+/* The same of one name that is no alias, for the rows that have no text yet; *text: NULL, or what
+ * an earlier name left. decimals: numbers that are no integers count, too. */
+NODISCARD enum err rows_pick_name(struct rows *rows, struct str name, bool decimals,
+                                  struct arena *a, struct str **text);
 
 #endif

@@ -18,6 +18,7 @@
 #include "core/clock.h"
 #include "core/governor.h"
 #include "core/mem.h"
+#include "record/pick.h"
 #include "store/store_impl.h"
 
 /* ---- id sets ---- */
@@ -367,40 +368,11 @@ void landing_settle_id(struct landing *l, struct hash128 id, bool landed)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* Gives each row that has a value in the column and no id yet that value as its id. */
-static enum err ids_of_column(struct rows *rows, uint32_t col, struct arena *a, struct str *id)
-{
-    const struct column *c = &rows->columns[col];
-    struct presence has;
-    struct values v;
-    if (c->lane != LANE_STR && c->lane != LANE_INT)
-        return OK;
-    TRY(rows_presence(rows, col, &has));
-    TRY(c->ops->values(c, a, &v));
-    for (uint32_t row = 0, at = 0; row < rows->n; row++) {
-        if (!presence_has(&has, row))
-            continue;
-        if (!id[row].n)
-            id[row] = c->lane == LANE_STR ? values_text(&v, at)
-                                          : arena_printf(a, "%lld", (long long)v.i64[at]);
-        at++;
-    }
-    return OK;
-}
-
 enum err landing_row_ids(struct rows *rows, struct arena *a, struct str **ret)
 {
-    static const struct str name[] = {{"_id", 3}, {"log_id", 6}};
-    struct str *id = NULL;
-    for (size_t i = 0; i < 2; i++)
-        for (uint32_t col = rows_find(rows, name[i], 0); col != UINT32_MAX;
-             col = rows_find(rows, name[i], col + 1)) {
-            if (!id)
-                id = ARENA_ARRAY(a, struct str, rows->n);
-            TRY(ids_of_column(rows, col, a, id));
-        }
-    *ret = id;
-    return OK;
+    *ret = NULL;
+    TRY(rows_pick_name(rows, STR("_id"), false, a, ret));
+    return rows_pick_name(rows, STR("log_id"), false, a, ret);
 }
 
 enum err landing_note_ids(struct landing *l, struct str org, struct str stream, struct rows *rows)

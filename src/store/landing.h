@@ -37,7 +37,7 @@ enum claim_state { CLAIMED_NEW, CLAIMED_LANDED, CLAIMED_PENDING };
 enum claim_state landing_claim_id(struct landing *l, struct hash128 id);
 void landing_settle_id(struct landing *l, struct hash128 id, bool landed);
 struct hash128 landing_id_hash(struct str org, struct str stream, struct str id);
-/* The id of each row (n == 0: none), from its `log_id`, else its `_id`. In the arena; NULL when no
+/* The id of each row (n == 0: none), from its `_id`, else its `log_id`. In the arena; NULL when no
  * row has one. */
 NODISCARD enum err landing_row_ids(struct rows *rows, struct arena *a, struct str **ret);
 
