@@ -43,60 +43,85 @@ static void put_time(struct buf *b, const struct maker *m, unsigned digits)
 static const char *const areas[] = {"payment", "order",     "user",     "cart",    "search",
                                     "auth",    "inventory", "shipping", "billing", "email"};
 
-static void put_message(struct maker *m, struct buf *b)
+enum { DEBUG, INFO, WARN, ERROR };
+
+/* What an application says at a level. `ms` is what the request took. */
+static void put_message(struct maker *m, struct buf *b, unsigned level, unsigned ms)
 {
+    static const char *const verbs[] = {"GET", "GET", "GET", "PUT", "POST"};
+    static const unsigned failures[] = {500, 502, 503, 504};
     unsigned a = draw(m, 10000), c = draw(m, 10000), x = draw(m, 256), y = draw(m, 256);
-    switch (draw(m, 10)) {
-    case 0:
-        buf_printf(b, "Payment failed: timeout connecting to stripe after %u ms", a);
-        break;
-    case 1:
-        buf_printf(b, "Order %u accepted for user u_%u", a, c);
-        break;
-    case 2:
-    case 3:
-        buf_printf(b, "GET /api/v1/items/%u 200 in %u ms", a, c % 800);
-        break;
-    case 4:
+    switch (level * 4 + draw(m, 4)) {
+    case DEBUG * 4:
         buf_printf(b, "cache miss key=sess:%x", a * 7919 + c);
         break;
-    case 5:
-        buf_printf(b, "retrying request req_%x attempt %u", a * 104729 + c, 1 + x % 5);
-        break;
-    case 6:
+    case DEBUG * 4 + 1:
         buf_printf(b, "connection from 10.%u.%u.%u closed", x, y, a % 256);
         break;
-    case 7:
-        buf_printf(b, "slow query: SELECT * FROM orders WHERE id=%u took %u ms", a, 500 + c);
+    case DEBUG * 4 + 2:
+        buf_printf(b, "query done: SELECT * FROM orders WHERE id=%u took %u ms", a, ms);
         break;
-    case 8:
+    case DEBUG * 4 + 3:
+        buf_printf(b, "pool db-main: %u active, %u idle", x % 24, y % 16);
+        break;
+    case INFO * 4:
+        buf_printf(b, "Order %u accepted for user u_%u", a, c);
+        break;
+    case INFO * 4 + 1:
         buf_printf(b, "user u_%u logged in from 172.16.%u.%u", c, x, y);
         break;
+    case INFO * 4 + 2:
+    case INFO * 4 + 3:
+        buf_printf(b, "%s /api/v1/items/%u 200 in %u ms", PICK(m, verbs), a, ms);
+        break;
+    case WARN * 4:
+        buf_printf(b, "retrying request req_%x attempt %u", a * 104729 + c, 1 + x % 5);
+        break;
+    case WARN * 4 + 1:
+        buf_printf(b, "slow query: SELECT * FROM orders WHERE id=%u took %u ms", a, ms);
+        break;
+    case WARN * 4 + 2:
+        buf_printf(b, "disk usage of /var/lib/data at %u%%, %u MB free", 80 + x % 20, a);
+        break;
+    case WARN * 4 + 3:
+        buf_printf(b, "rate limit reached for user u_%u, %u requests refused", c, x);
+        break;
+    case ERROR * 4:
+        buf_printf(b, "Payment failed: timeout connecting to stripe after %u ms", ms);
+        break;
+    case ERROR * 4 + 1:
+        buf_printf(b, "%s /api/v1/items/%u %u in %u ms", PICK(m, verbs), a, PICK(m, failures), ms);
+        break;
+    case ERROR * 4 + 2:
+        buf_printf(b, "could not reserve item %u: deadlock found, transaction %u rolled back", a,
+                   c);
+        break;
     default:
-        buf_printf(b, "disk usage of /var/lib/data at %u%%, %u MB free", 60 + x % 40, a);
+        buf_printf(b, "connection refused: inventory-api at 10.%u.%u.%u:8443", x, y, a % 256);
     }
 }
 
 static void put_app(struct maker *m, struct buf *b)
 {
+    static const char *const levels[] = {"DEBUG", "INFO", "WARN", "ERROR"};
     static const char *const kinds[] = {"service", "worker", "api"};
     static const char *const regions[] = {"us-east-1", "eu-west-1", "ap-south-1"};
     char service[32];
     unsigned dice = draw(m, 970);
-    const char *level = is_error(m) ? "ERROR" : dice < 700 ? "INFO" : dice < 900 ? "DEBUG" : "WARN";
+    unsigned level = is_error(m) ? ERROR : dice < 700 ? INFO : dice < 900 ? DEBUG : WARN;
+    unsigned ms = level >= WARN ? 20000 / (1 + draw(m, 40)) : 5000 / (1 + draw(m, 500));
     const char *area = PICK(m, areas), *kind = PICK(m, kinds);
     snprintf(service, sizeof(service), "%s-%s", area, kind);
     buf_put_c(b, "{\"timestamp\":\"");
     put_time(b, m, 3);
     buf_printf(b, "\",\"level\":\"%s\",\"service\":\"%s\",\"host\":\"host-%04u\",\"message\":\"",
-               level, service, draw(m, 5000));
-    put_message(m, b);
+               levels[level], service, draw(m, 5000));
+    put_message(m, b, level, ms);
     uint64_t id = hash_mix(m->state ^ 1), trace = hash_mix(m->state ^ 2);
-    unsigned latency = 5000 / (1 + draw(m, 500));
     buf_printf(b,
                "\",\"metadata\":{\"request_id\":\"req_%016" PRIx64
                "\",\"user_id\":\"u_%u\",\"latency_ms\":%u,",
-               id, draw(m, 100000), latency);
+               id, draw(m, 100000), ms);
     const char *region = PICK(m, regions);
     unsigned minor = draw(m, 4), patch = draw(m, 10);
     buf_printf(b,

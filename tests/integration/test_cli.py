@@ -145,6 +145,10 @@ def test_produce(server, weir):
     rows = [json.loads(line) for line in first.splitlines()]
     assert len(rows) == 300
     assert set(rows[0]) == {"timestamp", "level", "service", "host", "message", "metadata"}
+    assert {r["level"] for r in rows if "Payment failed" in r["message"]} == {"ERROR"}  # a message fits its level
+    for r in rows:
+        if r["message"].startswith("GET "):
+            assert r["message"].endswith(f" in {r['metadata']['latency_ms']} ms"), r
     weir("produce", "--url", server.url, "--stream", "demo", "--count", "4321")
     assert server.query("* | stats count() as n", stream="demo") == [{"n": 4321}]
 
