@@ -10,7 +10,7 @@ build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-open
   libbz2-dev liblzma-dev librdkafka-dev libexpat1-dev libhiredis-dev libsystemd-dev libnghttp2-dev curl"
 test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls rsyslog-elasticsearch
   ripgrep tmux zsh fish mariadb-server redis-server systemd-journal-remote
-  chromium fonts-dejavu-core default-jdk-headless maven"
+  chromium fonts-dejavu-core default-jdk-headless maven golang-go"
 ui="nodejs npm"
 dev="$test $ui clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"
 arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user mmdebstrap"
@@ -29,9 +29,10 @@ install_missing() {
     for package in $want; do
         # Node from elsewhere brings its own npm and does not go together with Debian's.
         [[ $package =~ ^(nodejs|npm)$ ]] && command -v npm >/dev/null && continue
-        # Any Java does for the servers that scripts/parts.sh installs.
+        # Any Java and Go do for what scripts/parts.sh installs.
         [[ $package = default-jdk-headless ]] && command -v java >/dev/null && continue
         [[ $package = maven ]] && command -v mvn >/dev/null && continue
+        [[ $package = golang-go ]] && command -v go >/dev/null && continue
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} = 0 ] && return

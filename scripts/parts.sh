@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real servers that tests talk to and that no Debian package has: `parts.sh NAME` installs one below .cache/parts once
+# Real servers and clients that tests talk to and that no Debian package has: `parts.sh NAME` installs one below .cache/parts once
 # and prints its folder. tests/integration/parts/NAME.py starts it. A part is a function install_NAME that fills the
 # folder it is started in; a version that changes goes into VERSION_NAME, so that the old folder is not taken for it.
 set -euo pipefail
@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 VERSION_kafka=4.4.0
 VERSION_dynamodb=2.6.1
 VERSION_opensearch=2.19.1
+VERSION_lumber=$(cat tests/integration/lumber/* | sha256sum | cut -c1-12)
 
 # maven_libraries LIBDIR GROUP:ARTIFACT:VERSION[!GROUP:EXCLUDED]...: with all that they need at run time
 maven_libraries() {
@@ -40,6 +41,12 @@ install_opensearch() {
     maven_libraries lib "org.opensearch:opensearch:$v" "org.opensearch.plugin:transport-netty4-client:$v" \
         "org.apache.logging.log4j:log4j-core:2.21.0" "org.opensearch.plugin:reindex-client:$v" \
         "org.opensearch.plugin:lang-mustache-client:$v" "org.opensearch.plugin:parent-join-client:$v"
+}
+
+# A program, built: Elastic's Lumberjack client and a few lines around it.
+install_lumber() {
+    local to=$PWD
+    (cd ../../../tests/integration/lumber && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -o "$to/lumber" . >&2)
 }
 
 name=${1:-}

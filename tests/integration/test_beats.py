@@ -1,13 +1,20 @@
-"""Beats: pylogbeat's client, and frames as the specification has them, with windows, compression and TLS."""
+"""Beats: Elastic's own client, as Filebeat uses it; pylogbeat's; and frames as the specification has them, with windows,
+compression and TLS."""
 import json
 import socket
 import ssl
 import struct
+import subprocess
+import time
 import zlib
+from collections import Counter
 
+import pytest
 from pylogbeat import PyLogBeatClient
 
+from conftest import free_port
 from inputs import inputs, make_certificates, port, wait_for, with_inputs
+from parts.process import part
 
 
 def event(sequence, fields):
@@ -45,6 +52,46 @@ def test_pylogbeat(make_server):
     assert rows[7]["message"] == "line 7" and rows[7]["_time"] == "2025-02-15T12:00:00.007Z"
     assert rows[7]["log"] == {"offset": 7, "file": {"path": "/var/log/app.log"}}
     assert len(server.query('host:="h-1" message:"line 9"', stream="beats")) == 1
+
+
+def lumber(server, n, **options):
+    """Elastic's client (tests/integration/lumber)."""
+    args = [part("lumber") / "lumber", "-to", f"127.0.0.1:{port(server, 'beats')}", "-n", str(n)]
+    return subprocess.Popen(args + [f"-{k}={v}" for k, v in options.items()], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": 0, "pipelining": 1}, {"window": 7, "pipelining": 50}])
+def test_the_client_in_filebeat(make_server, options):
+    server = with_inputs(make_server, "beats://127.0.0.1:0")
+    client = lumber(server, 5000, **options)
+    assert client.communicate(timeout=60)[0] == "1\n" and client.returncode == 0  # by one connection
+    rows = wait_for(server, 5000, stream="beats")
+    assert [r["n"] for r in rows] == list(range(5000))
+    assert rows[77]["log"] == {"offset": 7700, "file": {"path": "/var/log/app.log"}} and rows[77]["message"] == "line 77 "
+    assert len(server.query('host:="h-1"', stream="beats")) == 5000
+
+
+def test_the_client_in_filebeat_meets_an_outage(make_server):
+    """The server ends while windows are under way: all that was acknowledged is there, and all else comes again."""
+    server = with_inputs(make_server, f"beats://127.0.0.1:{free_port()}")
+    n, window, pipelining = 40000, 200, 2
+    client = lumber(server, n, window=window, pipelining=pipelining, pad="x" * 300)
+
+    def landed():
+        return server.query("* | stats count() as n", stream="beats")[0]["n"]
+
+    for _ in range(3):
+        seen, deadline = landed(), time.monotonic() + 60
+        while client.poll() is None and landed() < seen + 2000:
+            assert time.monotonic() < deadline
+        server.kill()
+        server.start()
+    connections = int(client.communicate(timeout=100)[0])
+    assert client.returncode == 0 and connections > 1
+    counts = Counter(r["n"] for r in server.query("", stream="beats"))
+    assert counts.keys() == set(range(n)) and max(counts.values()) <= connections
+    # Twice is what was durable when its acknowledgement was lost.
+    assert sum(counts.values()) - n <= (connections - 1) * window * (pipelining + 2)
 
 
 def test_windows_are_acknowledged_when_durable(make_server):
