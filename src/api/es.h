@@ -92,6 +92,7 @@ void es_license(void *ctx, struct http_request *r);
 void es_xpack(void *ctx, struct http_request *r);
 void es_put_template(void *ctx, struct http_request *r);
 void es_put_policy(void *ctx, struct http_request *r);
+void es_put_pipeline(void *ctx, struct http_request *r);
 void es_put_mapping(void *ctx, struct http_request *r);
 void es_not_kept(void *ctx, struct http_request *r);
 /* es_indices.c */

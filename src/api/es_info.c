@@ -1,9 +1,9 @@
 /* What shippers and clients ask before they send: the server, its health and nodes, licence and
  * features, templates and policies.
  *
- * Templates, mappings and policies are accepted so that shippers that insist on setting them up can
- * start, and change nothing: a stream needs no mapping, and retention is Weir's own. Each such
- * answer says so in a Warning header. None is kept: asked for, it is not found. */
+ * Templates, mappings, policies and pipelines are accepted so that shippers that insist on setting
+ * them up can start, and change nothing: a stream needs no mapping, and retention is Weir's own.
+ * Each such answer says so in a Warning header. None is kept: asked for, it is not found. */
 #include "api/es.h"
 
 #include "record/json.h"
@@ -106,6 +106,13 @@ void es_put_template(void *ctx, struct http_request *r)
 void es_put_policy(void *ctx, struct http_request *r)
 {
     acknowledge(r, "policies are accepted and change nothing: see store.retention");
+}
+
+/* Filebeat sends nothing before the pipelines of its modules are there; its documents say which
+ * they want, and are kept as they come. */
+void es_put_pipeline(void *ctx, struct http_request *r)
+{
+    acknowledge(r, "ingest pipelines are accepted and not run: take fields out by transforms");
 }
 
 void es_put_mapping(void *ctx, struct http_request *r)

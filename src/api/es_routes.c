@@ -53,6 +53,7 @@ const struct http_route es_routes[] = {
     {"GET", "/_ilm/policy/{name}", HTTP_FAST, false, es_not_kept, NULL},
     {"PUT", "/_ilm/policy/{name}", HTTP_FAST, false, es_put_policy, NULL},
     {"GET", "/_ingest/pipeline/{name}", HTTP_FAST, false, es_not_kept, NULL},
+    {"PUT", "/_ingest/pipeline/{name}", HTTP_FAST, false, es_put_pipeline, NULL},
     {"GET", "/_data_stream/{name}", HTTP_QUERY, false, es_get_data_stream, NULL},
     {"PUT", "/_data_stream/{name}", HTTP_QUERY, false, es_put_data_stream, NULL},
     {"GET", "/_mapping", HTTP_QUERY, false, es_get_mapping, NULL},

@@ -1,4 +1,6 @@
 """What shippers and clients of Elasticsearch set up and look at before they send."""
+import gzip
+import json
 import subprocess
 import time
 import warnings
@@ -98,6 +100,43 @@ def test_shippers_can_set_up(server):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         es.create(index="logs-app-default", id="1", document={"@timestamp": "2025-02-15T12:00:00Z"})
+
+
+def test_filebeat_sets_up_and_sends(server):
+    """The calls of libbeat 8 in their order: version, licence, policy, template, data stream, pipelines of a module, and
+    bulks that are packed and want short answers."""
+    s = requests.Session()
+    s.headers.update({"User-Agent": "Elastic-filebeat/8.17.0 (linux; amd64; x; x)", "Accept": "application/json"})
+
+    def call(method, path, expect=200, body=None, content_type="application/json", **params):
+        data = None if body is None else gzip.compress(body if isinstance(body, bytes) else json.dumps(body).encode())
+        headers = {} if body is None else {"Content-Type": content_type, "Content-Encoding": "gzip"}
+        r = s.request(method, server.url + path, data=data, params=params, headers=headers, timeout=20)
+        assert r.status_code == expect, (path, r.status_code, r.text)
+        return r
+
+    version = call("GET", "/").json()["version"]
+    assert version["number"] == "8.17.0" and version["build_flavor"] == "default"
+    assert call("GET", "/_license", human="false").json()["license"]["status"] == "active"
+    name = "filebeat-8.17.0"
+    fields = {f"field_{i}": {"type": "keyword", "ignore_above": 1024} for i in range(9000)}
+    for path, body in (("/_ilm/policy/filebeat", {"policy": {"phases": {"hot": {"actions": {"rollover": {"max_age": "30d"}}}}}}),
+                       (f"/_index_template/{name}", {"index_patterns": [name], "data_stream": {}, "priority": 150,
+                                                     "template": {"mappings": {"properties": fields}}}),
+                       (f"/_data_stream/{name}", None),
+                       (f"/_ingest/pipeline/{name}-nginx-access-pipeline", {"processors": [{"set": {"field": "a"}}]})):
+        call("GET", path, 404)
+        call("PUT", path, body=body)
+    lines = []
+    for i in range(1000):
+        lines += [{"create": {"_index": name, "pipeline": f"{name}-nginx-access-pipeline"}},
+                  {"@timestamp": f"2025-02-15T12:00:00.{i:03d}Z", "message": f"line {i}", "n": "x" if i == 7 else i,
+                   "event": {"dataset": "nginx.access"}, "log": {"offset": i, "file": {"path": "/var/log/a"}}}]
+    body = b"".join(json.dumps(x).encode() + b"\n" for x in lines)
+    answer = call("POST", "/_bulk", body=body, content_type="application/json; charset=UTF-8",
+                  filter_path="errors,items.*.error,items.*.status").json()
+    assert answer["errors"] is False and [i["create"]["status"] for i in answer["items"]] == [201] * 1000
+    assert len(server.query("message:line", stream=name)) == 1000
 
 
 def test_sniffing_leads_back(server):
