@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 enum { REPUBLISH_S = 60, EXPIRED_S = 24 * 3600, FILE_DAYS = 14, INSTANCES_EVERY = 3 };
+#define BATCH_NS NS_PER_S /* a batch that is not full waits no longer, however slowly RDS answers */
 
 /* A version of a file that was seen; open addressing. */
 struct seen {
@@ -567,6 +568,7 @@ enum err discover_run(struct discover *d, struct discover_round *ret)
     struct rds_instances list;
     struct arena a;
     unsigned in_batch = 0;
+    int64_t batch_began = clock_mono_ns();
     *ret = (struct discover_round){0};
     d->round++;
     arena_init(&a, 0, NULL);
@@ -576,9 +578,10 @@ enum err discover_run(struct discover *d, struct discover_round *ret)
             continue;
         ret->instances++;
         err = one_instance(d, &a, &list.item[i], ret);
-        if (err == OK && ++in_batch >= d->o.batch) {
+        if (err == OK && (++in_batch >= d->o.batch || clock_mono_ns() - batch_began >= BATCH_NS)) {
             err = publish_batch(d, ret);
             in_batch = 0;
+            batch_began = clock_mono_ns();
         }
     }
     struct again again = {d, &a, ret};

@@ -87,13 +87,14 @@ enum err jobs_put(struct jobs *j, const struct logfile_message *m, struct job_to
     pthread_mutex_lock(&j->lock);
     struct job *job = *place_of(j, m);
     if (job) {
-        copy(m, job);
+        copy(m, job); /* what is new since the earlier message waits as long as before */
     } else if (j->n >= JOBS_MAX) {
         err = err_set(ERR_LIMIT, "more than %d log files wait to be read", JOBS_MAX);
     } else {
         job = NEW(struct job);
         arena_init(&job->arena, 0, NULL);
         copy(m, job);
+        job->since_ms = m->last_written_ms;
         append(j, job);
     }
     if (job && err == OK && token) {
@@ -197,13 +198,19 @@ size_t jobs_waiting(struct jobs *j)
     return n;
 }
 
+static int64_t older_ms(int64_t oldest, const struct job *job)
+{
+    return !oldest || job->since_ms < oldest ? job->since_ms : oldest;
+}
+
 int64_t jobs_oldest_ms(struct jobs *j)
 {
     int64_t oldest = 0;
     pthread_mutex_lock(&j->lock);
     for (const struct job *job = j->first; job; job = job->next)
-        if (!oldest || job->m.last_written_ms < oldest)
-            oldest = job->m.last_written_ms;
+        oldest = older_ms(oldest, job);
+    for (unsigned i = 0; i < j->n_busy; i++)
+        oldest = older_ms(oldest, j->busy[i]);
     pthread_mutex_unlock(&j->lock);
     return oldest;
 }

@@ -19,7 +19,8 @@ struct job {
     struct logfile_message m;
     struct job_token *token; /* of all messages that were merged */
     unsigned tries;
-    int64_t due_ns; /* monotonic */
+    int64_t since_ms; /* when the version that has waited longest was written to */
+    int64_t due_ns;   /* monotonic */
     struct job *next, *in_slot;
 };
 struct jobs *jobs_new(void);
@@ -36,7 +37,8 @@ struct job_token *jobs_done(struct jobs *j, struct job *job);
 /* It comes again after wait_ns. */
 void jobs_again(struct jobs *j, struct job *job, int64_t wait_ns);
 size_t jobs_waiting(struct jobs *j);
-/* When the oldest file that waits was written to; 0: none waits. */
+/* When what has waited longest was written to, of files that wait and of those that are read; 0:
+ * there are none. */
 int64_t jobs_oldest_ms(struct jobs *j);
 void jobs_wake(struct jobs *j);
 

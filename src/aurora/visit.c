@@ -20,8 +20,8 @@
 #include <zlib.h>
 
 enum {
-    WHOLE_BYTES_MIN = 1 << 20,
-    SHARE_BYTES = 64 << 20, /* of a visit, for fairness */
+    WHOLE_BYTES_MIN = 1 << 20, /* new, or twice that with what must be read again before it */
+    SHARE_BYTES = 64 << 20,    /* of a visit, for fairness */
     HEAD_LINES = 200,
     PORTION_MAX = 64 << 20,
     ROUNDS_MAX = 4,
@@ -155,7 +155,8 @@ static enum err read_whole(struct visiting *x, struct intake *f, bool last)
 
 static bool wants_whole(const struct visiting *x, const struct intake *f, bool live, uint64_t size)
 {
-    return !live && !x->v->whole_denied && size > f->cp.offset + WHOLE_BYTES_MIN;
+    return !live && !x->v->whole_denied &&
+           (size > f->cp.offset + WHOLE_BYTES_MIN || size > f->cp.marker_at + 2 * WHOLE_BYTES_MIN);
 }
 
 /* Reads what is new, from the checkpoint on. */
@@ -176,6 +177,15 @@ static enum err read_news(struct visiting *x, struct intake *f, uint64_t size, b
 
 /* ---- files that changed their names ---- */
 
+/* Reading begins at the file's beginning. */
+static void forget_markers(struct checkpoint *c)
+{
+    snprintf(c->marker, sizeof(c->marker), "0");
+    c->marker_at = 0;
+    c->next_marker[0] = '\0';
+    c->overlap_crc = c->check_crc;
+}
+
 /* The name has another file now, of which nothing is read. The number of the last unit stays, so
  * that a unit of the old one is not taken for the new one's. */
 static enum err begin_anew(struct visiting *x, struct str file, const struct checkpoint *cp)
@@ -186,7 +196,8 @@ static enum err begin_anew(struct visiting *x, struct str file, const struct che
                             &c);
 }
 
-/* `from`'s checkpoint becomes that of `to`; `from` begins anew. */
+/* `from`'s checkpoint becomes that of `to`; `from` begins anew. Nothing says that a marker holds
+ * under the new name, but it is tried: the bytes it leads to are proved. */
 static enum err move_checkpoint(struct visiting *x, struct str from, const struct checkpoint *cp,
                                 struct str to)
 {
@@ -196,10 +207,8 @@ static enum err move_checkpoint(struct visiting *x, struct str from, const struc
     bool done = there.exists && there.head_n == cp->head_n && there.head_crc == cp->head_crc &&
                 there.offset >= cp->offset;
     if (!done) {
-        snprintf(moved.marker, sizeof(moved.marker), "0");
-        moved.marker_at = 0;
-        moved.next_marker[0] = '\0';
-        moved.overlap_crc = moved.check_crc;
+        if (x->v->markers_end)
+            forget_markers(&moved);
         moved.generation = there.exists ? there.generation + 1 : 1;
         moved.last_written_ms = 0;
         TRY(checkpoint_store(s, x->m->instance_id, to, there.exists ? &there : NULL, &moved));
@@ -267,14 +276,13 @@ static enum err lost(struct visiting *x, struct str file, const struct checkpoin
 static enum err visit_name(struct visiting *x, struct str file, uint64_t size,
                            int64_t last_written_ms, unsigned round);
 
-/* Reading begins at the file's beginning: its markers lead nowhere. */
+/* Its markers lead nowhere. */
 static enum err drop_markers(struct visiting *x, struct str file, struct checkpoint *cp)
 {
     struct checkpoint c = *cp;
-    snprintf(c.marker, sizeof(c.marker), "0");
-    c.marker_at = 0;
-    c.next_marker[0] = '\0';
-    c.overlap_crc = c.check_crc;
+    forget_markers(&c);
+    if (!logfile_is_live(file))
+        x->v->markers_end = true;
     TRY(checkpoint_store(x->v->deliver.state, x->m->instance_id, file, cp, &c));
     *cp = c;
     return OK;
@@ -408,7 +416,7 @@ static enum err adopt(struct visiting *x, struct str file, struct checkpoint *cp
         return OK;
     /* The live file may begin alike where neither has more than a banner: ask it too. */
     bool still = false;
-    enum err err = has_head(x, live, &of_live, &still);
+    enum err err = of_live.head_n < INTAKE_HEAD_BYTES ? has_head(x, live, &of_live, &still) : OK;
     if (err != OK && err != ERR_NOTFOUND)
         return err;
     if (still)

@@ -16,6 +16,7 @@ struct visitor {
     struct str time_zone; /* where the instance has none of its own */
     unsigned keep;        /* MYSQL_LOG_KEEP of kinds */
     bool whole_denied;    /* the whole-file endpoint is not for us */
+    bool markers_end;     /* a file that is renamed has other markers */
 };
 
 struct visit {

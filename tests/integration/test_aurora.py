@@ -107,6 +107,28 @@ def test_rotation_is_followed(make, rds):
     assert_same(server, log)
 
 
+@pytest.mark.parametrize("markers", ["followed", "refused", "the beginning"])
+def test_markers_behind_a_rotation(make, rds, markers):
+    """A marker of the file's earlier name is tried; where it leads nowhere, what was read is passed over."""
+    rds.foreign_markers = markers
+    log, c, server = make(env={"MAX_CONCURRENCY": "1"})
+    log.write(500)
+    c.once()
+    seen = []
+    rds.before_download = lambda instance, file, marker: seen.append((file, marker))
+    for hour in range(2):
+        log.write(20)
+        log.rotate(f"2025-08-03.{hour}")
+        log.write(500)
+        c.once()
+        assert_same(server, log)
+    rotated = [int(marker.split(":")[-1]) for file, marker in seen if file != "slowquery/mysql-slowquery.log"]
+    if markers == "followed":
+        assert len([at for at in rotated if at > 60_000]) == 2 and len(rotated) == 4  # each: its head, and what is new
+    else:
+        assert len(rotated) > 10
+
+
 def test_an_hour_s_name_comes_again(make, rds):
     log, c, server = make()
     for day in range(3):

@@ -66,6 +66,7 @@ class Rds:
         self.before_download = None  # called with (instance, file, marker) before a portion is read
         self.session_s = 3600
         self.bytes_sent = 0
+        self.foreign_markers = "followed"  # those of a file's earlier name: followed, refused, or the beginning
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -152,6 +153,8 @@ class Rds:
             if not method:
                 return self.error(h, 400, "InvalidAction", f"no action {action}")
             return self.answer(h, action, method(form), cut=kind == "cut")
+        except ValueError as e:
+            return self.error(h, 400, *e.args)
         except KeyError as e:
             return self.error(h, 404, *e.args[0] if isinstance(e.args[0], tuple) else ("Missing", str(e)))
 
@@ -299,6 +302,10 @@ class Rds:
         with open(self.path(i, file), "rb") as f:
             size = os.fstat(f.fileno()).st_size
             at = max(0, size - self.portion_bytes) if marker == "" else int(marker.split(":")[-1])
+            if self.foreign_markers != "followed" and at and marker != self.marker(file, at):
+                if self.foreign_markers == "refused":
+                    raise ValueError("InvalidParameterValue", f"{marker} is no marker of {file}")
+                at = 0
             f.seek(at)
             data = f.read(self.portion_bytes)
         cut, found = 0, -1
@@ -314,8 +321,12 @@ class Rds:
             if data[-1] >= 0xC0:
                 data = data[:-1]
         at += len(data)
-        return (b"<LogFileData>" + self.text(data) + f"</LogFileData><Marker>{at % 24}:{at}</Marker><AdditionalDataPending>"
-                f"{'true' if at < size else 'false'}</AdditionalDataPending>".encode())
+        return (b"<LogFileData>" + self.text(data) + f"</LogFileData><Marker>{self.marker(file, at)}</Marker>"
+                f"<AdditionalDataPending>{'true' if at < size else 'false'}</AdditionalDataPending>".encode())
+
+    @staticmethod
+    def marker(file, at):
+        return f"{sum(file.encode()) % 24}:{at}"
 
     @staticmethod
     def text(data):
