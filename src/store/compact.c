@@ -436,6 +436,20 @@ static void undo(struct merging *g)
     (void)err_set(ERR_IO, "%s", text);
 }
 
+/* Lets who keeps what was made of blocks look at the new ones. */
+static void show(struct merging *g, int64_t took_ns)
+{
+    struct store *s = g->s;
+    struct manifest *none = manifest_empty();
+    struct merged m = {s, manifest_change(none, NULL, 0, g->r.add, g->r.n_add), took_ns};
+    pthread_mutex_lock(&s->merged_lock);
+    if (s->merged)
+        s->merged(s->merged_ctx, &m);
+    pthread_mutex_unlock(&s->merged_lock);
+    manifest_unref(m.manifest);
+    manifest_unref(none);
+}
+
 static enum err merge_plan(struct store *s, const struct plan *p)
 {
     struct merging g = {.s = s, .plan = p};
@@ -449,6 +463,7 @@ static enum err merge_plan(struct store *s, const struct plan *p)
         undo(&g);
     } else {
         struct summary sum = summarize(&g);
+        show(&g, clock_mono_ns() - begun);
         err = manifest_replace(s, &g.r, g.row);
         if (err == OK)
             report(s, &sum, g.level, clock_mono_ns() - begun);

@@ -124,6 +124,15 @@ static enum err write_sections(struct cut *c, struct segment_writer *w)
     return OK;
 }
 
+/* The blocks are those that were in memory: what was made of them is still found by their names. */
+static void keep_numbers(struct cut *c)
+{
+    uint64_t *number = NEW_ARRAY(uint64_t, c->n);
+    for (size_t i = 0; i < c->n; i++)
+        number[i] = block_number(c->placed[i].part->block);
+    manifest_segment_set_numbers(c->segment, number, c->n);
+}
+
 static enum err write_segment(struct cut *c)
 {
     uint64_t id;
@@ -145,6 +154,8 @@ static enum err write_segment(struct cut *c)
     err = manifest_segment_open(c->s, &c->row, false, &c->segment);
     if (err != OK)
         manifest_drop_file(c->s, id);
+    else
+        keep_numbers(c);
     return err;
 }
 

@@ -52,8 +52,21 @@ void manifest_segment_unref(struct manifest_segment *s)
     if (s->doomed)
         remove_file(s->path);
     mem_free(s->section);
+    mem_free(s->number);
     mem_free(s->path);
     mem_free(s);
+}
+
+void manifest_segment_set_numbers(struct manifest_segment *s, uint64_t *number, size_t n)
+{
+    size_t at = 0;
+    CHECK(!s->number);
+    s->number = number;
+    for (uint32_t i = 0; i < s->n_sections; i++) {
+        s->section[i].number = number + at;
+        at += s->section[i].blocks;
+    }
+    CHECK(at == n);
 }
 
 static void add_section(struct manifest_segment *e, uint32_t i, const struct manifest_section *sec)
@@ -105,7 +118,8 @@ static enum err sections_of_file(struct store *s, struct manifest_segment *e,
                                        info.rows,
                                        info.raw_bytes,
                                        info.bytes,
-                                       info.blocks};
+                                       info.blocks,
+                                       NULL};
         add_section(e, i, &sec);
     }
     return OK;
@@ -124,7 +138,8 @@ static void sections_of_catalog(struct store *s, struct manifest_segment *e,
                                        c->rows,
                                        c->raw_bytes,
                                        0,
-                                       0};
+                                       0,
+                                       NULL};
         add_section(e, i, &sec);
     }
 }

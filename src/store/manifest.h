@@ -15,6 +15,7 @@ struct manifest_section {
     int64_t day, time_min, time_max;
     uint64_t rows, raw_bytes, bytes;
     uint32_t blocks;
+    const uint64_t *number; /* of each block, as it was in memory; NULL: not known any more */
 };
 
 struct manifest_segment {
@@ -31,6 +32,7 @@ struct manifest_segment {
     int64_t day_min, day_max;
     struct manifest_section *section; /* ascending (stream id, day) */
     uint32_t n_sections;
+    uint64_t *number; /* what the sections' point into */
 };
 
 struct manifest {
@@ -41,6 +43,9 @@ struct manifest {
 
 struct manifest_segment *manifest_segment_ref(struct manifest_segment *s);
 void manifest_segment_unref(struct manifest_segment *s);
+/* Says as which blocks in memory the `n` blocks were known that the segment consists of, in the
+ * order of the file. Before anyone else sees it. Takes the array over. */
+void manifest_segment_set_numbers(struct manifest_segment *s, uint64_t *number, size_t n);
 /* Of nothing but Weir's own log. */
 bool manifest_segment_is_own(const struct manifest_segment *s);
 

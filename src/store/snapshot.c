@@ -38,6 +38,7 @@ struct snapshot {
     size_t n, cap;
     struct snapshot_stats stats;
     uint64_t position; /* the last delivered */
+    bool unseen;       /* of a merge: read once */
 };
 
 static bool wants_stream(const struct snapshot_want *w, const struct mem_stream *st)
@@ -101,7 +102,10 @@ static void add_ref(struct snapshot *n, const struct block_place *at, int64_t ti
                                       .stream = at->stream,
                                       .order = n->n,
                                       .impl = place};
-    if (at->segment) {
+    const uint64_t *number = at->segment ? at->segment->section[at->section].number : NULL;
+    if (number) {
+        n->ref[n->n].lasting = number[at->block] | LASTING_BLOCK;
+    } else if (at->segment) {
         n->ref[n->n].lasting = segment_id(at->segment->file);
         n->ref[n->n].place = (uint64_t)at->section << 32 | at->block;
     } else if (at->part->block) {
@@ -166,6 +170,24 @@ static void add_parts(struct snapshot *n, const struct snapshot_want *w)
     }
 }
 
+enum err snapshot_open_merged(const struct merged *m, const struct snapshot_want *want,
+                              struct snapshot **ret)
+{
+    struct snapshot *n = NEW(struct snapshot);
+    n->s = m->s;
+    n->unseen = true;
+    arena_init(&n->arena, 0, NULL);
+    n->manifest = manifest_ref(m->manifest);
+    add_segments(n, want);
+    *ret = n;
+    return OK;
+}
+
+int64_t merged_took_ns(const struct merged *m)
+{
+    return m->took_ns;
+}
+
 enum err snapshot_open(struct store *s, const struct snapshot_want *want, struct snapshot **ret)
 {
     struct snapshot *n = NEW(struct snapshot);
@@ -213,5 +235,7 @@ enum err block_open(const struct snapshot *n, const struct block_ref *b, struct 
     const struct block_place *at = b->impl;
     if (at->part)
         return part_open(at->part, at->stream, arena, bytes_read, ret);
+    if (n->unseen)
+        return segment_block_rows_uncached(at->segment->file, at->section, at->block, arena, ret);
     return segment_block_rows(at->segment->file, at->section, at->block, arena, bytes_read, ret);
 }

@@ -251,6 +251,14 @@ enum err store_expire(struct store *s, uint64_t *ret_freed)
     return err;
 }
 
+void store_on_merge(struct store *s, void (*fn)(void *ctx, const struct merged *m), void *ctx)
+{
+    pthread_mutex_lock(&s->merged_lock);
+    s->merged = fn;
+    s->merged_ctx = ctx;
+    pthread_mutex_unlock(&s->merged_lock);
+}
+
 /* ---- threads ---- */
 
 static void *cut_main(void *arg)
@@ -395,6 +403,7 @@ enum err store_open(const struct store_options *options, struct store **ret)
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->cut_lock, NULL);
     pthread_mutex_init(&s->compact_lock, NULL);
+    pthread_mutex_init(&s->merged_lock, NULL);
     pthread_mutex_init(&s->space_lock, NULL);
     cond_init(&s->changed);
     cond_init(&s->arrived);
@@ -447,6 +456,7 @@ void store_close(struct store *s)
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->cut_lock);
     pthread_mutex_destroy(&s->compact_lock);
+    pthread_mutex_destroy(&s->merged_lock);
     pthread_mutex_destroy(&s->space_lock);
     mem_free(s->segments_dir);
     mem_free(s->dir);

@@ -128,8 +128,9 @@ struct block_ref {
     uint64_t bytes; /* encoded */
     struct str stream;
     uint64_t order; /* unique within the snapshot */
-    /* Name the block for good, for who keeps what was made of it: its segment and place, or the
-     * number of a block or of a frame in memory and one of these bits. */
+    /* Name the block for good, for who keeps what was made of it: its segment and place, or, also
+     * once a cut has written it, the number of a block in memory, or of a frame, and one of these
+     * bits. */
     uint64_t lasting, place;
     const void *impl;
 };
@@ -141,6 +142,18 @@ struct snapshot_stats {
 NODISCARD enum err snapshot_open(struct store *s, const struct snapshot_want *want,
                                  struct snapshot **ret);
 void snapshot_close(struct snapshot *n);
+
+/* What a merge has written, before it takes its sources' place: nobody else sees it yet, but its
+ * blocks have the names that they keep. What is read of them is not left in the cache. */
+struct merged;
+NODISCARD enum err snapshot_open_merged(const struct merged *m, const struct snapshot_want *want,
+                                        struct snapshot **ret);
+/* How long the merge took; what looks at it should not take longer. */
+int64_t merged_took_ns(const struct merged *m);
+/* `fn` is called with what each merge from now on has written, in the merging thread, at low
+ * priority; the merge, and then deletions, wait for it. NULL: no more; returns when a call under
+ * way has ended. */
+void store_on_merge(struct store *s, void (*fn)(void *ctx, const struct merged *m), void *ctx);
 /* The last queue position whose rows are in it: all below are too. */
 uint64_t snapshot_position(const struct snapshot *n);
 const struct block_ref *snapshot_blocks(const struct snapshot *n, size_t *ret_n);

@@ -1,5 +1,5 @@
-/* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, space_lock,
- * lock, then those of landing and producers. Nothing does I/O under `lock`. */
+/* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, merged_lock,
+ * space_lock, lock, then those of landing and producers. Nothing does I/O under `lock`. */
 #ifndef WEIR_STORE_STORE_IMPL_H
 #define WEIR_STORE_STORE_IMPL_H
 
@@ -37,6 +37,12 @@ struct store_metrics {
     struct metric *cut_seconds, *merge_seconds, *seal_seconds;
 };
 
+struct merged {
+    struct store *s;
+    struct manifest *manifest; /* of the new segments alone */
+    int64_t took_ns;
+};
+
 struct store {
     struct store_options o;
     char *dir, *segments_dir;
@@ -69,6 +75,10 @@ struct store {
     _Atomic int64_t retention_ns; /* of the options, or set since */
     _Atomic uint64_t max_disk;
     atomic_bool limits_new; /* not acted on yet */
+
+    pthread_mutex_t merged_lock; /* held while `merged` runs */
+    void (*merged)(void *ctx, const struct merged *m);
+    void *merged_ctx;
 
     pthread_mutex_t space_lock;
     bool reserved; /* space_lock: DIR/reserve is there */
