@@ -14,7 +14,6 @@
 #include "core/hash.h"
 #include "core/mem.h"
 #include "core/metrics.h"
-#include "store/chunk_cache.h"
 
 enum { KEPT_MAX = 256 << 10 };
 /* A block is cut at so many times at most, if it has so many rows. */
@@ -61,7 +60,7 @@ bool partial_may_keep(const struct scan *s, const struct block_ref *ref)
     return ref->lasting && scan_covers(s, ref);
 }
 
-static struct chunk_key place(const struct block_ref *ref, struct str key)
+struct chunk_key partial_place(const struct block_ref *ref, struct str key)
 {
     return (struct chunk_key){ref->lasting, ref->place, hash64(key) | MARK};
 }
@@ -111,7 +110,7 @@ static struct blob *to_blob(const struct buf *b)
 
 bool partial_get(const struct block_ref *ref, struct str key, struct partial *ret)
 {
-    struct chunk_key at = place(ref, key);
+    struct chunk_key at = partial_place(ref, key);
     struct blob *b = chunk_cache_get(&at);
     if (b && read_head(b->bytes, key, &ret->matched, &ret->table)) {
         ret->blob = b;
@@ -129,7 +128,7 @@ void partial_count(bool hit)
 bool partial_put(const struct block_ref *ref, struct str key, const struct agg_table *t,
                  uint64_t matched)
 {
-    struct chunk_key at = place(ref, key);
+    struct chunk_key at = partial_place(ref, key);
     struct buf b;
     put_head(&b, key, matched);
     agg_write(t, &b);

@@ -8,6 +8,7 @@
 
 #include "query/agg.h"
 #include "query/scan.h"
+#include "store/chunk_cache.h"
 
 /* The query as bytes; false where it is none to be kept: it says something else of the same rows
  * later, holds what cannot be written down, or is answered by headers anyway. */
@@ -19,6 +20,8 @@ bool partial_may_keep(const struct scan *s, const struct block_ref *ref);
  * worth it. */
 bool partial_cut(const struct scan *s, const struct block_ref *ref, int64_t *from, int64_t *to,
                  struct buf *key);
+/* Where the answer of the block is kept. */
+struct chunk_key partial_place(const struct block_ref *ref, struct str key);
 /* What is kept of the block, a table as agg_write makes them within the blob, which is the
  * caller's. False: nothing. */
 struct partial {

@@ -588,6 +588,25 @@ static enum err parse(const struct query_request *q, struct arena *arena, struct
     return OK;
 }
 
+enum err query_stats_plan(const struct query_request *q, struct arena *arena,
+                          const struct filter **ret_filter, const struct pipe **ret_pipe)
+{
+    struct query_tree tree;
+    TRY(parse(q, arena, &tree));
+    const struct filter *filter = tree.filter;
+    uint32_t i = 0;
+    for (; i < tree.n_pipes && tree.pipe[i].kind != PIPE_STATS; i++)
+        if (tree.pipe[i].kind == PIPE_WHERE)
+            filter = filter_and(arena, filter, tree.pipe[i].where);
+        else if (tree.pipe[i].kind != PIPE_FIELDS)
+            break;
+    if (i == tree.n_pipes || tree.pipe[i].kind != PIPE_STATS)
+        return err_set(ERR_INVALID, "the query does not begin with stats");
+    *ret_filter = filter;
+    *ret_pipe = &tree.pipe[i];
+    return OK;
+}
+
 enum err query_run(struct query_engine *e, const struct query_request *q,
                    const struct query_sink *sink, struct query_meta *ret)
 {

@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "query/ahead.h"
 #include "record/bitmap.h"
 
 #include <inttypes.h>
@@ -35,6 +36,7 @@ enum err query_engine_new(const struct query_engine_options *o, struct query_eng
     e->threads = o->threads ? o->threads : thread_cpus();
     e->threads = e->threads > SCAN_WORKERS_MAX ? SCAN_WORKERS_MAX : e->threads;
     e->pool = e->threads > 1 ? pool_new("scan", e->threads - 1, 4096) : NULL;
+    e->ahead = ahead_new(e);
     *ret = e;
     return OK;
 }
@@ -48,6 +50,7 @@ void query_engine_free(struct query_engine *e)
 {
     if (!e)
         return;
+    ahead_free(e->ahead);
     if (e->pool)
         pool_free(e->pool);
     mem_free(e);
@@ -90,8 +93,10 @@ static uint32_t stream_list(struct str list, struct arena *arena, struct str **r
     return n;
 }
 
-enum err scan_open(struct query_engine *e, const struct query_request *r,
-                   const struct filter *filter, struct arena *arena, struct scan *ret)
+/* `m` NULL: of what the store has. */
+static enum err open_scan(struct query_engine *e, const struct query_request *r,
+                          const struct filter *filter, const struct merged *m, struct arena *arena,
+                          struct scan *ret)
 {
     int64_t deadline = e->deadline_ns;
     if (r->deadline_ns && (!deadline || r->deadline_ns < deadline))
@@ -114,7 +119,8 @@ enum err scan_open(struct query_engine *e, const struct query_request *r,
         want.n_streams = r->n_streams;
         want.stream = r->streams;
     }
-    TRY(snapshot_open(e->options.store, &want, &ret->snapshot));
+    TRY(m ? snapshot_open_merged(m, &want, &ret->snapshot)
+          : snapshot_open(e->options.store, &want, &ret->snapshot));
     size_t n;
     const struct block_ref *block = snapshot_blocks(ret->snapshot, &n);
     ret->block = (const struct block_ref **)ARENA_ARRAY(arena, struct block_ref *, n);
@@ -135,6 +141,19 @@ enum err scan_open(struct query_engine *e, const struct query_request *r,
     ret->pruned_time = stats.blocks_total > ret->n_blocks ? stats.blocks_total - ret->n_blocks : 0;
     ret->memory_each = e->options.query_memory / e->threads;
     return OK;
+}
+
+enum err scan_open(struct query_engine *e, const struct query_request *r,
+                   const struct filter *filter, struct arena *arena, struct scan *ret)
+{
+    return open_scan(e, r, filter, NULL, arena, ret);
+}
+
+enum err scan_open_merged(struct query_engine *e, const struct query_request *r,
+                          const struct filter *filter, const struct merged *m, struct arena *arena,
+                          struct scan *ret)
+{
+    return open_scan(e, r, filter, m, arena, ret);
 }
 
 enum err query_filter(const struct query_request *r, struct arena *arena, const struct filter **ret)
@@ -271,9 +290,8 @@ static const uint32_t *all_rows(uint32_t n, struct arena *arena)
     return row;
 }
 
-/* The matching rows of one block. *ret_n 0: none, or pruned. */
-static enum err select_rows(struct scan *s, struct rows *rows, struct arena *arena,
-                            const uint32_t **ret_row, uint32_t *ret_n)
+enum err scan_select(struct scan *s, struct rows *rows, struct arena *arena,
+                     const uint32_t **ret_row, uint32_t *ret_n)
 {
     *ret_n = 0;
     bool all = filter_is_all(s->filter);
@@ -329,21 +347,16 @@ static enum err run_steps(struct scan *s, struct scan_block *b, struct arena *ar
     return OK;
 }
 
-static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
+static enum err scan_block(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
 {
     const struct block_ref *ref = s->block[number];
-    TRY(scan_check(s));
-    if (s->skip && s->skip(s->ctx, ref)) {
-        s->pruned_early++;
-        return OK;
-    }
     struct rows rows;
     uint64_t bytes_read = 0;
     struct scan_block b = {
         .rows = &rows, .ref = ref, .number = number, .arena = arena, .worker = worker};
     enum err err = block_open(s->snapshot, ref, arena, &rows, &bytes_read);
     if (err == OK)
-        err = select_rows(s, &rows, arena, &b.row, &b.n);
+        err = scan_select(s, &rows, arena, &b.row, &b.n);
     uint32_t matched = b.n;
     if (err == OK && b.n && s->n_steps)
         err = run_steps(s, &b, arena);
@@ -361,6 +374,20 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
                        "this query needs more memory than it may hold (%zu MiB, "
                        "query.memory)",
                        s->engine->options.query_memory >> 20);
+    return err;
+}
+
+static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
+{
+    const struct block_ref *ref = s->block[number];
+    TRY(scan_check(s));
+    if (s->skip && s->skip(s->ctx, ref)) {
+        s->pruned_early++;
+        return OK;
+    }
+    enum err err = scan_block(s, number, worker, arena);
+    if (s->leave)
+        s->leave(s->ctx, ref);
     return err;
 }
 

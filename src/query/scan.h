@@ -15,6 +15,7 @@ struct query_engine {
     _Atomic int64_t deadline_ns; /* of the options, or set since */
     struct pool *pool;
     unsigned threads;
+    struct ahead *ahead;
 };
 
 #define SCAN_WORKERS_MAX 64
@@ -44,9 +45,11 @@ struct scan {
     int64_t from, to;
     int64_t deadline_mono;
     size_t memory_each; /* bytes a worker's arena may hold */
-    /* Both from any worker. `skip` (may be NULL): true when the block need not be read; a block for
-     * which `stop` becomes true ends the scan. */
+    /* All from any worker. `skip` (may be NULL): true when the block need not be read; a block for
+     * which `stop` becomes true ends the scan. `leave` (may be NULL): behind each that was not
+     * skipped, read or not. */
     bool (*skip)(void *ctx, const struct block_ref *ref);
+    void (*leave)(void *ctx, const struct block_ref *ref);
     enum err (*visit)(void *ctx, const struct scan_block *b);
     bool visit_empty; /* blocks without a matching row too */
     void *ctx;
@@ -70,7 +73,11 @@ struct scan {
  * filters are taken in: the filter given is ANDed with them. */
 NODISCARD enum err scan_open(struct query_engine *e, const struct query_request *r,
                              const struct filter *filter, struct arena *arena, struct scan *ret);
-/* The same with the filter of the request's text, which may have no pipes. */
+/* The same of the blocks of a merge that nobody sees yet. */
+NODISCARD enum err scan_open_merged(struct query_engine *e, const struct query_request *r,
+                                    const struct filter *filter, const struct merged *m,
+                                    struct arena *arena, struct scan *ret);
+/* The same as scan_open with the filter of the request's text, which may have no pipes. */
 NODISCARD enum err scan_open_filter(struct query_engine *e, const struct query_request *r,
                                     struct arena *arena, struct scan *ret);
 NODISCARD enum err query_filter(const struct query_request *r, struct arena *arena,
@@ -80,6 +87,9 @@ void scan_oldest_first(struct scan *s);
 NODISCARD enum err scan_run(struct scan *s);
 void scan_close(struct scan *s);
 unsigned scan_workers(const struct scan *s);
+/* The matching rows of an open block, ascending; none where its filters rule it out. */
+NODISCARD enum err scan_select(struct scan *s, struct rows *rows, struct arena *arena,
+                               const uint32_t **ret_row, uint32_t *ret_n);
 /* Reads rows again in the calling thread, outside the pool: of block `number` its rows row[i],
  * ascending, of each what the steps made of it as its part[i]th. ret_row[i]: its place in *ret. */
 NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, const uint32_t *row,

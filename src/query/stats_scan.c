@@ -9,24 +9,32 @@
  *   kept of all     + new blocks and frames                  -> kept of all
  *   kept of blocks  + new blocks  -> kept of blocks + frames -> kept of all    when a frame is gone
  *
+ * A block that another search is at with the same question is left for later (flight.h).
+ *
  * While records arrive, a search so merges what came since the last few of its kind. Its own sums
  * cost as much as its groups, however many blocks there are. */
 #include "query/stats_scan.h"
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "query/agg_impl.h"
+#include "query/ahead.h"
 #include "query/chart.h"
+#include "query/flight.h"
 #include "query/partial.h"
 
 #include <pthread.h>
 
 /* So many blocks or frames that an answer of many does not have make it worth a new one. */
 enum { NEW_BLOCKS = 2, NEW_PARTS = 6 };
+/* Who waits for another search looks so often whether its own client is still there. */
+#define LOOK_UP_NS (20 * NS_PER_MS)
 
 struct stats {
     struct scan *scan;
     const struct pipe *pipe;
     struct arena *plan;
+    int64_t from, to;           /* scan_bounds, at the start */
     struct agg_table **table;   /* by worker */
     struct buf key;             /* n == 0: nothing is kept */
     _Atomic bool keeps_nothing; /* it is too large for that */
@@ -42,7 +50,9 @@ struct stats {
     uint32_t n_blocks;
     uint64_t most; /* 0: every group is wanted; else those with the most of this function */
     uint32_t most_of;
-    const struct agg_table *full; /* what kept answers do not fit into */
+    const struct agg_table *_Atomic full; /* what kept answers do not fit into */
+    const struct block_ref **later;       /* others are at them; under lock */
+    uint32_t n_later;
 };
 
 static enum partial_scope scope_of(const struct block_ref *ref)
@@ -77,6 +87,9 @@ static enum err visit_whole(struct stats *t, const struct scan_block *b)
 {
     enum partial_scope scope = scope_of(b->ref);
     struct agg_table *one;
+    if (t->full)
+        return agg_too_large(t->full);
+    partial_count(false);
     TRY(make_kept(t, b, b->row, b->n, buf_str(&t->key), &one));
     pthread_mutex_lock(&t->lock);
     enum err err = agg_merge(t->kept[scope], one);
@@ -169,21 +182,17 @@ static bool skip_counted(void *ctx, const struct block_ref *ref)
     return count_header(t, ref, t->kept[PARTIAL_ALL]);
 }
 
-static bool skip_kept(struct stats *t, const struct block_ref *ref)
+/* Adds what is kept of the block, where there is something. */
+static bool add_kept(struct stats *t, const struct block_ref *ref)
 {
     enum partial_scope scope = scope_of(ref);
     struct partial kept;
-    if (!partial_may_keep(t->scan, ref))
+    if (!partial_get(ref, buf_str(&t->key), &kept))
         return false;
-    if (agg_counts_rows(t->pipe) && count_header(t, ref, t->kept[scope])) {
-        t->matched[scope] += ref->rows;
-        return true;
-    }
-    bool is = partial_get(ref, buf_str(&t->key), &kept);
-    partial_count(is);
-    if (!is)
-        return false;
+    partial_count(true);
+    pthread_mutex_lock(&t->lock);
     enum err err = agg_merge_written(t->kept[scope], kept.table);
+    pthread_mutex_unlock(&t->lock);
     blob_unref(kept.blob);
     if (err != OK) {
         t->full = t->kept[scope];
@@ -192,6 +201,49 @@ static bool skip_kept(struct stats *t, const struct block_ref *ref)
     t->matched[scope] += kept.matched;
     t->scan->matched += kept.matched;
     return true;
+}
+
+static bool skip_kept(struct stats *t, const struct block_ref *ref)
+{
+    enum partial_scope scope = scope_of(ref);
+    if (!partial_may_keep(t->scan, ref))
+        return false;
+    if (agg_counts_rows(t->pipe) && count_header(t, ref, t->kept[scope])) {
+        t->matched[scope] += ref->rows;
+        return true;
+    }
+    return add_kept(t, ref);
+}
+
+/* Before a block is read: it is left for later when another search is at it, and not read when one
+ * has kept it meanwhile. Where answers are too large to be kept, there is none to wait for. */
+static bool skip_busy(void *ctx, const struct block_ref *ref)
+{
+    struct stats *t = ctx;
+    if (!partial_may_keep(t->scan, ref))
+        return false;
+    struct chunk_key at = partial_place(ref, buf_str(&t->key));
+    if (!flight_begin(&at)) {
+        if (t->keeps_nothing)
+            return false;
+        pthread_mutex_lock(&t->lock);
+        t->later[t->n_later++] = ref;
+        pthread_mutex_unlock(&t->lock);
+        return true;
+    }
+    bool kept = add_kept(t, ref);
+    if (kept)
+        flight_end(&at);
+    return kept;
+}
+
+static void leave_block(void *ctx, const struct block_ref *ref)
+{
+    struct stats *t = ctx;
+    if (!partial_may_keep(t->scan, ref))
+        return;
+    struct chunk_key at = partial_place(ref, buf_str(&t->key));
+    flight_end(&at);
 }
 
 /* Begins with what is kept of many blocks, and remembers which the scan had before. */
@@ -205,6 +257,8 @@ static enum err begin(struct stats *t)
         t->base_scope = scope;
         TRY(partial_get_many(s, buf_str(&t->key), scope, t->plan, t->kept[scope], &t->base));
     }
+    if (t->base.n)
+        t->matched[t->base_scope] += t->base.matched;
     return OK;
 }
 
@@ -250,15 +304,47 @@ static enum err take_kept(struct stats *t)
     return OK;
 }
 
+/* Until another search is no more at the block, whether it kept something or failed. */
+static enum err wait_for(struct stats *t, const struct block_ref *ref)
+{
+    struct chunk_key at = partial_place(ref, buf_str(&t->key));
+    while (!flight_wait(&at, clock_mono_ns() + LOOK_UP_NS))
+        TRY(scan_check(t->scan));
+    return OK;
+}
+
+/* The scan, and then again of the blocks that others were at, until there are none. */
+static enum err scan_in_turns(struct stats *t)
+{
+    struct scan *s = t->scan;
+    const struct block_ref **next;
+    next = (const struct block_ref **)ARENA_ARRAY(t->plan, struct block_ref *, s->n_blocks + 1);
+    t->later = (const struct block_ref **)ARENA_ARRAY(t->plan, struct block_ref *, s->n_blocks + 1);
+    TRY(scan_run(s));
+    while (t->n_later) {
+        TRY(wait_for(t, t->later[0]));
+        s->pruned_early -= t->n_later;
+        s->block = t->later;
+        s->n_blocks = t->n_later;
+        t->later = next;
+        t->n_later = 0;
+        next = s->block;
+        TRY(scan_run(s));
+    }
+    return OK;
+}
+
 static enum err run_kept(struct stats *t)
 {
     struct scan *s = t->scan;
     s->visit = visit_kept;
     s->visit_empty = true;
+    s->skip = skip_busy;
+    s->leave = leave_block;
     TRY(begin(t));
     TRY(take_kept(t));
     uint64_t unreadable = s->unreadable;
-    TRY(scan_run(s));
+    TRY(scan_in_turns(t));
     return end(t, !t->keeps_nothing && s->unreadable == unreadable);
 }
 
@@ -267,8 +353,10 @@ static enum err run(struct stats *t)
     struct scan *s = t->scan;
     s->visit = visit_stats;
     s->ctx = t;
-    if (partial_key(s, t->pipe, &t->key))
+    if (partial_key(s, t->pipe, &t->key)) {
+        ahead_note(s->engine->ahead, s, buf_str(&t->key), t->from, t->to);
         return run_kept(t);
+    }
     if (agg_counts_rows(t->pipe) && !s->n_steps)
         s->skip = skip_counted;
     return scan_run(s);
@@ -315,9 +403,8 @@ enum err stats_scan(struct scan *s, const struct pipe *pipe, const struct pipe *
     struct stats t = {.scan = s, .plan = plan, .lock = PTHREAD_MUTEX_INITIALIZER};
     unsigned workers = scan_workers(s);
     size_t memory = s->engine->options.query_memory;
-    int64_t from, to;
-    (void)scan_bounds(s, &from, &to);
-    t.pipe = chart_settle(pipe, from, to, plan);
+    (void)scan_bounds(s, &t.from, &t.to);
+    t.pipe = chart_settle(pipe, t.from, t.to, plan);
     t.most = most_wanted(pipe, next, n_next, &t.most_of);
     t.table = ARENA_ARRAY(plan, struct agg_table *, workers);
     for (unsigned i = 0; i < workers; i++)
