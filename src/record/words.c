@@ -16,7 +16,7 @@
 #include <utf8proc.h>
 
 enum kind { KIND_OTHER, KIND_WORD, KIND_IDEOGRAPH };
-enum { QUANTITY_DIGITS = 9, QUANTITY_UNIT = 4 };
+enum { QUANTITY_DIGITS = WORDS_QUANTITY_DIGITS, QUANTITY_UNIT = 4 };
 
 /* Code points that are each a word: CJK radicals, the Han letters of the symbols block, unified and
  * compatibility ideographs, and the planes set aside for ideographs. */

@@ -28,6 +28,7 @@ extern const uint8_t words_ascii[256];
 /* A number of fewer than ten digits, with or without a unit of at most four letters (of which one
  * is no hexadecimal digit) behind it: 404, 15ms. Token filters leave these out: they are many, tell
  * little, and columns of numbers are quick to read. */
+#define WORDS_QUANTITY_DIGITS 9
 bool words_quantity(struct str word);
 /* Calls fn for the hash (hash64 of its folded bytes) of each word that is no quantity, repeats
  * included. */

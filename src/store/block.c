@@ -465,7 +465,7 @@ static enum err put_filter(struct job *j, const struct values *v, const struct w
     struct values distinct = *v;
     bool ids = enc == ENC_HEX || enc == ENC_PREFIX_INT, small = ids || enc == ENC_REFS;
     size_t start = j->filters.n, most = f->chunk.length / (small ? FILTER_SHARE_IDS : FILTER_SHARE);
-    if (known) {
+    if (known && word_set_tells(known, most)) {
         TRY(word_set_filter(known, most, &j->tmp, &j->filters));
     } else {
         if (enc == ENC_DICT) {
@@ -555,6 +555,11 @@ static enum err plan_refs(struct job *j)
     return OK;
 }
 
+static void bound_words(void *ctx, size_t chunk_bytes)
+{
+    word_set_bound(ctx, chunk_bytes / FILTER_SHARE);
+}
+
 static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
 {
     const struct column *col = &j->rows->columns[c];
@@ -571,17 +576,18 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
     f->n = v.n;
     struct buf *to = f->rare ? &j->rare : &j->out;
     size_t start = to->n;
-    struct word_sink sink = {.fn = word_set_add};
+    struct word_sink sink = {.fn = word_set_add, .bound = bound_words};
     struct word_set *known = NULL;
     if (has_words(v.lane) && !f->rare) {
         sink.ctx = known = word_set_new((v.off[v.n] - v.off[0]) / WORDS_SHARE, &j->words);
+        sink.full = word_set_over(known);
         o.words = &sink;
     }
     TRY(chunk_encode(&v, &o, &j->tmp, to, &f->stats));
     f->chunk = place_from(to, start);
     j->n_rare += f->rare;
     if (!f->rare)
-        TRY(put_filter(j, &v, sink.done && !word_set_over(known) ? known : NULL, f));
+        TRY(put_filter(j, &v, sink.done ? known : NULL, f));
     j->block->entry.raw_bytes += raw_bytes(col, &v, &f->stats);
     arena_reset(&j->tmp);
     arena_reset(&j->words);

@@ -82,7 +82,12 @@ NODISCARD enum err block_filter_build(const struct values *v, bool unique, size_
  * `bytes_max`; `over` where there were more. The set lives in the arena. */
 struct word_set *word_set_new(size_t bytes_max, struct arena *a);
 void word_set_add(void *set, uint64_t hash);
-bool word_set_over(const struct word_set *s);
+/* From now on at most those of `bytes_max`, if that is less. */
+void word_set_bound(struct word_set *s, size_t bytes_max);
+/* Set once there are more; the address stays. */
+const bool *word_set_over(const struct word_set *s);
+/* Whether the set tells that of `bytes_max`. */
+bool word_set_tells(const struct word_set *s, size_t bytes_max);
 NODISCARD enum err word_set_filter(const struct word_set *s, size_t bytes_max,
                                    struct arena *scratch, struct buf *out);
 /* False when surely no value of the lane matches. */

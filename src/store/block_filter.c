@@ -106,9 +106,21 @@ struct word_set *word_set_new(size_t bytes_max, struct arena *a)
     return s;
 }
 
-bool word_set_over(const struct word_set *s)
+void word_set_bound(struct word_set *s, size_t bytes_max)
 {
-    return s->over;
+    uint32_t max = words_max(bytes_max);
+    s->max = max < s->max ? max : s->max;
+    s->over |= s->n > s->max;
+}
+
+const bool *word_set_over(const struct word_set *s)
+{
+    return &s->over;
+}
+
+bool word_set_tells(const struct word_set *s, size_t bytes_max)
+{
+    return !s->over || words_max(bytes_max) <= s->max;
 }
 
 enum err word_set_filter(const struct word_set *s, size_t bytes_max, struct arena *scratch,

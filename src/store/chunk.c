@@ -23,7 +23,7 @@
 
 #include <zstd.h>
 
-enum { ZIP_FROM = 32, KEPT_MAX = 2 << 20 };
+enum { ZIP_FROM = 32, KEPT_MAX = 2 << 20, CHUNK_HEAD_MAX = 64, PART_HEAD_MAX = 20 };
 enum { VERSION = 1, SAMPLE_BYTES = 8192, SAMPLE_FROM = 32768, SAMPLE_VALUES = 4096 };
 /* More than any zstd frame can expand: a run of 128 KiB takes at least 3 bytes. */
 enum { ZSTD_RATIO_MAX = 64 << 10 };
@@ -129,16 +129,22 @@ static void part_zip(struct part_out *p, const struct encode_options *o, struct 
         p->packed = packed;
 }
 
+size_t chunk_bytes_max(const struct part_out *part, uint32_t n_parts)
+{
+    size_t bytes = CHUNK_HEAD_MAX + (size_t)n_parts * PART_HEAD_MAX;
+    for (uint32_t i = 0; i < n_parts; i++)
+        bytes += part_out_bytes(&part[i]);
+    return bytes;
+}
+
 enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *part, uint32_t n_parts,
                      const struct encode_options *o, struct arena *scratch, struct buf *out)
 {
     CHECK(n <= CHUNK_VALUES_MAX && n_parts < CHUNK_PARTS_MAX);
-    size_t start = out->n, bytes = 0;
-    for (uint32_t i = 0; i < n_parts; i++) {
+    size_t start = out->n;
+    for (uint32_t i = 0; i < n_parts; i++)
         part_zip(&part[i], o, scratch);
-        bytes += part_out_bytes(&part[i]);
-    }
-    if (!buf_reserve(out, bytes + 64 + (size_t)n_parts * 20))
+    if (!buf_reserve(out, chunk_bytes_max(part, n_parts)))
         return err_set(ERR_LIMIT, "an encoded block is limited to %zu bytes", out->max);
     bool summed = !o->small && !o->inner;
     if (summed)

@@ -34,6 +34,8 @@ static inline size_t part_out_bytes(const struct part_out *p)
     return p->packed.n ? p->packed.n : p->raw.n;
 }
 
+/* What chunk_write() appends of them, at most. */
+size_t chunk_bytes_max(const struct part_out *part, uint32_t n_parts);
 /* Appends a chunk. */
 NODISCARD enum err chunk_write(uint8_t encoding, uint32_t n, struct part_out *part,
                                uint32_t n_parts, const struct encode_options *o,

@@ -36,12 +36,20 @@ enum encoding_id {
 };
 
 /* Takes the words of a column's texts (hash64 of each that is no quantity; record/words.h), from an
- * encoder that knows them without reading all texts again. */
+ * encoder that knows them without reading all texts again. An encoder that knows how large its
+ * chunk becomes, at most, says so before it puts them: a filter that would be large beside its
+ * column is not made, and then nobody asks for the rest of the words. */
 struct word_sink {
     void (*fn)(void *ctx, uint64_t hash);
     void *ctx;
-    bool done; /* all of them were put */
+    void (*bound)(void *ctx, size_t chunk_bytes); /* NULL: it does not matter */
+    const bool *full;                             /* no more are asked for; NULL: all are */
+    bool done;                                    /* all of them were put, or it is full */
 };
+static inline bool word_sink_full(const struct word_sink *s)
+{
+    return s->full && *s->full;
+}
 /* Up to this level of zstd, that of ingest, time is dear: less is tried. */
 #define ENCODE_QUICK_LEVEL 1
 struct encode_options {

@@ -28,13 +28,14 @@
  * templates. Their entries stand in the order in which the texts name them, so that codes near each
  * other in time are near each other. */
 #include "core/hash.h"
+#include "record/words.h"
 #include "store/codes.h"
 #include "store/siblings.h"
 #include "store/template_read.h"
 #include "store/template_tokens.h"
 #include "store/template_words.h"
 
-enum { OWN_FROM = 192 /* values */, TEXTS_MIN = 32, LENGTH_MIN = 8, QUANTITY_MAX = 9 };
+enum { OWN_FROM = 192 /* values */, TEXTS_MIN = 32, LENGTH_MIN = 8 };
 
 /* ---- writing ---- */
 
@@ -153,7 +154,7 @@ static bool are_quantities(const struct values *v, uint8_t encoding)
     if (encoding == ENC_CLOCK)
         return true;
     for (uint32_t i = 0; i < v->n; i++)
-        if (v->off[i + 1] - v->off[i] > QUANTITY_MAX)
+        if (v->off[i + 1] - v->off[i] > WORDS_QUANTITY_DIGITS)
             return false;
     return encoding == ENC_NUMERAL || encoding == ENC_DIFFERENCE;
 }
@@ -248,7 +249,8 @@ static uint16_t numeral_bytes(const struct numeral_look *l)
 
 static struct slot_tokens numeral_tokens(const struct numeral_look *l)
 {
-    return (struct slot_tokens){.quantities = l->longest <= QUANTITY_MAX};
+    return (struct slot_tokens){
+        .quantities = l->whole <= WORDS_QUANTITY_DIGITS, .numbers = !l->zeros, .frac = l->frac};
 }
 
 /* At the level of ingest: numbers, or their differences to those of another slot. Says
@@ -458,6 +460,14 @@ static enum err write_parts(struct writer *w)
     return w->n_parts >= CHUNK_PARTS_MAX ? not_mine() : put_pools(w);
 }
 
+static void put_all_words(const struct writer *w)
+{
+    struct word_sink *sink = w->e->o->words;
+    if (sink->bound)
+        sink->bound(sink->ctx, chunk_bytes_max(w->part, w->n_parts));
+    template_tokens_put(w->t, w->tokens, sink, w->e->scratch);
+}
+
 enum err encode_template(const struct encoder *e)
 {
     const struct values *v = e->v;
@@ -477,7 +487,7 @@ enum err encode_template(const struct encoder *e)
     buf_release(&w.slots);
     TRY(err);
     if (w.tokens)
-        template_tokens_put(&t, w.tokens, e->o->words, e->scratch);
+        put_all_words(&w);
     e->stats->encoding = ENC_TEMPLATE;
     return chunk_write(ENC_TEMPLATE, v->n, w.part, w.n_parts, e->o, e->scratch, e->out);
 }

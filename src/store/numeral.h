@@ -41,6 +41,7 @@ struct numeral_look {
     uint8_t frac;
     bool zeros, spaces, one_length;
     uint8_t length, shortest, longest; /* length: of the first */
+    uint8_t whole;                     /* most digits before the point */
 };
 static inline uint64_t numeral_writing(const struct numeral_parts *p)
 {
@@ -58,7 +59,8 @@ static inline void numeral_look_first(struct numeral_look *l, const struct numer
                                .one_length = true,
                                .length = p->length,
                                .shortest = p->length,
-                               .longest = p->length};
+                               .longest = p->length,
+                               .whole = p->whole};
 }
 /* False: it is none, or has another number of digits behind the point. */
 static inline bool numeral_look_add(struct numeral_look *l, const struct numeral_parts *p)
@@ -72,6 +74,7 @@ static inline bool numeral_look_add(struct numeral_look *l, const struct numeral
     l->one_length &= p->length == l->length;
     l->shortest = p->length < l->shortest ? p->length : l->shortest;
     l->longest = p->length > l->longest ? p->length : l->longest;
+    l->whole = p->whole > l->whole ? p->whole : l->whole;
     return p->whole && p->frac == l->frac;
 }
 /* The form that they share. Where it pads with spaces, that is so only if each number's text has

@@ -5,12 +5,14 @@
  * byte of ASCII that is no word character, or at the text's end, so that no word runs over its
  * edge. What lies between regions is the same in all texts of a template. Of a region the words are
  * those of its texts; where they can only be quantities, which filters leave out, it is passed
- * over, and where a dictionary holds the variables each entry is looked at once.
+ * over, numbers are told by their values, and where a dictionary holds the variables each entry is
+ * looked at once.
  *
  * Templates with other bytes than ASCII beside a region are read text by text. */
 #include "store/template_tokens.h"
 
 #include "record/words.h"
+#include "store/template_words.h"
 
 struct region {
     uint32_t first, last; /* slots in it */
@@ -25,6 +27,7 @@ struct tokens {
     uint32_t n_regions;
     uint64_t *seen; /* entries of a dictionary */
     uint32_t seen_max;
+    const struct values *put[TEMPLATE_DICTS_MAX]; /* dictionaries of which all entries were */
     struct arena *a;
 };
 
@@ -121,16 +124,55 @@ static bool only_quantities(const struct tokens *k, const struct region *r)
     return words_quantity(str_of(unit, 1 + r->behind));
 }
 
+/* No word goes on behind the variable, or before it. */
+static bool stands_alone(const struct region *r)
+{
+    return r->first == r->last && !r->before && !r->behind;
+}
+
+/* Words of more digits than a quantity has, of variables that are numbers. */
+static void put_numbers(const struct tokens *k, const struct region *r)
+{
+    uint32_t var = k->x->slot[r->first];
+    int64_t unit = numeral_power10[k->slot[r->first].frac];
+    int64_t last = unit * numeral_power10[WORDS_QUANTITY_DIGITS] - 1;
+    const struct numeral_form whole = {0};
+    for (uint32_t i = 0; i < k->x->rows && !word_sink_full(k->sink); i++) {
+        char digits[NUMERAL_TEXT_MAX];
+        int64_t m = k->t->number[k->t->first[k->x->row[i]] + var];
+        if (m < unit * numeral_power10[WORDS_QUANTITY_DIGITS] || m == last)
+            continue;
+        put_words(k, str_of(digits, numeral_write(&whole, m / unit, digits)));
+        last = m;
+    }
+}
+
+/* Of a dictionary's entries, each of which is a variable of some text. False: it has no place. */
+static bool put_entries(struct tokens *k, const struct values *dict)
+{
+    uint32_t d = 0;
+    while (d < TEMPLATE_DICTS_MAX && k->put[d] && k->put[d] != dict)
+        d++;
+    if (d == TEMPLATE_DICTS_MAX)
+        return false;
+    for (uint32_t i = 0; !k->put[d] && i < dict->n && !word_sink_full(k->sink); i++)
+        put_words(k, values_text(dict, i));
+    k->put[d] = dict;
+    return true;
+}
+
 static void put_by_entry(struct tokens *k, const struct region *r)
 {
     const struct slot_tokens *slot = &k->slot[r->first];
+    if (stands_alone(r) && put_entries(k, slot->dict))
+        return;
     size_t words = ((size_t)slot->dict->n + 63) / 64;
     if (slot->dict->n > k->seen_max) {
         k->seen = arena_alloc(k->a, words * sizeof(*k->seen));
         k->seen_max = slot->dict->n;
     }
     memset(k->seen, 0, words * sizeof(*k->seen));
-    for (uint32_t i = 0; i < k->x->rows; i++) {
+    for (uint32_t i = 0; i < k->x->rows && !word_sink_full(k->sink); i++) {
         if (is_repeat(k, i))
             continue;
         uint64_t *w = &k->seen[slot->code[i] / 64], bit = (uint64_t)1 << (slot->code[i] % 64);
@@ -190,7 +232,7 @@ static void put_times(const struct tokens *k, const struct region *r)
 {
     struct str last = {0};
     size_t plain = 0;
-    for (uint32_t i = 0; i < k->x->rows; i++) {
+    for (uint32_t i = 0; i < k->x->rows && !word_sink_full(k->sink); i++) {
         if (is_repeat(k, i))
             continue;
         struct str s = region_text(k, r, k->x->row[i]);
@@ -216,7 +258,11 @@ static void put_region(struct tokens *k, const struct region *r)
         put_times(k, r);
         return;
     }
-    for (uint32_t i = 0; i < k->x->rows; i++) {
+    if (stands_alone(r) && k->slot[r->first].numbers) {
+        put_numbers(k, r);
+        return;
+    }
+    for (uint32_t i = 0; i < k->x->rows && !word_sink_full(k->sink); i++) {
         if (is_repeat(k, i))
             continue;
         struct str s = region_text(k, r, k->x->row[i]);
@@ -233,12 +279,12 @@ void template_tokens_put(const struct templates *t, const struct slot_tokens *sl
         most = t->t[i].n_slots > most ? t->t[i].n_slots : most;
     struct tokens k = {.t = t, .sink = sink, .a = scratch};
     k.region = arena_alloc(scratch, most * sizeof(*k.region));
-    for (uint32_t i = 0; i < t->n; i++) {
+    for (uint32_t i = 0; i < t->n && !word_sink_full(sink); i++) {
         k.x = &t->t[i];
         k.slot = slot + first;
         first += k.x->n_slots;
         if (!find_regions(&k)) {
-            for (uint32_t r = 0; r < k.x->rows; r++)
+            for (uint32_t r = 0; r < k.x->rows && !word_sink_full(sink); r++)
                 if (!is_repeat(&k, r))
                     put_words(&k, values_text(t->v, k.x->row[r]));
             continue;

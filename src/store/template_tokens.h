@@ -8,8 +8,11 @@
 
 /* What is known of a slot's values. */
 struct slot_tokens {
-    bool quantities;      /* numbers and times of day: their words are quantities, but for units */
-    bool times;           /* dates with times of day */
+    bool quantities; /* numbers and times of day: their words are quantities, but for units */
+    bool numbers;    /* templates' `number` has them, of digits behind the point as `frac` says,
+                           * and none is padded with zeros */
+    uint8_t frac;    /* digits behind the point */
+    bool times;      /* dates with times of day, all written in one way */
     const uint32_t *code; /* of each value its entry in a dictionary; NULL: there is none */
     const struct values *dict;
 };

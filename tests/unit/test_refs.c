@@ -217,7 +217,7 @@ static void test_words(void **state)
         row[i] = i;
     assert_true(refs_learn(&v, &r, &arena));
     struct words want = words_of(&v, &arena), got = words_none(&arena);
-    struct word_sink sink = {words_take, &got, false};
+    struct word_sink sink = {.fn = words_take, .ctx = &got};
     struct encode_options o = {.zstd_level = 1, .refs = &r, .words = &sink};
     buf_init(&out, SIZE_MAX);
     assert_ok(chunk_encode(&v, &o, &arena, &out, &stats));

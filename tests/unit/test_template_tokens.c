@@ -1,5 +1,7 @@
 /* The words that templates know of their texts are those of the texts. */
+#include "record/words.h"
 #include "rows_util.h"
+#include "store/encoding_ops.h"
 #include "store/template_tokens.h"
 #include "words_kit.h"
 
@@ -26,17 +28,44 @@ static int make_text(uint32_t kind, char *to, size_t size)
         return snprintf(to, size, "2025-02-15 12:00:%02u.%03u done %u%%", b, b, a);
     case 6:
         return snprintf(to, size, "size %12u bytes (%u.%02ukB)", a, a, b);
+    case 7:
+        return snprintf(to, size, "from %llu to %17.3f", a * 12345678ULL, a * 7654321.0);
     default:
         return snprintf(to, size, "same again and again");
     }
 }
 
-static void check(bool with_dictionary)
+enum about { NOTHING, NUMBERS, DICTIONARIES };
+
+/* What encoders say of a slot; a dictionary is shared by all slots of the template. */
+static struct slot_tokens tokens_of(const struct templates *t, const struct text_template *x,
+                                    uint32_t slot, enum about about)
+{
+    const struct var_look *look = &x->look[x->slot[slot]];
+    if (about == NUMBERS && look->numeral)
+        return (struct slot_tokens){.numbers = !look->number.zeros,
+                                    .quantities = look->number.whole <= WORDS_QUANTITY_DIGITS,
+                                    .frac = look->number.frac};
+    if (about != DICTIONARIES)
+        return (struct slot_tokens){0};
+    uint32_t *code = ARENA_ARRAY(&arena, uint32_t, x->rows);
+    struct values *dict = ARENA_NEW(&arena, struct values);
+    struct text_out out;
+    assert_ok(text_out_init(&out, x->rows, (uint64_t)x->rows * 128, &arena));
+    for (uint32_t r = 0; r < x->rows; r++) { /* each value its own entry */
+        text_out_add(&out, templates_var(t, x->row[r], x->slot[slot]));
+        code[r] = r;
+    }
+    *dict = text_out_values(&out, LANE_STR);
+    return (struct slot_tokens){.code = code, .dict = dict};
+}
+
+static void check(enum about about)
 {
     char *bytes = arena_alloc(&arena, TEXTS * 128);
     uint32_t *off = ARENA_ARRAY(&arena, uint32_t, TEXTS + 1);
     for (uint32_t i = 0; i < TEXTS; i++)
-        off[i + 1] = off[i] + (uint32_t)make_text(rnd_below(8), bytes + off[i], 128);
+        off[i + 1] = off[i] + (uint32_t)make_text(rnd_below(9), bytes + off[i], 128);
     struct values v = {.n = TEXTS, .lane = LANE_STR, .off = off, .bytes = bytes};
     struct templates t;
     assert_true(templates_find(&v, TEMPLATE_JOINED, TEMPLATE_REPEATS, &arena, &t));
@@ -45,17 +74,10 @@ static void check(bool with_dictionary)
     for (uint32_t i = 0; i < t.n; i++)
         n += t.t[i].n_slots;
     struct slot_tokens *slot = ARENA_ARRAY(&arena, struct slot_tokens, n + 1);
-    for (uint32_t i = 0, s = 0; with_dictionary && i < t.n; i++)
-        for (uint32_t k = 0; k < t.t[i].n_slots; k++, s++) {
-            /* Each value its own entry. */
-            uint32_t *code = ARENA_ARRAY(&arena, uint32_t, t.t[i].rows);
-            struct values *dict = ARENA_NEW(&arena, struct values);
-            for (uint32_t r = 0; r < t.t[i].rows; r++)
-                code[r] = r;
-            dict->n = t.t[i].rows;
-            slot[s] = (struct slot_tokens){.code = code, .dict = dict};
-        }
-    struct word_sink sink = {words_take, &got, false};
+    for (uint32_t i = 0, s = 0; i < t.n; i++)
+        for (uint32_t k = 0; k < t.t[i].n_slots; k++)
+            slot[s++] = tokens_of(&t, &t.t[i], k, about);
+    struct word_sink sink = {.fn = words_take, .ctx = &got};
     template_tokens_put(&t, slot, &sink, &arena);
     assert_true(sink.done);
     assert_true(got.n < want.n);
@@ -66,8 +88,8 @@ static void check(bool with_dictionary)
 static void test_words_of_templates(void **state)
 {
     (void)state;
-    for (int i = 0; i < 20; i++)
-        check(i % 2);
+    for (int i = 0; i < 30; i++)
+        check((enum about)(i % 3));
 }
 
 int main(void)
