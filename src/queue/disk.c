@@ -884,7 +884,8 @@ static void disk_stats(struct queue *base, struct queue_stats *ret)
 }
 
 /* A queue at rest holds what is not published yet and nothing else: no spares, no preallocated
- * space, and where all is published no entries. Whatever fails is left as it was. */
+ * space, and where all is published no entries, nor a second copy of the header, which has none to
+ * speak for. Whatever fails is left as it was. */
 static void tidy(struct disk_queue *q)
 {
     q->spare_bytes_max = 0;
@@ -894,8 +895,9 @@ static void tidy(struct disk_queue *q)
     enum err err = OK;
     if (q->end > WAL_START && q->stats.trimmed_to >= q->next)
         err = begin_file(q);
-    else
-        err = io_truncate(q->fd, q->end + WAL_ENTRY_BYTES); /* the mark stays */
+    if (err == OK)
+        err = io_truncate(q->fd, q->end > WAL_START ? q->end + WAL_ENTRY_BYTES /* the mark stays */
+                                                    : WAL_HEADER_BYTES);
     if (err == OK)
         err = disk_trim(&q->base, q->stats.trimmed_to);
     if (err != OK)

@@ -10,7 +10,7 @@
  *     40  8  offset at which that file ends
  *     48  8  0
  *     56  8  XXH3-64 of bytes 0..55
- *   Bytes 64..4095 are 0.
+ *   Bytes 64..4095 are 0. A file that holds no entries may end behind its first header.
  *
  *   ENTRIES, from offset 4160, each at a multiple of 8
  *      0  4  magic "WEN1"
