@@ -281,10 +281,19 @@ static enum err meta_get(struct catalog *c, struct str name, struct arena *a, st
     return found ? OK : err_set(ERR_NOTFOUND, "catalog: no setting \"%.*s\"", STR_ARG(name));
 }
 
+static enum err run_schema(struct catalog *c, const char *text)
+{
+    bool table = str_starts(str_c(text), STR("CREATE TABLE "));
+    char *whole = mem_printf("%s%s", text, table ? c->db->driver->table_end : "");
+    enum err err = c->db->driver->exec(c->db, whole);
+    mem_free(whole);
+    return err;
+}
+
 static enum err create_schema(struct catalog *c)
 {
     for (size_t i = 0; i < sizeof(schema) / sizeof(schema[0]); i++)
-        TRY(c->db->driver->exec(c->db, schema[i]));
+        TRY(run_schema(c, schema[i]));
     return OK;
 }
 
@@ -311,7 +320,7 @@ static enum err add_tables(struct catalog *c)
 {
     bool there = false;
     TRY(c->db->driver->has_table(c->db, "producers", &there));
-    return there ? OK : c->db->driver->exec(c->db, PRODUCERS_TABLE);
+    return there ? OK : run_schema(c, PRODUCERS_TABLE);
 }
 
 static enum err prepare_schema(struct catalog *c)

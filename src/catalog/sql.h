@@ -19,6 +19,7 @@ struct sql;
 struct sql_stmt;
 
 struct sql_driver {
+    const char *table_end; /* of a CREATE TABLE with a primary key: how rows are best kept */
     void (*close)(struct sql *db);
     enum err (*exec)(struct sql *db, const char *text); /* one statement without parameters */
     enum err (*begin)(struct sql *db);  /* to write: fails rather than deadlocks later */

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 struct fixture {
     char dir[300], path[400];
@@ -130,6 +131,21 @@ static void test_publish(void **state)
     assert_int_equal(got->n_sections, 2);
     assert_memory_equal(got->section, sections, sizeof(sections));
     assert_int_equal(checkpoint(f, "store", 0), 30);
+}
+
+/* What a small store pays for its catalog. */
+static void test_small(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t stream = 0;
+    struct stat file;
+    assert_ok(catalog_stream(f->c, STR("default"), STR("web"), &stream));
+    struct catalog_segment segment = {
+        .id = 1, .bytes = 50000, .position_max = 9, .section = sections, .n_sections = 1};
+    assert_ok(move(f, 0, 10, &segment));
+    reopen(f);
+    assert_int_equal(stat(f->path, &file), 0);
+    assert_in_range(file.st_size, 512, 8192);
 }
 
 static void test_replace(void **state)
@@ -315,8 +331,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_streams),     T(test_publish), T(test_replace),  T(test_positions), T(test_keys),
-        T(test_segment_ids), T(test_meta),    T(test_refusals), T(test_threads),
+        T(test_streams), T(test_publish),     T(test_small), T(test_replace),  T(test_positions),
+        T(test_keys),    T(test_segment_ids), T(test_meta),  T(test_refusals), T(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
