@@ -28,6 +28,10 @@
 #include <stdlib.h>
 
 #define COMPACT_DONE_RAW (1ull << 30)
+/* Raw bytes up to which all that is merged together is small, and zstd's level for it. */
+#define TINY_RAW (4ull << 20)
+#define SMALL_RAW (32ull << 20)
+enum { TINY_ZSTD_LEVEL = 19, SMALL_ZSTD_LEVEL = 15 };
 #define COMPACT_INPUT_RAW (4ull << 30)
 /* A merge takes at most so many times compact_files at once. */
 #define COMPACT_FILES_FACTOR 8
@@ -170,6 +174,7 @@ struct merging {
     int64_t created_ns;
     struct segment_writer *w; /* the file being written */
     uint64_t id, raw;         /* its id, and raw bytes so far */
+    int zstd_level;
     struct source_block *block;
     size_t n_blocks, blocks_cap;
     struct replacement r;
@@ -292,7 +297,7 @@ static enum err merge_section(struct merging *g, const struct piece *piece, size
                       .stream = st->name,
                       .block_rows = g->s->o.block_rows,
                       .block_bytes = g->s->o.block_bytes,
-                      .zstd_level = g->s->o.compact_zstd_level,
+                      .zstd_level = g->zstd_level,
                       .owner = OWNER_COMPACT,
                       .scratch_owner = OWNER_COMPACT,
                       .gate = &g->s->scratch};
@@ -319,6 +324,17 @@ static enum err write_section(struct merging *g, const struct piece *piece, size
     if (!g->w)
         TRY(begin_file(g));
     return merge_section(g, piece, n);
+}
+
+/* A small merge is over at once at any level, and its columns are too short for zstd to find much
+ * in at a low one. */
+static int level_for(const struct store *s, const struct piece *piece, size_t n)
+{
+    uint64_t raw = 0;
+    for (size_t i = 0; i < n; i++)
+        raw += piece[i].section->raw_bytes;
+    int least = raw <= TINY_RAW ? TINY_ZSTD_LEVEL : raw <= SMALL_RAW ? SMALL_ZSTD_LEVEL : 0;
+    return s->o.compact_zstd_level > least ? s->o.compact_zstd_level : least;
 }
 
 static enum err write_pieces(struct merging *g, const struct piece *piece, size_t n)
@@ -348,6 +364,7 @@ static enum err merge_files(struct merging *g)
             piece[at++] = (struct piece){&e->section[k], e, k};
     }
     qsort(piece, n, sizeof(*piece), piece_cmp);
+    g->zstd_level = level_for(g->s, piece, n);
     enum err err = write_pieces(g, piece, n);
     mem_free(piece);
     return err;
