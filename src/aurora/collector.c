@@ -54,6 +54,7 @@ struct collector {
     atomic_llong last_round_s, last_record_s;
     int64_t started_s;
     int64_t orders_s; /* the newest order obeyed */
+    char *labels;     /* of gauges; NULL: none */
     struct metric *m_records, *m_bytes, *m_visits, *m_failures, *m_rounds, *m_published, *m_saved,
         *m_visit_seconds, *m_round_seconds;
 };
@@ -521,6 +522,18 @@ static void make_metrics(struct collector *c)
         metric_histogram("weir_aurora_round_seconds", NULL, "Time of a discovery round.");
 }
 
+static char *make_labels(const char *input)
+{
+    struct buf labels;
+    if (!input)
+        return NULL;
+    buf_init(&labels, 1024);
+    metric_label(&labels, "input", str_c(input));
+    char *text = mem_strdup(buf_str(&labels));
+    buf_release(&labels);
+    return text;
+}
+
 static double waiting_now(void *ctx)
 {
     return (double)jobs_waiting(((struct collector *)ctx)->jobs);
@@ -538,12 +551,24 @@ static double round_age(void *ctx)
     return c->last_round_s ? (double)(now_s() - c->last_round_s) : 0;
 }
 
+static void set_gauges(struct collector *c, bool on)
+{
+    metric_gauge_fn("weir_aurora_waiting_files", c->labels, "Log files that wait to be read.",
+                    on ? waiting_now : NULL, c);
+    metric_gauge_fn("weir_aurora_lag_seconds", c->labels,
+                    "Since the file that has waited longest was written to.", on ? lag_now : NULL,
+                    c);
+    metric_gauge_fn("weir_aurora_last_round_age_seconds", c->labels,
+                    "Since the last discovery round that succeeded.", on ? round_age : NULL, c);
+}
+
 static enum err open_parts(struct collector *c)
 {
     struct aws_credentials_options k = {.profile = c->o.profile, .region = c->o.region};
     struct limits_options l = {.rate = c->o.rate,
                                .failures_max = c->o.failures_max,
                                .open_ns = c->o.open_ns,
+                               .labels = c->labels,
                                .stopping = &c->stopping};
     TRY(aws_credentials_new(&k, &c->credentials));
     TRY(state_open(str_c(c->o.state), c->credentials, &c->state));
@@ -555,7 +580,7 @@ static enum err open_parts(struct collector *c)
     c->limits = limits_new(&l);
     TRY(rds_source_new(c->credentials, c->limits, &c->stopping, &c->source));
     if (c->o.queue)
-        TRY(topics_open(str_c(c->o.queue), c->o.discovers, c->o.processes, &c->topics));
+        TRY(topics_open(str_c(c->o.queue), c->o.discovers, c->o.processes, c->labels, &c->topics));
     if (!c->o.discovers)
         return OK;
     TRY(aws_client_new(rds_source_service(c->source), &c->client));
@@ -605,13 +630,9 @@ enum err collector_start(const struct collector_options *o, struct collector **r
     c->started_s = c->orders_s = now_s();
     c->jobs = jobs_new();
     strand_owner_make(c->owner);
+    c->labels = make_labels(o->input);
     make_metrics(c);
-    metric_gauge_fn("weir_aurora_waiting_files", NULL, "Log files that wait to be read.",
-                    waiting_now, c);
-    metric_gauge_fn("weir_aurora_lag_seconds", NULL,
-                    "Since the oldest file that waits was written to.", lag_now, c);
-    metric_gauge_fn("weir_aurora_last_round_age_seconds", NULL,
-                    "Since the last discovery round that succeeded.", round_age, c);
+    set_gauges(c, true);
     enum err err = open_parts(c);
     if (err == OK)
         err = start_threads(c);
@@ -634,6 +655,26 @@ bool collector_is_idle(struct collector *c)
 bool collector_is_ordered_to_stop(struct collector *c)
 {
     return c->ordered;
+}
+
+/* `weir aurora stop` takes an earlier `resume` back, so that what stands there came behind it. */
+enum err collector_may_go_on(const struct collector_options *o, bool *ret)
+{
+    struct aws_credentials_options k = {.profile = o->profile, .region = o->region};
+    struct aws_credentials *credentials;
+    struct state *s = NULL;
+    struct arena a;
+    TRY(aws_credentials_new(&k, &credentials));
+    arena_init(&a, 0, NULL);
+    struct state_item *orders = ARENA_NEW(&a, struct state_item);
+    enum err err = state_open(str_c(o->state), credentials, &s);
+    if (err == OK)
+        err = state_get(s, STATE_PROCESSES, STATE_ORDERS, &a, orders);
+    *ret = err == OK && state_int(orders, "ramp_at") > 0;
+    state_close(s);
+    arena_release(&a);
+    aws_credentials_free(credentials);
+    return err == ERR_NOTFOUND ? OK : err;
 }
 
 void collector_counts(const struct collector *c, struct collector_counts *ret)
@@ -677,9 +718,7 @@ void collector_stop(struct collector *c)
         say_goodbye(c);
     }
     topics_stop(c->topics);
-    metric_gauge_fn("weir_aurora_waiting_files", NULL, NULL, NULL, NULL);
-    metric_gauge_fn("weir_aurora_lag_seconds", NULL, NULL, NULL, NULL);
-    metric_gauge_fn("weir_aurora_last_round_age_seconds", NULL, NULL, NULL, NULL);
+    set_gauges(c, false);
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_close(&c->worker[i]);
     discover_free(c->discover);
@@ -691,5 +730,6 @@ void collector_stop(struct collector *c)
     cache_close(c->cache);
     state_close(c->state);
     aws_credentials_free(c->credentials);
+    mem_free(c->labels);
     mem_free(c);
 }

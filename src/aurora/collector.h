@@ -19,6 +19,7 @@ struct collector_options {
     unsigned n_outputs;
     const struct output_type *const *output_types;
     const struct sink *sink; /* one more, of this process; NULL: none */
+    const char *input;       /* the label `input` of its gauges; NULL: they have none */
     struct stages *stages;   /* what records go through; outlives the collector; NULL: nothing */
     unsigned keep;           /* kinds of logs */
     bool discovers, processes, once;
@@ -46,6 +47,8 @@ NODISCARD enum err collector_start(const struct collector_options *o, struct col
 bool collector_is_idle(struct collector *c);
 /* An order to stop came by the state. */
 bool collector_is_ordered_to_stop(struct collector *c);
+/* Whether the state says that those who were ordered to stop may go on. */
+NODISCARD enum err collector_may_go_on(const struct collector_options *o, bool *ret);
 /* Units under way are finished, at most so long; then it all ends. */
 void collector_stop(struct collector *c); /* NULL is fine */
 struct collector_counts {

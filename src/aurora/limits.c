@@ -53,6 +53,7 @@ void limits_free(struct limits *l)
         return;
     for (struct breaker *b = l->first, *next; b; b = next) {
         next = b->next;
+        metric_set(b->metric, BREAKER_CLOSED);
         mem_free(b->name);
         mem_free(b);
     }
@@ -86,7 +87,9 @@ static struct breaker *breaker_of(struct limits *l, const char *kind, struct str
     if (l->n == BREAKERS_MAX)
         return NULL;
     struct buf label;
-    buf_init(&label, 1024);
+    buf_init(&label, 2048);
+    if (l->o.labels)
+        buf_put_c(&label, l->o.labels);
     metric_label(&label, "breaker", key);
     buf_put_byte(&label, '\0');
     struct breaker *b = NEW(struct breaker);

@@ -21,6 +21,7 @@ struct limits_options {
     unsigned failures_max;
     int64_t open_ns;
     const atomic_bool *stopping; /* waiting ends then, with ERR_CANCELED */
+    const char *labels;          /* of the breakers' gauges; NULL: none; outlives it */
 };
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 

@@ -403,27 +403,33 @@ bool topics_are_idle(struct topics *t)
 
 /* ---- life ---- */
 
-static void make_metrics(struct topics *t)
+static void make_metrics(struct topics *t, const char *labels)
 {
     for (int i = 0; i < TOPIC_COUNT; i++) {
-        char label[300];
-        snprintf(label, sizeof(label), "topic=\"%s\"", t->topic[i]);
-        t->lag[i] = metric_gauge("weir_aurora_topic_lag", label,
+        struct buf label;
+        buf_init(&label, 2048);
+        if (labels)
+            buf_put_c(&label, labels);
+        metric_label(&label, "topic", str_c(t->topic[i]));
+        buf_put_byte(&label, '\0');
+        t->lag[i] = metric_gauge("weir_aurora_topic_lag", label.p,
                                  "Messages of our partitions whose files are not read yet.");
+        buf_release(&label);
     }
-    t->members = metric_gauge("weir_aurora_group_member", NULL,
+    t->members = metric_gauge("weir_aurora_group_member", labels,
                               "1 while this process has partitions of its group.");
     t->taken = metric_counter("weir_aurora_messages_total", NULL, "Messages taken from the queue.");
 }
 
-enum err topics_open(struct str url, bool publishes, bool consumes, struct topics **ret)
+enum err topics_open(struct str url, bool publishes, bool consumes, const char *labels,
+                     struct topics **ret)
 {
     struct topics *t = NEW(struct topics);
     arena_init(&t->arena, 0, NULL);
     pthread_mutex_init(&t->lock, NULL);
     enum err err = read_url(t, url);
     if (err == OK)
-        make_metrics(t);
+        make_metrics(t, labels);
     /* A processor makes them, too: whoever comes first. */
     if (err == OK && (publishes || consumes))
         err = open_producer(t);
@@ -480,7 +486,7 @@ static enum err deleted(const struct topics *t, rd_kafka_event_t *e)
 enum err topics_delete_group(struct str url)
 {
     struct topics *t;
-    TRY(topics_open(url, true, false, &t));
+    TRY(topics_open(url, true, false, NULL, &t));
     rd_kafka_DeleteGroup_t *what = rd_kafka_DeleteGroup_new(t->group);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(t->producer);
     rd_kafka_DeleteGroups(t->producer, &what, 1, NULL, queue);
@@ -536,7 +542,7 @@ static enum err altered(const struct topics *t, rd_kafka_event_t *e)
 enum err topics_reset(struct str url, bool to_latest)
 {
     struct topics *t;
-    TRY(topics_open(url, true, false, &t));
+    TRY(topics_open(url, true, false, NULL, &t));
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     enum err err = all_partitions(t, to_latest, list);
     if (err == OK) {

@@ -22,7 +22,9 @@
 
 struct topics;
 /* Makes what topics are missing. ERR_UNAVAILABLE: no broker answers. */
-NODISCARD enum err topics_open(struct str url, bool publishes, bool consumes, struct topics **ret);
+/* labels: of its gauges; may be NULL. */
+NODISCARD enum err topics_open(struct str url, bool publishes, bool consumes, const char *labels,
+                               struct topics **ret);
 void topics_close(struct topics *t); /* NULL is fine */
 /* OK: the message is durable there. */
 NODISCARD enum err topics_publish(struct topics *t, const struct logfile_message *m);

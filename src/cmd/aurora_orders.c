@@ -39,7 +39,9 @@ const struct command aurora_stop_command = {
     .usage = "[--state URL]",
     .text = "All discoverers and processors on this state finish what they are sending, and end "
             "within seconds.\n"
-            "Those that are started later run.",
+            "Those that are started later run; an aurora:// input of a server goes on when weir "
+            "aurora resume\n"
+            "says so.",
     .options = stop_options,
 };
 
@@ -51,6 +53,7 @@ int aurora_stop(int argc, char **argv)
     if (status >= 0)
         return status;
     state_set_int(&set, "stop_at", now_s());
+    state_set_int(&set, "ramp_at", 0);
     return give(&aurora_stop_command, &o, &set, "they were told to stop");
 }
 

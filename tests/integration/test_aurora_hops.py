@@ -222,12 +222,16 @@ def test_own_log_lines_wait_for_their_output(made, make_server):
 
 
 def test_a_server_collects_by_itself(made, tmp_path, rds, make_server):
-    """All in one process: weir server --input aurora://, killed while logs grow and rotate; orders reach it by the state."""
+    """All in one process: weir server --input aurora://, killed while logs grow and rotate; orders reach it by the state. A
+    second one beside it has books and gauges of its own."""
     rds.add("db-1", tmp_path / "db-1")
+    rds.add("other-1", tmp_path / "other-1")
+    SlowLog(tmp_path / "other-1", "two").write(5)
     log = SlowLog(tmp_path / "db-1", "one")
     state = f"sqlite:{tmp_path}/state.db"
     server = make_server(name="own", env=rds.env(RDS_API_RATE_LIMIT="1000", WEIR_AURORA_LEASE_SEC="2", BATCH_SIZE="40"),
-                         args=["--input", f"aurora://?state={state}&poll=200ms&logs=slow,error"])
+                         args=["--input", f"aurora://?state={state}&poll=200ms&logs=slow,error&name=db-*",
+                               "--input", f"aurora://?state=sqlite:{tmp_path}/other.db&poll=200ms&name=other-*"])
     for turn in range(4):
         log.write(100)
         if turn % 2:
@@ -238,19 +242,30 @@ def test_a_server_collects_by_itself(made, tmp_path, rds, make_server):
         server.start()
     wait_for(lambda: len(stored(server, "one")) == len(log.written), 60, "the rest")
     assert_same(server, log)
-    assert "weir_aurora_records_total" in requests.get(server.url + "/metrics", timeout=10).text
+    text = requests.get(server.url + "/metrics", timeout=10).text
+    for gauge in ("weir_aurora_waiting_files", "weir_aurora_lag_seconds", "weir_aurora_last_round_age_seconds", "weir_input_accepted"):
+        labels = re.findall(rf'^{gauge}{{input="([^"]*)"', text, re.M)
+        assert sum("name=db-*" in x for x in labels) == 1 and sum("name=other-*" in x for x in labels) == 1, labels
     tools = Collector(tmp_path, rds, None, state=state)
     wait_for(lambda: tools.json("status")["files"].keys() == {"completed"}, 30)
     tools.weir("stop")
     wait_for(lambda: "stopped by" in requests.get(server.url + "/api/v1/stats", timeout=10).text, 30, "the order")
     log.write(10)
+    tools.weir("resume", "--ramp", "1s")
+    wait_for(lambda: len(stored(server, "one")) == len(log.written), 60, "what came after the order to go on")
+    assert "stopped by" not in requests.get(server.url + "/api/v1/stats", timeout=10).text
+    tools.weir("stop")
+    wait_for(lambda: "stopped by" in requests.get(server.url + "/api/v1/stats", timeout=10).text, 30, "the second order")
+    log.write(10)
     server.stop()
     server.start()
     wait_for(lambda: len(stored(server, "one")) == len(log.written), 60, "what came after the order")
     assert_same(server, log)
+    assert len(stored(server, "two")) == 5
 
     def shown():
-        return [i for i in requests.get(server.url + "/api/v1/stats", timeout=10).json()["inputs"] if i["type"] == "aurora"]
+        inputs = requests.get(server.url + "/api/v1/stats", timeout=10).json()["inputs"]
+        return [i for i in inputs if i["type"] == "aurora" and "name=db-" in i["address"]]
 
     wait_for(lambda: [i["accepted"] for i in shown()] == [10], 30, "the input's books")
     assert shown()[0]["bytes"] > 0
