@@ -14,6 +14,7 @@
 #include "net/http_client.h"
 #include "net/listen.h"
 #include "pipeline/pipeline.h"
+#include "queue/queue.h"
 #include "record/json.h"
 
 #include <errno.h>
@@ -308,7 +309,9 @@ static enum err try_input(const struct checking *c, const char *url, struct inpu
 static void check_queue(struct checking *c, struct finding *f)
 {
     const char *url = conf_string(c->conf, "queue.url");
-    if (strcmp(url, "disk:") != 0)
+    if (queue_check_url(str_c(url)) != OK)
+        found(f, FAILED, "queue.url: %s", err_text());
+    else if (strcmp(url, "disk:") != 0)
         check_peer(url, f);
     else
         found(f, GOOD, "in the data folder");

@@ -3,6 +3,7 @@
 #include "cmd/flow.h"
 #include "cmd/settings.h"
 #include "core/conf.h"
+#include "queue/queue.h"
 
 #include <stdio.h>
 
@@ -38,6 +39,16 @@ static int print(struct buf *out)
     return good ? 0 : 1;
 }
 
+static enum err check_queue(const struct conf *c)
+{
+    char why[400];
+    enum err err = queue_check_url(str_c(conf_string(c, "queue.url")));
+    if (err == OK)
+        return OK;
+    snprintf(why, sizeof(why), "%s", err_text());
+    return err_set(err, "%s: queue.url: %s", conf_source(c, "queue.url"), why);
+}
+
 /* The file of a server or of an agent: pipelines, and a server's settings. */
 static enum err check_file(const char *path, struct conf *c)
 {
@@ -45,6 +56,8 @@ static enum err check_file(const char *path, struct conf *c)
     enum err err = pipelines_load(set, path, PIPELINES_EITHER);
     if (err == OK && set->server)
         err = conf_load_file(c, path);
+    if (err == OK)
+        err = check_queue(c);
     if (err == OK)
         err = pipelines_check(set);
     pipelines_free(set);

@@ -8,6 +8,7 @@
 #include "cmd/source.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "input/tail.h"
 #include "output/outputs.h"
 #include "record/json.h"
 #include "record/text_line.h"
@@ -74,11 +75,12 @@ static enum err check_files(const struct pipeline *p, struct pipeline *one)
         TRY(placed(flow_check(one), p->at ? tree_get(p->at, settings[i].key) : NULL));
     }
     for (unsigned i = 0; i < p->n_files; i++) {
-        if (str_find(str_c(p->file[i]), STR("://")) < strlen(p->file[i]))
-            continue; /* of containers or the journal, which need not be here */
+        /* Containers and the journal need not be here. */
+        bool url = str_find(str_c(p->file[i]), STR("://")) < strlen(p->file[i]);
         one->file[0] = p->file[i];
-        TRY(placed(flow_check(one),
-                   p->at ? place_of_file(tree_get(p->at, "files"), p->file[i]) : NULL));
+        TRY(placed(url ? tail_check_url(str_c(p->file[i])) : flow_check(one),
+                   p->at ? place_of_file(tree_get(p->at, url ? "inputs" : "files"), p->file[i])
+                         : NULL));
     }
     return OK;
 }

@@ -252,8 +252,7 @@ static enum err open_queue(struct server *s, const char *data, size_t budget)
     char dir[4096];
     if (is_kafka(s))
         return open_kafka(s, budget);
-    if (strcmp(conf_string(s->conf, "queue.url"), "disk:") != 0)
-        return err_set(ERR_INVALID, "queue.url: disk: or kafka://HOST:PORT/TOPIC is wanted");
+    TRY(queue_check_url(str_c(conf_string(s->conf, "queue.url"))));
     snprintf(dir, sizeof(dir), "%s/queue", data);
     struct queue_options o = {
         .dir = dir,

@@ -74,11 +74,11 @@ static void on_tick(void *ctx)
 
 /* ---- the input ---- */
 
-static enum err open_socket(struct datagram_input *in, const struct url *url)
+static enum err open_socket(struct datagram_input *in, const struct url *url, bool dry)
 {
     char address[256];
     TRY(input_address(url, in->protocol->default_port, address, sizeof(address)));
-    return datagram_new(in->reactor, address, take, in, &in->socket);
+    return dry ? OK : datagram_new(in->reactor, address, take, in, &in->socket);
 }
 
 enum err datagram_input_open(const struct input_type *type,
@@ -104,7 +104,7 @@ enum err datagram_input_open(const struct input_type *type,
     TRY_OUT(input_read_target(url, protocol->name, &in->desk.arena, &in->desk.target));
     if (protocol->new_state)
         in->ctx = protocol->new_state(o);
-    TRY_OUT(open_socket(in, url));
+    TRY_OUT(open_socket(in, url, o->dry));
     *ret = &in->input;
 out:
     if (err != OK)

@@ -242,14 +242,14 @@ static enum err check_params(const struct stream_protocol *p, const struct url *
     return url_check_params(url, known);
 }
 
-static enum err open_tls(struct stream_input *in, const struct url *url)
+static enum err open_tls(struct stream_input *in, const struct url *url, bool dry)
 {
     struct tls_options o = {url_get(url, "tls_cert"), url_get(url, "tls_key"),
                             url_get(url, "tls_ca"), in->protocol->alpn};
     bool wanted = str_ends(url->scheme, STR("+tls"));
     if (wanted && !o.cert.n)
         return err_set(ERR_INVALID, "%.*s:// needs tls_cert=FILE", STR_ARG(url->scheme));
-    return o.cert.n ? tls_server_new(&o, &in->tls) : OK;
+    return o.cert.n && !dry ? tls_server_new(&o, &in->tls) : OK;
 }
 
 static void on_datagrams(void *ctx, const struct datagram *list, unsigned n)
@@ -271,6 +271,8 @@ static enum err open_listener(struct stream_input *in, const struct input_option
         .message_max = o->body_max,
         .connections_max = o->connections_max,
     };
+    if (o->dry)
+        return OK;
     TRY(listener_new(in->reactor, &lo, &in->listener));
     if (!in->protocol->datagram)
         return OK;
@@ -298,7 +300,7 @@ enum err stream_input_open(const struct input_type *type, const struct stream_pr
     TRY_OUT(input_read_target(url, protocol->name, &in->desk.arena, &in->desk.target));
     if (protocol->configure)
         TRY_OUT(protocol->configure(url, &in->desk.arena, &in->ctx));
-    TRY_OUT(open_tls(in, url));
+    TRY_OUT(open_tls(in, url, o->dry));
     TRY_OUT(open_listener(in, o, url));
     *ret = &in->input;
 out:

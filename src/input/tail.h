@@ -52,6 +52,8 @@ void tail_stop(struct tail *t); /* saves the positions; it may be started again 
 /* Other options in place of those it has, while it is stopped: what it has open and has not handed
  * on stays, files that no pattern matches any more are read to their end. As tail_new. */
 NODISCARD enum err tail_reconfigure(struct tail *t, const struct tail_options *o);
+/* What is wrong with a pattern that is a URL, as far as can be said without following it. */
+NODISCARD enum err tail_check_url(struct str url);
 /* Records handed on, and dropped by the chain, up to what positions and notes say. Before it is
  * started, or when it is stopped. */
 void tail_totals(const struct tail *t, uint64_t *ret_records, uint64_t *ret_dropped);

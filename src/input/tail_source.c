@@ -54,9 +54,7 @@ static enum err add_containers(struct tail *t, const struct url *u, struct arena
 {
     static const char *const pods[] = {"*/*/*.log", "*/*/*.log.[0-9]*", "*.log", NULL};
     static const char *const docker[] = {"*/*-json.log", "*/*-json.log.[0-9]*", NULL};
-    static const char *const known[] = {"api", "token", "ca", NULL}, *const none[] = {NULL};
     bool kubernetes = str_eq(u->scheme, STR("kubernetes"));
-    TRY(url_check_params(u, kubernetes ? known : none));
     struct str folder = u->path;
     while (folder.n > 1 && folder.p[folder.n - 1] == '/')
         folder.n--;
@@ -73,23 +71,43 @@ static enum err add_containers(struct tail *t, const struct url *u, struct arena
     return add_globs(t, s, kubernetes ? pods : docker);
 }
 
-static enum err add_url(struct tail *t, const struct url *u, struct arena *a)
+static enum err check_url(const struct url *u)
 {
-    static const char *const none[] = {NULL};
+    static const char *const schemes[] = {"kubernetes", "docker", "journald", "stdin", NULL};
+    static const char *const known[] = {"api", "token", "ca", NULL}, *const none[] = {NULL};
     if (u->host.n)
         return err_set(ERR_INVALID, "a path is wanted behind %.*s://, not the host \"%.*s\"",
                        STR_ARG(u->scheme), STR_ARG(u->host));
+    for (const char *const *s = schemes; *s; s++)
+        if (str_eq_c(u->scheme, *s))
+            return url_check_params(u, s == schemes ? known : none);
+    return url_unknown_scheme("input", u->scheme, schemes);
+}
+
+enum err tail_check_url(struct str text)
+{
+    struct arena a;
+    struct url u;
+    arena_init(&a, 0, NULL);
+    enum err err = url_parse(text, &a, &u);
+    if (err == OK)
+        err = check_url(&u);
+    arena_release(&a);
+    return err;
+}
+
+static enum err add_url(struct tail *t, const struct url *u, struct arena *a)
+{
+    TRY(check_url(u));
     if (str_eq(u->scheme, STR("kubernetes")) || str_eq(u->scheme, STR("docker")))
         return add_containers(t, u, a);
-    TRY(url_check_params(u, none));
     if (str_eq(u->scheme, STR("journald")) && !t->journal)
         return tail_journal_new(arena_str(a, u->path).p, &t->journal);
     if (str_eq(u->scheme, STR("stdin")) && !t->stdin) {
         t->stdin = tail_stdin_new(t);
         return OK;
     }
-    return err_set(ERR_INVALID, "kubernetes://, docker://, or once journald:// or stdin:// can be "
-                                "followed");
+    return err_set(ERR_INVALID, "%.*s:// can be followed once", STR_ARG(u->scheme));
 }
 
 static enum err add_pattern(struct tail *t, const char *pattern)

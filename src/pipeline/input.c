@@ -76,14 +76,11 @@ enum err input_open(const struct input_type *const *types, const struct input_op
 
 enum err input_check(const struct input_type *const *types, struct str text)
 {
-    struct arena arena;
-    struct url url;
-    arena_init(&arena, 0, NULL);
-    enum err err = url_parse(text, &arena, &url);
-    if (err == OK && !find(types, url.scheme))
-        err = unknown(types, url.scheme);
-    arena_release(&arena);
-    return err;
+    struct input_options o = {.url = text, .dry = true};
+    struct input *in;
+    TRY(input_open(types, &o, &in));
+    input_close(in);
+    return OK;
 }
 
 enum err input_start(struct input *in)

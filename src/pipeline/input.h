@@ -35,6 +35,9 @@ struct input_options {
     struct json_limits limits;
     size_t body_max;          /* of one message, also inflated */
     unsigned connections_max; /* of one listener */
+    /* Only to find what is wrong with the URL: nothing is bound, read or reached, and it is closed
+     * unstarted. */
+    bool dry;
 };
 
 struct input_status {
@@ -78,7 +81,7 @@ NODISCARD enum err input_read_target(const struct url *url, const char *stream, 
  * names those that there are. */
 NODISCARD enum err input_open(const struct input_type *const *types, const struct input_options *o,
                               struct input **ret);
-/* Whether the URL is one of an input, as far as can be said without opening it. */
+/* What is wrong with the URL and its parameters, as far as can be said without this machine. */
 NODISCARD enum err input_check(const struct input_type *const *types, struct str url);
 NODISCARD enum err input_start(struct input *in);
 void input_stop(struct input *in, int64_t wait_ms);

@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "queue/queue.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,6 +33,31 @@ enum err kafka_topic_read_asked(const struct url *url, struct kafka_topic_asked 
                        STR_ARG(retention));
     *ret = a;
     return OK;
+}
+
+static enum err check_kafka_url(struct str text, struct arena *a)
+{
+    struct kafka_topic_asked asked;
+    struct kafka_conf conf;
+    struct url url;
+    TRY(url_parse(text, a, &url));
+    TRY(kafka_conf_read(&url, kafka_queue_params, &conf));
+    enum err err = kafka_check_topic(str_c(conf.topic));
+    kafka_conf_release(&conf);
+    return err == OK ? kafka_topic_read_asked(&url, &asked) : err;
+}
+
+enum err queue_check_url(struct str text)
+{
+    struct arena a;
+    if (str_eq_c(text, "disk:"))
+        return OK;
+    if (!str_starts(text, STR("kafka")))
+        return err_set(ERR_INVALID, "disk: or kafka://HOST:PORT/TOPIC is wanted");
+    arena_init(&a, 0, NULL);
+    enum err err = check_kafka_url(text, &a);
+    arena_release(&a);
+    return err;
 }
 
 /* ---- what it is ---- */

@@ -74,6 +74,10 @@ struct queue_options {
 
 NODISCARD enum err queue_open_disk(const struct queue_options *options, struct queue **ret);
 
+/* What is wrong with the URL of a queue (disk: or kafka://...) and its parameters, as far as can be
+ * said without reaching anything. */
+NODISCARD enum err queue_check_url(struct str url);
+
 struct kafka_queue_options {
     struct str url;          /* kafka://HOST:PORT/TOPIC?...; docs/kafka.md has the parameters */
     struct catalog *catalog; /* outlives the queue */

@@ -617,6 +617,16 @@ def test_pipeline_commands(weir, tmp_path):
         ("files: a\nencoding: utf-16le\nmultiline: go\n", b":2:11: lines of utf-16le cannot be put together"),
         ("pipelines:\n  a:\n    files: a\n    multiline: perl\n    routes: [{output: 'stdout://'}]\n",
          b':4:16: multiline "perl": java'),
+        ("inputs: ['forward://:1', 'kafka://h/t?grup=x']\nroutes: [{output: 'stdout://'}]\n",
+         b':1:26: kafka:// knows no parameter "grup"; did you mean "group"?'),
+        ("inputs: ['forward://:1?sharedkey=x']\nroutes: [{output: 'stdout://'}]\n",
+         b':1:10: forward:// knows no parameter "sharedkey"; did you mean "shared_key"?'),
+        ("inputs: ['syslog+tls://:1']\nroutes: [{output: 'stdout://'}]\n", b":1:10: syslog+tls:// needs tls_cert=FILE"),
+        ("inputs: ['gelf://:1?strem=x']\nroutes: [{output: 'stdout://'}]\n", b':1:10: gelf:// knows no parameter "strem"'),
+        ("inputs: ['aurora://?regoin=x']\nroutes: [{output: 'stdout://'}]\n", b'did you mean "region"?'),
+        ("inputs: ['kubernetes:///p?apis=none']\nroutes: [{output: 'stdout://'}]\n", b':1:10: kubernetes:// knows no parameter "apis"'),
+        ("inputs: ['kafka://h/t?session=1']\nroutes: [{output: 'stdout://'}]\n", b":1:10: session=1: a duration is wanted"),
+        ("files: a\nroutes:\n  - output: kafka://h/t?ack=1\n", b':3:13: kafka:// knows no parameter "ack"; did you mean "acks"?'),
     ]:
         config.write_text(text)
         r = weir("pipeline", "check", str(config), check=False)
@@ -624,3 +634,12 @@ def test_pipeline_commands(weir, tmp_path):
     config.write_text("fles: [/a]\nroutes:\n  - output: http://a\n")  # of an agent, though no word says so
     r = weir("config", "check", str(config), check=False)
     assert r.returncode == 1 and b':1:1: "fles" is not known here; did you mean "files"?' in r.stderr, r.stderr
+    for text, why in [  # of a server
+        ("queue:\n  url: kafka://h:1/t?grup=x\n", b':2:8: queue.url: kafka:// knows no parameter "grup"; did you mean "group"?'),
+        ("queue: {url: 'kafka://h:1/t?partitions=none'}\n", b":1:14: queue.url: partitions=none: a number"),
+        ("queue: {url: 'disk:/x'}\n", b":1:14: queue.url: disk: or kafka://HOST:PORT/TOPIC is wanted"),
+        ("inputs: ['beats://:1?tls_crt=x']\n", b':1:10: beats:// knows no parameter "tls_crt"; did you mean "tls_cert"?'),
+    ]:
+        config.write_text(text)
+        r = weir("config", "check", str(config), check=False)
+        assert r.returncode == 1 and why in r.stderr, (text, r.stderr)
