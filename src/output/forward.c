@@ -22,11 +22,13 @@
 #include "output/outputs.h"
 #include "output/peer.h"
 #include "output/pick.h"
+#include "wire/msgpack_rows.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#define TAG_FIELD "tag"
 enum {
     FORWARD_PORT = 24224,
     CHUNK_TEXT = 24, /* 16 bytes in base64 */
@@ -185,22 +187,39 @@ static struct message *find_message(struct forward_output *o, uint64_t sequence,
     return m;
 }
 
-static enum err put_row(void *ctx, const struct output_row *row)
+/* The message that the row belongs to; *ret_bare: its tag is the field, which is not sent. */
+static struct message *message_of(struct forward_output *o, const struct output_row *row,
+                                  bool *ret_bare)
 {
-    struct forward_output *o = ctx;
-    struct str without = {0};
-    TRY(pick_row(o->pick, row));
     buf_clear(&o->scratch);
     bool there = o->tag ? pick_text_put(o->tag, o->pick, &o->scratch)
-                        : pick_get(o->pick, o->tag_field, &o->scratch, &without);
-    if (!there || !o->scratch.n) {
+                        : pick_get(o->pick, o->tag_field, &o->scratch, NULL);
+    there = there && o->scratch.n;
+    if (!there) {
         buf_clear(&o->scratch);
         buf_put_str(&o->scratch, row->stream);
-        without = (struct str){0};
     }
-    struct message *m = find_message(o, o->bulk->item[row->item].sequence, buf_str(&o->scratch));
-    forward_put_entry(row->json, without, row->time_ns, &m->entries);
-    m->records++;
+    *ret_bare = there && !o->tag;
+    return find_message(o, o->bulk->item[row->item].sequence, buf_str(&o->scratch));
+}
+
+static enum err put_item(void *ctx, uint32_t item, struct rows *rows, struct arena *a)
+{
+    struct forward_output *o = ctx;
+    struct msgpack_rows *writer;
+    const int64_t *time;
+    TRY(rows_time(rows, &time));
+    TRY(msgpack_rows_new(rows, o->tag ? (struct str){0} : STR(TAG_FIELD), a, &writer));
+    for (uint32_t i = 0; i < rows->n; i++) {
+        struct output_row row = {
+            .item = item, .row = i, .stream = rows->stream, .time_ns = time[i], .rows = rows};
+        bool bare;
+        TRY(pick_row(o->pick, &row));
+        struct message *m = message_of(o, &row, &bare);
+        forward_put_time(time[i], &m->entries);
+        msgpack_rows_put(writer, bare, &m->entries);
+        m->records++;
+    }
     return OK;
 }
 
@@ -215,7 +234,7 @@ static enum err write_messages(struct forward_output *o, const struct output_bul
     o->n = 0;
     o->bulk = bulk;
     pick_begin(o->pick);
-    TRY(output_each_row(bulk, put_row, o));
+    TRY(output_each_item(bulk, put_item, o));
     o->producer = bulk->producer;
     o->epoch = bulk->epoch;
     o->first_sequence = first;
@@ -372,7 +391,7 @@ static enum err forward_open(const struct url *url, struct output **ret)
     struct forward_output *o = NEW(struct forward_output);
     o->base.type = &output_forward;
     o->pick = pick_new();
-    o->tag_field = pick_add(o->pick, STR("tag"));
+    o->tag_field = pick_add(o->pick, STR(TAG_FIELD));
     buf_init(&o->in, SIZE_MAX);
     buf_init(&o->scratch, SIZE_MAX);
     buf_init(&o->out, SIZE_MAX);

@@ -2,17 +2,18 @@
 
 #include "core/clock.h"
 #include "wire/forward.h"
-#include "wire/msgpack_json.h"
+#include "wire/msgpack.h"
 
 #include <openssl/crypto.h>
 
 /* ---- entries ---- */
 
-static void put_time(struct buf *out, int64_t ns)
+void forward_put_time(int64_t ns, struct buf *out)
 {
     int64_t s = ns / NS_PER_S - (ns % NS_PER_S < 0);
     uint32_t part[2] = {(uint32_t)s, (uint32_t)(ns - s * NS_PER_S)};
     char bytes[8];
+    msgpack_put_array(out, 2);
     if (s < 0 || s > UINT32_MAX) { /* whole numbers below zero mean something else to Fluent Bit */
         msgpack_put_double(out, (double)ns / 1e9);
         return;
@@ -20,13 +21,6 @@ static void put_time(struct buf *out, int64_t ns)
     for (int i = 0; i < 8; i++)
         bytes[i] = (char)(part[i / 4] >> (24 - i % 4 * 8));
     msgpack_put_ext(out, 0, str_of(bytes, sizeof(bytes)));
-}
-
-void forward_put_entry(struct str object, struct str without, int64_t time_ns, struct buf *out)
-{
-    msgpack_put_array(out, 2);
-    put_time(out, time_ns);
-    msgpack_put_json_without(out, object, without);
 }
 
 void forward_put_message(const struct forward_message *m, struct buf *out)

@@ -5,12 +5,12 @@
 
 #include "core/buf.h"
 
-/* Appends [time, record]: the time as EventTime (seconds as a double where that cannot hold
- * it), the members of the JSON object but one (`without`, n == 0: none). */
-void forward_put_entry(struct str object, struct str without, int64_t time_ns, struct buf *out);
+/* Appends what stands before the record in its entry [time, record]: the time as EventTime (seconds
+ * as a double where that cannot hold it). */
+void forward_put_time(int64_t time_ns, struct buf *out);
 
 struct forward_message {
-    struct str tag, entries; /* as forward_put_entry wrote them, or packed by gzip */
+    struct str tag, entries; /* a time and a map each, or packed by gzip */
     uint32_t records;
     struct str chunk; /* n == 0: no acknowledgement is asked for */
     bool gzip;

@@ -15,9 +15,10 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "output/outputs.h"
+#include "record/json.h"
 #include "record/pick.h"
 #include "wire/kafka_pieces.h"
-#include "wire/msgpack_json.h"
+#include "wire/msgpack_rows.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,8 +47,7 @@ struct kafka_output {
     int64_t deadline;
     uint64_t waiting; /* messages without a report */
     rd_kafka_resp_err_t failed;
-    struct rows rows; /* of item rows_of; keys too */
-    struct str *row_key, *row_text;
+    struct str *row_key; /* of item rows_of, in the arena */
     uint32_t rows_of;
 };
 
@@ -173,39 +173,60 @@ static enum err produce(struct kafka_output *o, struct str key, struct str value
     }
 }
 
-/* Keys, and lines of text, of the rows of an item. */
-static enum err enter_item(struct kafka_output *o, uint32_t item)
+static enum err put_json(struct rows *rows, uint32_t row, struct arena *a, struct buf *out)
 {
-    struct frame_info info;
-    if (o->rows_of == item)
-        return OK;
-    arena_reset(&o->arena);
-    o->row_key = o->row_text = NULL;
-    o->rows_of = item;
-    if (!o->key[0] && o->format != FORMAT_TEXT)
-        return OK;
-    TRY(frame_open(o->bulk->item[item].frame, 0, 0, &o->arena, &info, &o->rows));
+    struct json_rows what = {.rows = rows, .row = &row, .n = 1, .arena = a};
+    return json_put_rows(&what, out, NULL);
+}
+
+/* Records as lines of text; those that have none as JSON. */
+static enum err put_texts(void *ctx, uint32_t item, struct rows *rows, struct arena *a)
+{
+    struct kafka_output *o = ctx;
+    struct str *key = NULL, *text;
     if (o->key[0])
-        TRY(rows_pick_text(&o->rows, str_c(o->key), &o->arena, &o->row_key));
-    return o->format == FORMAT_TEXT
-               ? rows_pick_text(&o->rows, STR("message"), &o->arena, &o->row_text)
-               : OK;
+        TRY(rows_pick_text(rows, str_c(o->key), a, &key));
+    TRY(rows_pick_text(rows, STR("message"), a, &text));
+    for (uint32_t i = 0; i < rows->n; i++) {
+        struct str value = text ? text[i] : (struct str){0};
+        buf_clear(&o->value);
+        if (!value.n)
+            TRY(put_json(rows, i, a, &o->value));
+        TRY(produce(o, key ? key[i] : (struct str){0}, value.n ? value : buf_str(&o->value),
+                    (uint64_t)item << 32 | i));
+    }
+    return OK;
+}
+
+static enum err put_maps(void *ctx, uint32_t item, struct rows *rows, struct arena *a)
+{
+    struct kafka_output *o = ctx;
+    struct msgpack_rows *writer;
+    struct str *key = NULL;
+    if (o->key[0])
+        TRY(rows_pick_text(rows, str_c(o->key), a, &key));
+    TRY(msgpack_rows_new(rows, (struct str){0}, a, &writer));
+    for (uint32_t i = 0; i < rows->n; i++) {
+        buf_clear(&o->value);
+        msgpack_rows_put(writer, false, &o->value);
+        TRY(produce(o, key ? key[i] : (struct str){0}, buf_str(&o->value),
+                    (uint64_t)item << 32 | i));
+    }
+    return OK;
 }
 
 static enum err put_row(void *ctx, const struct output_row *row)
 {
     struct kafka_output *o = ctx;
-    struct str value = row->json;
-    TRY(enter_item(o, row->item));
-    if (o->format == FORMAT_TEXT && o->row_text && o->row_text[row->row].n)
-        value = o->row_text[row->row];
-    if (o->format == FORMAT_MSGPACK) {
-        buf_clear(&o->value);
-        msgpack_put_json(&o->value, row->json);
-        value = buf_str(&o->value);
+    if (o->rows_of != row->item) {
+        arena_reset(&o->arena);
+        o->row_key = NULL;
+        o->rows_of = row->item;
+        if (o->key[0])
+            TRY(rows_pick_text(row->rows, str_c(o->key), &o->arena, &o->row_key));
     }
     struct str key = o->row_key ? o->row_key[row->row] : (struct str){0};
-    return produce(o, key, value, (uint64_t)row->item << 32 | row->row);
+    return produce(o, key, row->json, (uint64_t)row->item << 32 | row->row);
 }
 
 static enum err put_pieces(struct kafka_output *o, uint32_t first, const struct kafka_pieces *p)
@@ -268,7 +289,10 @@ static enum err kafka_send(struct output *base, const struct output_bulk *bulk,
     o->rows_of = UINT32_MAX;
     o->failed = 0;
     o->deadline = clock_mono_ns() + o->timeout_ns;
-    enum err err = o->format == FORMAT_FRAMES ? put_units(o) : output_each_row(bulk, put_row, o);
+    enum err err = o->format == FORMAT_FRAMES    ? put_units(o)
+                   : o->format == FORMAT_MSGPACK ? output_each_item(bulk, put_maps, o)
+                   : o->format == FORMAT_TEXT    ? output_each_item(bulk, put_texts, o)
+                                                 : output_each_row(bulk, put_row, o);
     snprintf(why, sizeof(why), "%s", err == OK ? "" : err_text());
     wait_for_reports(o);
     leave_when_fatal(o);

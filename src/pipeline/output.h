@@ -69,6 +69,11 @@ NODISCARD enum err output_send(struct output *o, const struct output_bulk *bulk,
                                int64_t *ret_wait_ns);
 void output_close(struct output *o); /* NULL is fine */
 
+/* Calls fn with the rows of every item, which live in the arena until it returns. */
+NODISCARD enum err output_each_item(const struct output_bulk *bulk,
+                                    enum err (*fn)(void *ctx, uint32_t item, struct rows *rows,
+                                                   struct arena *a),
+                                    void *ctx);
 /* For outputs that write JSON: calls fn with every row of the bulk as a JSON object. Nothing about
  * a row is kept beyond its call. */
 struct output_row {

@@ -8,14 +8,14 @@
 
 enum { NUMBER_MAX = 40, DIGITS_SURE = 15 };
 
-static uint32_t count(struct str container, struct str without)
+static uint32_t count(struct str container)
 {
     struct json_walk w;
     struct json_item item;
     uint32_t n = 0;
     if (json_walk_begin(&w, container))
         while (json_walk_next(&w, &item))
-            n += !without.n || !str_eq(item.key, without);
+            n++;
     return n;
 }
 
@@ -71,7 +71,7 @@ static void put_number(struct buf *out, struct str text)
     }
 }
 
-static void put_container(struct buf *out, struct str json, struct str without, unsigned depth);
+static void put_container(struct buf *out, struct str json, unsigned depth);
 
 static void put_value(struct buf *out, const struct json_item *item, unsigned depth)
 {
@@ -93,27 +93,25 @@ static void put_value(struct buf *out, const struct json_item *item, unsigned de
         if (depth == MSGPACK_JSON_DEPTH)
             msgpack_put_str(out, item->text);
         else
-            put_container(out, item->text, (struct str){0}, depth);
+            put_container(out, item->text, depth);
         return;
     default:
         put_number(out, item->text);
     }
 }
 
-static void put_container(struct buf *out, struct str json, struct str without, unsigned depth)
+static void put_container(struct buf *out, struct str json, unsigned depth)
 {
     struct json_walk w;
     struct json_item item;
     bool object = json.n && json.p[0] == '{';
     if (object)
-        msgpack_put_map(out, count(json, without));
+        msgpack_put_map(out, count(json));
     else
-        msgpack_put_array(out, count(json, without));
+        msgpack_put_array(out, count(json));
     if (!json_walk_begin(&w, json))
         return;
     while (json_walk_next(&w, &item)) {
-        if (without.n && str_eq(item.key, without))
-            continue;
         if (object)
             put_string(out, item.key);
         put_value(out, &item, depth + 1);
@@ -122,10 +120,10 @@ static void put_container(struct buf *out, struct str json, struct str without, 
 
 void msgpack_put_json(struct buf *out, struct str json)
 {
-    put_container(out, json, (struct str){0}, 0);
+    put_container(out, json, 0);
 }
 
-void msgpack_put_json_without(struct buf *out, struct str object, struct str key)
+void msgpack_put_json_value(struct buf *out, enum lane lane, struct str text)
 {
-    put_container(out, object, key, 0);
+    put_value(out, &(struct json_item){.lane = lane, .text = text}, 0);
 }

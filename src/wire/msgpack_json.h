@@ -5,12 +5,13 @@
 #define WEIR_WIRE_MSGPACK_JSON_H
 
 #include "core/buf.h"
+#include "record/type.h"
 
 enum { MSGPACK_JSON_DEPTH = 128 };
 
 /* An object or an array. */
 void msgpack_put_json(struct buf *out, struct str json);
-/* An object without the members of that name (n == 0: all of it). */
-void msgpack_put_json_without(struct buf *out, struct str object, struct str key);
+/* One value; of a string what stands between its quotes. */
+void msgpack_put_json_value(struct buf *out, enum lane lane, struct str text);
 
 #endif

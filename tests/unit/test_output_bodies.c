@@ -8,6 +8,7 @@
 #include "output/forward_wire.h"
 #include "output/syslog_wire.h"
 #include "wire/forward.h"
+#include "wire/msgpack_rows.h"
 
 #include <snappy-c.h>
 #include <stdlib.h>
@@ -125,9 +126,16 @@ static void test_otlp(void **state)
     buf_release(&body);
 }
 
-static enum err add_entry(void *ctx, const struct output_row *row)
+static enum err add_entries(void *ctx, uint32_t item, struct rows *rows, struct arena *a)
 {
-    forward_put_entry(row->json, STR("tag"), row->time_ns, ctx);
+    struct msgpack_rows *w;
+    const int64_t *time;
+    assert_ok(rows_time(rows, &time));
+    assert_ok(msgpack_rows_new(rows, STR("tag"), a, &w));
+    for (uint32_t i = 0; i < rows->n; i++) {
+        forward_put_time(time[i], ctx);
+        msgpack_rows_put(w, true, ctx);
+    }
     return OK;
 }
 
@@ -138,7 +146,7 @@ static void test_forward(void **state)
     buf_init(&entries, SIZE_MAX);
     buf_init(&out, SIZE_MAX);
     kit_file(&k, "records.ndjson");
-    assert_ok(output_each_row(&k.bulk, add_entry, &entries));
+    assert_ok(output_each_item(&k.bulk, add_entries, &entries));
     struct forward_message m = {
         .tag = STR("app.x"), .entries = buf_str(&entries), .records = 5, .chunk = STR("Y2h1bms=")};
     forward_put_message(&m, &out);
