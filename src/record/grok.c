@@ -7,6 +7,9 @@
 
 #include <ctype.h>
 
+const struct grok_pattern *const grok_library[] = {grok_patterns, grok_products, grok_firewalls,
+                                                   grok_operations, NULL};
+
 struct expansion {
     struct arena *arena;
     const struct grok_pattern *own;
@@ -39,27 +42,31 @@ static const char *find_in(const struct grok_pattern *list, struct str name)
     return NULL;
 }
 
+static void nearer(const struct grok_pattern *list, struct str name, const char **best,
+                   unsigned *distance)
+{
+    for (; list && list->name; list++) {
+        unsigned d = str_distance(name, str_c(list->name), 2);
+        *best = d < *distance ? list->name : *best;
+        *distance = d < *distance ? d : *distance;
+    }
+}
+
 static const char *nearest(const struct expansion *x, struct str name)
 {
-    const struct grok_pattern *lists[] = {x->own, grok_patterns, grok_products};
     const char *best = NULL;
     unsigned distance = 3;
-    for (int i = 0; i < 3; i++)
-        for (const struct grok_pattern *p = lists[i]; p && p->name; p++) {
-            unsigned d = str_distance(name, str_c(p->name), 2);
-            best = d < distance ? p->name : best;
-            distance = d < distance ? d : distance;
-        }
+    nearer(x->own, name, &best, &distance);
+    for (const struct grok_pattern *const *list = grok_library; *list; list++)
+        nearer(*list, name, &best, &distance);
     return best;
 }
 
 static enum err find_pattern(const struct expansion *x, struct str name, struct str *ret)
 {
     const char *text = find_in(x->own, name);
-    if (!text)
-        text = find_in(grok_patterns, name);
-    if (!text)
-        text = find_in(grok_products, name);
+    for (const struct grok_pattern *const *list = grok_library; !text && *list; list++)
+        text = find_in(*list, name);
     if (text) {
         *ret = str_c(text);
         return OK;

@@ -2,8 +2,8 @@
  * library, %{NAME:field} also takes what it matched as that field, %{NAME:field:int} as a number
  * (int, long, float, double, bool; string says nothing). A field may be dotted or written
  * [a][b]. The names are those that Logstash, Elasticsearch, Fluent Bit and Vector share; the
- * patterns behind them are Weir's own (grok_patterns.c, grok_products.c), and so they may differ in
- * the odd text that hardly anybody writes.
+ * patterns behind them are Weir's own (grok_patterns.c, grok_products.c, grok_firewalls.c,
+ * grok_operations.c), and so they may differ in the odd text that hardly anybody writes.
  *
  * Threads: pure functions over an arena. Bounds: GROK_DEPTH_MAX levels of patterns in patterns,
  * GROK_TEXT_MAX bytes of the whole. */
@@ -18,7 +18,9 @@ struct grok_pattern {
     const char *name, *text;
 };
 /* The library, each list ended by name NULL: usual parts, and the lines of well-known programs. */
-extern const struct grok_pattern grok_patterns[], grok_products[];
+extern const struct grok_pattern grok_patterns[], grok_products[], grok_firewalls[],
+    grok_operations[];
+extern const struct grok_pattern *const grok_library[]; /* all of them, ended by NULL */
 
 enum grok_type { GROK_TEXT, GROK_INT, GROK_FLOAT, GROK_BOOL };
 /* A part that is to be taken: the group of the expanded expression that holds it is called

@@ -50,11 +50,12 @@ const struct grok_pattern grok_patterns[] = {
     {"HOSTNAME", "\\b" LABEL "(?:\\." LABEL ")*\\b"},
     {"HOST", "%{HOSTNAME}"},
     {"IPORHOST", "(?:%{IP}|%{HOSTNAME})"},
+    {"PORT", "[0-9]{1,5}"},
     {"HOSTPORT", "%{IPORHOST}:%{POSINT}"},
     {"CISCOMAC", "(?:[0-9A-Fa-f]{4}\\.){2}[0-9A-Fa-f]{4}"},
     {"WINDOWSMAC", "(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}"},
     {"COMMONMAC", "(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"},
-    {"MAC", "(?:%{CISCOMAC}|%{WINDOWSMAC}|%{COMMONMAC})"},
+    {"MAC", "(?:%{COMMONMAC}|%{WINDOWSMAC}|%{CISCOMAC})"},
 
     /* paths and addresses */
     {"UNIXPATH", "(?:/[\\w.%!$@:,+~#=&^-]*)+"},
@@ -109,15 +110,17 @@ const struct grok_pattern grok_patterns[] = {
     {"SYSLOGPROG", "%{PROG:program}(?:\\[%{POSINT:pid:int}\\])?"},
     {"SYSLOGHOST", "%{IPORHOST}"},
     {"SYSLOGFACILITY", "<%{NONNEGINT:facility:int}\\.%{NONNEGINT:priority:int}>"},
-    {"SYSLOGBASE", "%{SYSLOGTIMESTAMP:timestamp} (?:%{SYSLOGFACILITY} )?%{SYSLOGHOST:logsource} "
+    {"SYSLOGBASE", "%{SYSLOGTIMESTAMP:timestamp} +(?:%{SYSLOGFACILITY} +)?%{SYSLOGHOST:logsource} +"
                    "%{SYSLOGPROG}:"},
     {"SYSLOGLINE", "%{SYSLOGBASE} %{GREEDYDATA:message}"},
+    {"HTTPD_VERB", "[A-Za-z]+(?:-[A-Za-z]+)*"},
     {"HTTPD_COMMONLOG",
      "%{IPORHOST:clientip} %{HTTPDUSER:ident} %{HTTPDUSER:auth} \\[%{HTTPDATE:timestamp}\\] "
-     "\"(?:%{WORD:verb} %{NOTSPACE:request}(?: HTTP/%{NUMBER:httpversion})?|%{DATA:rawrequest})\" "
+     "\"(?:%{HTTPD_VERB:verb} %{NOTSPACE:request}(?: "
+     "HTTP/%{NUMBER:httpversion})?|%{DATA:rawrequest})\" "
      "(?:%{INT:response:int}|-) (?:%{INT:bytes:int}|-)"},
     {"COMMONAPACHELOG", "%{HTTPD_COMMONLOG}"},
-    {"HTTPD_COMBINEDLOG", "%{HTTPD_COMMONLOG} %{QS:referrer} %{QS:agent}"},
+    {"HTTPD_COMBINEDLOG", "%{HTTPD_COMMONLOG} (?:-|%{QS:referrer}) (?:-|%{QS:agent})"},
     {"COMBINEDAPACHELOG", "%{HTTPD_COMBINEDLOG}"},
     {"JAVACLASS", "(?:[A-Za-z_$][\\w$]*\\.)*[A-Za-z_$][\\w$]*"},
     {"JAVAMETHOD", "(?:<(?:cl)?init>|[A-Za-z_$][\\w$]*)"},

@@ -5,57 +5,46 @@
 
 /* What a syslog daemon writes before the line of HAProxy. */
 #define RELAYED                                                                                    \
-    "(?:%{SYSLOGTIMESTAMP:syslog_timestamp}|%{TIMESTAMP_ISO8601:timestamp8601}) "                  \
-    "%{IPORHOST:syslog_server} %{SYSLOGPROG}: "
-#define ACCEPTED "%{IP:client_ip}:%{INT:client_port} \\[%{HAPROXYDATE:accept_date}\\] "
-#define PROXIED "%{NOTSPACE:frontend_name} %{NOTSPACE:backend_name}/%{NOTSPACE:server_name} "
+    "(?:%{SYSLOGTIMESTAMP:syslog_timestamp}|%{TIMESTAMP_ISO8601:timestamp8601}) +"                 \
+    "%{SYSLOGHOST:syslog_server} +%{SYSLOGPROG}: +"
+#define ACCEPTED "%{IP:client_ip}:%{PORT:client_port} \\[%{HAPROXYDATE:accept_date}\\] "
+#define PROXIED "%{NOTSPACE:frontend_name} %{HAPROXYNAME:backend_name}/%{NOTSPACE:server_name} "
 #define COUNTS                                                                                     \
-    "%{INT:actconn}/%{INT:feconn}/%{INT:beconn}/%{INT:srvconn}/%{NOTSPACE:retries} "               \
-    "%{INT:srv_queue}/%{INT:backend_queue}"
+    "%{NONNEGINT:actconn}/%{NONNEGINT:feconn}/%{NONNEGINT:beconn}/%{NONNEGINT:srvconn}/"           \
+    "%{HAPROXYRETRIES:retries} "                                                                   \
+    "%{NONNEGINT:srv_queue}/%{NONNEGINT:backend_queue}"
 
 /* A column of a file of tab-separated values, with the tab before it. */
 #define COLUMN(name) "\\t%{TSV_CELL:" name "}"
 #define BRO_ENDS "\\t%{NOTSPACE:uid}\\t%{IP:orig_h}\\t%{INT:orig_p}\\t%{IP:resp_h}\\t%{INT:resp_p}"
 
-/* Cisco: an end of a connection, with the user that an identity firewall adds. */
-#define BY_USER(side) "(?:\\(%{DATA:" side "_fwuser}\\))?"
-#define ADDRESS(side) "%{IP:" side "_ip}/%{INT:" side "_port}"
-#define END(side) "%{DATA:" side "_interface}:" ADDRESS(side)
-#define MAPPED(side) "(?: \\(%{IP:" side "_mapped_ip}/%{INT:" side "_mapped_port}\\))?"
-#define LISTED(side)                                                                               \
-    "%{DATA:" side "_interface}/%{IP:" side "_ip}\\(%{INT:" side "_port}\\)" BY_USER(side)
-#define ICMP_KIND "\\(type %{INT:icmp_type}, code %{INT:icmp_code}\\)"
-#define HASHES "\\[%{DATA:hashcode1}, %{DATA:hashcode2}\\]"
-#define FAILOVER "\\((?:Primary|Secondary)\\) "
-
-/* Juniper SRX: from and to, and the rules that a session went by. */
-#define FLOW "%{IP:src-ip}/%{INT:src-port}->%{IP:dst-ip}/%{INT:dst-port} %{DATA:service} "
-#define FLOW_NAT                                                                                   \
-    "%{IP:nat-src-ip}/%{INT:nat-src-port}->%{IP:nat-dst-ip}/%{INT:nat-dst-port} "                  \
-    "(?:None|%{NOTSPACE:src-nat-rule-name}) (?:None|%{NOTSPACE:dst-nat-rule-name}) "
-#define FLOW_POLICY "%{DATA:policy-name} %{DATA:from-zone} %{DATA:to-zone} "
-
 const struct grok_pattern grok_products[] = {
     /* HAProxy. The two HAPROXYCAPTURED… are there to be replaced where headers are captured. */
+    {"HAPROXYTOTAL", "[+-]?[0-9]+"},
+    {"HAPROXYSTATE", "[A-Za-z-]{2,4}"},
+    {"HAPROXYNAME", "[^/\\s]+"},
+    {"HAPROXYRETRIES", "\\+?[0-9]+"},
     {"HAPROXYTIME", "%{HOUR:haproxy_hour}:%{MINUTE:haproxy_minute}:%{MINUTE:haproxy_second}"},
     {"HAPROXYDATE", "%{MONTHDAY:haproxy_monthday}/%{MONTH:haproxy_month}/"
                     "%{YEAR:haproxy_year}:%{HAPROXYTIME:haproxy_time}\\."
                     "%{INT:haproxy_milliseconds}"},
     {"HAPROXYCAPTUREDREQUESTHEADERS", "%{DATA:captured_request_headers}"},
     {"HAPROXYCAPTUREDRESPONSEHEADERS", "%{DATA:captured_response_headers}"},
+    {"HAPROXYURI", "(?:%{URIPROTO:http_proto}://)?(?:%{USER:http_user}(?::[^@\\s]*)?@)?"
+                   "(?:%{URIHOST:http_host})?(?:%{URIPATHPARAM:http_request})?"},
+    {"HAPROXYHTTPREQUESTLINE",
+     "(?:<BADREQ>|%{WORD:http_verb} %{HAPROXYURI}(?: HTTP/%{NUMBER:http_version})?)"},
     {"HAPROXYHTTPBASE", ACCEPTED PROXIED
      "%{INT:time_request}/%{INT:time_queue}/%{INT:time_backend_connect}/"
      "%{INT:time_backend_response}/%{NOTSPACE:time_duration} %{INT:http_status_code} "
      "%{NOTSPACE:bytes_read} %{NOTSPACE:captured_request_cookie} "
      "%{NOTSPACE:captured_response_cookie} %{NOTSPACE:termination_state} " COUNTS
      "(?: \\{%{HAPROXYCAPTUREDREQUESTHEADERS}\\})?(?: \\{%{HAPROXYCAPTUREDRESPONSEHEADERS}\\})? "
-     "\"(?:<BADREQ>|%{WORD:http_verb} (?:%{URIPROTO:http_proto}://)?"
-     "(?:%{USER:http_user}(?::[^@\\s]*)?@)?(?:%{URIHOST:http_host})?"
-     "(?:%{URIPATHPARAM:http_request})?(?: HTTP/%{NUMBER:http_version})?)\"?"},
+     "\"%{HAPROXYHTTPREQUESTLINE}\"?"},
     {"HAPROXYHTTP", RELAYED "%{HAPROXYHTTPBASE}"},
     {"HAPROXYTCP", RELAYED ACCEPTED PROXIED
-     "%{INT:time_queue}/%{INT:time_backend_connect}/%{NOTSPACE:time_duration} "
-     "%{NOTSPACE:bytes_read} %{NOTSPACE:termination_state} " COUNTS},
+     "%{INT:time_queue}/%{INT:time_backend_connect}/%{HAPROXYTOTAL:time_duration} "
+     "%{HAPROXYTOTAL:bytes_read} %{HAPROXYSTATE:termination_state} " COUNTS},
     {"HAPROXYERROR", RELAYED ACCEPTED "%{NOTSPACE:frontend_name}/%{NOTSPACE:bind_name}: "
                                       "%{GREEDYDATA:error_message}"},
 
@@ -72,7 +61,7 @@ const struct grok_pattern grok_products[] = {
     {"HTTPD_ERRORLOG", "(?:%{HTTPD20_ERRORLOG}|%{HTTPD24_ERRORLOG})"},
 
     /* AWS */
-    {"S3_REQUEST_LINE", "(?:%{WORD:verb} %{NOTSPACE:request}(?: HTTP/%{NUMBER:httpversion})?|"
+    {"S3_REQUEST_LINE", "(?:%{HTTPD_VERB:verb} %{NOTSPACE:request}(?: HTTP/%{NUMBER:httpversion})?|"
                         "%{DATA:rawrequest})"},
     {"S3_ACCESS_LOG",
      "%{WORD:owner} %{NOTSPACE:bucket} \\[%{HTTPDATE:timestamp}\\] (?:-|%{IP:clientip}) "
@@ -84,7 +73,7 @@ const struct grok_pattern grok_products[] = {
     {"ELB_URIPATHPARAM", "%{URIPATH:path}(?:%{URIPARAM:params})?"},
     {"ELB_URI", "%{URIPROTO:proto}://(?:%{USER}(?::[^@\\s]*)?@)?(?:%{URIHOST:urihost})?"
                 "(?:%{ELB_URIPATHPARAM})?"},
-    {"ELB_REQUEST_LINE", "(?:%{WORD:verb} %{ELB_URI:request}(?: HTTP/%{NUMBER:httpversion})?|"
+    {"ELB_REQUEST_LINE", "(?:%{HTTPD_VERB:verb} %{ELB_URI:request}(?: HTTP/%{NUMBER:httpversion})?|"
                          "%{DATA:rawrequest})"},
     {"ELB_ACCESS_LOG",
      "%{TIMESTAMP_ISO8601:timestamp} %{NOTSPACE:elb} %{IP:clientip}:%{INT:clientport:int} "
@@ -92,6 +81,10 @@ const struct grok_pattern grok_products[] = {
      "%{NUMBER:backend_processing_time:float} %{NUMBER:response_processing_time:float} "
      "(?:-|%{INT:response:int}) (?:-|%{INT:backend_response:int}) %{INT:received_bytes:int} "
      "%{INT:bytes:int} \"%{ELB_REQUEST_LINE}\""},
+    {"ELB_URIHOST", "%{URIHOST:urihost}"},
+    {"ELB_URIPATHQUERY", "%{ELB_URIPATHPARAM}"},
+    {"ELB_V1_HTTP_LOG", "%{ELB_ACCESS_LOG}(?: \"%{DATA:agent}\")?"
+                        "(?: (?:-|%{NOTSPACE:ssl_cipher}) (?:-|%{NOTSPACE:ssl_protocol}))?"},
     {"CLOUDFRONT_TIMESTAMP", "[0-9]{4}-%{MONTHNUM}-%{MONTHDAY}\\t%{TIME}"},
     /* clang-format off */
     {"CLOUDFRONT_ACCESS_LOG",
@@ -110,11 +103,12 @@ const struct grok_pattern grok_products[] = {
     {"POSTGRESQL", "%{POSTGRESQL_TIME:timestamp} %{TZ} %{DATA:user_id} %{GREEDYDATA:connection_id} "
                    "%{POSINT:pid}"},
     {"REDISTIMESTAMP", "%{MONTHDAY} %{MONTH}(?: [0-9]{4})? %{TIME}"},
-    {"REDISLOG", "\\[%{POSINT:pid}\\] %{REDISTIMESTAMP:timestamp} \\* "},
+    {"REDISLOG", "\\[%{POSINT:pid}\\] +%{REDISTIMESTAMP:timestamp} [.*#-] +"},
     {"REDISMONLOG", "%{NUMBER:timestamp} \\[%{INT:database} %{IP:client}:%{INT:port:int}\\] "
                     "\"%{WORD:command}\" ?%{GREEDYDATA:params}"},
     {"MONGO_WORDDASH", "\\b[\\w-]+\\b"},
-    {"MONGO_LOG", "%{SYSLOGTIMESTAMP:timestamp} \\[%{WORD:component}\\] %{GREEDYDATA:message}"},
+    {"MONGO_LOG",
+     "%{SYSLOGTIMESTAMP:timestamp} \\[%{MONGO_WORDDASH:component}\\] +%{GREEDYDATA:message}"},
     {"MONGO_QUERY", "\\{ .*? \\}(?= ntoreturn:)"},
     {"MONGO_SLOWQUERY",
      "%{WORD:op} %{MONGO_WORDDASH:database}\\.%{MONGO_WORDDASH:collection} %{WORD}: "
@@ -129,12 +123,25 @@ const struct grok_pattern grok_products[] = {
     /* Java and Ruby */
     {"JAVALOGMESSAGE", ".*"},
     {"CATALINA_DATESTAMP", "%{MONTH} %{MONTHDAY}, [0-9]{4} %{HOUR}:%{MINUTE}:%{SECOND} [AP]M"},
-    {"CATALINALOG", "%{CATALINA_DATESTAMP:timestamp} %{JAVACLASS:class} "
+    {"CATALINALOG", "%{CATALINA_DATESTAMP:timestamp}\\s+%{JAVACLASS:class}\\s+"
                     "%{JAVALOGMESSAGE:logmessage}"},
-    {"TOMCAT_DATESTAMP", "[0-9]{4}-%{MONTHNUM}-%{MONTHDAY} %{HOUR}:%{MINUTE}:%{SECOND} "
-                         "%{ISO8601_TIMEZONE}"},
-    {"TOMCATLOG", "%{TOMCAT_DATESTAMP:timestamp} \\| %{LOGLEVEL:level} \\| %{JAVACLASS:class} - "
-                  "%{JAVALOGMESSAGE:logmessage}"},
+    {"TOMCAT_DATESTAMP", "%{TOMCATLEGACY_DATESTAMP}"},
+    {"TOMCATLOG",
+     "%{TOMCAT_DATESTAMP:timestamp} \\| +%{LOGLEVEL:level} +\\| +%{JAVACLASS:class} +- "
+     "%{JAVALOGMESSAGE:logmessage}"},
+    {"CATALINA7_DATESTAMP", "%{CATALINA_DATESTAMP}"},
+    {"CATALINA7_LOG",
+     "%{CATALINA7_DATESTAMP:timestamp} %{JAVACLASS:class}(?: %{JAVAMETHOD:method})?"
+     "\\s+(?:%{LOGLEVEL:level}: )?%{JAVALOGMESSAGE:logmessage}"},
+    {"CATALINA8_DATESTAMP", "%{MONTHDAY}-%{MONTH}-[0-9]{4} %{HOUR}:%{MINUTE}:%{SECOND}"},
+    {"CATALINA8_LOG", "%{CATALINA8_DATESTAMP:timestamp} %{LOGLEVEL:level} \\[%{DATA:thread}\\] "
+                      "(?:%{JAVACLASS:class}\\.%{JAVAMETHOD:method}|%{JAVACLASS:class}) "
+                      "%{JAVALOGMESSAGE:logmessage}"},
+    {"TOMCAT7_LOG", "%{CATALINA7_LOG}"},
+    {"TOMCAT8_LOG", "%{CATALINA8_LOG}"},
+    {"TOMCATLEGACY_DATESTAMP", "[0-9]{4}-%{MONTHNUM}-%{MONTHDAY} %{HOUR}:%{MINUTE}:%{SECOND} "
+                               "%{ISO8601_TIMEZONE}"},
+    {"TOMCATLEGACY_LOG", "%{TOMCATLOG}"},
     {"RUBY_LOGLEVEL", "(?:DEBUG|INFO|WARN|ERROR|FATAL)"},
     {"RUBY_LOGGER", "[DIWEF], \\[%{TIMESTAMP_ISO8601:timestamp} #%{POSINT:pid:int}\\] +"
                     "%{RUBY_LOGLEVEL:loglevel} -- +%{DATA:progname}: %{GREEDYDATA:message}"},
@@ -159,11 +166,12 @@ const struct grok_pattern grok_products[] = {
                "%{WORD:cache_result}/%{INT:status_code}\\s+%{INT:bytes}\\s+"
                "%{NOTSPACE:request_method}\\s+%{NOTSPACE:url}\\s+%{NOTSPACE:user}\\s+"
                "%{WORD:hierarchy_code}/(?:-|%{IPORHOST:server})\\s+%{NOTSPACE:content_type}"},
+    {"SQUID3_STATUS", "(?:%{POSINT:status_code}|0|000)"},
     {"EXIM_MSGID",
      "[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})"},
     {"EXIM_FLAGS", "(?:<=|[=>*-]>|\\*\\*|==)"},
     {"EXIM_DATE", "%{YEAR:exim_year}-%{MONTHNUM:exim_month}-%{MONTHDAY:exim_day} "
-                  "%{TIME:exim_time}"},
+                  "%{TIME:exim_time}(?: [+-][0-9]{4})?"},
     {"EXIM_PID", "\\[%{POSINT:pid}\\]"},
     {"EXIM_QT", "(?:[0-9]+[ywdhms])+"},
     {"EXIM_REMOTE_HOST", "H=(?:%{HOSTNAME:remote_hostname} )?"
@@ -174,20 +182,58 @@ const struct grok_pattern grok_products[] = {
     {"EXIM_MSG_SIZE", "S=%{INT:exim_msg_size}"},
     {"EXIM_HEADER_ID", "id=%{NOTSPACE:exim_header_id}"},
     {"EXIM_SUBJECT", "T=%{QS:exim_subject}"},
+    {"EXIM_EXCLUDE_TERMS",
+     "(?:Message is frozen|(?:Start|End) queue run:|Warning:|retry time not "
+     "reached|no (?:IP address|host name) found for|unexpected disconnection "
+     "while reading SMTP|no immediate delivery:|another process is handling)"},
+    {"EXIM_QUOTED_CONTENT", "(?:[^\"\\\\]|\\\\.)*"},
+    {"EXIM_UNKNOWN_FIELD", "[A-Za-z]{1,4}=\\S+"},
+    {"EXIM_NAMED_FIELDS", "(?: +(?:%{EXIM_REMOTE_HOST}|%{EXIM_PROTOCOL}|%{EXIM_MSG_SIZE}|"
+                          "%{EXIM_HEADER_ID}|%{EXIM_SUBJECT}|%{EXIM_INTERFACE}|"
+                          "%{EXIM_UNKNOWN_FIELD}))*"},
     {"EXIM_ARRIVED", "<="},
     {"EXIM_MESSAGE_ARRIVAL",
      "%{EXIM_DATE:timestamp} (?:%{EXIM_PID} )?%{EXIM_MSGID:exim_msgid} %{EXIM_ARRIVED:exim_flags} "
-     "(?:%{EMAILADDRESS:exim_sender_email}|<>)(?: (?:%{EXIM_REMOTE_HOST}|%{EXIM_INTERFACE}|"
-     "%{EXIM_PROTOCOL}|%{EXIM_MSG_SIZE}|%{EXIM_HEADER_ID}|%{EXIM_SUBJECT}|[A-Za-z]{1,4}=\\S+))*"
+     "(?:%{EMAILADDRESS:exim_sender_email}|<>)%{EXIM_NAMED_FIELDS}"
      "(?: for %{EMAILADDRESS:exim_recipient_email})?"},
     {"EXIM", "%{EXIM_MESSAGE_ARRIVAL}"},
     {"BIND9_TIMESTAMP", "%{MONTHDAY}-%{MONTH}-[0-9]{4} %{TIME}"},
+    {"BIND9_DNSTYPE", "[A-Z][0-9A-Z]*"},
+    {"BIND9_CATEGORY", "[a-z][a-z-]*"},
+    {"BIND9_QUERYLOGBASE",
+     "client (?:@0x[0-9a-f]+ )?%{IP:clientip}#%{POSINT:clientport:int} \\(%{DATA:asked}\\):"
+     "(?: view %{NOTSPACE}:)? query: %{NOTSPACE:query} IN %{BIND9_DNSTYPE:querytype}"
+     "(?: %{DATA:flags})? \\(%{IP:dns}\\)"},
+    {"BIND9_QUERYLOG", "%{BIND9_TIMESTAMP:timestamp} %{BIND9_CATEGORY:category}: "
+                       "%{LOGLEVEL:loglevel}: %{BIND9_QUERYLOGBASE}"},
     {"BIND9", "%{BIND9_TIMESTAMP:timestamp} queries: %{LOGLEVEL:loglevel}: client "
               "(?:@0x[0-9a-f]+ )?%{IP:clientip}#%{POSINT:clientport:int} \\([^)\\s]*\\): query: "
               "%{NOTSPACE:query} IN %{DATA:querytype} \\(%{IP:dns}\\)"},
 
     /* Bro, now Zeek: the tables as it writes them */
     /* clang-format off */
+    {"BRO_BOOL", "[TF]"},
+    {"BRO_DATA", "%{TSV_CELL}"},
+    {"ZEEK_BOOL", "[TF]"},
+    {"ZEEK_DATA", "%{TSV_CELL}"},
+    {"ZEEK_FILES_TX_HOSTS", "(?:-|%{TSV_CELL:tx_hosts})"},
+    {"ZEEK_FILES_RX_HOSTS", "(?:-|%{TSV_CELL:rx_hosts})"},
+    {"ZEEK_HTTP",
+     "%{NUMBER:ts}" BRO_ENDS "\\t%{INT:trans_depth}" COLUMN("method") COLUMN("domain")
+     COLUMN("uri") COLUMN("referrer") COLUMN("version") COLUMN("user_agent") COLUMN("origin")
+     "\\t%{INT:request_body_len}\\t%{INT:response_body_len}" COLUMN("status_code")
+     COLUMN("status_msg") COLUMN("info_code") COLUMN("info_msg") COLUMN("tags") COLUMN("username")
+     COLUMN("password") COLUMN("proxied") COLUMN("orig_fuids") COLUMN("orig_filenames")
+     COLUMN("orig_mime_types") COLUMN("resp_fuids") COLUMN("resp_filenames")
+     COLUMN("resp_mime_types")},
+    {"ZEEK_DNS",
+     "%{NUMBER:ts}" BRO_ENDS "\\t%{WORD:proto}\\t%{INT:trans_id}" COLUMN("rtt") COLUMN("query")
+     COLUMN("qclass") COLUMN("qclass_name") COLUMN("qtype") COLUMN("qtype_name") COLUMN("rcode")
+     COLUMN("rcode_name") COLUMN("AA") COLUMN("TC") COLUMN("RD") COLUMN("RA") COLUMN("Z")
+     COLUMN("answers") COLUMN("TTLs") COLUMN("rejected")},
+    {"ZEEK_CONN",
+     "%{BRO_CONN}(?:\\t(?:-|%{COMMONMAC:orig_l2_addr})\\t(?:-|%{COMMONMAC:resp_l2_addr}))?"},
+    {"ZEEK_FILES", "%{BRO_FILES}(?:" COLUMN("extracted_cutoff") COLUMN("extracted_size") ")?"},
     {"BRO_HTTP",
      "%{NUMBER:ts}" BRO_ENDS "\\t%{INT:trans_depth}" COLUMN("method") COLUMN("domain")
      COLUMN("uri") COLUMN("referrer") COLUMN("user_agent") "\\t%{INT:request_body_len}"
@@ -213,25 +259,17 @@ const struct grok_pattern grok_products[] = {
      COLUMN("parent_fuid") COLUMN("md5") COLUMN("sha1") COLUMN("sha256") COLUMN("extracted")},
     /* clang-format on */
 
-    /* Juniper */
-    {"RT_FLOW_EVENT", "RT_FLOW_SESSION_(?:CREATE|CLOSE|DENY)"},
-    {"RT_FLOW1", "%{RT_FLOW_EVENT:event}: %{DATA:close-reason}: " FLOW FLOW_NAT
-                 "%{INT:protocol-id} " FLOW_POLICY "%{INT:session-id} [0-9]+\\(%{INT:sent}\\) "
-                 "[0-9]+\\(%{INT:received}\\) %{INT:elapsed-time}"},
-    {"RT_FLOW2", "%{RT_FLOW_EVENT:event}: session created " FLOW FLOW_NAT
-                 "%{INT:protocol-id} " FLOW_POLICY "%{INT:session-id}"},
-    {"RT_FLOW3",
-     "%{RT_FLOW_EVENT:event}: session denied " FLOW "%{INT:protocol-id}\\([0-9]+\\) " FLOW_POLICY},
-
     /* syslog of Linux and of RFC 5424 */
     {"SYSLOGBASE2", "(?:%{SYSLOGTIMESTAMP:timestamp}|%{TIMESTAMP_ISO8601:timestamp8601}) "
-                    "(?:%{SYSLOGFACILITY} )?%{SYSLOGHOST:logsource}(?: %{SYSLOGPROG}:)?"},
+                    "+(?:%{SYSLOGFACILITY} +)?%{SYSLOGHOST:logsource}(?: +%{SYSLOGPROG}:)?"},
     {"PAM_MESSAGE", "%{WORD:pam_module}\\(%{DATA:pam_caller}\\): session "
                     "%{WORD:pam_session_state} for user %{USERNAME:username}.*?"
                     "(?: by %{GREEDYDATA:pam_by})?$"},
     {"SYSLOGPAMSESSION", "%{SYSLOGBASE} %{PAM_MESSAGE:message}"},
+    {"CRON_USER", "[^()\\s]+"},
     {"CRON_ACTION", "[A-Z ]+"},
-    {"CRONLOG", "%{SYSLOGBASE} \\(%{USER:user}\\) %{CRON_ACTION:action} \\(%{DATA:message}\\)$"},
+    {"CRONLOG",
+     "%{SYSLOGBASE} +\\(%{CRON_USER:user}\\) %{CRON_ACTION:action} \\(%{GREEDYDATA:message}\\)$"},
     {"SYSLOG5424PRINTASCII", "[!-~]+"},
     {"SYSLOG5424PRI", "<%{NONNEGINT:syslog5424_pri:int}>"},
     {"SYSLOG5424SD", "(?:\\[(?:[^\"\\]\\\\]|\"(?:[^\"\\\\]|\\\\.)*\")*\\])+"},
@@ -240,76 +278,6 @@ const struct grok_pattern grok_products[] = {
      "(?:-|%{IPORHOST:syslog5424_host}) +(?:-|%{SYSLOG5424PRINTASCII:syslog5424_app}) +"
      "(?:-|%{SYSLOG5424PRINTASCII:syslog5424_proc}) +"
      "(?:-|%{SYSLOG5424PRINTASCII:syslog5424_msgid}) +(?:-|%{SYSLOG5424SD:syslog5424_sd})"},
-    {"SYSLOG5424LINE", "%{SYSLOG5424BASE} +%{GREEDYDATA:syslog5424_msg}"},
-
-    /* Cisco ASA, by the numbers of its messages */
-    {"CISCOTIMESTAMP", "%{MONTH} +%{MONTHDAY}(?: [0-9]{4})? %{TIME}"},
-    {"CISCOTAG", "[0-9A-Z]+-%{INT}-[0-9A-Z_]+"},
-    {"CISCO_TAGGED_SYSLOG", "^<%{POSINT:syslog_pri}>%{CISCOTIMESTAMP:timestamp}"
-                            "(?: %{SYSLOGHOST:sysloghost})? ?: %%{CISCOTAG:ciscotag}:"},
-    {"CISCO_ACTION", "(?:Built|Teardown|Deny|Denied|denied(?: by ACL)?|requested|permitted|"
-                     "discarded|est-allowed|Dropping|created|deleted)"},
-    {"CISCO_REASON", "[\\w-]+(?: [\\w-]+)*"},
-    {"CISCO_DIRECTION", "(?:[Ii]n|[Oo]ut)bound"},
-    {"CISCO_INTERVAL", "(?:first hit|[0-9]+-second interval)"},
-    {"CISCO_XLATE_TYPE", "(?:static|dynamic)"},
-    {"CISCOFW104001", FAILOVER "Switching to ACTIVE - %{GREEDYDATA:switch_reason}"},
-    {"CISCOFW104002", FAILOVER "Switching to STANDBY - %{GREEDYDATA:switch_reason}"},
-    {"CISCOFW106001",
-     "%{CISCO_DIRECTION:direction} %{WORD:protocol} connection "
-     "%{CISCO_ACTION:action} from " ADDRESS("src") " to " ADDRESS(
-         "dst") " flags %{GREEDYDATA:tcp_flags} on interface %{GREEDYDATA:interface}"},
-    {"CISCOFW106014",
-     "%{CISCO_ACTION:action} %{CISCO_DIRECTION:direction} %{WORD:protocol} "
-     "src %{DATA:src_interface}:%{IP:src_ip}" BY_USER(
-         "src") " dst %{DATA:dst_interface}:%{IP:dst_ip}" BY_USER("dst") " " ICMP_KIND},
-    {"CISCOFW106015", "%{CISCO_ACTION:action} %{WORD:protocol} \\(%{DATA:policy_id}\\) "
-                      "from " ADDRESS("src") " to " ADDRESS(
-                          "dst") " flags %{DATA:tcp_flags} on interface %{GREEDYDATA:interface}"},
-    {"CISCOFW106021", "%{CISCO_ACTION:action} %{WORD:protocol} reverse path check from "
-                      "%{IP:src_ip} to %{IP:dst_ip} on interface %{GREEDYDATA:interface}"},
-    {"CISCOFW106023",
-     "%{CISCO_ACTION:action}(?: protocol)? %{WORD:protocol} src %{DATA:src_interface}:"
-     "%{IPORHOST:src_ip}(?:/%{INT:src_port})?" BY_USER(
-         "src") " dst %{DATA:dst_interface}:"
-                "%{IPORHOST:dst_ip}(?:/%{INT:dst_port})?" BY_USER(
-                    "dst") "(?: " ICMP_KIND ")? by access-group "
-                           "\"?%{DATA:policy_id}\"? " HASHES},
-    {"CISCOFW106100", "access-list %{NOTSPACE:policy_id} %{CISCO_ACTION:action} "
-                      "%{WORD:protocol} " LISTED("src") " -> " LISTED(
-                          "dst") " hit-cnt %{INT:hit_count} %{CISCO_INTERVAL:interval} " HASHES},
-    {"CISCOFW304001", "%{IP:src_ip}" BY_USER("src") " Accessed URL %{IP:dst_ip}:"
-                                                    "%{GREEDYDATA:dst_url}"},
-    {"CISCOFW305011",
-     "%{CISCO_ACTION:action} %{CISCO_XLATE_TYPE:xlate_type} %{WORD:protocol} translation from "
-     "%{DATA:src_interface}:%{IP:src_ip}(?:/%{INT:src_port})?" BY_USER(
-         "src") " to "
-                "%{DATA:src_xlated_interface}:%{IP:src_xlated_ip}/%{INT:src_xlated_port}"},
-    {"CISCOFW313001_313004_313008",
-     "%{CISCO_ACTION:action} %{WORD:protocol} type=%{INT:icmp_type}, code=%{INT:icmp_code} from "
-     "%{IP:src_ip} on interface %{NOTSPACE:interface}(?: to %{IP:dst_ip})?"},
-    {"CISCOFW302010", "%{INT:connection_count} in use, %{INT:connection_count_max} most used"},
-    {"CISCOFW302013_302014_302015_302016",
-     "%{CISCO_ACTION:action}(?: %{CISCO_DIRECTION:direction})? %{WORD:protocol} connection "
-     "%{INT:connection_id} for " END("src") MAPPED("src") BY_USER("src") " to " END("dst")
-         MAPPED("dst") BY_USER("dst") "(?: duration %{CISCO_DURATION:duration} bytes %{INT:bytes})?"
-                                      "(?: %{CISCO_REASON:reason})?(?: \\(%{DATA:user}\\))?"},
-    {"CISCO_DURATION", "[0-9]+:[0-5][0-9]:[0-5][0-9]"},
-    {"CISCOFW419001", "%{CISCO_ACTION:action} %{WORD:protocol} packet from " END("src") " to " END(
-                          "dst") ", reason: %{GREEDYDATA:reason}"},
-    {"CISCOFW500004", "%{CISCO_REASON:reason} for protocol=%{WORD:protocol}, from " ADDRESS(
-                          "src") " to " ADDRESS("dst")},
-    {"CISCOFW710001_710002_710003_710005_710006",
-     "%{WORD:protocol} (?:request|access) %{CISCO_ACTION:action} from " ADDRESS("src") " to " END(
-         "dst")},
-
-    /* the firewall of Linux by Shorewall */
-    {"SHOREWALL",
-     "%{SYSLOGTIMESTAMP:timestamp} %{HOSTNAME:nf_host} .*?Shorewall:(?:%{WORD:nf_action1})?:"
-     "(?:%{WORD:nf_action2})?.*?IN=(?:%{USERNAME:nf_in_interface})? "
-     "OUT=(?:%{USERNAME:nf_out_interface})?(?: MAC=(?:%{COMMONMAC:nf_dst_mac}:"
-     "%{COMMONMAC:nf_src_mac})?\\S*)? +SRC=%{IP:nf_src_ip} DST=%{IP:nf_dst_ip} LEN=%{INT:nf_len} "
-     "TOS=%{WORD:nf_tos} PREC=%{WORD:nf_prec} TTL=%{INT:nf_ttl} ID=%{INT:nf_id} .*?"
-     "PROTO=%{WORD:nf_protocol}(?: SPT=%{INT:nf_src_port} DPT=%{INT:nf_dst_port})?"},
+    {"SYSLOG5424LINE", "%{SYSLOG5424BASE}(?: +%{GREEDYDATA:syslog5424_msg})?"},
     {NULL, NULL},
 };

@@ -1,17 +1,9 @@
-/* The lines of well-known programs: an example of each, and what is taken of it. */
-#include "record/extract.h"
-
-#include "test.h"
+/* The lines of well-known programs: lines, and what is taken of each. */
+#include "grok_kit.h"
 
 static struct arena arena;
 
-/* `want`: "field=part" of all that the pattern sets on the line, in the order of the pattern,
- * parted by '|'. */
-struct example {
-    const char *pattern, *line, *want;
-};
-
-static const struct example examples[] = {
+static const struct grok_example examples[] = {
     {"HAPROXYHTTP",
      "Feb  6 12:14:14 lb haproxy[14389]: 10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in "
      "static/srv1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {www.example.org} {nginx} "
@@ -170,29 +162,6 @@ static const struct example examples[] = {
      "source=HTTP|depth=0|analyzers=MD5|mime_type=text/plain|filename=-|duration=0.1|"
      "local_orig=-|is_orig=F|seen_bytes=4705|total_bytes=4706|missing_bytes=0|overflow_bytes=1|"
      "timedout=T|parent_fuid=-|md5=3978|sha1=-|sha256=-|extracted=-"},
-    {"CISCOFW304001", "10.0.0.1(ann) Accessed URL 192.0.2.9:http://x.example/a",
-     "src_ip=10.0.0.1|src_fwuser=ann|dst_ip=192.0.2.9|dst_url=http://x.example/a"},
-    {"CISCOFW305011",
-     "Built dynamic TCP translation from inside:10.0.0.5/2046 to outside:192.0.2.1/58435",
-     "action=Built|xlate_type=dynamic|protocol=TCP|src_interface=inside|src_ip=10.0.0.5|"
-     "src_port=2046|src_xlated_interface=outside|src_xlated_ip=192.0.2.1|src_xlated_port=58435"},
-    {"CISCOFW313001_313004_313008",
-     "Denied ICMP type=3, code=1 from 192.0.2.4 on interface outside to 10.0.0.1",
-     "action=Denied|protocol=ICMP|icmp_type=3|icmp_code=1|src_ip=192.0.2.4|interface=outside|"
-     "dst_ip=10.0.0.1"},
-    {"RT_FLOW1",
-     "RT_FLOW_SESSION_CLOSE: session closed TCP FIN: 10.0.0.1/594->10.0.0.2/104 junos-ftp "
-     "192.0.2.1/594->192.0.2.2/104 None dnat 6 allow trust untrust 6203 12(1540) 10(3012) 3 x",
-     "event=RT_FLOW_SESSION_CLOSE|close-reason=session closed TCP FIN|src-ip=10.0.0.1|"
-     "src-port=594|dst-ip=10.0.0.2|dst-port=104|service=junos-ftp|nat-src-ip=192.0.2.1|"
-     "nat-src-port=594|nat-dst-ip=192.0.2.2|nat-dst-port=104|dst-nat-rule-name=dnat|"
-     "protocol-id=6|policy-name=allow|from-zone=trust|to-zone=untrust|session-id=6203|sent=1540|"
-     "received=3012|elapsed-time=3"},
-    {"RT_FLOW3",
-     "RT_FLOW_SESSION_DENY: session denied 10.0.0.1/57->10.0.0.2/22 junos-ssh 6(0) deny-all "
-     "trust untrust UNKNOWN",
-     "event=RT_FLOW_SESSION_DENY|src-ip=10.0.0.1|src-port=57|dst-ip=10.0.0.2|dst-port=22|"
-     "service=junos-ssh|protocol-id=6|policy-name=deny-all|from-zone=trust|to-zone=untrust"},
     {"SYSLOGPAMSESSION",
      "Jul 14 13:36:53 precise sudo: pam_unix(sudo:session): session opened for user root by "
      "ann(uid=0)",
@@ -208,100 +177,130 @@ static const struct example examples[] = {
      "syslog5424_pri=165|syslog5424_ver=1|syslog5424_ts=2003-10-11T22:14:15.003Z|"
      "syslog5424_host=web.example.com|syslog5424_app=ev|syslog5424_msgid=ID47|"
      "syslog5424_sd=[x@1 a=\"b]\\\"c\"][y@1]|syslog5424_msg=hello"},
-    {"CISCO_TAGGED_SYSLOG", "<165>May  8 2021 13:23:42 fw : %ASA-4-106023: Deny tcp",
-     "syslog_pri=165|timestamp=May  8 2021 13:23:42|sysloghost=fw|ciscotag=ASA-4-106023"},
-    {"CISCOFW106001",
-     "Inbound TCP connection denied from 192.0.2.43/2000 to 10.0.0.1/80 flags SYN on interface out",
-     "direction=Inbound|protocol=TCP|action=denied|src_ip=192.0.2.43|src_port=2000|"
-     "dst_ip=10.0.0.1|dst_port=80|tcp_flags=SYN|interface=out"},
-    {"CISCOFW106023",
-     "Deny tcp src outside:192.168.1.1/50240 dst inside:192.168.1.2/23 by access-group "
-     "\"acl_out\" [0x0, 0x1]",
-     "action=Deny|protocol=tcp|src_interface=outside|src_ip=192.168.1.1|src_port=50240|"
-     "dst_interface=inside|dst_ip=192.168.1.2|dst_port=23|policy_id=acl_out|hashcode1=0x0|"
-     "hashcode2=0x1"},
-    {"CISCOFW106100",
-     "access-list inside permitted tcp inside/10.10.123.45(51763) -> outside/192.0.2.30(443) "
-     "hit-cnt 1 first hit [0x62c4905, 0x0]",
-     "policy_id=inside|action=permitted|protocol=tcp|src_interface=inside|src_ip=10.10.123.45|"
-     "src_port=51763|dst_interface=outside|dst_ip=192.0.2.30|dst_port=443|hit_count=1|"
-     "interval=first hit|hashcode1=0x62c4905|hashcode2=0x0"},
-    {"CISCOFW302013_302014_302015_302016",
-     "Teardown TCP connection 11754 for outside:192.0.2.1/80 to inside:10.0.0.4/33 duration "
-     "120:00:30 bytes 1247 TCP Reset-O",
-     "action=Teardown|protocol=TCP|connection_id=11754|src_interface=outside|src_ip=192.0.2.1|"
-     "src_port=80|dst_interface=inside|dst_ip=10.0.0.4|dst_port=33|duration=120:00:30|bytes=1247|"
-     "reason=TCP Reset-O"},
-    {"CISCOFW302013_302014_302015_302016",
-     "Built inbound UDP connection 7 for outside:192.0.2.1/53 (192.0.2.1/53) to "
-     "inside:10.0.0.4/33 (198.51.100.4/34) (ann)",
-     "action=Built|direction=inbound|protocol=UDP|connection_id=7|src_interface=outside|"
-     "src_ip=192.0.2.1|src_port=53|src_mapped_ip=192.0.2.1|src_mapped_port=53|"
-     "dst_interface=inside|dst_ip=10.0.0.4|dst_port=33|dst_mapped_ip=198.51.100.4|"
-     "dst_mapped_port=34|user=ann"},
-    {"SHOREWALL",
-     "May 28 17:23:25 host-1 kernel: [352.1] Shorewall:net2fw:DROP:IN=eth1 OUT= "
-     "MAC=00:02:b3:c7:2f:77:38:72:c0:6e:92:9c:08:00 SRC=192.0.2.5 DST=10.0.0.1 LEN=141 TOS=0x00 "
-     "PREC=0x00 TTL=63 ID=55251 DF PROTO=UDP SPT=5353 DPT=335 LEN=121",
-     "timestamp=May 28 17:23:25|nf_host=host-1|nf_action1=net2fw|nf_action2=DROP|"
-     "nf_in_interface=eth1|nf_dst_mac=00:02:b3:c7:2f:77|nf_src_mac=38:72:c0:6e:92:9c|"
-     "nf_src_ip=192.0.2.5|nf_dst_ip=10.0.0.1|nf_len=141|nf_tos=0x00|nf_prec=0x00|nf_ttl=63|"
-     "nf_id=55251|nf_protocol=UDP|nf_src_port=5353|nf_dst_port=335"},
+    {"HAPROXYURI", "http://ann:secret@www.example.org:8080/a/b?c=1",
+     "http_proto=http|http_user=ann|http_host=www.example.org:8080|http_request=/a/b?c=1"},
+    {"HAPROXYHTTPREQUESTLINE", "CONNECT www.example.org:443 HTTP/1.1",
+     "http_verb=CONNECT|http_host=www.example.org:443|http_version=1.1"},
+    {"ELB_URIHOST", "www.example.org:80", "urihost=www.example.org:80"},
+    {"ELB_URIPATHQUERY", "/a/b?c=1", "path=/a/b|params=?c=1"},
+    {"ELB_V1_HTTP_LOG",
+     "2015-05-13T23:39:43.945958Z my-elb 192.168.131.39:2817 10.0.0.1:80 0.000086 "
+     "0.001048 0.001337 200 200 0 57 \"GET https://www.example.com:443/ HTTP/1.1\" "
+     "\"curl/7.38.0\" DHE-RSA-AES128-SHA TLSv1.2",
+     "timestamp=2015-05-13T23:39:43.945958Z|elb=my-elb|clientip=192.168.131.39|"
+     "clientport=2817|backendip=10.0.0.1|backendport=80|request_processing_time=0.000086|"
+     "backend_processing_time=0.001048|response_processing_time=0.001337|response=200|"
+     "backend_response=200|received_bytes=0|bytes=57|verb=GET|"
+     "request=https://www.example.com:443/|proto=https|urihost=www.example.com:443|path=/|"
+     "httpversion=1.1|agent=curl/7.38.0|ssl_cipher=DHE-RSA-AES128-SHA|ssl_protocol=TLSv1.2"},
+    {"CATALINA7_LOG",
+     "Mar 31, 2014 4:32:12 PM org.apache.catalina.startup.HostConfig deployWAR\nINFO: "
+     "Deploying web application archive ROOT.war",
+     "timestamp=Mar 31, 2014 4:32:12 PM|class=org.apache.catalina.startup.HostConfig|"
+     "method=deployWAR|level=INFO|logmessage=Deploying web application archive ROOT.war"},
+    {"TOMCAT7_LOG",
+     "Mar 31, 2014 4:32:12 PM org.apache.catalina.core.StandardService "
+     "startInternal\nSEVERE: it broke",
+     "timestamp=Mar 31, 2014 4:32:12 PM|class=org.apache.catalina.core.StandardService|"
+     "method=startInternal|level=SEVERE|logmessage=it broke"},
+    {"CATALINA8_LOG",
+     "31-Jul-2020 16:40:38.505 INFO [main] org.apache.catalina.startup.Catalina.start "
+     "Server startup in 1034 ms",
+     "timestamp=31-Jul-2020 16:40:38.505|level=INFO|thread=main|"
+     "class=org.apache.catalina.startup.Catalina|method=start|logmessage=Server startup "
+     "in 1034 ms"},
+    {"TOMCAT8_LOG",
+     "31-Jul-2020 16:40:38.505 WARNING [http-nio-8080-exec-3] com.example.Shop.pay it is "
+     "late",
+     "timestamp=31-Jul-2020 16:40:38.505|level=WARNING|thread=http-nio-8080-exec-3|"
+     "class=com.example.Shop|method=pay|logmessage=it is late"},
+    {"TOMCATLEGACY_LOG", "2014-01-09 20:03:28,269 -0800 | ERROR | com.example.Service - it broke",
+     "timestamp=2014-01-09 20:03:28,269 -0800|level=ERROR|class=com.example.Service|"
+     "logmessage=it broke"},
+    {"SQUID3_STATUS", "304", "status_code=304"},
+    {"EXIM_EXCLUDE_TERMS:why", "1WCtA1-0005t5-2N Message is frozen", "why=Message is frozen"},
+    {"EXIM_QUOTED_CONTENT:text", "a \\\"b\\\" c", "text=a \\\"b\\\" c"},
+    {"EXIM_NAMED_FIELDS",
+     " H=mail.example.org [192.0.2.9] P=esmtps X=TLSv1:256 S=4118 id=4b@example.org",
+     "remote_hostname=mail.example.org|remote_host=192.0.2.9|protocol=esmtps|"
+     "exim_msg_size=4118|exim_header_id=4b@example.org"},
+    {"BIND9_QUERYLOG",
+     "30-Jun-2018 15:50:00.999 queries: info: client @0x7f1c3c0e5a10 192.168.10.48#60061 "
+     "(91.2.10.in-addr.arpa.internal): view inside: query: 91.2.10.in-addr.arpa.internal "
+     "IN PTR +E(0)K (192.168.2.2)",
+     "timestamp=30-Jun-2018 15:50:00.999|category=queries|loglevel=info|"
+     "clientip=192.168.10.48|clientport=60061|asked=91.2.10.in-addr.arpa.internal|"
+     "query=91.2.10.in-addr.arpa.internal|querytype=PTR|flags=+E(0)K|dns=192.168.2.2"},
+    {"ZEEK_HTTP",
+     "1541001600.580233\tCfnE2M3a5n6dVRBjt1\t10.0.0.4\t54180\t192.0.2.1\t80\t1\tGET\texamp"
+     "le.org\t/\t-\t1.1\tcurl/7.61\t-\t0\t1256\t200\tOK\t-\t-\t(empty)\t-\t-\t-\t-\t-\t-"
+     "\tFEaVWc\tindex.html\ttext/html",
+     "ts=1541001600.580233|uid=CfnE2M3a5n6dVRBjt1|orig_h=10.0.0.4|orig_p=54180|"
+     "resp_h=192.0.2.1|resp_p=80|trans_depth=1|method=GET|domain=example.org|uri=/|"
+     "referrer=-|version=1.1|user_agent=curl/7.61|origin=-|request_body_len=0|"
+     "response_body_len=1256|status_code=200|status_msg=OK|info_code=-|info_msg=-|"
+     "tags=(empty)|username=-|password=-|proxied=-|orig_fuids=-|orig_filenames=-|"
+     "orig_mime_types=-|resp_fuids=FEaVWc|resp_filenames=index.html|"
+     "resp_mime_types=text/html"},
+    {"ZEEK_DNS",
+     "1541001600.580233\tCfnE2M3a5n6dVRBjt1\t10.0.0.4\t54180\t192.0.2.1\t53\tudp\t28439\t0"
+     ".013\texample.org\t1\tC_INTERNET\t1\tA\t0\tNOERROR\tF\tF\tT\tT\t0\t93.184.216.34\t30"
+     "0.0\tF",
+     "ts=1541001600.580233|uid=CfnE2M3a5n6dVRBjt1|orig_h=10.0.0.4|orig_p=54180|"
+     "resp_h=192.0.2.1|resp_p=53|proto=udp|trans_id=28439|rtt=0.013|query=example.org|"
+     "qclass=1|qclass_name=C_INTERNET|qtype=1|qtype_name=A|rcode=0|rcode_name=NOERROR|"
+     "AA=F|TC=F|RD=T|RA=T|Z=0|answers=93.184.216.34|TTLs=300.0|rejected=F"},
+    {"ZEEK_CONN",
+     "1541001600.580233\tCfnE2M3a5n6dVRBjt1\t10.0.0.4\t54180\t192.0.2.1\t80\ttcp\thttp\t0."
+     "0514\t77\t1511\tSF\tT\tF\t0\tShADadFf\t6\t397\t4\t1727\t-\t00:02:b3:c7:2f:77\t38:72:"
+     "c0:6e:92:9c",
+     "ts=1541001600.580233|uid=CfnE2M3a5n6dVRBjt1|orig_h=10.0.0.4|orig_p=54180|"
+     "resp_h=192.0.2.1|resp_p=80|proto=tcp|service=http|duration=0.0514|orig_bytes=77|"
+     "resp_bytes=1511|conn_state=SF|local_orig=T|local_resp=F|missed_bytes=0|"
+     "history=ShADadFf|orig_pkts=6|orig_ip_bytes=397|resp_pkts=4|resp_ip_bytes=1727|"
+     "tunnel_parents=-|orig_l2_addr=00:02:b3:c7:2f:77|resp_l2_addr=38:72:c0:6e:92:9c"},
+    {"ZEEK_FILES",
+     "1541001600.580233\tFEaVWc\t192.0.2.1\t10.0.0.4\tCfnE2M\tHTTP\t0\tMD5,SHA1\ttext/html"
+     "\t-\t0.0\tF\tF\t1256\t1256\t0\t0\tF\t-\t84238dfc8092e5d9c0dac8ef93371a07\t-\t-\t-\tF"
+     "\t-",
+     "ts=1541001600.580233|fuid=FEaVWc|tx_hosts=192.0.2.1|rx_hosts=10.0.0.4|"
+     "conn_uids=CfnE2M|source=HTTP|depth=0|analyzers=MD5,SHA1|mime_type=text/html|"
+     "filename=-|duration=0.0|local_orig=F|is_orig=F|seen_bytes=1256|total_bytes=1256|"
+     "missing_bytes=0|overflow_bytes=0|timedout=F|parent_fuid=-|"
+     "md5=84238dfc8092e5d9c0dac8ef93371a07|sha1=-|sha256=-|extracted=-|extracted_cutoff=F|"
+     "extracted_size=-"},
+    {"ZEEK_FILES_TX_HOSTS", "192.0.2.1", "tx_hosts=192.0.2.1"},
+    {"ZEEK_FILES_RX_HOSTS", "10.0.0.4", "rx_hosts=10.0.0.4"},
+    {"BRO_BOOL:it", "T", "it=T"},
+    {"ZEEK_BOOL:it", "T", "it=T"},
+    {"BRO_DATA:it", "a,b", "it=a,b"},
+    {"ZEEK_DATA:it", "a,b", "it=a,b"},
+    {"MONGO_LOG", "Nov  3 18:28:32 [conn-12] end connection 127.0.0.1:50324",
+     "timestamp=Nov  3 18:28:32|component=conn-12|message=end connection 127.0.0.1:50324"},
+    {"RUUID:it", "0f7c3b1a9d2e4f60812a6b5c4d3e2f10", "it=0f7c3b1a9d2e4f60812a6b5c4d3e2f10"},
+    {"EXIM_FLAGS:it", "=>", "it==>"},
+    {"EXIM_QT:it", "1d3h5m", "it=1d3h5m"},
+    {"SYSLOGBASE2", "2024-02-06T12:12:56+01:00 <1.6> host-1 sshd[812]: Accepted",
+     "timestamp8601=2024-02-06T12:12:56+01:00|facility=1|priority=6|logsource=host-1|"
+     "program=sshd|pid=812"},
 };
-
-static const struct extractor *made(const char *name, const char *field)
-{
-    char text[100];
-    const struct extractor *x;
-    snprintf(text, sizeof(text), "%%{%s%s}", name, field);
-    if (extractor_new(str_c(text), EXTRACT_GROK, NULL, &arena, &x, NULL) != OK)
-        fail_msg("%s: %s", name, err_text());
-    return x;
-}
+enum { EXAMPLES = sizeof(examples) / sizeof(examples[0]) };
 
 static void test_examples(void **state)
 {
-    for (size_t i = 0; i < sizeof(examples) / sizeof(*examples); i++) {
-        const struct example *e = &examples[i];
-        const struct extractor *x = made(e->pattern, "");
-        const struct grok_field *field;
-        struct str part[EXTRACT_FIELDS_MAX];
-        char got[2000] = "";
-        size_t n = 0;
-        bool is;
-        uint32_t fields = extractor_fields(x, &field);
-        assert_ok(extractor_match(x, str_c(e->line), part, &is));
-        for (uint32_t f = 0; is && f < fields; f++)
-            if (part[f].p)
-                n += (size_t)snprintf(got + n, sizeof(got) - n, "%s%.*s=%.*s", n ? "|" : "",
-                                      STR_ARG(field[f].name), STR_ARG(part[f]));
-        if (strcmp(got, e->want) != 0)
-            fail_msg("%s on %s\ngave   %s\nwanted %s", e->pattern, e->line, got, e->want);
-    }
+    for (size_t i = 0; i < EXAMPLES; i++)
+        grok_take(&examples[i], &arena);
 }
 
-/* A line that is cut anywhere is taken or not, but never at great length. */
 static void test_cut_lines(void **state)
 {
-    for (size_t i = 0; i < sizeof(examples) / sizeof(*examples); i++) {
-        const struct extractor *x = made(examples[i].pattern, "");
-        struct str line = str_c(examples[i].line);
-        struct str part[EXTRACT_FIELDS_MAX];
-        bool is;
-        for (size_t n = 0; n < line.n; n++)
-            assert_ok(extractor_match(x, str_of(line.p, n), part, &is));
-    }
+    for (size_t i = 0; i < EXAMPLES; i++)
+        grok_take_cut(&examples[i], &arena);
 }
 
-static void test_all_compile(void **state)
+static void test_all_covered(void **state)
 {
-    for (const struct grok_pattern *p = grok_products; p->name; p++) {
-        (void)made(p->name, ":it");
-        for (const struct grok_pattern *q = p + 1; q->name; q++)
-            assert_string_not_equal(p->name, q->name);
-        for (const struct grok_pattern *q = grok_patterns; q->name; q++)
-            assert_string_not_equal(p->name, q->name);
-    }
+    grok_covers(grok_products, examples, EXAMPLES, &arena);
 }
 
 static int set_up(void **state)
@@ -321,7 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_examples),
         cmocka_unit_test(test_cut_lines),
-        cmocka_unit_test(test_all_compile),
+        cmocka_unit_test(test_all_covered),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
