@@ -9,8 +9,8 @@
 #include "record/rows.h"
 
 struct msgpack_rows;
-/* `key`: a member of the top level that a row can be put without; empty: none. (Not of a row that is
- * one JSON text, where it is no column either.) */
+/* `key`: a member of the top level that a row can be put without; empty: none. (A row that is one
+ * JSON text keeps it: there it is no column either.) */
 NODISCARD enum err msgpack_rows_new(struct rows *rows, struct str key, struct arena *a,
                                     struct msgpack_rows **ret);
 /* Appends the next row, from the first on. */
