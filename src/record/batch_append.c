@@ -46,7 +46,11 @@ static enum err count_rows(struct append *a)
     a->values = ARENA_ARRAY(arena, struct values, src->n_columns);
     memset(a->column, 0xff, src->n_columns * sizeof(*a->column));
     a->ascending = true;
-    for (uint32_t i = 0; i < a->n; i++) {
+    for (uint32_t i = 0; !a->row && i < a->n; i++) {
+        CHECK(a->shape_of[i] < src->n_shapes);
+        a->rows_of_shape[a->shape_of[i]]++;
+    }
+    for (uint32_t i = 0; a->row && i < a->n; i++) {
         uint32_t row = row_at(a, i);
         CHECK(row < src->n && a->shape_of[row] < src->n_shapes);
         a->ascending &= i == 0 || row > row_at(a, i - 1);
@@ -263,12 +267,38 @@ static uint32_t run_of(const struct origin_run *run, uint32_t n_runs, uint32_t r
     return low;
 }
 
+/* Rows 0, 1, 2, ... */
+static void append_first(struct append *a, const int64_t *time, const uint8_t *flags,
+                         const struct origin_run *run, uint32_t n_runs)
+{
+    struct batch *b = a->b;
+    uint32_t had = b->n;
+    memcpy(b->time + had, time, a->n * sizeof(*time));
+    for (uint32_t i = 0; i < a->n; i++)
+        b->shape_of[had + i] = (uint16_t)a->shape[a->shape_of[i]];
+    memset(b->flags + had, 0, a->n);
+    for (uint32_t i = 0; flags && i < a->n; i++) {
+        b->flags[had + i] = flags[i];
+        b->n_flagged += flags[i] != 0;
+    }
+    for (uint32_t r = 0; r < n_runs && run[r].row < a->n; r++) {
+        b->n = had + run[r].row + 1;
+        batch_origin_add(b, &run[r]);
+    }
+    b->n = had + a->n;
+    b->bytes += (size_t)a->n * COST_ROW;
+}
+
 static void append_rows(struct append *a, const int64_t *time, const uint8_t *flags,
                         const struct origin_run *run, uint32_t n_runs)
 {
     struct batch *b = a->b;
     uint32_t at = 0;
     batch_rows_room(b, a->n);
+    if (!a->row) {
+        append_first(a, time, flags, run, n_runs);
+        return;
+    }
     for (uint32_t i = 0; i < a->n; i++) {
         uint32_t row = row_at(a, i);
         b->time[b->n] = time[row];
