@@ -130,20 +130,26 @@ static bool stands_alone(const struct region *r)
     return r->first == r->last && !r->before && !r->behind;
 }
 
-/* Words of more digits than a quantity has, of variables that are numbers. */
+/* Of a region with one variable, which is a number: the same number makes the same words, and alone
+ * none unless it has more digits than a quantity. */
 static void put_numbers(const struct tokens *k, const struct region *r)
 {
+    enum { KNOWN = 64 };
     uint32_t var = k->x->slot[r->first];
-    int64_t unit = numeral_power10[k->slot[r->first].frac];
-    int64_t last = unit * numeral_power10[WORDS_QUANTITY_DIGITS] - 1;
+    bool alone = stands_alone(r);
+    int64_t unit = numeral_power10[k->slot[r->first].frac], known[KNOWN];
+    int64_t least = alone ? unit * numeral_power10[WORDS_QUANTITY_DIGITS] : 0;
     const struct numeral_form whole = {0};
+    memset(known, 0xff, sizeof(known)); /* numbers are none below 0 */
     for (uint32_t i = 0; i < k->x->rows && !word_sink_full(k->sink); i++) {
         char digits[NUMERAL_TEXT_MAX];
-        int64_t m = k->t->number[k->t->first[k->x->row[i]] + var];
-        if (m < unit * numeral_power10[WORDS_QUANTITY_DIGITS] || m == last)
+        uint32_t text = k->x->row[i];
+        int64_t m = k->t->number[k->t->first[text] + var];
+        if (m < least || known[m % KNOWN] == m)
             continue;
-        put_words(k, str_of(digits, numeral_write(&whole, m / unit, digits)));
-        last = m;
+        known[m % KNOWN] = m;
+        put_words(k, alone ? str_of(digits, numeral_write(&whole, m / unit, digits))
+                           : region_text(k, r, text));
     }
 }
 
@@ -165,7 +171,7 @@ static void put_by_entry(struct tokens *k, const struct region *r)
 {
     const struct slot_tokens *slot = &k->slot[r->first];
     if (stands_alone(r) && put_entries(k, slot->dict))
-        return;
+        return; /* all of them, for this slot and others */
     size_t words = ((size_t)slot->dict->n + 63) / 64;
     if (slot->dict->n > k->seen_max) {
         k->seen = arena_alloc(k->a, words * sizeof(*k->seen));
@@ -245,20 +251,21 @@ static void put_times(const struct tokens *k, const struct region *r)
     }
 }
 
+static bool has_entries(const struct tokens *k, const struct region *r)
+{
+    return r->first == r->last && k->slot[r->first].code;
+}
+
 static void put_region(struct tokens *k, const struct region *r)
 {
     struct str last = {0};
     if (only_quantities(k, r))
         return;
-    if (r->first == r->last && k->slot[r->first].code) {
-        put_by_entry(k, r);
-        return;
-    }
     if (r->first == r->last && k->slot[r->first].times) {
         put_times(k, r);
         return;
     }
-    if (stands_alone(r) && k->slot[r->first].numbers) {
+    if (r->first == r->last && k->slot[r->first].numbers) {
         put_numbers(k, r);
         return;
     }
@@ -290,8 +297,12 @@ void template_tokens_put(const struct templates *t, const struct slot_tokens *sl
             continue;
         }
         put_static(&k);
-        for (uint32_t r = 0; r < k.n_regions; r++)
-            put_region(&k, &k.region[r]);
+        for (uint32_t r = 0; r < k.n_regions; r++) /* quick, and may fill the sink */
+            if (has_entries(&k, &k.region[r]))
+                put_by_entry(&k, &k.region[r]);
+        for (uint32_t r = 0; r < k.n_regions && !word_sink_full(sink); r++)
+            if (!has_entries(&k, &k.region[r]))
+                put_region(&k, &k.region[r]);
     }
     sink->done = true;
 }

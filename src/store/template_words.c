@@ -11,7 +11,14 @@
 #include "store/encoding_ops.h"
 #include "store/numeral.h"
 
-enum { WORD_MAX = 1024, PROBES = 8, JOIN_SAMPLE = 1024, JOIN_ROWS = 64, JOIN_FROM = 16 };
+enum {
+    WORD_MAX = 1024,
+    PROBES = 8,
+    JOIN_SAMPLE = 1024,
+    JOIN_ROWS = 64,
+    JOIN_FROM = 16,
+    DATE_BYTES = 10
+};
 
 struct word {
     uint64_t hash;
@@ -45,6 +52,8 @@ struct finder {
 static bool is_measure(struct str s)
 {
     size_t digits = 0, marks = 0;
+    if (s.n > DATE_BYTES && s.p[4] == '-' && s.p[7] == '-' && s.p[DATE_BYTES] == 'T')
+        s = str_of(s.p, DATE_BYTES);
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         if (c >= '0' && c <= '9')
