@@ -320,32 +320,39 @@ static bool take_value(struct reader *r, struct str *ret)
     return true;
 }
 
-/* The time and the record that stand at the reader. raw: what is kept where they are refused. */
-static enum err add_event(struct wire_decoder *d, struct str tag, struct reader *r, struct str raw)
+/* What has been read since `from`. */
+static struct str read_since(const char *from, const struct reader *r)
 {
-    struct event e = {.d = d, .tag = tag};
-    struct wire_record record = {.put = put_event, .ctx = &e, .raw = raw};
+    return str_of(from, (size_t)((const char *)r->p - from));
+}
+
+/* The time and the record that stand at the reader; their bytes from `from` on are kept where they
+ * are refused. False: the reader stands within the event, and err_text() says why it is none. */
+static bool read_event(struct reader *r, struct event *e, struct wire_record *record)
+{
     struct msgpack time = {0};
     bool good = msgpack_read(r, &time);
     if (good && time.kind == MSGPACK_ARRAY) { /* [time, metadata] */
         uint32_t n = time.n;
-        good = n == 2 && msgpack_read(r, &time) && take_value(r, &e.metadata);
+        good = n == 2 && msgpack_read(r, &time) && take_value(r, &e->metadata);
     }
-    if (!good || !read_time(&time, &record)) {
+    if (!good || !read_time(&time, record)) {
         (void)err_set(ERR_INVALID, "the time of the event is none");
-        wire_refuse(d, raw);
-        return OK;
+        return false;
     }
-    if (!take_value(r, &e.record)) {
+    good = take_value(r, &e->record);
+    if (!good)
         (void)err_set(ERR_INVALID, "the event breaks off");
-        wire_refuse(d, raw);
-        return OK;
-    }
+    return good;
+}
+
+static enum err add_event(struct wire_decoder *d, struct event *e, struct wire_record *r)
+{
     /* Fluent Bit marks the begin and the end of a group of records by times of -1 and -2. */
-    if (record.has_time && (record.time_ns == -NS_PER_S || record.time_ns == -2 * NS_PER_S))
+    if (r->has_time && (r->time_ns == -NS_PER_S || r->time_ns == -2 * NS_PER_S))
         return OK;
-    record.cost = (raw.n + tag.n) * 8;
-    return wire_add(d, &record);
+    r->cost = (r->raw.n + e->tag.n) * 8;
+    return wire_add(d, r);
 }
 
 /* [time, record] behind each other, `n` of them or all there are. */
@@ -354,20 +361,37 @@ static enum err add_entries(struct wire_decoder *d, struct str tag, struct reade
     struct msgpack m;
     for (; n && r->p < r->end; n--) {
         struct reader entry = *r;
-        struct str raw;
-        if (!take_value(r, &raw)) {
-            raw = str_of((const char *)entry.p, reader_left(&entry));
-            (void)err_set(ERR_INVALID, "the entries break off");
-            wire_refuse(d, raw);
-            return OK;
-        }
-        if (!msgpack_read(&entry, &m) || m.kind != MSGPACK_ARRAY || m.n != 2) {
-            (void)err_set(ERR_INVALID, "an entry is not [time, record]");
-            wire_refuse(d, raw);
+        struct event e = {.d = d, .tag = tag};
+        struct wire_record record = {.put = put_event, .ctx = &e};
+        bool pair = msgpack_read(r, &m) && m.kind == MSGPACK_ARRAY && m.n == 2;
+        if (pair && read_event(r, &e, &record)) {
+            record.raw = read_since((const char *)entry.p, r);
+            TRY(add_event(d, &e, &record));
             continue;
         }
-        TRY(add_event(d, tag, &entry, raw));
+        if (!pair)
+            (void)err_set(ERR_INVALID, "an entry is not [time, record]");
+        *r = entry;
+        if (!take_value(r, &record.raw)) {
+            record.raw = str_of((const char *)entry.p, reader_left(&entry));
+            (void)err_set(ERR_INVALID, "the entries break off");
+            n = 1;
+            r->p = r->end;
+        }
+        wire_refuse(d, record.raw);
     }
+    return OK;
+}
+
+/* The message is its tag, and the time and record at the reader. */
+static enum err add_single(struct wire_decoder *d, struct str tag, struct reader *r,
+                           struct str message)
+{
+    struct event e = {.d = d, .tag = tag};
+    struct wire_record record = {.put = put_event, .ctx = &e, .raw = message};
+    if (read_event(r, &e, &record))
+        return add_event(d, &e, &record);
+    wire_refuse(d, message);
     return OK;
 }
 
@@ -406,7 +430,7 @@ static enum err add_message(struct wire_decoder *d, struct str message)
         return OK;
     bool packed = is_text(&m), entries = m.kind == MSGPACK_ARRAY;
     if (!packed && !entries)
-        return add_event(d, tag.bytes, &second, message);
+        return add_single(d, tag.bytes, &second, message);
     if (head.n >= 3) {
         option = r;
         if (entries && !msgpack_skip(&option, m.n))

@@ -53,6 +53,18 @@ static inline bool msgpack_read(struct reader *r, struct msgpack *ret)
             r->p++;
             return true;
         }
+        if (byte == 0xd9 && left > 1 && left - 2 >= r->p[1]) {
+            ret->kind = MSGPACK_STR;
+            ret->bytes = str_of((const char *)r->p + 2, r->p[1]);
+            r->p += 2 + r->p[1];
+            return true;
+        }
+        if (byte == 0xcd && left > 2) {
+            ret->kind = MSGPACK_INT;
+            ret->i = r->p[1] << 8 | r->p[2];
+            r->p += 3;
+            return true;
+        }
     }
     return msgpack_slow(r, ret);
 }
