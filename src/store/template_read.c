@@ -244,9 +244,17 @@ static enum err text_pool(struct templated *o)
     return OK;
 }
 
-static enum err texts_out(const struct templated *o, const struct slot *s, const uint32_t *rank,
-                          uint32_t n, struct values *ret)
+static enum err texts_out(struct templated *o, uint32_t slot, const uint32_t *rank, uint32_t n,
+                          struct values *ret)
 {
+    const struct slot *s = &o->slot[slot];
+    if (rank && o->picked) {
+        *ret = *o->picked;
+        ret->n = n;
+        ret->off += o->picked_at[slot];
+        return OK;
+    }
+    TRY(text_pool(o));
     *ret = *o->text;
     ret->n = n;
     ret->off += s->at;
@@ -324,10 +332,8 @@ enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot, c
         TRY(number_pool(o));
         return numeral_texts(&s->form, o->number + s->at, rank, n, LANE_STR, o->a, ret);
     }
-    if (s->kind == SLOT_TEXT) {
-        TRY(text_pool(o));
-        return texts_out(o, s, rank, n, ret);
-    }
+    if (s->kind == SLOT_TEXT)
+        return texts_out(o, slot, rank, n, ret);
     if (s->kind != SLOT_OWN)
         return words_out(o, template, slot, rank, n, ret);
     struct chunk *c = NULL;
@@ -500,10 +506,51 @@ static enum err asked_patterns(const struct templated *o, const struct asked *q,
     return OK;
 }
 
+/* The ranks asked of a template: their number. */
+static uint32_t asked_ranks(const struct asked *q, uint32_t template, const uint32_t **ret)
+{
+    uint32_t i = q->number[template] - 1;
+    *ret = q->rank + q->start[i];
+    return q->start[i + 1] - q->start[i];
+}
+
+/* Of the pool of texts only what is asked for, all of it at once, where that is a small part. */
+static enum err pick_texts(struct templated *o, const struct asked *q)
+{
+    uint32_t total = 0, n = 0;
+    for (uint32_t t = 0; t < o->n; t++)
+        for (uint32_t s = o->first_slot[t]; q->number[t] && s < o->first_slot[t + 1]; s++) {
+            const uint32_t *rank;
+            total += o->slot[s].kind == SLOT_TEXT ? asked_ranks(q, t, &rank) : 0;
+        }
+    if (o->text || total == 0 || total > o->n_texts / 4)
+        return OK;
+    uint32_t *pos = ARENA_TRY_ARRAY(o->a, uint32_t, total);
+    uint32_t *at = ARENA_TRY_ARRAY(o->a, uint32_t, o->first_slot[o->n]);
+    struct values *v = ARENA_TRY_ARRAY(o->a, struct values, 1);
+    struct chunk *pool = ARENA_TRY_ARRAY(o->a, struct chunk, 1);
+    if (!pos || !at || !v || !pool)
+        return no_memory("the texts of slots");
+    for (uint32_t t = 0; t < o->n; t++)
+        for (uint32_t s = o->first_slot[t]; q->number[t] && s < o->first_slot[t + 1]; s++) {
+            const uint32_t *rank;
+            uint32_t texts = asked_ranks(q, t, &rank);
+            at[s] = n;
+            for (uint32_t i = 0; o->slot[s].kind == SLOT_TEXT && i < texts; i++)
+                pos[n++] = o->slot[s].at + rank[i];
+        }
+    TRY(templated_pool(o, pool));
+    TRY(chunk_get(pool, pos, n, o->a, v));
+    o->picked = v;
+    o->picked_at = at;
+    return OK;
+}
+
 enum err templated_get(struct templated *o, const uint32_t *pos, uint32_t n, struct values *ret)
 {
     struct asked q = {0};
     TRY(ask(o, pos, n, &q));
+    TRY(pick_texts(o, &q));
     struct filled *f = ARENA_TRY_ARRAY(o->a, struct filled, q.n);
     struct str *pattern = ARENA_TRY_ARRAY(o->a, struct str, q.n);
     if (!f || !pattern)
@@ -519,6 +566,7 @@ enum err templated_get(struct templated *o, const uint32_t *pos, uint32_t n, str
     TRY(text_out_init(&out, n, bytes, o->a));
     for (uint32_t i = 0; i < n; i++)
         put_text(&f[q.number[o->code[pos[i]]] - 1], &out);
+    o->picked = NULL;
     *ret = text_out_values(&out, o->c->lane);
     return OK;
 }

@@ -42,6 +42,8 @@ struct templated {
     uint32_t n_numbers, n_texts, n_codes, n_dicts;
     const int64_t *number; /* the pools, once read */
     const struct values *text;
+    const struct values *picked; /* of the pool of texts, what one templated_get asks for */
+    uint32_t *picked_at;         /* of each slot, where in it */
     const int64_t *pool_code;
     const struct values **dict; /* each once read */
     uint16_t *dict_bytes;       /* byte_kinds of the words of each */
