@@ -11,8 +11,10 @@
  *    set of the needle's prefixes that may end here (shift-and, one bit a prefix), and backward
  *    with the suffixes that may begin here, a hole takes part where a piece of allowed characters
  *    leads from one set to the other.
+ *    Mostly the one byte on either side of a hole tells that it does not.
  * 4. The values of those slots are asked, a dictionary once an entry: does the needle stand in the
- *    value, begin or end in it, or go across it?
+ *    value, begin or end in it, or go across it? Values that are templates again are asked the same
+ *    way, with what stands around the hole.
  * 5. The rows that are left are put together, and the predicate decides.
  *
  * The bytes of the two letters outside ASCII that fold into it are let through everywhere: what
@@ -51,7 +53,10 @@ static bool query_init(const struct predicate *p, enum lane lane, struct query *
         for (uint32_t i = 0; i < p->n_parts; i++)
             s = p->parts[i].text.n > s.n ? p->parts[i].text : s;
     *q = (struct query){.p = p, .static_proves = p->kind == PRED_TEXT};
-    for (; q->n < s.n && q->n < NEEDLE_MAX && (uint8_t)s.p[q->n] < 0x80; q->n++)
+    /* A hole's byte is none to look for: patterns without slots hold it twice. */
+    for (;
+         q->n < s.n && q->n < NEEDLE_MAX && (uint8_t)s.p[q->n] < 0x80 && s.p[q->n] != TEMPLATE_HOLE;
+         q->n++)
         q->text[q->n] = low((uint8_t)s.p[q->n]);
     q->rare_fold =
         p->kind == PRED_TEXT && (memchr(q->text, 'k', q->n) || memchr(q->text, 'i', q->n));
@@ -87,14 +92,13 @@ static uint64_t allow_kinds(const struct query *q, uint16_t kinds)
     return at;
 }
 
-static uint64_t slot_allows(const struct templated *o, const struct query *q, uint32_t slot)
+static uint16_t slot_bytes(const struct templated *o, uint32_t slot)
 {
     static const uint16_t number = 1u << BYTES_DIGIT | 1u << BYTES_DOT;
     const struct slot *s = &o->slot[slot];
     if (s->kind == SLOT_NUMBER)
-        return allow_kinds(q, s->form.pad == ' ' ? number | 1u << BYTES_SPACE : number);
-    bool own = s->kind == SLOT_OWN || s->kind == SLOT_TEXT;
-    return allow_kinds(q, own ? s->bytes : o->dict_bytes[s->dict]);
+        return s->form.pad == ' ' ? number | 1u << BYTES_SPACE : number;
+    return s->kind == SLOT_OWN || s->kind == SLOT_TEXT ? s->bytes : o->dict_bytes[s->dict];
 }
 
 /* ---- the needle across a pattern ---- */
@@ -154,10 +158,25 @@ static uint64_t back_through(const struct query *q, uint64_t suffixes, struct st
     return suffixes;
 }
 
+/* Whether a hole between two static texts could take part, by their bytes beside it alone. */
+static bool may_take_part(const struct query *q, uint64_t allowed, struct str left,
+                          struct str right)
+{
+    uint64_t end = (uint64_t)1 << q->n;
+    uint64_t before = left.n ? q->at[(uint8_t)left.p[left.n - 1]] << 1 | 1 : end - 1;
+    uint64_t behind = right.n ? q->at[(uint8_t)right.p[0]] | end : end * 2 - 1;
+    return run_on((before & allowed) << 1, allowed) & behind;
+}
+
 /* ---- templates ---- */
 
 enum verdict { NO_ROW, SOME_ROWS, ALL_ROWS };
 
+/* What of the needle may stand before a hole, and go on behind it: as step and back_through have
+ * it. */
+struct around {
+    uint64_t before, behind;
+};
 struct matching {
     struct templated *o;
     const struct query *q;
@@ -166,12 +185,14 @@ struct matching {
     struct dict_hits **dict_hits;   /* of each dictionary, by what was asked of it */
     const struct predicate *inside; /* the needle, anywhere in a value; once made */
     uint64_t *pool_hit;             /* values of the pool of texts that hold it; once asked */
-};
-
-/* What of the needle may stand before a hole, and go on behind it: as step and back_through have
- * it. */
-struct around {
-    uint64_t before, behind;
+    struct dict_hits *pool_hits;    /* the same by what is around, of a pool of templates */
+    uint32_t n_pool_hits;
+    struct around around; /* the whole text */
+    /* Of the template at hand: */
+    struct str *piece;
+    uint64_t *allowed, *behind; /* of each slot */
+    uint16_t kinds;             /* the last that were asked for, and what they allow */
+    uint64_t kinds_allow;
 };
 struct dict_hits {
     struct dict_hits *next;
@@ -281,6 +302,59 @@ static enum err whole_ranks(struct matching *m, uint32_t t, uint32_t slot, uint6
     return OK;
 }
 
+static enum err nested_ranks(struct matching *m, const struct chunk *c, const struct around *around,
+                             uint64_t *rank);
+
+/* Beyond so many sets around holes, all texts of the pool are put together. */
+enum { POOL_HITS_MAX = 8 };
+
+/* Of a slot in the pool of texts, where that holds templates; ERR_UNSUPPORTED: ask the texts. */
+static enum err pool_ranks(struct matching *m, uint32_t t, uint32_t slot,
+                           const struct around *around, uint64_t *rank)
+{
+    struct templated *o = m->o;
+    struct dict_hits *x = m->pool_hits;
+    if (o->text)
+        return ERR_UNSUPPORTED;
+    while (x && (x->around.before != around->before || x->around.behind != around->behind))
+        x = x->next;
+    if (!x) {
+        struct chunk *pool = ARENA_TRY_ARRAY(o->a, struct chunk, 1);
+        x = ARENA_TRY_ARRAY(o->a, struct dict_hits, 1);
+        if (!pool || !x)
+            return err_set(ERR_NOMEM, "no memory to match slots");
+        TRY(templated_pool(o, pool));
+        if (pool->encoding != ENC_TEMPLATE || m->n_pool_hits == POOL_HITS_MAX)
+            return ERR_UNSUPPORTED;
+        *x = (struct dict_hits){m->pool_hits, *around, bitmap_new(o->a, pool->n)};
+        TRY(nested_ranks(m, pool, around, x->hit));
+        m->pool_hits = x;
+        m->n_pool_hits++;
+    }
+    for (uint32_t i = 0; i < o->rows[t]; i++)
+        rank[i >> 6] |= (uint64_t)bitmap_get(x->hit, o->slot[slot].at + i) << (i & 63);
+    return OK;
+}
+
+/* Of a slot of few distinct values; ERR_UNSUPPORTED: it is none. */
+static enum err coded_ranks(struct matching *m, const struct chunk *c, const struct around *around,
+                            uint64_t *rank)
+{
+    struct values dict;
+    const uint32_t *code;
+    TRY(chunk_codes(c, m->o->a, &dict, &code));
+    uint64_t *hit = ARENA_TRY_ARRAY(m->o->a, uint64_t, bitmap_words(dict.n));
+    if (!hit)
+        return err_set(ERR_NOMEM, "no memory to match %u words", dict.n);
+    memset(hit, 0, bitmap_words(dict.n) * sizeof(*hit));
+    for (uint32_t i = 0; i < dict.n; i++)
+        if (overlaps(m->q, around, values_text(&dict, i)))
+            bitmap_set(hit, i);
+    for (uint32_t i = 0; i < c->n; i++)
+        rank[i >> 6] |= (uint64_t)bitmap_get(hit, code[i]) << (i & 63);
+    return OK;
+}
+
 /* Sets the ranks of the texts whose value in this slot could hold a part of the needle. */
 static enum err slot_ranks(struct matching *m, uint32_t t, uint32_t slot,
                            const struct around *around, uint64_t *rank)
@@ -301,6 +375,19 @@ static enum err slot_ranks(struct matching *m, uint32_t t, uint32_t slot,
     if ((kind == SLOT_OWN || kind == SLOT_TEXT) && whole &&
         !memchr(m->q->text, PATTERN_ANY, m->q->n) && !memchr(m->q->text, PATTERN_ONE, m->q->n))
         return whole_ranks(m, t, slot, rank);
+    if (kind == SLOT_OWN) {
+        struct chunk *c = NULL;
+        TRY(templated_own(m->o, t, slot, &c));
+        enum err err = c->encoding == ENC_TEMPLATE ? nested_ranks(m, c, around, rank)
+                                                   : coded_ranks(m, c, around, rank);
+        if (err != ERR_UNSUPPORTED)
+            return err;
+    }
+    if (kind == SLOT_TEXT) {
+        enum err err = pool_ranks(m, t, slot, around, rank);
+        if (err != ERR_UNSUPPORTED)
+            return err;
+    }
     struct values v;
     TRY(templated_slot(m->o, t, slot, NULL, rows, &v));
     for (uint32_t i = 0; i < rows; i++)
@@ -308,30 +395,35 @@ static enum err slot_ranks(struct matching *m, uint32_t t, uint32_t slot,
     return OK;
 }
 
-static enum err ask_slots(struct matching *m, uint32_t t, const struct str *piece)
+static uint64_t slot_allows(struct matching *m, uint32_t slot)
+{
+    uint16_t kinds = slot_bytes(m->o, slot);
+    if (kinds != m->kinds) {
+        m->kinds = kinds;
+        m->kinds_allow = allow_kinds(m->q, kinds);
+    }
+    return m->kinds_allow;
+}
+
+static enum err ask_slots(struct matching *m, uint32_t t)
 {
     struct templated *o = m->o;
     uint32_t first = o->first_slot[t], n = o->first_slot[t + 1] - first;
-    uint64_t *behind = ARENA_TRY_ARRAY(o->a, uint64_t, n),
-             *allowed = ARENA_TRY_ARRAY(o->a, uint64_t, n);
-    if (!behind || !allowed)
-        return err_set(ERR_NOMEM, "no memory to match templates");
-    uint64_t suffixes = (uint64_t)1 << m->q->n, prefixes = 0;
+    uint64_t suffixes = m->around.behind, prefixes = m->around.before;
     for (uint32_t i = n; i-- > 0;) {
-        allowed[i] = slot_allows(o, m->q, first + i);
-        behind[i] = suffixes = back_through(m->q, suffixes, piece[i + 1]);
-        suffixes = run_back(suffixes, allowed[i]) | (uint64_t)1 << m->q->n;
+        m->behind[i] = suffixes = back_through(m->q, suffixes, m->piece[i + 1]);
+        suffixes = run_back(suffixes, m->allowed[i]) | (uint64_t)1 << m->q->n;
     }
     for (uint32_t i = 0; i < n; i++) {
-        prefixes = through(m->q, prefixes, piece[i]) | 1;
+        prefixes = through(m->q, prefixes, m->piece[i]) | 1;
         /* One byte at least in this hole, then any number of them. */
-        uint64_t on = run_on((prefixes & allowed[i]) << 1, allowed[i]);
-        if (on & behind[i]) {
+        uint64_t on = run_on((prefixes & m->allowed[i]) << 1, m->allowed[i]);
+        if (on & m->behind[i]) {
             if (!m->rank[t]) {
                 m->rank[t] = bitmap_new(o->a, o->rows[t]);
                 m->verdict[t] = SOME_ROWS;
             }
-            struct around around = {prefixes & ~(uint64_t)1, behind[i]};
+            struct around around = {prefixes & ~(uint64_t)1, m->behind[i]};
             TRY(slot_ranks(m, t, first + i, &around, m->rank[t]));
         }
         prefixes |= on;
@@ -345,29 +437,56 @@ static enum err judge_static(struct matching *m, uint32_t t, struct str pattern)
     uint32_t n = m->o->first_slot[t + 1] - m->o->first_slot[t];
     bool hit = false;
     if (n == 0 || m->q->static_proves) {
-        struct str *piece = ARENA_TRY_ARRAY(m->o->a, struct str, (size_t)n + 1);
-        if (!piece)
-            return err_set(ERR_NOMEM, "no memory to match templates");
-        TRY(template_pieces(pattern, n, m->o->a, piece));
+        TRY(template_pieces(pattern, n, m->o->a, m->piece));
         if (n == 0)
-            TRY(predicate_match_text(m->q->p, m->o->c->lane, piece[0], &hit));
+            TRY(predicate_match_text(m->q->p, m->o->c->lane, m->piece[0], &hit));
         else
-            TRY(static_match(m, piece, n + 1, &hit));
+            TRY(static_match(m, m->piece, n + 1, &hit));
     }
     m->verdict[t] = hit ? ALL_ROWS : n ? SOME_ROWS : NO_ROW;
     return OK;
 }
 
+/* What is around the whole text is empty but for a slot's. */
+static enum err matching_init(struct templated *o, const struct query *q,
+                              const struct around *around, struct matching *ret)
+{
+    uint32_t most = 0;
+    for (uint32_t t = 0; t < o->n; t++) {
+        uint32_t n = o->first_slot[t + 1] - o->first_slot[t];
+        most = n > most ? n : most;
+    }
+    *ret = (struct matching){.o = o,
+                             .q = q,
+                             .verdict = arena_try_alloc(o->a, o->n),
+                             .rank = ARENA_TRY_ARRAY(o->a, uint64_t *, o->n),
+                             .dict_hits = ARENA_TRY_ARRAY(o->a, struct dict_hits *, o->n_dicts + 1),
+                             .around = *around,
+                             .piece = ARENA_TRY_ARRAY(o->a, struct str, (size_t)most + 1),
+                             .allowed = ARENA_TRY_ARRAY(o->a, uint64_t, (size_t)most + 1),
+                             .behind = ARENA_TRY_ARRAY(o->a, uint64_t, (size_t)most + 1)};
+    if (!ret->verdict || !ret->rank || !ret->dict_hits || !ret->piece || !ret->allowed ||
+        !ret->behind)
+        return err_set(ERR_NOMEM, "no memory to match %u templates", o->n);
+    memset(ret->rank, 0, o->n * sizeof(*ret->rank));
+    memset(ret->dict_hits, 0, o->n_dicts * sizeof(*ret->dict_hits));
+    memset(ret->verdict, NO_ROW, o->n);
+    return OK;
+}
+
 static enum err judge_holes(struct matching *m, uint32_t t, struct str pattern)
 {
-    uint32_t n = m->o->first_slot[t + 1] - m->o->first_slot[t];
-    if (n == 0)
+    uint32_t first = m->o->first_slot[t], n = m->o->first_slot[t + 1] - first;
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < n; i++)
+        any |= m->allowed[i] = slot_allows(m, first + i);
+    if (!any)
         return OK;
-    struct str *piece = ARENA_TRY_ARRAY(m->o->a, struct str, (size_t)n + 1);
-    if (!piece)
-        return err_set(ERR_NOMEM, "no memory to match templates");
-    TRY(template_pieces(pattern, n, m->o->a, piece));
-    return ask_slots(m, t, piece);
+    TRY(template_pieces(pattern, n, m->o->a, m->piece));
+    for (uint32_t i = 0; i < n; i++)
+        if (m->allowed[i] && may_take_part(m->q, m->allowed[i], m->piece[i], m->piece[i + 1]))
+            return ask_slots(m, t);
+    return OK;
 }
 
 /* What folds to ASCII from outside it is not found by the needle: such patterns are asked. */
@@ -390,6 +509,70 @@ static enum err judge_all(struct matching *m, const struct values *patterns)
             TRY(judge_static(m, t, pattern));
         else
             TRY(judge_holes(m, t, pattern));
+    }
+    return OK;
+}
+
+/* ---- templates in a slot ---- */
+
+/* Whether what stands around a text makes a whole needle with its static text alone: with that in
+ * front of the first hole, or behind the last. */
+static bool edges_match(const struct matching *m, uint32_t n_slots)
+{
+    const struct query *q = m->q;
+    struct str first = m->piece[0], last = m->piece[n_slots];
+    uint64_t prefixes = m->around.before, ends = (uint64_t)1 << q->n;
+    for (size_t i = 0; i < first.n && i < q->n; i++) {
+        prefixes = step(q, prefixes, (uint8_t)first.p[i]);
+        if (prefixes & ends)
+            return true;
+    }
+    prefixes = through(q, n_slots ? 0 : m->around.before, last);
+    return prefixes & m->around.behind & ~(uint64_t)1;
+}
+
+/* Where the needle could stand: in the static text, from it out into what is around, in a slot. */
+static enum err judge_nested(struct matching *m, const struct values *patterns)
+{
+    struct str all = str_of(patterns->bytes, patterns->off[patterns->n]);
+    size_t at = needle_next(&m->q->needle, all, patterns->off[0]);
+    for (uint32_t t = 0; t < patterns->n; t++) {
+        uint32_t n = m->o->first_slot[t + 1] - m->o->first_slot[t];
+        struct str pattern = values_text(patterns, t);
+        while (at != SIZE_MAX && at < patterns->off[t])
+            at = needle_next(&m->q->needle, all, patterns->off[t]);
+        bool stands = at != SIZE_MAX && at + m->q->n <= patterns->off[t + 1];
+        TRY(template_pieces(pattern, n, m->o->a, m->piece));
+        if (stands || may_fold(m->q, pattern) || edges_match(m, n))
+            m->verdict[t] = ALL_ROWS;
+        else
+            TRY(judge_holes(m, t, pattern));
+    }
+    return OK;
+}
+
+static enum err nested_ranks(struct matching *m, const struct chunk *c, const struct around *around,
+                             uint64_t *rank)
+{
+    struct arena *a = m->o->a;
+    struct templated *o = ARENA_TRY_ARRAY(a, struct templated, 1);
+    struct values patterns;
+    struct matching in;
+    if (!o)
+        return err_set(ERR_NOMEM, "no memory to match templates");
+    TRY(templated_open(c, a, o));
+    TRY(chunk_values(&o->patterns, a, &patterns));
+    TRY(matching_init(o, m->q, around, &in));
+    TRY(judge_nested(&in, &patterns));
+    uint32_t *seen = ARENA_TRY_ARRAY(a, uint32_t, o->n);
+    if (!seen)
+        return err_set(ERR_NOMEM, "no memory to match templates");
+    memset(seen, 0, o->n * sizeof(*seen));
+    for (uint32_t i = 0; i < c->n; i++) {
+        uint32_t t = o->code[i], k = seen[t]++;
+        bool hit =
+            in.verdict[t] == ALL_ROWS || (in.verdict[t] == SOME_ROWS && bitmap_get(in.rank[t], k));
+        rank[i >> 6] |= (uint64_t)hit << (i & 63);
     }
     return OK;
 }
@@ -455,13 +638,8 @@ enum err template_match(const struct chunk *c, const struct predicate *p, struct
     struct values patterns;
     TRY(templated_open(c, a, &o));
     TRY(chunk_values(&o.patterns, a, &patterns));
-    struct matching m = {&o, &q, arena_try_alloc(a, o.n), ARENA_TRY_ARRAY(a, uint64_t *, o.n),
-                         ARENA_TRY_ARRAY(a, struct dict_hits *, o.n_dicts + 1)};
-    if (!m.verdict || !m.rank || !m.dict_hits)
-        return err_set(ERR_NOMEM, "no memory to match %u templates", o.n);
-    memset(m.rank, 0, o.n * sizeof(*m.rank));
-    memset(m.dict_hits, 0, o.n_dicts * sizeof(*m.dict_hits));
-    memset(m.verdict, NO_ROW, o.n);
+    struct matching m;
+    TRY(matching_init(&o, &q, &(struct around){0, (uint64_t)1 << q.n}, &m));
     TRY(judge_all(&m, &patterns));
     uint32_t any = NO_ROW, n, *pos;
     for (uint32_t t = 0; t < o.n; t++)

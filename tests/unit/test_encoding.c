@@ -63,6 +63,7 @@ enum kind {
     LINES,
     FEW_LINES,
     NEARLY_LINES,
+    NESTED,
     HOLES,
     NEARLY_HEX,
     NEARLY_PREFIX,
@@ -130,6 +131,24 @@ static int line_of(uint64_t r, uint32_t i, char *s, size_t max)
     }
 }
 
+/* Words that are put together of others: templates in the slots of templates, of slots of their own
+ * and, where a line is rare, in those that many share. */
+static int nested_line(uint64_t r, char *s, size_t max)
+{
+    static const char *const part[] = {"cart", "pay", "auth", "Route", "k8s"};
+    const char *a = part[r % 5], *b = part[r / 5 % 5];
+    unsigned x = (unsigned)(r >> 8) % 1000, y = (unsigned)(r >> 20) % 100000;
+    switch (r >> 40 & 3 ? 0 : (r >> 42) % 40) {
+    case 0:
+        return snprintf(s, max, "GET [Id:%s-%x.%s/%u:v%u]done in %u ms", a, y, b, x, x % 7, y);
+    case 1:
+        return snprintf(s, max, "GET [Id:%s-%08x.%s]done in %u ms", a, y * 977, b, x);
+    default:
+        return snprintf(s, max, "job%u x<%s_%u.%x/%s>y %llu", (unsigned)(r >> 42) % 40, a, x, y, b,
+                        (unsigned long long)r % 999983);
+    }
+}
+
 static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s, size_t max)
 {
     static const char *const word[] = {"alpha", "Beta", "timeout", "Failed", "42", "naïve"};
@@ -177,6 +196,8 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
         return line_of(r % 30, 7, s, max);
     case NEARLY_LINES:
         return i % 50 == 0 ? snprintf(s, max, "%llx \x1a %u", r, i) : line_of(r, i, s, max);
+    case NESTED:
+        return nested_line(r, s, max);
     case HOLES:
         return snprintf(s, max, "\x1a%s\x1a", word[r % 6]);
     case NEARLY_HEX:
@@ -240,6 +261,7 @@ static const uint8_t expected[KINDS] = {
     [LINES] = ENC_TEMPLATE,
     [FEW_LINES] = ENC_DICT,
     [NEARLY_LINES] = ENC_TEMPLATE,
+    [NESTED] = ENC_TEMPLATE,
     [HOLES] = ENC_DICT,
     [NEARLY_HEX] = ENC_TEMPLATE,
     [NEARLY_PREFIX] = ENC_PLAIN,
@@ -406,10 +428,12 @@ static void check_predicates(const struct chunk *c, const struct made *m)
         check_match(c, m, &p);
     }
     /* Any piece of any value, with and without a gap in it, as a term and as a literal. */
-    for (int k = 0; k < 24 && lane_is_text(m->v.lane); k++) {
+    for (int k = 0; k < 40 && lane_is_text(m->v.lane); k++) {
         struct str s = values_text(&m->v, rnd_below(m->v.n));
         uint32_t from = rnd_below((uint32_t)s.n + 1),
                  to = from + rnd_below((uint32_t)s.n + 1 - from);
+        if (k % 4 && to > from + 9) /* short ones, too: across an edge of a hole, and no more */
+            to = from + 2 + rnd_below(7);
         char piece[4096];
         memcpy(piece, s.p + from, to - from);
         if (k % 3 == 0 && to > from + 2)
