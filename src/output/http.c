@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "net/http_client.h"
 #include "output/outputs.h"
+#include "output/peer.h"
 #include "wire/frames.h"
 
 #include <stdio.h>
@@ -14,12 +15,15 @@ struct http_output {
     struct output base;
     struct http_client *client;
     struct buf body;
+    int64_t timeout_ms;
 };
 
 static enum err http_open(const struct url *url, struct output **ret)
 {
-    static const char *const known[] = {NULL};
+    static const char *const known[] = {PEER_PARAMS, NULL};
+    struct peer peer;
     TRY(url_check_params(url, known));
+    TRY(peer_read(url, 0, &peer));
     if (url->path.n > 1)
         return err_set(ERR_INVALID,
                        "an http:// output is another Weir: http://HOST:PORT, without "
@@ -39,6 +43,9 @@ static enum err http_open(const struct url *url, struct output **ret)
         mem_free(o);
         return err;
     }
+    if (str_eq_c(url->scheme, "https"))
+        peer_secure(&peer, o->client);
+    o->timeout_ms = url_get(url, "timeout").n ? peer.timeout_ms : TIMEOUT_MS;
     buf_init(&o->body, SIZE_MAX);
     o->base.type = &output_http;
     *ret = &o->base;
@@ -85,7 +92,7 @@ static enum err http_send(struct output *base, const struct output_bulk *bulk, i
     write_body(o, bulk);
     http_client_begin(o->client, "POST", "/api/v1/logs/ingest");
     http_client_header(o->client, "Content-Type", FRAMES_TYPE);
-    enum err err = http_client_send(o->client, buf_str(&o->body), TIMEOUT_MS, NULL, NULL, &a);
+    enum err err = http_client_send(o->client, buf_str(&o->body), o->timeout_ms, NULL, NULL, &a);
     if (err == OK) {
         err = judge(&a);
         *ret_wait_ns = a.retry_after_s * NS_PER_S;

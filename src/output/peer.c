@@ -1,6 +1,7 @@
 #include "output/peer.h"
 
 #include "core/clock.h"
+#include "core/mem.h"
 
 enum err peer_switch(const struct url *url, const char *name, bool def, bool *ret)
 {
@@ -36,6 +37,17 @@ enum err peer_read(const struct url *url, unsigned default_port, struct peer *re
     }
     *ret = p;
     return OK;
+}
+
+void peer_secure(const struct peer *p, struct http_client *c)
+{
+    const struct tls_client_options *o = &p->tls;
+    char *ca = o->ca.n ? mem_strdup(o->ca) : NULL, *cert = o->cert.n ? mem_strdup(o->cert) : NULL,
+         *key = o->key.n ? mem_strdup(o->key) : NULL;
+    http_client_tls(c, ca, cert, key, o->trust_anyone);
+    mem_free(ca);
+    mem_free(cert);
+    mem_free(key);
 }
 
 void peer_put_host(struct str host, struct buf *out)

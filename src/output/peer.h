@@ -10,6 +10,7 @@
 #define WEIR_OUTPUT_PEER_H
 
 #include "core/url.h"
+#include "net/http_client.h"
 #include "net/tls.h"
 
 /* For the list of known parameters. */
@@ -25,6 +26,8 @@ struct peer {
 };
 /* ERR_INVALID: no host, or a parameter that makes no sense. */
 NODISCARD enum err peer_read(const struct url *url, unsigned default_port, struct peer *ret);
+/* What the URL says of TLS, for a client that speaks it. */
+void peer_secure(const struct peer *p, struct http_client *c);
 /* "yes", "no"; absent: def. */
 NODISCARD enum err peer_switch(const struct url *url, const char *name, bool def, bool *ret);
 /* Appends the host as a URL writes it: with brackets where they are needed. */

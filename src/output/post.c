@@ -91,16 +91,8 @@ static enum err open_client(struct post *p, const struct url *url, const struct 
     enum err err = http_client_new(base.p, user, &p->client);
     mem_free(user);
     buf_release(&base);
-    if (err == OK && tls) {
-        const struct tls_client_options *o = &peer->tls;
-        char *ca = o->ca.n ? mem_strdup(o->ca) : NULL,
-             *cert = o->cert.n ? mem_strdup(o->cert) : NULL,
-             *key = o->key.n ? mem_strdup(o->key) : NULL;
-        http_client_tls(p->client, ca, cert, key, o->trust_anyone);
-        mem_free(ca);
-        mem_free(cert);
-        mem_free(key);
-    }
+    if (err == OK && tls)
+        peer_secure(peer, p->client);
     return err;
 }
 

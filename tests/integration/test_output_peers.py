@@ -17,6 +17,7 @@ import time
 from collections import Counter
 
 import pytest
+import requests
 
 from conftest import free_port
 from inputs import make_certificates, port, with_inputs
@@ -429,22 +430,41 @@ def test_otlp_through_a_collector(make_server, make_agent, tmp_path):  # noqa: F
     assert all(r["body"] == record(r["attributes"]["n"])["message"] for r in rows)
 
 
-def test_http_tls(make_agent, tmp_path, http_peer):  # noqa: F811
-    pem, got = make_certificates(tmp_path), []
+def over_tls(peer, pem):
+    """Clients must show a certificate, too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem["server.pem"], pem["server.key"])
     context.load_verify_locations(pem["ca.pem"])
     context.verify_mode = ssl.CERT_REQUIRED
-    http_peer.socket = context.wrap_socket(http_peer.socket, server_side=True)
+    peer.socket = context.wrap_socket(peer.socket, server_side=True)
+    return f"127.0.0.1:{peer.server_port}", f"tls_ca={pem['ca.pem']}&tls_cert={pem['client.pem']}&tls_key={pem['client.key']}"
+
+
+def test_http_tls(make_agent, tmp_path, http_peer):  # noqa: F811
+    where, tls = over_tls(http_peer, make_certificates(tmp_path))
+    got = []
 
     def answer(request, body):
         got.extend(json.loads(x)["n"] for x in body.splitlines())
         return 200, b""
 
     http_peer.answer = answer
-    carry(make_agent, tmp_path, f"https+ndjson://127.0.0.1:{http_peer.server_port}/?tls_ca={pem['ca.pem']}"
-                                f"&tls_cert={pem['client.pem']}&tls_key={pem['client.key']}", n=10)
+    carry(make_agent, tmp_path, f"https+ndjson://{where}/?{tls}", n=10)
     assert sorted(got) == list(range(10))
+
+
+def test_a_weir_behind_tls(make_server, make_agent, tmp_path, http_peer):  # noqa: F811
+    server = make_server()
+    where, tls = over_tls(http_peer, make_certificates(tmp_path))
+
+    def answer(request, body):
+        r = requests.post(server.url + request.path, data=body, headers={"Content-Type": request.headers["Content-Type"]},
+                          timeout=60)
+        return r.status_code, r.content
+
+    http_peer.answer = answer
+    carry(make_agent, tmp_path, f"https://{where}?{tls}&timeout=20s")
+    assert sorted(r["n"] for r in server.query("")) == list(range(300))
 
 
 @pytest.mark.parametrize("scheme", ["loki", "otlp", "openobserve"])
