@@ -131,6 +131,8 @@ struct kafka_queue {
     struct body *waiting;     /* acknowledged, not read back */
     uint64_t open;            /* bodies accepted and not done */
     bool assigned;            /* once */
+    bool shared;              /* other servers read the topic in the group, and the log says so */
+    int32_t topic_partitions; /* 0: not known */
     rd_kafka_queue_t *polled; /* by the in-thread; NULL: between two clients */
     struct queue_stats stats;
 };
@@ -734,6 +736,23 @@ static void leave_partitions(struct kafka_queue *q, rd_kafka_t *rk,
     finish_read_back(q);
 }
 
+/* Each server has a catalog of its own: whoever runs several should know what that means. */
+static void note_shared(struct kafka_queue *q)
+{
+    int32_t ours = 0;
+    pthread_mutex_lock(&q->lock);
+    for (size_t i = 0; i < q->n_partitions; i++)
+        ours += q->partition[i].ours;
+    pthread_mutex_unlock(&q->lock);
+    if (q->shared || q->stop_in || ours >= q->topic_partitions)
+        return;
+    q->shared = true;
+    log_warn("other servers read the topic, too: each keeps a catalog of its own",
+             "queue=%s partitions=%d of=%d means=%s", q->name, ours, q->topic_partitions,
+             "what a killed server had stored is found again when it is back, and the little that "
+             "it stored in its last instant comes twice; kafka.md, Several servers");
+}
+
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                          rd_kafka_topic_partition_list_t *list, void *opaque)
 {
@@ -752,6 +771,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                   rd_kafka_error_string(error));
         rd_kafka_error_destroy(error);
     }
+    note_shared(q);
 }
 
 /* ---- what is published ---- */
@@ -1119,6 +1139,7 @@ static enum err check_topic(struct kafka_queue *q, const struct url *url)
         return err_set(err, "there is no topic \"%s\": weir queue init --queue URL makes it",
                        q->conf.topic);
     TRY(err);
+    q->topic_partitions = is.partitions;
     if (is.message_max > 2 * HEADROOM && is.message_max < MESSAGE_MAX)
         q->message_max = (size_t)is.message_max - HEADROOM;
     asked.message_max = (int64_t)(q->o.record_max + HEADROOM);

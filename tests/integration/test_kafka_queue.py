@@ -75,6 +75,7 @@ def test_acknowledged_is_there(kafka, make_server):
     server.stop()
     server.start()
     assert numbers(server) == Counter(range(300)) and queue_stats(server)["replayed_frames"] < 20
+    assert "a catalog of its own" not in server.log.read_text()
 
 
 def test_warns_and_refuses(kafka, make_server, weir, tmp_path):
@@ -282,6 +283,7 @@ def test_two_servers_and_one_dies(kafka, make_server):
     send(a, 0)
     eventually(lambda: both() == Counter(range(40)))
     assert numbers(a) and numbers(b)
+    eventually(lambda: all("each keeps a catalog of its own" in s.log.read_text() for s in (a, b)))
     a.flush()
     b.flush()
     b.kill()
