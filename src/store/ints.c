@@ -19,13 +19,16 @@
  *                      byte of every value, and so on
  *
  * All arithmetic is modulo 2^64, so that no range of values is special. The encoder measures frame,
- * delta and runs and takes the smallest. */
+ * delta and runs and takes the smallest, but runs at once where they are few. */
 #include "store/ints.h"
 
 #include <stdlib.h>
 
 enum { KIND_CONST, KIND_FRAME, KIND_DELTA, KIND_RUNS, KIND_MASK = 15, FLAG_PLANES = 16 };
 enum { BASE_BLOCKS = 4, BASE_RANGE = 16, STEPS = 8, WAY_EACH = 8 };
+enum {
+    RUNS_SURE = 256 /* no other way is measured where there is at most one in so many values */
+};
 enum { BLOCK = 128, WIDTH_EACH = 255, WIDTH_MAX = 64, FILL = 8 };
 
 static uint32_t block_count(uint32_t n)
@@ -416,12 +419,13 @@ static void put_runs(const int64_t *v, uint32_t n, uint32_t runs, struct arena *
     put_part(length, runs, scratch, out);
 }
 
-static void try_runs(struct ints_plan *p, uint32_t n, uint32_t runs, struct arena *scratch)
+static void try_runs(struct ints_plan *p, uint32_t n, uint32_t runs, struct arena *scratch,
+                     size_t most)
 {
     struct buf b;
     buf_init(&b, SIZE_MAX);
     put_runs(p->v, n, runs, scratch, &b);
-    if (b.n <= p->best.bytes)
+    if (b.n <= most)
         p->runs = arena_str(scratch, buf_str(&b));
     buf_release(&b);
 }
@@ -433,6 +437,10 @@ static void make_plan(struct ints_plan *p, const int64_t *v, uint32_t n, bool ru
     *p = (struct ints_plan){.v = v, .constant = s.all.min == s.all.max};
     if (p->constant)
         return;
+    if (runs && s.runs <= n / RUNS_SURE) {
+        try_runs(p, n, s.runs, scratch, SIZE_MAX);
+        return;
+    }
     plan_kind(&p->best, KIND_FRAME, v, n, s.of, &s.all, scratch);
     uint64_t range = (uint64_t)s.all.max - (uint64_t)s.all.min;
     /* The values are near each other, or all but a few. */
@@ -444,7 +452,7 @@ static void make_plan(struct ints_plan *p, const int64_t *v, uint32_t n, bool ru
             p->best = delta;
     }
     if (runs && s.runs <= n / 4)
-        try_runs(p, n, s.runs, scratch);
+        try_runs(p, n, s.runs, scratch, p->best.bytes);
 }
 
 const struct ints_plan *ints_plan(const int64_t *v, uint32_t n, struct arena *scratch)

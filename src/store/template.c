@@ -6,8 +6,8 @@
  * Texts come in sequences. So a text is held first against the one behind that which the text
  * before it was equal to, and else against the last that was about as long and had the same first
  * and last bytes: equal texts share their variables. Then it is tried with the templates that came
- * last behind the one before it (template_like.c). What neither tells is cut, and looked up by its
- * static text. */
+ * last behind the one before it (template_like.c), and with those of the last texts that began as
+ * it does but for digits. What none of them tells is cut, and looked up by its static text. */
 #include "store/template.h"
 
 #include "core/buf.h"
@@ -17,6 +17,7 @@
 enum { HEX_FROM = 8, COPY_BYTES = 16, MARK_BYTES = 5 };
 enum { REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
+enum { BEGIN_WAYS = 4, BEGIN_BITS = 11, BEGIN_BYTES = 256 };
 enum { FOLLOWERS = 2, RECENT_BITS = 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
 
 /* ---- grouping ---- */
@@ -52,6 +53,7 @@ struct finder {
     char *frame; /* of the text at hand */
     size_t frame_cap;
     struct numeral_parts *parts; /* of its variables */
+    uint32_t *begun;             /* by how texts begin: numbers + 1, BEGIN_WAYS of the last */
 };
 
 static void *grown(struct arena *a, void *old, size_t used, size_t size)
@@ -219,6 +221,52 @@ static uint32_t expected(struct finder *f, const struct found *before, struct st
     return f->n_found;
 }
 
+/* A text's begin, its digits, and letters that are some in hexadecimal, all taken as one. */
+static uint32_t begin_of(struct str s)
+{
+    const uint64_t each = UINT64_MAX / 255, high = each * 0x80;
+    uint64_t h = 0, x;
+    for (size_t i = 0; i + sizeof(x) <= s.n && i < BEGIN_BYTES; i += sizeof(x)) {
+        memcpy(&x, s.p + i, sizeof(x));
+        uint64_t low = x | each * 0x20;
+        uint64_t digit = (x + each * (0x80 - '0')) & ~(x + each * (0x7f - '9')) & high;
+        uint64_t letter = (low + each * (0x80 - 'a')) & ~(low + each * (0x7f - 'f')) & high;
+        x &= ~(((digit | letter) >> 7) * 0xff);
+        h = (h ^ x) * 0x9e3779b97f4a7c15ULL;
+        h ^= h >> 29;
+    }
+    return (uint32_t)(h >> (64 - BEGIN_BITS));
+}
+
+static bool was_tried(const struct found *before, uint32_t number)
+{
+    for (uint32_t k = 0; before && k < FOLLOWERS; k++)
+        if (before->follower[k] == number)
+            return true;
+    return false;
+}
+
+/* By the templates of texts that began as this one; n_found where it is of none of them. */
+static uint32_t begun_alike(struct finder *f, const struct found *before, struct str s,
+                            const uint32_t *way)
+{
+    for (uint32_t k = 0; k < BEGIN_WAYS && way[k]; k++) {
+        const struct found *x = &f->found[way[k] - 1];
+        if (!was_tried(before, way[k]) && x->like.var &&
+            like_match(&x->like, s, f->var + f->n_vars, f->parts))
+            return way[k] - 1;
+    }
+    return f->n_found;
+}
+
+static void note_begin(uint32_t *way, uint32_t number)
+{
+    if (way[0] == number + 1)
+        return;
+    memmove(way + 1, way, (BEGIN_WAYS - 1) * sizeof(*way));
+    way[0] = number + 1;
+}
+
 static void note_follower(struct found *x, uint32_t number)
 {
     if (x->follower[0] == number + 1)
@@ -249,8 +297,13 @@ static void cut_text(struct finder *f, uint32_t i)
     struct found *before = i ? &f->found[f->code[i - 1]] : NULL;
     room_for_vars(f, i);
     uint32_t number = before ? expected(f, before, s) : f->n_found;
-    if (number == f->n_found)
-        number = cut_and_find(f, i);
+    if (number == f->n_found) {
+        uint32_t *way = &f->begun[begin_of(s) * BEGIN_WAYS];
+        number = begun_alike(f, before, s, way);
+        if (number == f->n_found)
+            number = cut_and_find(f, i);
+        note_begin(way, number);
+    }
     if (i)
         note_follower(&f->found[f->code[i - 1]], number);
     struct found *x = &f->found[number];
@@ -428,6 +481,7 @@ bool templates_find(const struct values *v, enum template_cut cut, uint32_t repe
     f.code = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.equal = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.recent = ARENA_ARRAY(a, uint64_t, 1u << RECENT_BITS);
+    f.begun = ARENA_ARRAY(a, uint32_t, (size_t)BEGIN_WAYS << BEGIN_BITS);
     f.parts = arena_alloc(a, TEMPLATE_VARS_MAX * sizeof(*f.parts));
     table_grow(&f);
     uint32_t next = 0, *was;

@@ -19,12 +19,20 @@ enum {
     JOIN_FROM = 16,
     DATE_BYTES = 10
 };
+enum { PENDING = 32 };
 
 struct word {
     uint64_t hash;
     struct str text;
     uint32_t count;
     uint32_t number; /* in its dictionary + 1; 0: none yet */
+    uint8_t dict;
+};
+/* A value whose word is to be looked up, or that of an earlier equal text to be taken over. */
+struct pending {
+    struct str text;
+    uint64_t hash;
+    uint32_t *of_first, *code;
     uint8_t dict;
 };
 struct finder {
@@ -42,6 +50,8 @@ struct finder {
     uint32_t n_words, words_cap;
     uint32_t *table;
     uint32_t mask;
+    struct pending pending[PENDING];
+    uint32_t n_pending;
     struct pair *pair; /* by looks */
     uint32_t pairs_mask;
     size_t hex[TEMPLATE_DICTS_MAX]; /* lengths; dictionary 0 is for the rest */
@@ -257,9 +267,8 @@ static void words_grow(struct finder *f)
     }
 }
 
-static uint32_t word_number(struct finder *f, struct str s, uint8_t dict)
+static uint32_t word_number(struct finder *f, struct str s, uint8_t dict, uint64_t h)
 {
-    uint64_t h = hash64_seed(s, dict);
     if (f->n_words == f->words_cap)
         words_grow(f);
     uint32_t at = (uint32_t)h & f->mask;
@@ -314,25 +323,54 @@ static void each_value(struct finder *f,
     list_candidates(f);
     for (uint32_t i = 0; i < f->t->v->n; i++) {
         uint32_t t = f->t->code[i], first = f->t->equal[i];
+        if (f->listed[t] == f->listed[t + 1])
+            continue;
         f->rank[i] = f->used[t]++;
-        for (uint32_t s = f->first_slot[t]; s < f->first_slot[t + 1]; s++)
-            if (f->candidate[s])
-                fn(f, first, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][f->rank[first]],
-                   &f->code[s][f->rank[i]]);
+        for (uint32_t k = f->listed[t]; k < f->listed[t + 1]; k++) {
+            uint32_t s = f->list[k];
+            fn(f, first, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][f->rank[first]],
+               &f->code[s][f->rank[i]]);
+        }
     }
+}
+
+/* Words are looked up some at a time: table, word and its text are far apart in memory, and so are
+ * fetched for all of those before the first is asked for. */
+static void settle(struct finder *f)
+{
+    struct pending *p = f->pending, *end = p + f->n_pending;
+    for (struct pending *x = p; x < end; x++)
+        __builtin_prefetch(&f->word[f->table[(uint32_t)x->hash & f->mask]]);
+    for (struct pending *x = p; x < end; x++) {
+        uint32_t number = f->table[(uint32_t)x->hash & f->mask];
+        if (number)
+            __builtin_prefetch(f->word[number - 1].text.p);
+    }
+    for (; p < end; p++) {
+        if (p->of_first == p->code) {
+            *p->code =
+                p->text.n > WORD_MAX ? UINT32_MAX : word_number(f, p->text, p->dict, p->hash);
+        } else {
+            *p->code = *p->of_first;
+            if (*p->code != UINT32_MAX)
+                f->word[*p->code].count++;
+        }
+    }
+    f->n_pending = 0;
 }
 
 static void count_value(struct finder *f, uint32_t first, uint32_t slot, uint32_t var,
                         uint32_t *of_first, uint32_t *code)
 {
+    struct pending *p = &f->pending[f->n_pending++];
+    *p = (struct pending){.of_first = of_first, .code = code, .dict = f->slot[slot].dict};
     if (of_first == code) {
-        struct str s = templates_var(f->t, first, var);
-        *code = s.n > WORD_MAX ? UINT32_MAX : word_number(f, s, f->slot[slot].dict);
-        return;
+        p->text = templates_var(f->t, first, var);
+        p->hash = p->text.n > WORD_MAX ? 0 : hash64_seed(p->text, p->dict);
+        __builtin_prefetch(&f->table[(uint32_t)p->hash & f->mask]);
     }
-    *code = *of_first;
-    if (*code != UINT32_MAX)
-        f->word[*code].count++;
+    if (f->n_pending == PENDING)
+        settle(f);
 }
 
 /* Leaves as candidates the slots that are worth it. */
@@ -418,6 +456,7 @@ enum err shared_words_find(struct templates *t, struct arena *a, struct shared_w
     words_grow(&f);
     find_candidates(&f);
     each_value(&f, count_value);
+    settle(&f);
     if (!choose(&f))
         return OK;
     each_value(&f, number_value);
