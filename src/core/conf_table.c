@@ -62,7 +62,7 @@ const struct conf_setting conf_table[] = {
     {"store.compact_level_files", CONF_INT, "8", 2, 1000,
      "Segments of a level at which they are merged."},
     {"store.compact_level", CONF_INT, "9", 1, 19,
-     "zstd level of merged segments; at least 15 up to 32 MiB of raw data, 19 up to 4."},
+     "zstd level of merged segments; at least 15 up to 32 MiB of raw data."},
     {"store.retention", CONF_DURATION, "0", 0, 200 * YEAR,
      "Age at which records are deleted, such as 30d; 0: never."},
     {"store.max_disk", CONF_BYTES, "0", 0, 0,

@@ -29,9 +29,8 @@
 
 #define COMPACT_DONE_RAW (1ull << 30)
 /* Raw bytes up to which all that is merged together is small, and zstd's level for it. */
-#define TINY_RAW (4ull << 20)
 #define SMALL_RAW (32ull << 20)
-enum { TINY_ZSTD_LEVEL = 19, SMALL_ZSTD_LEVEL = 15 };
+enum { SMALL_ZSTD_LEVEL = 15 };
 #define COMPACT_INPUT_RAW (4ull << 30)
 /* A merge takes at most so many times compact_files at once. */
 #define COMPACT_FILES_FACTOR 8
@@ -333,7 +332,7 @@ static int level_for(const struct store *s, const struct piece *piece, size_t n)
     uint64_t raw = 0;
     for (size_t i = 0; i < n; i++)
         raw += piece[i].section->raw_bytes;
-    int least = raw <= TINY_RAW ? TINY_ZSTD_LEVEL : raw <= SMALL_RAW ? SMALL_ZSTD_LEVEL : 0;
+    int least = raw <= SMALL_RAW ? SMALL_ZSTD_LEVEL : 0;
     return s->o.compact_zstd_level > least ? s->o.compact_zstd_level : least;
 }
 
