@@ -15,6 +15,10 @@
 #include "wire/proto.h"
 #include "wire/proto/loki.pb-c.h"
 
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 struct label {
     struct str name, value;
 };
@@ -40,7 +44,46 @@ static bool take_byte(struct str *s, char c)
     return true;
 }
 
-/* A value in quotes: its escapes are those of JSON and \xNN, \a, \v, which are made \u00NN. */
+/* \UNNNNNNNN as JSON's \uNNNN, one or a pair; 0 bytes where it is none. */
+static size_t put_long_escape(struct str at, char *to)
+{
+    char digits[9] = "", *end;
+    if (at.n < 10 || !isxdigit((unsigned char)at.p[2]))
+        return 0;
+    memcpy(digits, at.p + 2, 8);
+    unsigned long c = strtoul(digits, &end, 16);
+    if (end != digits + 8 || c > 0x10ffff)
+        return 0;
+    if (c < 0x10000)
+        return (size_t)snprintf(to, 7, "\\u%04lx", c);
+    c -= 0x10000;
+    return (size_t)snprintf(to, 13, "\\u%04lx\\u%04lx", 0xd800 | c >> 10, 0xdc00 | (c & 0x3ff));
+}
+
+/* The escapes of Go as those of JSON: \xNN, \a and \v become \u00NN, and see above. */
+static size_t escapes_of_json(struct str inside, char *json)
+{
+    size_t n = 0, i = 0, written;
+    while (i < inside.n) {
+        char next = inside.p[i] == '\\' && i + 1 < inside.n ? inside.p[i + 1] : 0;
+        if (next == 'x' || next == 'a' || next == 'v') {
+            const char *as = next == 'x' ? "\\u00" : next == 'a' ? "\\u0007" : "\\u000b";
+            memcpy(json + n, as, strlen(as));
+            n += strlen(as);
+            i += 2;
+        } else if (next == 'U' && (written = put_long_escape(str_from(inside, i), json + n))) {
+            n += written;
+            i += 10;
+        } else {
+            json[n++] = inside.p[i++];
+            if (next)
+                json[n++] = inside.p[i++];
+        }
+    }
+    return n;
+}
+
+/* A value in quotes, as Go writes it. */
 static bool take_quoted(struct str *s, struct arena *a, struct str *ret)
 {
     skip_space(s);
@@ -58,20 +101,7 @@ static bool take_quoted(struct str *s, struct arena *a, struct str *ret)
     if (quote == '`' || !json_walk_escaped(inside))
         return true;
     char *json = arena_alloc(a, 3 * inside.n + 1), *to = arena_alloc(a, 3 * inside.n + 1);
-    size_t n = 0, bad;
-    for (size_t i = 0; i < inside.n; i++) {
-        char next = inside.p[i] == '\\' && i + 1 < inside.n ? inside.p[i + 1] : 0;
-        if (next == 'x' || next == 'a' || next == 'v') {
-            const char *as = next == 'x' ? "\\u00" : next == 'a' ? "\\u0007" : "\\u000b";
-            memcpy(json + n, as, strlen(as));
-            n += strlen(as);
-            i++;
-            continue;
-        }
-        json[n++] = inside.p[i];
-        if (next)
-            json[n++] = inside.p[++i];
-    }
+    size_t n = escapes_of_json(inside, json), bad;
     if (!json_unescape(str_of(json, n), to, &ret->n, &bad))
         return false;
     ret->p = to;

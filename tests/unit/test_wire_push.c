@@ -4,6 +4,8 @@
 static void test_loki(void **state)
 {
     golden_file("loki-push", WIRE_LOKI);
+    golden_file("loki-promtail", WIRE_LOKI);
+    golden_file("loki-escapes", WIRE_LOKI);
     golden_file("loki-json", WIRE_LOKI_JSON);
     golden_file("loki-json-broken", WIRE_LOKI_JSON);
 }
