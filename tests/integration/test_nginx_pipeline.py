@@ -14,6 +14,7 @@ import yaml
 from fluent import sender
 
 import fluentbit
+import peers
 from conftest import ROOT, WEIR, free_port
 from test_agent import wait_for
 
@@ -107,6 +108,24 @@ def check(document):
     assert re.fullmatch("[0-9a-f]{32}", document["fields"]["assetid"]) or document["fields"]["assetid"] == "42"
 
 
+def swapped(name, *addresses):
+    """The configuration of an original program, with the addresses of a test."""
+    text = (HERE / "originals" / name).read_text()
+    for ours, here in addresses:
+        assert ours in text
+        text = text.replace(ours, here)
+    return text
+
+
+def opensearch_of(request, to):
+    """The settings of a pipeline whose documents go to an empty index there, or to Weir."""
+    if to == "weir":
+        return {}
+    node = request.getfixturevalue("opensearch")
+    node.call("DELETE", "/nginx-logs", params={"ignore_unavailable": "true"})
+    return {"OPENSEARCH": f"127.0.0.1:{node.port}"}
+
+
 def test_to_opensearch(make_pipeline, opensearch):
     opensearch.call("DELETE", "/nginx-logs", params={"ignore_unavailable": "true"})
     p = make_pipeline(OPENSEARCH=f"127.0.0.1:{opensearch.port}")
@@ -164,11 +183,8 @@ def test_to_weir_with_its_logs_and_the_tags(make_pipeline):
 def test_fluentd_in_the_collectors_place(make_pipeline, tmp_path):
     """With fluent-plugin-kafka, and the configuration of originals/."""
     p = make_pipeline(WITHOUT="collector")
-    text = (HERE / "originals" / "fluent.conf").read_text()
-    for ours, here in (("port 24224", f"port {p.forward.split(':')[1]}"), ("0.0.0.0", "127.0.0.1"),
-                       ("kafka-node1:9092", p.kafka), ("/fluentd/buffer", str(tmp_path / "buffer"))):
-        assert ours in text
-        text = text.replace(ours, here)
+    text = swapped("fluent.conf", ("port 24224", f"port {p.forward.split(':')[1]}"), ("0.0.0.0", "127.0.0.1"),
+                   ("kafka-node1:9092", p.kafka), ("/fluentd/buffer", str(tmp_path / "buffer")))
     (tmp_path / "fluent.conf").write_text(text)
     with open(tmp_path / "fluentd.log", "wb") as log:
         fluentd = subprocess.Popen([*shlex.split(os.environ["FLUENTD"]), "-c", str(tmp_path / "fluent.conf")],
@@ -181,6 +197,34 @@ def test_fluentd_in_the_collectors_place(make_pipeline, tmp_path):
     finally:
         os.killpg(fluentd.pid, signal.SIGTERM)  # its worker too: the group is its own
         fluentd.wait(30)
+
+
+@peers.needs("LOGSTASH")
+@pytest.mark.parametrize("to", ["weir", "opensearch"])
+def test_logstash_in_the_processors_place(make_pipeline, tmp_path, request, to):
+    """With the configuration of originals/."""
+    p = make_pipeline(WITHOUT="processor", **opensearch_of(request, to))
+    text = swapped("logstash.conf", ("kafka-node1:9092", p.kafka), ("opensearch-node1:9200", p.opensearch))
+    p.call("start")
+    assert json.loads(p.call("produce", "200").stdout)["sent"] == 200
+    with peers.Logstash(tmp_path, text):
+        p.wait_for_documents(200, 120)
+        assert json.loads(p.call("produce", "100", "region=eu-west-1", "asset=42").stdout)["sent"] == 100
+        documents = p.wait_for_documents(300)
+    for d in documents:
+        check(d)
+    assert len([d for d in documents if d["fields"] == {"region": "eu-west-1", "assetid": "42"}]) == 100
+
+
+@peers.needs("PROMTAIL")
+def test_promtail_in_the_place_of_logs(make_pipeline, tmp_path):
+    """With the configuration of originals/, to Weir in Loki's place."""
+    p = make_pipeline(WITHOUT="logs")
+    p.call("start")
+    assert json.loads(p.call("produce", "10").stdout)["sent"] == 10
+    text = swapped("promtail-files.yaml", ("127.0.0.1:5080", p.store), ("run/", f"{p.run}/"), ("9080", str(free_port())))
+    with peers.Promtail(tmp_path, text):
+        wait_for(lambda: p.components() == {"store", "processor", "web"}, 60)  # the collector has nothing to say
 
 
 @fluentbit.needed
