@@ -90,6 +90,11 @@ static double read_queue_waiting(void *ctx)
     return (double)queue_numbers(ctx).waiting_bytes;
 }
 
+static double read_queue_slow(void *ctx)
+{
+    return queue_numbers(ctx).disk_is_slow;
+}
+
 static double read_queue_lag(void *ctx)
 {
     return (double)queue_numbers(ctx).lag;
@@ -123,6 +128,10 @@ void api_register_metrics(struct api *api)
     metric_gauge_fn("weir_queue_bytes", NULL, "Bytes of the queue on disk.", read_queue_bytes, api);
     metric_gauge_fn("weir_queue_waiting_bytes", NULL, "Bytes waiting to be synced.",
                     read_queue_waiting, api);
+    metric_gauge_fn("weir_queue_disk_slow", NULL,
+                    "1 while the disk is what senders wait for: entries are compressed where "
+                    "queue.compression is auto.",
+                    read_queue_slow, api);
     metric_gauge_fn("weir_queue_lag", NULL, "Kafka: messages that were not read yet.",
                     read_queue_lag, api);
     metric_gauge_fn("weir_queue_quarantined_entries", NULL,
@@ -196,6 +205,7 @@ static void put_queue(struct api *api, struct buf *out)
     put_u64(out, "quarantined_entries", s.quarantined_entries);
     put_u64(out, "unreadable_bytes", s.unreadable_bytes);
     put_u64(out, "lag", s.lag);
+    buf_printf(out, ",\"disk_is_slow\":%s", s.disk_is_slow ? "true" : "false");
     buf_printf(out, ",\"poisoned\":%s}", s.poisoned ? "true" : "false");
 }
 

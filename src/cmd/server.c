@@ -307,6 +307,13 @@ static enum err open_engine(struct server *s)
     return query_engine_new(&o, &s->engine);
 }
 
+static enum ingest_lz4 compression(const char *setting)
+{
+    return strcmp(setting, "lz4") == 0    ? INGEST_LZ4_ALWAYS
+           : strcmp(setting, "none") == 0 ? INGEST_LZ4_NEVER
+                                          : INGEST_LZ4_AUTO;
+}
+
 static void open_ingest(struct server *s)
 {
     s->ground = (struct ingest_store){s->store, s->queue};
@@ -314,7 +321,7 @@ static void open_ingest(struct server *s)
         .ground = is_kafka(s) ? ingest_log_ground(&s->ground) : ingest_store_ground(&s->ground),
         .limits = json_limits(s->conf),
         .body_max = conf_bytes(s->conf, "limits.body_bytes"),
-        .lz4 = !strcmp(conf_string(s->conf, "queue.compression"), "lz4"),
+        .lz4 = compression(conf_string(s->conf, "queue.compression")),
     };
     s->ingest = ingest_new(&o);
 }

@@ -34,6 +34,11 @@ int64_t clock_mono_ns(void)
     return read_clock(CLOCK_MONOTONIC) + atomic_load_explicit(&skipped_ns, memory_order_relaxed);
 }
 
+int64_t clock_thread_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void clock_sleep_ms(int64_t ms)
 {
     struct timespec left = {ms / 1000, (ms % 1000) * NS_PER_MS};

@@ -10,8 +10,9 @@
 #define NS_PER_MS 1000000LL
 #define NS_PER_DAY (86400LL * NS_PER_S)
 
-int64_t clock_now_ns(void);  /* UTC since 1970 */
-int64_t clock_mono_ns(void); /* never goes back */
+int64_t clock_now_ns(void);    /* UTC since 1970 */
+int64_t clock_mono_ns(void);   /* never goes back */
+int64_t clock_thread_ns(void); /* what the processor spent on this thread */
 void clock_sleep_ms(int64_t ms);
 /* Tests: fixes the wall clock (0 sets it free again); it moves only by further calls. */
 void clock_set_ns(int64_t ns);

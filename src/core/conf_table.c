@@ -47,9 +47,9 @@ const struct conf_setting conf_table[] = {
      "Size at which a queue file is rotated."},
     {"queue.behind_max", CONF_BYTES, "1GiB", MIB, 64 * TIB,
      "Bytes of queue that are kept for a route that is behind; older records it does not get."},
-    {"queue.compression", CONF_STRING, "none", 0, 0,
-     "Compression of queue entries; lz4 where the disk is slower than the processor.",
-     .choices = "none|lz4"},
+    {"queue.compression", CONF_STRING, "auto", 0, 0,
+     "Compression of queue entries; auto: lz4 while the disk is what senders wait for.",
+     .choices = "auto|none|lz4"},
 
     {"store.cut_bytes", CONF_BYTES, "64MiB", 64 * KIB, 16 * GIB,
      "Encoded bytes in memory at which they are written to a segment."},

@@ -2,6 +2,7 @@
  * back is kept by fault_undo.c, only while a crash plan with `lose` is set. */
 #include "core/fault.h"
 
+#include "core/clock.h"
 #include "core/fault_undo.h"
 #include "core/str.h"
 
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { PAGE_BYTES = 4096 };
 
@@ -53,9 +55,9 @@ uint64_t fault_hits(void)
 
 static bool parse_kind(struct str name, enum fault_kind *ret)
 {
-    static const char *const names[] = {"",    "count", "crash", "enospc",
-                                        "eio", "short", "fsync", "unreadable"};
-    for (int i = 1; i <= FAULT_UNREADABLE; i++) {
+    static const char *const names[] = {"",      "count", "crash",      "enospc", "eio",
+                                        "short", "fsync", "unreadable", "slow"};
+    for (int i = 1; i <= FAULT_SLOW; i++) {
         if (str_eq_c(name, names[i])) {
             *ret = (enum fault_kind)i;
             return true;
@@ -97,7 +99,7 @@ enum err fault_parse(const char *text, struct fault_plan *ret)
         good = parse_option(option, &p);
     if (!good)
         return err_set(ERR_INVALID,
-                       "fault plan \"%s\" is not crash|enospc|eio|short|fsync|unreadable|count"
+                       "fault plan \"%s\" is not crash|enospc|eio|short|fsync|unreadable|slow|count"
                        "[@N][:seed=N][:lose=0|1][:sticky=0|1][:reads=0|1]",
                        text);
     *ret = p;
@@ -144,6 +146,17 @@ static bool applies(enum fault_op op)
     }
 }
 
+/* Ahead of a write: what it takes on a slow disk. */
+static void drag(size_t n)
+{
+    int64_t ns = (int64_t)((double)n / (double)plan.at * (double)NS_PER_MS);
+    struct timespec t = {ns / NS_PER_S, ns % NS_PER_S};
+    pthread_mutex_lock(&lock);
+    while (nanosleep(&t, &t) != 0 && errno == EINTR)
+        continue;
+    pthread_mutex_unlock(&lock);
+}
+
 /* One call alone takes a fault that is not sticky, whichever thread comes first. */
 static bool claim(void)
 {
@@ -160,6 +173,8 @@ enum err fault_step(enum fault_op op, const char *path, size_t *n)
     static const char *const verbs[] = {"read", "write", "allocate", "create", "remove", "sync"};
     if (plan.kind == FAULT_NONE || (op == FAULT_OP_READ && !plan.reads))
         return OK;
+    if (plan.kind == FAULT_SLOW && op == FAULT_OP_WRITE && n)
+        drag(*n);
     uint64_t number = ++calls;
     if (number < plan.at || !applies(op) || !claim())
         return OK;

@@ -1,6 +1,6 @@
 /* Faults on purpose: makes the I/O layer fail at the Nth call. A plan comes from a test or from the
  * environment: WEIR_FAULT="crash@120:seed=7", "enospc@40", "eio@40", "short@40", "fsync@3",
- * "unreadable@8192".
+ * "unreadable@8192", "slow@20000".
  *
  * Calls that change the disk are counted (create, write, truncate, allocate, sync, rename, unlink,
  * mkdir, sync of a folder); reads only with `reads`. A plan strikes at the first call from the Nth
@@ -13,7 +13,8 @@
  * folder was not synced. `lose=0` keeps everything (a kill, not a power cut). With `count` the plan
  * does nothing but count calls, and fault_calls() tells how many there were. `unreadable@N` counts
  * nothing: it is a bad spot of the disk, the page with byte N of every file that io.h reads
- * (`sticky`: all from that page on).
+ * (`sticky`: all from that page on). Nor does `slow@N`: every write takes a millisecond longer for
+ * each N bytes, one after the other as on one disk.
  *
  * Threads: any; the plan is set before the threads start. Costs one branch where no plan is set. */
 #ifndef WEIR_CORE_FAULT_H
@@ -35,6 +36,7 @@ enum fault_kind {
     FAULT_SHORT,
     FAULT_FSYNC,
     FAULT_UNREADABLE,
+    FAULT_SLOW,
 };
 struct fault_plan {
     enum fault_kind kind;
@@ -48,7 +50,7 @@ void fault_set(const struct fault_plan *plan); /* NULL: none */
 /* Takes the plan from WEIR_FAULT, if that is set. */
 NODISCARD enum err fault_from_env(void);
 /* kind[@N][:seed=N][:lose=0|1][:sticky=0|1][:reads=0|1], kind one of crash enospc eio short fsync
- * unreadable count. */
+ * unreadable slow count. */
 NODISCARD enum err fault_parse(const char *text, struct fault_plan *ret);
 /* Whether a read of these bytes meets a bad spot; counted as a hit. */
 bool fault_spoils(uint64_t off, size_t n);

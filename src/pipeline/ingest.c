@@ -207,6 +207,13 @@ void job_add_blob(struct job *j, struct blob *frame, uint32_t rows)
     j->rows += rows;
 }
 
+static bool compresses(const struct ingest *g)
+{
+    const struct ingest_ground *ground = &g->o.ground;
+    return g->o.lz4 == INGEST_LZ4_ALWAYS ||
+           (g->o.lz4 == INGEST_LZ4_AUTO && ground->slow && ground->slow(ground->ctx));
+}
+
 enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool accepted)
 {
     struct worker *w = j->w;
@@ -217,7 +224,7 @@ enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool a
         .part = j->n_frames,
         .parts = j->n_frames + 1,
         .first_index = j->rows,
-        .lz4 = j->g->o.lz4,
+        .lz4 = compresses(j->g),
     };
     if (accepted && j->keyed) {
         info.key = j->key;
@@ -231,6 +238,7 @@ enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool a
             .position = j->n_frames, .first_index = j->rows, .rows = batch_rows(b)};
     }
     job_add_blob(j, blob_copy(buf_str(&w->frame), OWNER_QUEUE), batch_rows(b));
+    j->plain_bytes += info.lz4 ? frame_plain_bytes(buf_str(&w->frame)) : 0;
     return OK;
 }
 
@@ -419,7 +427,11 @@ static void append(struct job *j)
 {
     for (uint32_t i = 0; i < j->n_frames; i++)
         frame_set_parts((char *)j->frame[i]->bytes.p, j->n_frames);
-    struct queue_body body = {.frame = j->frame, .n = j->n_frames, .ctx = j, .done = on_done};
+    struct queue_body body = {.frame = j->frame,
+                              .n = j->n_frames,
+                              .plain_bytes = j->plain_bytes,
+                              .ctx = j,
+                              .done = on_done};
     /* From acceptance on the blobs are the queue's and `done` may come at any moment: what the job
      * needs no longer goes now, and the array of frames stays its own until then. */
     struct worker *w = j->w;
@@ -534,6 +546,7 @@ static void rewind_job(struct job *j)
         blob_unref(j->frame[--j->n_frames]);
     j->n_places = 0;
     j->rows = 0;
+    j->plain_bytes = 0;
     j->failed = OK;
     j->result = (struct ingest_result){.key_reused = j->result.key_reused};
     batch_clear(j->w->dead);

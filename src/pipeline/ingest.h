@@ -35,6 +35,7 @@ struct ingest_ground {
     void (*settle_sequence)(void *ctx, const struct store_sequence *n, bool landed);
     enum err (*append)(void *ctx, const struct queue_body *body, const struct ingest_entry *e);
     const char *(*full)(void *ctx); /* the disk is: what to tell the sender */
+    bool (*slow)(void *ctx);        /* the disk is: INGEST_LZ4_AUTO compresses. NULL: never */
     bool counts; /* bodies of which nothing is left are appended too, for the books */
 };
 /* A body as the books see it. */
@@ -47,11 +48,12 @@ struct ingest_entry {
 };
 
 struct ingest;
+enum ingest_lz4 { INGEST_LZ4_NEVER, INGEST_LZ4_ALWAYS, INGEST_LZ4_AUTO };
 struct ingest_options {
     struct ingest_ground ground;
     struct json_limits limits;
-    size_t body_max; /* of an inflated body */
-    bool lz4;        /* compress frames */
+    size_t body_max;     /* of an inflated body */
+    enum ingest_lz4 lz4; /* whether frames are compressed */
 };
 struct ingest *ingest_new(const struct ingest_options *o);
 /* The ground of a server. Both outlive the ingest. */

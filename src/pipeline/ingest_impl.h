@@ -47,6 +47,7 @@ struct job {
     uint32_t n_sequences, sequences_cap;
     struct blob **frame;
     uint32_t n_frames, frames_cap, rows;
+    uint64_t plain_bytes; /* as in queue_body */
     struct ingest_result result;
     struct ingest_refusal *refusal;
     struct bulk bulk;

@@ -51,6 +51,11 @@ static const char *full(void *ctx)
            "send again later";
 }
 
+static bool slow(void *ctx)
+{
+    return queue_disk_is_slow(((struct ingest_store *)ctx)->queue);
+}
+
 struct ingest_ground ingest_store_ground(struct ingest_store *s)
 {
     return (struct ingest_ground){
@@ -64,5 +69,6 @@ struct ingest_ground ingest_store_ground(struct ingest_store *s)
         .settle_sequence = settle_sequence,
         .append = append,
         .full = full,
+        .slow = slow,
     };
 }

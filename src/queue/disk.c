@@ -30,6 +30,9 @@
  * illegible. Its old name must be gone for good before its header is written over: so one more sync
  * of the folder. On a full disk the spares go first.
  *
+ * THE PACE of the disk is measured at each group (pace.h), for whoever makes frames and could make
+ * them smaller.
+ *
  * FAILED WRITES. A body that is answered with an error must not turn up at the next replay, though
  * its bytes may well be in the file, or in the page cache on their way there. So a failed group is
  * taken back, durably, before anyone is told:
@@ -309,6 +312,22 @@ static uint64_t reuse_spare(struct disk_queue *q, const char *tmp)
     return err == OK ? s.bytes : 0;
 }
 
+/* What a write and its sync take. */
+struct stopwatch {
+    int64_t mono_ns, cpu_ns;
+};
+
+static struct stopwatch watch_start(void)
+{
+    return (struct stopwatch){clock_mono_ns(), clock_thread_ns()};
+}
+
+static void watch_note(struct disk_queue *q, const struct stopwatch *w, struct pace_bytes bytes)
+{
+    struct stopwatch now = watch_start();
+    pace_note(&q->pace, now.mono_ns, now.mono_ns - w->mono_ns, now.cpu_ns - w->cpu_ns, &bytes);
+}
+
 /* new.tmp with the header of the file to come, durable. */
 static enum err make_tmp(struct disk_queue *q, const char *tmp, const struct wal_header *h,
                          int *ret_fd, uint64_t *ret_bytes)
@@ -321,8 +340,10 @@ static enum err make_tmp(struct disk_queue *q, const char *tmp, const struct wal
     if (!bytes)
         TRY(io_unlink(tmp));
     TRY(io_open(tmp, bytes ? IO_WRITE : IO_CREATE, &fd));
+    struct stopwatch watch = watch_start();
     TRY_OUT(io_pwrite(fd, head, sizeof(head), 0));
     TRY_OUT(disk_sync(q, fd));
+    watch_note(q, &watch, (struct pace_bytes){.all = sizeof(head)});
     *ret_fd = fd;
     *ret_bytes = bytes > sizeof(head) ? bytes : sizeof(head);
     return OK;
@@ -470,6 +491,8 @@ static void group_push(struct group *g, struct pending *p)
         g->head = p;
     g->last = p;
     g->bytes += p->bytes;
+    g->packed_bytes += p->plain_bytes ? p->bytes : 0;
+    g->plain_bytes += p->plain_bytes;
     g->bodies++;
     g->frames += p->n;
     for (uint32_t i = 0; i < p->n; i++)
@@ -483,6 +506,8 @@ static struct pending *group_pop(struct group *g)
     if (!g->head)
         g->last = NULL;
     g->bytes -= p->bytes;
+    g->packed_bytes -= p->plain_bytes ? p->bytes : 0;
+    g->plain_bytes -= p->plain_bytes;
     return p;
 }
 
@@ -602,6 +627,7 @@ static enum err write_group(struct disk_queue *q, const struct group *g)
     q->dirty = true;
     allocate_ahead(q, q->end + g->bytes + WAL_ENTRY_BYTES);
     CHECK(n <= INT32_MAX);
+    struct stopwatch watch = watch_start();
     TRY(direct_pwritev(&q->direct, q->fd, q->iov, (int)n, q->end));
     enum err err = disk_sync(q, q->fd);
     if (err != OK) {
@@ -611,6 +637,7 @@ static enum err write_group(struct disk_queue *q, const struct group *g)
         pthread_mutex_unlock(&q->lock);
         return err;
     }
+    watch_note(q, &watch, (struct pace_bytes){g->bytes, g->packed_bytes, g->plain_bytes});
     err = check_place(q);
     if (err != OK) {
         q->sealed = true;
@@ -727,10 +754,12 @@ static void *writer_main(void *arg)
     struct disk_queue *q = arg;
     struct group g;
     while (take_group(q, &g)) {
-        if (g.head)
+        if (g.head) {
             run_group(q, &g);
-        else
+        } else {
+            pace_idle(&q->pace, clock_mono_ns());
             check_at_rest(q);
+        }
     }
     return NULL;
 }
@@ -802,7 +831,11 @@ static enum err check_body(const struct queue_body *body, size_t *ret_bytes)
 static struct pending *pending_new(const struct queue_body *body, size_t bytes)
 {
     struct pending *p = mem_alloc(sizeof(*p) + body->n * (sizeof(*p->frame) + sizeof(*p->hash)));
-    *p = (struct pending){.ctx = body->ctx, .done = body->done, .bytes = bytes, .n = body->n};
+    *p = (struct pending){.ctx = body->ctx,
+                          .done = body->done,
+                          .bytes = bytes,
+                          .plain_bytes = body->plain_bytes,
+                          .n = body->n};
     p->hash = (uint64_t *)(p + 1);
     p->frame = (struct blob **)(p->hash + body->n);
     for (uint32_t i = 0; i < body->n; i++) {
@@ -870,11 +903,17 @@ bool disk_span_of(struct disk_queue *q, uint64_t position, struct disk_span *ret
     return found;
 }
 
+static bool disk_is_slow(const struct queue *base)
+{
+    return pace_is_slow(&((const struct disk_queue *)base)->pace);
+}
+
 static void disk_stats(struct queue *base, struct queue_stats *ret)
 {
     struct disk_queue *q = (struct disk_queue *)base;
     pthread_mutex_lock(&q->lock);
     *ret = q->stats;
+    ret->disk_is_slow = disk_is_slow(base);
     ret->files = q->n_files;
     ret->bytes_on_disk = q->spare_bytes;
     for (size_t i = 0; i < q->n_files; i++)
@@ -939,6 +978,7 @@ static const struct queue_ops disk_ops = {
     .reader_next = disk_reader_next,
     .reader_lost = disk_reader_lost,
     .trim = disk_trim,
+    .disk_is_slow = disk_is_slow,
     .reclaim = disk_reclaim,
     .drain = disk_drain,
     .stats = disk_stats,

@@ -4,6 +4,7 @@
 
 #include "queue/direct.h"
 #include "queue/disk_impl.h"
+#include "queue/pace.h"
 #include "queue/wal.h"
 
 #include <pthread.h>
@@ -20,7 +21,8 @@ struct pending {
     void *ctx;
     void (*done)(void *ctx, enum err err, const char *reason, uint64_t first_position);
     uint64_t first_position;
-    size_t bytes; /* payloads and what is around them in the file */
+    size_t bytes;         /* payloads and what is around them in the file */
+    uint64_t plain_bytes; /* of queue_body */
     uint32_t n;
     struct blob **frame;
     uint64_t *hash;
@@ -30,6 +32,7 @@ struct group {
     struct pending *head, *last;
     size_t bytes;
     uint64_t bodies, frames, payload_bytes;
+    uint64_t packed_bytes, plain_bytes; /* of bodies that somebody tried to compress */
 };
 
 struct wal_file {
@@ -68,6 +71,7 @@ struct disk_queue {
     /* The writer's own. */
     int fd; /* of the last file; -1: none is open */
     struct direct direct;
+    struct pace pace;
     uint64_t salt;      /* its salt */
     uint64_t end;       /* the last good end in it */
     uint64_t allocated; /* its blocks reach up to here */

@@ -48,6 +48,11 @@ enum err queue_trim(struct queue *q, uint64_t position)
     return q->ops->trim(q, position);
 }
 
+bool queue_disk_is_slow(const struct queue *q)
+{
+    return q->ops->disk_is_slow && q->ops->disk_is_slow(q);
+}
+
 void queue_reclaim(struct queue *q)
 {
     if (q->ops->reclaim)

@@ -31,6 +31,7 @@ struct queue_body {
      * ERR_TIMEOUT, which leaves that open (closed while the disk refuses everything). May be NULL.
      */
     void (*done)(void *ctx, enum err err, const char *reason, uint64_t first_position);
+    uint64_t plain_bytes; /* what it was before it was compressed; 0: nobody tried */
 };
 
 struct queue_consumer {
@@ -59,8 +60,9 @@ struct queue_stats {
     uint64_t appended_bodies, appended_frames, appended_bytes, syncs;
     uint64_t replayed_frames, torn_bytes, quarantined_entries, unreadable_bytes;
     uint64_t waiting_bytes;
-    uint64_t lag;  /* Kafka: messages that were not read yet */
-    bool poisoned; /* a sync failed; a new file was begun. Kafka: no broker answers */
+    uint64_t lag;      /* Kafka: messages that were not read yet */
+    bool poisoned;     /* a sync failed; a new file was begun. Kafka: no broker answers */
+    bool disk_is_slow; /* queue_disk_is_slow */
 };
 
 struct queue_options {
@@ -117,6 +119,9 @@ NODISCARD enum err queue_reader_next(struct queue_reader *r, struct queue_read *
 uint64_t queue_reader_lost(const struct queue_reader *r); /* frames passed over */
 /* Everything below `position` is published: files wholly below it go. */
 NODISCARD enum err queue_trim(struct queue *q, uint64_t position);
+/* Whether the disk is what appends wait for, so that frames had better be compressed (pace.h). Not
+ * of Kafka, which compresses by itself. Costs next to nothing; from any thread. */
+bool queue_disk_is_slow(const struct queue *q);
 /* Gives back the space of files that are kept only to be written over. */
 void queue_reclaim(struct queue *q);
 /* Every append accepted before this call is done when it returns. */

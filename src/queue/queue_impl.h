@@ -16,7 +16,8 @@ struct queue_ops {
     void (*checkpoints)(struct queue *q, uint64_t upto, struct arena *a,
                         struct catalog_position **ret, size_t *ret_n); /* NULL: none */
     enum err (*trim)(struct queue *q, uint64_t position);
-    void (*reclaim)(struct queue *q); /* NULL: nothing to give */
+    bool (*disk_is_slow)(const struct queue *q); /* NULL: never */
+    void (*reclaim)(struct queue *q);            /* NULL: nothing to give */
     void (*drain)(struct queue *q);
     void (*rest)(struct queue *q); /* NULL: a drained queue calls nobody */
     void (*stats)(struct queue *q, struct queue_stats *ret);

@@ -305,6 +305,14 @@ enum err frame_encode(struct batch *b, const struct frame_info *info, struct buf
     return OK;
 }
 
+size_t frame_plain_bytes(struct str frame)
+{
+    uint32_t stored, plain;
+    memcpy(&stored, frame.p + 12, sizeof(stored));
+    memcpy(&plain, frame.p + 16, sizeof(plain));
+    return frame.n - stored + plain;
+}
+
 /* ---- reading ---- */
 
 struct head {

@@ -30,6 +30,8 @@ struct frame_info {
 /* Appends the frame of all rows of the batch to `out`. ERR_INVALID when it has none, ERR_LIMIT past
  * a limit above or the buffer's; `out` is unchanged then. */
 NODISCARD enum err frame_encode(struct batch *b, const struct frame_info *info, struct buf *out);
+/* What a frame that frame_encode made would take without compression. */
+size_t frame_plain_bytes(struct str frame);
 /* The number of parts is known only behind the last: writes it into a frame that nobody shares yet.
  */
 void frame_set_parts(char *frame, uint32_t parts);

@@ -41,6 +41,8 @@ static void test_parse(void **state)
     assert_true(p.kind == FAULT_EIO && p.sticky && p.reads);
     assert_ok(fault_parse("enospc", &p));
     assert_true(p.kind == FAULT_ENOSPC && p.at == 1);
+    assert_ok(fault_parse("slow@5000", &p));
+    assert_true(p.kind == FAULT_SLOW && p.at == 5000);
     assert_ok(fault_parse("short@2", &p));
     assert_ok(fault_parse("fsync@2", &p));
     assert_ok(fault_parse("count", &p));

@@ -119,11 +119,11 @@ static void test_bad_values(void **state)
     assert_yaml_error("query.deadline: 1us", "1us is less than the least, 1ms");
     assert_yaml_error("store.max_disk: 9999999999999999999", "is not a size");
     assert_yaml_error("queue.sync: maybe", "\"maybe\" is not true or false");
-    assert_yaml_error("queue.compression: zip", "\"zip\" is none of none|lz4");
+    assert_yaml_error("queue.compression: zip", "\"zip\" is none of auto|none|lz4");
     assert_yaml_error("server.data: \"a\\0b\"", "a NUL byte");
     assert_yaml_error("server.listen: [a, b]", "server.listen takes one value, not a list");
     assert_yaml_error("server.listen: [{a: b}]", "an item of the list is not a plain value");
-    assert_string_equal(conf_string(conf, "queue.compression"), "none"); /* untouched */
+    assert_string_equal(conf_string(conf, "queue.compression"), "auto"); /* untouched */
 }
 
 static void test_bad_structure(void **state)
@@ -210,7 +210,7 @@ static void test_default_file_reads_back(void **state)
     assert_true(str_find(text, STR("\nserver:\n  # Address and port")) < text.n);
     assert_true(str_find(text, STR("  listen: \"127.0.0.1:5080\"\n")) < text.n);
     assert_true(str_find(text, STR("  # root_password:\n")) < text.n);
-    assert_true(str_find(text, STR("One of none|lz4.")) < text.n);
+    assert_true(str_find(text, STR("One of auto|none|lz4.")) < text.n);
     struct conf *again = conf_new();
     assert_ok(conf_load_yaml(again, text, "default.yaml"));
     for (size_t i = 0; conf_table[i].name; i++) {
