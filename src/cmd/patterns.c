@@ -30,20 +30,20 @@ static const struct option_def option_defs[] = {
 const struct command patterns_command = {
     .name = "patterns",
     .summary = "Counts the kinds of lines there are",
-    .usage = "[options] 'QUERY' [FILE...|-]",
+    .usage = "[options] ['QUERY' [FILE...|-]]",
     .text = "Counts records by their pattern: the message with <*> for each variable, the most "
             "frequent first.\n"
             "Counts are exact. Asks the server, or with files reads those as weir grep does. The "
             "rows of a\n"
-            "pattern are found by its id. Exits 1 when there are none.\n\n"
-            "  weir patterns '*' --from -1h\n"
+            "pattern are found by its id. Exits 1 when there are none. Without a query: '*', all "
+            "there are.\n\n"
+            "  weir patterns --from -1h\n"
             "  weir patterns 'level:ERROR' --by service\n"
             "  weir patterns '*' --from -7d --new-since 1h     never seen before, for a week\n"
             "  weir patterns 'timeout' app.log app.log.1.gz\n"
             "  weir search 'message:pattern(8c56b76320390e52)'",
     .options = option_defs,
     .takes_files = true,
-    .args_min = 1,
     .args_max = FILES_MAX,
 };
 
@@ -58,7 +58,7 @@ static void put_option(const struct options *o, const char *name, const char *pr
 
 static void put_query(const struct options *o, uint64_t limit, bool table, struct buf *out)
 {
-    buf_put_c(out, o->arg[0]);
+    buf_put_c(out, o->n_args ? o->arg[0] : "*");
     buf_put_c(out, " | patterns");
     put_option(o, "field", " ", out);
     if (limit)

@@ -207,6 +207,7 @@ def test_command(filled, corpus, weir, tmp_path):
     found = rows(*server, "*", "--limit", "0", "-e", "2")
     assert {r["pattern"]: r["count"] for r in found} == {p: len(v) for (p,), v in grouped(corpus).items()}
     assert any(len(r["examples"]) == 2 for r in found)
+    assert rows(*server, "--limit", "0", "-e", "2") == found
     found = rows(*server, "level:ERROR", "--by", "service", "-n", "3", "--from", "2025-02-15")
     assert len(found) == 3 and all(r["service"] for r in found)
     shown = weir("patterns", *server, "*", "--new-since", "2025-02-15T19:30:00Z", "-o", "table").stdout.decode()
