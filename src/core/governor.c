@@ -103,18 +103,62 @@ void reservation_init(struct reservation *r, enum owner owner, size_t max)
     *r = (struct reservation){.owner = owner, .max = max};
 }
 
+void reservation_init_of(struct reservation *r, enum owner owner, struct account *of)
+{
+    reservation_init(r, owner, 0);
+    r->of = of;
+}
+
+static size_t account_add(struct account *a, size_t bytes)
+{
+    return atomic_fetch_add_explicit(&a->used, bytes, memory_order_relaxed) + bytes;
+}
+
+/* Only what stays is a peak: not what was refused. */
+static void account_note(struct account *a, size_t used)
+{
+    size_t peak = atomic_load_explicit(&a->peak, memory_order_relaxed);
+    while (used > peak && !atomic_compare_exchange_weak(&a->peak, &peak, used))
+        ;
+}
+
+static void account_give(struct account *a, size_t bytes)
+{
+    size_t had = atomic_fetch_sub_explicit(&a->used, bytes, memory_order_relaxed);
+    CHECK(had >= bytes);
+}
+
+static enum err account_take(struct account *a, enum owner owner, size_t bytes)
+{
+    size_t used = account_add(a, bytes);
+    if (used > a->max) {
+        account_give(a, bytes);
+        return err_set(ERR_NOMEM, "%s asks for %zu bytes beside the %zu it holds, its limit is %zu",
+                       governor_owner_name(owner), bytes, used - bytes, a->max);
+    }
+    account_note(a, used);
+    return OK;
+}
+
 enum err reservation_grow(struct reservation *r, size_t bytes)
 {
     if (r->max && (r->bytes > r->max || bytes > r->max - r->bytes))
         return err_set(ERR_NOMEM, "%s asks for %zu bytes beside the %zu it holds, its limit is %zu",
                        governor_owner_name(r->owner), bytes, r->bytes, r->max);
-    TRY(governor_take(r->owner, bytes));
-    r->bytes += bytes;
-    return OK;
+    if (r->of)
+        TRY(account_take(r->of, r->owner, bytes));
+    enum err err = governor_take(r->owner, bytes);
+    if (err == OK)
+        r->bytes += bytes;
+    else if (r->of)
+        account_give(r->of, bytes);
+    return err;
 }
 
 void reservation_force(struct reservation *r, size_t bytes)
 {
+    if (r->of)
+        account_note(r->of, account_add(r->of, bytes));
     governor_force(r->owner, bytes);
     r->bytes += bytes;
 }
@@ -122,6 +166,8 @@ void reservation_force(struct reservation *r, size_t bytes)
 void reservation_shrink(struct reservation *r, size_t bytes)
 {
     CHECK(bytes <= r->bytes);
+    if (r->of)
+        account_give(r->of, bytes);
     governor_give(r->owner, bytes);
     r->bytes -= bytes;
 }

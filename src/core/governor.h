@@ -21,9 +21,16 @@ enum owner {
     OWNER_COUNT
 };
 
+/* What several reservations, of any threads, may hold together: all that one query needs. Forced
+ * bytes may stand above `max`. It outlives them. */
+struct account {
+    size_t max;
+    _Atomic size_t used, peak;
+};
 struct reservation {
     enum owner owner;
-    size_t bytes, max; /* max 0: bounded by the budget alone */
+    size_t bytes, max;  /* max 0: bounded by the budget alone */
+    struct account *of; /* which bounds it, too; may be NULL */
 };
 
 /* Once at start. The default budget is 0: no limit. */
@@ -36,6 +43,7 @@ const char *governor_owner_name(enum owner owner);
 void governor_set_share(enum owner owner, unsigned permille);
 
 void reservation_init(struct reservation *r, enum owner owner, size_t max);
+void reservation_init_of(struct reservation *r, enum owner owner, struct account *of);
 /* ERR_NOMEM with a text that names the owner, the budget and who holds it. */
 NODISCARD enum err reservation_grow(struct reservation *r, size_t bytes);
 /* Always succeeds: for memory that exists already and cannot be refused (replay, a sealed block).

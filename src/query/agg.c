@@ -13,11 +13,11 @@
 
 #define VALUES_MAX 10000 /* of values(): past it the list ends */
 
-struct agg_table *agg_new(const struct pipe *pipe, size_t max)
+struct agg_table *agg_new(const struct pipe *pipe, struct account *memory)
 {
     struct agg_table *t = NEW(struct agg_table);
     t->pipe = pipe;
-    reservation_init(&t->res, OWNER_QUERY, max);
+    reservation_init_of(&t->res, OWNER_QUERY, memory);
     arena_init(&t->arena, 0, &t->res);
     return t;
 }
@@ -71,7 +71,7 @@ enum err agg_too_large(const struct agg_table *t)
         ERR_NOMEM,
         "this query needs more memory than it may hold (%zu MiB of query.memory): group by "
         "fewer values, narrow the time range or add a filter",
-        t->res.max >> 20);
+        t->res.of->max >> 20);
 }
 
 /* ---- groups ---- */

@@ -9,8 +9,9 @@
 
 struct agg_table;
 
-/* `pipe` is a PIPE_STATS and outlives the table. `max`: bytes. */
-struct agg_table *agg_new(const struct pipe *pipe, size_t max);
+/* `pipe` is a PIPE_STATS and outlives the table, as the account does that it is charged to. */
+struct account;
+struct agg_table *agg_new(const struct pipe *pipe, struct account *memory);
 void agg_free(struct agg_table *t);
 /* Selected rows `row` (ascending) of one block. */
 NODISCARD enum err agg_add(struct agg_table *t, struct rows *rows, const uint32_t *row, uint32_t n,

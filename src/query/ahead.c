@@ -200,14 +200,15 @@ static int one_cmp(const void *pa, const void *pb)
     return (a->place > b->place) - (a->place < b->place);
 }
 
-static enum err answer(const struct one *o, struct rows *rows, struct arena *arena)
+static enum err answer(const struct one *o, struct rows *rows, struct arena *arena,
+                       struct account *memory)
 {
     struct asked *q = o->asked;
     struct scan *s = &q->scan;
     const uint32_t *row;
     uint32_t n;
     TRY(scan_select(s, rows, arena, &row, &n));
-    struct agg_table *t = agg_new(q->pipe, s->memory_each);
+    struct agg_table *t = agg_new(q->pipe, memory);
     enum err err = n ? agg_add(t, rows, row, n, arena) : OK;
     if (err == OK && !arena->failed)
         q->too_large = !partial_put(o->ref, q->key, t, n);
@@ -216,7 +217,8 @@ static enum err answer(const struct one *o, struct rows *rows, struct arena *are
 }
 
 /* All that is asked of one block. What cannot be read is left to the searches themselves. */
-static void answer_block(const struct one *one, size_t n, struct arena *arena)
+static void answer_block(const struct one *one, size_t n, struct arena *arena,
+                         struct account *memory)
 {
     struct rows rows;
     uint64_t made = 0;
@@ -224,7 +226,7 @@ static void answer_block(const struct one *one, size_t n, struct arena *arena)
         return;
     for (size_t i = 0; i < n && !arena->failed; i++)
         if (!one[i].asked->too_large)
-            made += answer(&one[i], &rows, arena) == OK;
+            made += answer(&one[i], &rows, arena, memory) == OK;
     metric_add(metric_counter("weir_query_kept_ahead_total", NULL,
                               "Answers of merged blocks that were made before their first search."),
                made);
@@ -236,14 +238,15 @@ static void answer_all(struct round *r)
     int64_t until = clock_mono_ns() + (took > AHEAD_LEAST_NS ? took : AHEAD_LEAST_NS);
     struct reservation res;
     struct arena arena;
-    reservation_init(&res, OWNER_QUERY, r->ahead->engine->options.query_memory);
+    struct account memory = {.max = r->ahead->engine->options.query_memory};
+    reservation_init_of(&res, OWNER_QUERY, &memory);
     arena_init(&arena, 0, &res);
     for (size_t i = 0, end; i < r->n_ones; i = end) {
         for (end = i + 1; end < r->n_ones && one_cmp(&r->one[i], &r->one[end]) == 0;)
             end++;
         if (r->ahead->closing || clock_mono_ns() > until)
             break;
-        answer_block(&r->one[i], end - i, &arena);
+        answer_block(&r->one[i], end - i, &arena, &memory);
         arena_reset(&arena);
     }
     arena_release(&arena);

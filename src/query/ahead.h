@@ -4,7 +4,7 @@
  * seen, in the merging thread, at its low priority: each block is read once for all of them.
  *
  * Threads: any. Bounds: AHEAD_SEARCHES of the last minutes; no longer than the merge took; memory
- * of one worker of a query. */
+ * of a query. */
 #ifndef WEIR_QUERY_AHEAD_H
 #define WEIR_QUERY_AHEAD_H
 

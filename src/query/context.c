@@ -125,9 +125,9 @@ static enum err find_record(struct finding *f)
     q.from = INT64_MIN;
     q.to = INT64_MAX;
     q.service = q.level = q.host = (struct str){0};
-    hits_init(&hits, f->engine->threads, f->engine->options.query_memory);
     const struct filter *filter = filter_equal(&f->arena, STR("_id"), f->c->id);
     enum err err = scan_open(f->engine, &q, filter, &f->arena, &scan);
+    hits_init(&hits, f->engine->threads, &scan.memory);
     if (err == OK)
         err = run_hits(&scan, &hits);
     if (err == OK)
@@ -203,8 +203,8 @@ static enum err write_side(struct finding *f, const struct filter *filter, bool 
         return OK;
     q.stream = f->source.stream;
     buf_init(&lines->text, SIZE_MAX);
-    hits_init(&hits, f->engine->threads, f->engine->options.query_memory);
     TRY_OUT(scan_open(f->engine, &q, filter, &f->arena, &scan));
+    hits_init(&hits, f->engine->threads, &scan.memory);
     if (behind)
         scan_oldest_first(&scan);
     TRY_OUT(run_hits(&scan, &hits));

@@ -25,7 +25,7 @@ struct dedup {
     unsigned workers;
 };
 
-struct dedup *dedup_new(const struct pipe *pipe, unsigned workers, size_t memory)
+struct dedup *dedup_new(const struct pipe *pipe, unsigned workers, struct account *memory)
 {
     struct dedup *d = NEW(struct dedup);
     d->pipe = pipe;
@@ -36,7 +36,7 @@ struct dedup *dedup_new(const struct pipe *pipe, unsigned workers, size_t memory
     d->table = NEW_ARRAY(struct agg_table *, workers);
     d->loose = NEW_ARRAY(struct loose, workers);
     for (unsigned i = 0; i < workers; i++)
-        d->table[i] = agg_new(&d->groups, memory / workers);
+        d->table[i] = agg_new(&d->groups, memory);
     return d;
 }
 
@@ -191,7 +191,7 @@ enum err dedup_finish(struct dedup *d, struct hits *h)
 }
 
 enum err dedup_table(const struct pipe *pipe, struct rows *rows, const uint32_t *all, uint32_t n,
-                     size_t memory, struct arena *arena, uint32_t *row, uint32_t *ret_n)
+                     struct account *memory, struct arena *arena, uint32_t *row, uint32_t *ret_n)
 {
     struct pipe groups = {.kind = PIPE_STATS, .by = pipe->by, .n_by = pipe->n_by};
     struct agg_table *t = agg_new(&groups, memory);

@@ -8,7 +8,8 @@
 struct dedup;
 
 /* `pipe` is a PIPE_DEDUP and outlives it; `memory`: of all workers. */
-struct dedup *dedup_new(const struct pipe *pipe, unsigned workers, size_t memory);
+struct account;
+struct dedup *dedup_new(const struct pipe *pipe, unsigned workers, struct account *memory);
 void dedup_free(struct dedup *d);
 /* As a scan's visit. */
 NODISCARD enum err dedup_visit(struct dedup *d, const struct scan_block *b);
@@ -16,7 +17,7 @@ NODISCARD enum err dedup_visit(struct dedup *d, const struct scan_block *b);
 NODISCARD enum err dedup_finish(struct dedup *d, struct hits *h);
 /* Of the first n rows of a table, in their order: which stay. `row` has room for n. */
 NODISCARD enum err dedup_table(const struct pipe *pipe, struct rows *rows, const uint32_t *all,
-                               uint32_t n, size_t memory, struct arena *arena, uint32_t *row,
-                               uint32_t *ret_n);
+                               uint32_t n, struct account *memory, struct arena *arena,
+                               uint32_t *row, uint32_t *ret_n);
 
 #endif

@@ -72,7 +72,7 @@ static enum err too_large(const struct names *t)
     return err_set(ERR_NOMEM,
                    "so many names of fields need more memory than a query may hold (%zu MiB, "
                    "query.memory): narrow the time range or the filter",
-                   t->res.max >> 20);
+                   t->res.of->max >> 20);
 }
 
 static void rehash(struct names *t)
@@ -325,12 +325,12 @@ enum err query_fields(struct query_engine *e, const struct query_request *q, str
     enum err err;
     arena_init(&arena, 0, NULL);
     f.names = NEW_ARRAY(struct names, workers);
+    TRY_OUT(scan_open_filter(e, q, &arena, &f.scan));
     for (unsigned i = 0; i < workers; i++) {
-        reservation_init(&f.names[i].res, OWNER_QUERY, e->options.query_memory / workers);
+        reservation_init_of(&f.names[i].res, OWNER_QUERY, &f.scan.memory);
         arena_init(&f.names[i].arena, 0, &f.names[i].res);
         buf_init(&f.names[i].path, SIZE_MAX);
     }
-    TRY_OUT(scan_open_filter(e, q, &arena, &f.scan));
     f.scan.visit = visit;
     f.scan.ctx = &f;
     TRY_OUT(scan_run(&f.scan));

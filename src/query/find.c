@@ -83,15 +83,13 @@ static enum err merge_groups(struct find *f)
     return OK;
 }
 
-static void make_tables(struct find *f, size_t memory)
+static void make_tables(struct find *f)
 {
     unsigned workers = scan_workers(&f->scan);
     size_t n = (size_t)f->n_groups * workers;
-    size_t each = n ? memory / n : 0;
     f->table = NEW_ARRAY(struct agg_table *, n + 1);
     for (size_t i = 0; i < n; i++)
-        f->table[i] =
-            agg_new(f->group[i / workers].stats, each > TABLE_BYTES_MIN ? each : TABLE_BYTES_MIN);
+        f->table[i] = agg_new(f->group[i / workers].stats, &f->scan.memory);
 }
 
 enum err find_run(struct query_engine *e, struct find *f)
@@ -104,8 +102,8 @@ enum err find_run(struct query_engine *e, struct find *f)
     f->hits.beyond = f->beyond;
     f->hits.after = f->after;
     f->hits.keep = f->size ? f->from + f->size : 0;
-    hits_init(&f->hits, scan_workers(&f->scan), e->options.query_memory);
-    make_tables(f, e->options.query_memory);
+    hits_init(&f->hits, scan_workers(&f->scan), &f->scan.memory);
+    make_tables(f);
     f->scan.visit = visit;
     f->scan.skip = skip;
     f->scan.ctx = f;

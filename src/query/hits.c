@@ -46,26 +46,18 @@ bool row_order_read(struct str s, struct row_order *ret)
     return s.n == 0 && part[1] <= UINT32_MAX && part[3] <= UINT32_MAX;
 }
 
-void hits_init(struct hits *h, unsigned workers, size_t memory)
+void hits_init(struct hits *h, unsigned workers, struct account *memory)
 {
     h->n_workers = workers;
     h->worker = NEW_ARRAY(struct hits_worker, workers);
     h->edge = h->oldest ? INT64_MAX : INT64_MIN;
-    h->memory_each = memory / workers;
+    h->memory = memory;
     for (unsigned i = 0; i < workers; i++) {
         struct hits_worker *w = &h->worker[i];
-        reservation_init(&w->res, OWNER_QUERY, h->memory_each);
+        reservation_init_of(&w->res, OWNER_QUERY, memory);
         arena_init(&w->arena, 0, &w->res);
         arena_init(&w->spare, 0, &w->res);
     }
-}
-
-size_t hits_bytes(const struct hits *h)
-{
-    size_t bytes = 0;
-    for (unsigned i = 0; i < h->n_workers; i++)
-        bytes += h->worker[i].res.bytes;
-    return bytes;
 }
 
 void hits_release(struct hits *h)
@@ -212,7 +204,7 @@ static enum err add(struct hits *h, struct hits_worker *w, const struct hit *hit
             return err_set(ERR_NOMEM,
                            "sorting needs more memory than a query may hold (%zu MiB, "
                            "query.memory): add a limit or narrow the filter",
-                           h->memory_each * h->n_workers >> 20);
+                           h->memory->max >> 20);
         w->hit = mem_realloc(w->hit, cap * sizeof(*hit));
         w->cap = cap;
     }
@@ -395,7 +387,7 @@ static enum err each_page(struct hits *h, uint64_t from, uint64_t to, struct sca
 {
     struct reservation res;
     struct arena arena;
-    reservation_init(&res, OWNER_QUERY, h->memory_each * h->n_workers);
+    reservation_init_of(&res, OWNER_QUERY, h->memory);
     arena_init(&arena, 0, &res);
     uint32_t *place = NEW_ARRAY(uint32_t, PAGE);
     enum err err = OK;
@@ -409,7 +401,6 @@ static enum err each_page(struct hits *h, uint64_t from, uint64_t to, struct sca
         err = fn(ctx, &p);
     }
     mem_free(place);
-    s->memory_beside += res.bytes;
     arena_release(&arena);
     reservation_release(&res);
     return err;
@@ -494,9 +485,8 @@ static uint64_t drop_block(struct hits *h, uint64_t from, uint64_t to, uint32_t 
 static enum err gather_ordered(struct hits *h, uint64_t from, uint64_t to, struct scan *s,
                                uint32_t *ret_number, struct batch **ret)
 {
-    struct gather g = {.batch = batch_new(),
-                       .at = NEW_ARRAY(uint32_t, to - from),
-                       .memory = h->memory_each * h->n_workers};
+    struct gather g = {
+        .batch = batch_new(), .at = NEW_ARRAY(uint32_t, to - from), .memory = h->memory->max};
     struct batch *ordered = batch_new();
     struct arena arena;
     arena_init(&arena, 0, NULL);

@@ -49,7 +49,7 @@ struct hits {
     /* Without keys, may be NULL: only rows older than this; with `oldest` only newer ones. */
     const struct row_order *beyond;
     const struct hits_after *after; /* with keys, may be NULL: only rows that come behind it */
-    size_t memory_each;
+    struct account *memory;
     struct hits_worker *worker;
     unsigned n_workers;
     /* Without keys: rows older than this are not among the best; with `oldest` newer ones. */
@@ -58,7 +58,7 @@ struct hits {
     uint64_t n;
 };
 
-void hits_init(struct hits *h, unsigned workers, size_t memory);
+void hits_init(struct hits *h, unsigned workers, struct account *memory);
 void hits_release(struct hits *h);
 /* As a scan's skip: no row of the block is among the best. */
 bool hits_skip(const struct hits *h, const struct block_ref *ref);

@@ -12,7 +12,7 @@ struct query_local {
     const struct filter *filter;
     uint32_t next; /* the first pipe that is not absorbed */
     struct row_style style;
-    size_t memory;
+    struct account memory;
     struct agg_table **table; /* a worker's */
     unsigned workers;
     struct batch *rows;
@@ -57,14 +57,14 @@ enum err query_local_new(struct str text, int64_t now_ns, unsigned workers, size
     }
     l->filter = l->tree.filter;
     l->left = UINT64_MAX;
-    l->memory = memory;
+    l->memory.max = memory;
     l->style.local = true;
     absorb(l);
     l->workers = workers;
     if (query_local_folds(l)) {
         l->table = NEW_ARRAY(struct agg_table *, workers);
         for (unsigned i = 0; i < workers; i++)
-            l->table[i] = agg_new(front(l), memory / workers);
+            l->table[i] = agg_new(front(l), &l->memory);
     }
     *ret = l;
     return OK;
@@ -109,11 +109,11 @@ static enum err hold(struct query_local *l, struct rows *rows, const uint32_t *r
 {
     if (!l->rows)
         l->rows = batch_new();
-    if (batch_bytes(l->rows) > l->memory)
+    if (batch_bytes(l->rows) > l->memory.max)
         return err_set(ERR_LIMIT,
                        "the pipes behind need all rows at once, and these are more than %zu MiB: "
                        "narrow the filter, or begin with stats or limit",
-                       l->memory >> 20);
+                       l->memory.max >> 20);
     return batch_append_rows(l->rows, rows, row, n);
 }
 
@@ -173,5 +173,5 @@ enum err query_local_finish(struct query_local *l, const struct query_sink *sink
         style = (struct row_style){.bare = true};
         next++;
     }
-    return query_run_table(&l->tree, next, style, l->memory, b, sink);
+    return query_run_table(&l->tree, next, style, l->memory.max, b, sink);
 }

@@ -75,7 +75,7 @@ static enum err visit_stream(void *ctx, const struct scan_block *b)
     struct reservation res;
     struct arena batch;
     enum err err = OK;
-    reservation_init(&res, OWNER_QUERY, r->scan.memory_each);
+    reservation_init_of(&res, OWNER_QUERY, &r->scan.memory);
     arena_init(&batch, 0, &res);
     for (uint32_t at = 0; at < b->n && !r->scan.stop && err == OK; at += BATCH_ROWS) {
         uint32_t n = b->n - at < BATCH_ROWS ? b->n - at : BATCH_ROWS;
@@ -83,8 +83,6 @@ static enum err visit_stream(void *ctx, const struct scan_block *b)
         if (err == OK)
             err = send(r, out, n);
         b->arena->failed |= batch.failed;
-        if (b->arena->used + batch.used > r->scan.peak[b->worker])
-            r->scan.peak[b->worker] = b->arena->used + batch.used;
         arena_reset(&batch);
     }
     arena_release(&batch);
@@ -125,7 +123,7 @@ static enum err table_large(const struct table *t)
     return err_set(ERR_NOMEM,
                    "the rows between two pipes need more memory than a query may hold (%zu MiB, "
                    "query.memory): add a limit or narrow the filter",
-                   t->res.max >> 20);
+                   t->res.of->max >> 20);
 }
 
 /* Takes the batch over. */
@@ -180,10 +178,10 @@ static enum err table_step(struct table *t, const struct pipe *pipe)
     return err;
 }
 
-static enum err table_dedup(struct table *t, const struct pipe *pipe, size_t max)
+static enum err table_dedup(struct table *t, const struct pipe *pipe, struct account *memory)
 {
     uint32_t n, *row = all_rows(t);
-    TRY(dedup_table(pipe, &t->rows, all_rows(t), t->rows.n, max, &t->arena, row, &n));
+    TRY(dedup_table(pipe, &t->rows, all_rows(t), t->rows.n, memory, &t->arena, row, &n));
     return table_pick(t, row, n);
 }
 
@@ -212,12 +210,12 @@ static enum err table_sort(struct table *t, const struct pipe *pipe)
     return table_pick(t, row, t->rows.n);
 }
 
-static enum err table_stats(struct table *t, const struct pipe *pipe, size_t max,
+static enum err table_stats(struct table *t, const struct pipe *pipe, struct account *memory,
                             struct arena *plan)
 {
     if (t->rows.n)
         pipe = chart_settle(pipe, t->rows.time_min, t->rows.time_max, plan);
-    struct agg_table *agg = agg_new(pipe, max);
+    struct agg_table *agg = agg_new(pipe, memory);
     struct batch *b = batch_new();
     enum err err = OK;
     if (t->rows.n)
@@ -263,7 +261,7 @@ static void add_fields(struct run *r, const struct pipe *pipe)
 
 static enum err table_pipe(struct run *r, struct table *t, const struct pipe *pipe)
 {
-    size_t max = r->engine->options.query_memory;
+    struct account *memory = &r->scan.memory;
     switch (pipe->kind) {
     case PIPE_WHERE:
     case PIPE_EXTRACT:
@@ -275,13 +273,13 @@ static enum err table_pipe(struct run *r, struct table *t, const struct pipe *pi
     case PIPE_LIMIT:
         return table_limit(t, pipe);
     case PIPE_DEDUP:
-        return table_dedup(t, pipe, max);
+        return table_dedup(t, pipe, memory);
     case PIPE_FIELDS:
         choose_fields(r, pipe);
         return OK;
     case PIPE_STATS:
         r->style = (struct row_style){.bare = true};
-        return table_stats(t, pipe, max, &r->arena);
+        return table_stats(t, pipe, memory, &r->arena);
     case PIPE_KIND_COUNT:
         break;
     }
@@ -309,7 +307,7 @@ static enum err run_table(struct run *r, struct batch *b)
     struct table t = {0};
     struct buf out;
     enum err err = OK;
-    reservation_init(&t.res, OWNER_QUERY, r->engine->options.query_memory);
+    reservation_init_of(&t.res, OWNER_QUERY, &r->scan.memory);
     arena_init(&t.arena, 0, &t.res);
     buf_init(&out, SIZE_MAX);
     TRY_OUT(table_set(&t, b));
@@ -323,7 +321,6 @@ static enum err run_table(struct run *r, struct batch *b)
         buf_clear(&out);
     }
 out:
-    r->scan.memory_beside += t.res.bytes;
     buf_release(&out);
     table_release(&t);
     return err;
@@ -332,9 +329,9 @@ out:
 enum err query_run_table(const struct query_tree *tree, uint32_t next, struct row_style style,
                          size_t memory, struct batch *b, const struct query_sink *sink)
 {
-    struct query_engine limits = {.options.query_memory = memory};
-    struct run r = {.engine = &limits, .sink = sink, .tree = *tree, .next = next, .style = style};
+    struct run r = {.sink = sink, .tree = *tree, .next = next, .style = style};
     r.scan.deadline_mono = INT64_MAX;
+    r.scan.memory.max = memory;
     arena_init(&r.arena, 0, NULL);
     enum err err = run_table(&r, b);
     arena_release(&r.arena);
@@ -387,13 +384,12 @@ static enum err run_hits(struct run *r, const struct pipe *sort, uint64_t limit,
     if (sort)
         r->hits.keys = (struct sort_keys){sort->key, sort->n_keys};
     r->hits.keep = limit > UINT64_MAX / 4 ? UINT64_MAX / 4 : limit + offset;
-    hits_init(&r->hits, scan_workers(&r->scan), r->engine->options.query_memory);
+    hits_init(&r->hits, scan_workers(&r->scan), &r->scan.memory);
     r->scan.visit = visit_hits;
     r->scan.skip = skip_far;
     r->scan.ctx = r;
     TRY_OUT(scan_run(&r->scan));
     TRY_OUT(hits_finish(&r->hits));
-    r->scan.memory_beside += hits_bytes(&r->hits);
     err = hand_on(r, offset);
 out:
     hits_release(&r->hits);
@@ -410,18 +406,16 @@ static enum err visit_dedup(void *ctx, const struct scan_block *b)
 
 static enum err run_dedup(struct run *r, const struct pipe *pipe, uint64_t limit, uint64_t offset)
 {
-    size_t memory = r->engine->options.query_memory;
     unsigned workers = scan_workers(&r->scan);
     enum err err;
-    r->dedup = dedup_new(pipe, workers, memory);
+    r->dedup = dedup_new(pipe, workers, &r->scan.memory);
     r->hits = (struct hits){.keep = limit > UINT64_MAX / 4 ? UINT64_MAX / 4 : limit + offset};
-    hits_init(&r->hits, workers, memory);
+    hits_init(&r->hits, workers, &r->scan.memory);
     r->scan.visit = visit_dedup;
     r->scan.ctx = r;
     TRY_OUT(scan_run(&r->scan));
     TRY_OUT(dedup_finish(r->dedup, &r->hits));
     TRY_OUT(hits_finish(&r->hits));
-    r->scan.memory_beside += hits_bytes(&r->hits);
     dedup_free(r->dedup);
     r->dedup = NULL;
     err = hand_on(r, offset);
@@ -624,7 +618,7 @@ enum err query_run(struct query_engine *e, const struct query_request *q,
     TRY_OUT(scan_open(e, q, filter, &r.arena, &r.scan));
     r.scan.step = r.step;
     r.scan.n_steps = n_steps;
-    TRY_OUT(run_pipes(&r, pipe));
+    TRY_OUT(scan_name_memory(&r.scan, run_pipes(&r, pipe)));
     scan_meta(&r.scan, started, &meta);
     r.sink = sink;
     if (q->explain)

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct scan_run {
     struct scan *scan; /* not to be touched once closed */
@@ -139,7 +140,7 @@ static enum err open_scan(struct query_engine *e, const struct query_request *r,
                  "%" PRIu64 " sections of segments are missing or damaged, the log names them",
                  stats.unreadable);
     ret->pruned_time = stats.blocks_total > ret->n_blocks ? stats.blocks_total - ret->n_blocks : 0;
-    ret->memory_each = e->options.query_memory / e->threads;
+    ret->memory.max = e->options.query_memory;
     return OK;
 }
 
@@ -347,6 +348,18 @@ static enum err run_steps(struct scan *s, struct scan_block *b, struct arena *ar
     return OK;
 }
 
+enum err scan_name_memory(const struct scan *s, enum err err)
+{
+    if (err != ERR_NOMEM || strstr(err_text(), "query.memory") ||
+        strstr(err_text(), "memory.budget"))
+        return err;
+    char text[200];
+    snprintf(text, sizeof(text), "%s", err_text());
+    return err_set(ERR_NOMEM,
+                   "this query needs more memory than it may hold (%zu MiB, query.memory): %s",
+                   s->memory.max >> 20, text);
+}
+
 static enum err scan_block(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
 {
     const struct block_ref *ref = s->block[number];
@@ -367,14 +380,7 @@ static enum err scan_block(struct scan *s, uint32_t number, unsigned worker, str
     else if (scan_unreadable(s, err))
         err = OK;
     s->bytes_read += bytes_read;
-    if (arena->used > s->peak[worker])
-        s->peak[worker] = arena->used;
-    if (err == OK && arena->failed)
-        return err_set(ERR_NOMEM,
-                       "this query needs more memory than it may hold (%zu MiB, "
-                       "query.memory)",
-                       s->engine->options.query_memory >> 20);
-    return err;
+    return err == OK && arena->failed ? err_set(ERR_NOMEM, "its rows do not fit") : err;
 }
 
 static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
@@ -388,7 +394,7 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
     enum err err = scan_block(s, number, worker, arena);
     if (s->leave)
         s->leave(s->ctx, ref);
-    return err;
+    return scan_name_memory(s, err);
 }
 
 static void work(struct scan_run *run)
@@ -397,7 +403,7 @@ static void work(struct scan_run *run)
     unsigned worker = run->workers++;
     struct reservation res;
     struct arena arena;
-    reservation_init(&res, OWNER_QUERY, s->memory_each);
+    reservation_init_of(&res, OWNER_QUERY, &s->memory);
     arena_init(&arena, 0, &res);
     while (!s->stop) {
         uint32_t number = run->next++;
@@ -537,9 +543,6 @@ struct filter_options query_filter_options(const struct query_request *q)
 
 void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *ret)
 {
-    uint64_t memory = s->memory_beside;
-    for (unsigned i = 0; i < scan_workers(s); i++)
-        memory += s->peak[i];
     *ret = (struct query_meta){
         .took_ns = clock_mono_ns() - started_mono,
         .blocks_total = s->blocks_total,
@@ -547,7 +550,7 @@ void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *re
         .blocks_scanned = s->scanned,
         .bytes_read = s->bytes_read,
         .rows_matched = s->matched,
-        .memory_peak = memory,
+        .memory_peak = s->memory.peak,
         .unreadable = s->unreadable,
         .complete = !s->unreadable,
     };

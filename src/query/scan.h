@@ -5,6 +5,7 @@
 #ifndef WEIR_QUERY_SCAN_H
 #define WEIR_QUERY_SCAN_H
 
+#include "core/governor.h"
 #include "core/thread.h"
 #include "filter/filter.h"
 #include "query/query.h"
@@ -44,7 +45,7 @@ struct scan {
     uint32_t n_blocks;
     int64_t from, to;
     int64_t deadline_mono;
-    size_t memory_each; /* bytes a worker's arena may hold */
+    struct account memory; /* of all that the query holds, in every thread */
     /* All from any worker. `skip` (may be NULL): true when the block need not be read; a block for
      * which `stop` becomes true ends the scan. `leave` (may be NULL): behind each that was not
      * skipped, read or not. */
@@ -61,8 +62,6 @@ struct scan {
     _Atomic uint64_t pruned_filter, pruned_early;
     _Atomic uint64_t scanned, empty; /* read; of these, without a matching row */
     _Atomic uint64_t bytes_read, matched;
-    size_t peak[SCAN_WORKERS_MAX];  /* bytes of each worker's arena */
-    _Atomic uint64_t memory_beside; /* of groups, hits and tables */
     uint64_t blocks_total;
     _Atomic uint64_t unreadable; /* blocks and sections that the answer lacks */
     _Atomic bool warned;
@@ -97,6 +96,8 @@ NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, const uint32_t *
                                struct rows *ret, uint32_t *ret_row);
 /* ERR_CANCELED, ERR_TIMEOUT: for what goes on behind the scan. */
 NODISCARD enum err scan_check(struct scan *s);
+/* ERR_NOMEM gets a text that names the setting, where it has none yet; other errors stay. */
+NODISCARD enum err scan_name_memory(const struct scan *s, enum err err);
 /* The block lies whole in the time range. */
 bool scan_covers(const struct scan *s, const struct block_ref *ref);
 /* Every row of the block is wanted: what its header says needs no look at them. */

@@ -67,7 +67,7 @@ static enum err search_open(struct search *s)
         s->hits.beyond = &s->before;
     }
     s->hits.keep = (uint64_t)q->offset + q->limit;
-    hits_init(&s->hits, scan_workers(&s->scan), s->engine->options.query_memory);
+    hits_init(&s->hits, scan_workers(&s->scan), &s->scan.memory);
     s->scan.visit = visit;
     s->scan.skip = skip;
     s->scan.ctx = s;
@@ -123,7 +123,6 @@ enum err query_search(struct query_engine *e, const struct query_request *q, str
     TRY_OUT(search_open(&s));
     TRY_OUT(scan_run(&s.scan));
     TRY_OUT(hits_finish(&s.hits));
-    s.scan.memory_beside += hits_bytes(&s.hits);
     TRY_OUT(search_write(&s, started, out, ret));
 out:
     hits_release(&s.hits);

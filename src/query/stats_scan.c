@@ -70,8 +70,7 @@ static enum err visit_stats(void *ctx, const struct scan_block *b)
 static enum err make_kept(struct stats *t, const struct scan_block *b, const uint32_t *row,
                           uint32_t n, struct str key, struct agg_table **ret)
 {
-    struct agg_table *one =
-        agg_new(t->pipe, t->scan->engine->options.query_memory / scan_workers(t->scan));
+    struct agg_table *one = agg_new(t->pipe, &t->scan->memory);
     enum err err = n ? agg_add(one, b->rows, row, n, b->arena) : OK;
     if (err != OK) {
         agg_free(one);
@@ -402,21 +401,18 @@ enum err stats_scan(struct scan *s, const struct pipe *pipe, const struct pipe *
 {
     struct stats t = {.scan = s, .plan = plan, .lock = PTHREAD_MUTEX_INITIALIZER};
     unsigned workers = scan_workers(s);
-    size_t memory = s->engine->options.query_memory;
     (void)scan_bounds(s, &t.from, &t.to);
     t.pipe = chart_settle(pipe, t.from, t.to, plan);
     t.most = most_wanted(pipe, next, n_next, &t.most_of);
     t.table = ARENA_ARRAY(plan, struct agg_table *, workers);
     for (unsigned i = 0; i < workers; i++)
-        t.table[i] = agg_new(t.pipe, memory / (workers + 1));
+        t.table[i] = agg_new(t.pipe, &s->memory);
     for (int i = 0; i < PARTIAL_SCOPES; i++)
-        t.kept[i] = agg_new(t.pipe, memory / 2);
+        t.kept[i] = agg_new(t.pipe, &s->memory);
     buf_init(&t.key, 1 << 20);
     enum err err = run(&t);
     if (err == OK)
         err = result(&t, out);
-    for (unsigned i = 0; i < workers + PARTIAL_SCOPES; i++)
-        s->memory_beside += (i < workers ? t.table[i] : t.kept[i - workers])->res.bytes;
     buf_release(&t.key);
     for (uint32_t i = 0; i < t.n_cut; i++)
         blob_unref(t.cut[i].blob);

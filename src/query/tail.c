@@ -67,7 +67,7 @@ static enum err find_newest(struct query_tail *t, struct scan *s)
     struct hits hits = {.keep = t->request.limit};
     struct query_sink sink = {t, keep_line};
     enum err err;
-    hits_init(&hits, scan_workers(s), t->engine->options.query_memory);
+    hits_init(&hits, scan_workers(s), &s->memory);
     s->visit = visit_hits;
     s->ctx = &hits;
     TRY_OUT(scan_run(s));

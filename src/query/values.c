@@ -105,9 +105,9 @@ enum err query_values(struct query_engine *e, const struct query_request *q, str
     v.pipe = (struct pipe){.agg = &v.count, .n_aggs = 1, .by = &v.by, .n_by = 1};
     arena_init(&arena, 0, NULL);
     v.table = NEW_ARRAY(struct agg_table *, workers);
-    for (unsigned i = 0; i < workers; i++)
-        v.table[i] = agg_new(&v.pipe, e->options.query_memory / (workers + (i > 0)));
     TRY_OUT(scan_open_filter(e, q, &arena, &v.scan));
+    for (unsigned i = 0; i < workers; i++)
+        v.table[i] = agg_new(&v.pipe, &v.scan.memory);
     v.scan.visit = visit;
     v.scan.ctx = &v;
     TRY_OUT(scan_run(&v.scan));

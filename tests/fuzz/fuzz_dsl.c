@@ -63,7 +63,8 @@ static void check_aggs(struct dsl_search *s, struct arena *a)
     buf_init(&out, SIZE_MAX);
     batch_view(records(), a, &rows);
     for (uint32_t i = 0; i < f.n_groups; i++) {
-        struct agg_table *t = agg_new(f.group[i].stats, 4 << 20);
+        struct account memory = {.max = 4 << 20};
+        struct agg_table *t = agg_new(f.group[i].stats, &memory);
         uint64_t *bits = bitmap_new(a, rows.n);
         uint32_t n = ROWS;
         for (uint32_t k = 0; k < ROWS; k++)

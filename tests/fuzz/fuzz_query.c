@@ -1,6 +1,7 @@
 /* The query language, filter and pipes: any bytes parse or are refused with a place inside them,
  * and what was parsed keeps its limits. Its stats run over a few records of every lane. */
 #include "core/err.h"
+#include "core/governor.h"
 #include "core/mem.h"
 #include "query/chart.h"
 #include "query/steps.h"
@@ -43,7 +44,8 @@ static void aggregate(const struct pipe *pipe, struct arena *arena)
     struct rows rows;
     pipe = chart_settle(pipe, NOW_NS, NOW_NS + ROWS, arena);
     struct batch *out = batch_new();
-    struct agg_table *one = agg_new(pipe, 1 << 20), *two = agg_new(pipe, 1 << 20);
+    struct account memory = {.max = 2 << 20};
+    struct agg_table *one = agg_new(pipe, &memory), *two = agg_new(pipe, &memory);
     uint32_t row[ROWS];
     for (uint32_t i = 0; i < ROWS; i++)
         row[i] = i;

@@ -1,5 +1,6 @@
 /* Running queries over a small store: a part of it in a segment, a part sealed, a part open, so
  * that every kind of block is read. The rows are known, and so are the answers. */
+#include "core/governor.h"
 #include "query/query.h"
 
 #include "record/json.h"
@@ -361,6 +362,60 @@ static void test_memory(void **state)
     expect("n:<5000 | stats count() by n | sort -n | limit 1", "{\"n\":4999,\"count\":1}\n");
 }
 
+static enum err note_memory(void *ctx, struct str bytes)
+{
+    size_t *most = ctx, held = governor_used_by(OWNER_QUERY);
+    *most = held > *most ? held : *most;
+    return OK;
+}
+
+/* The query in an engine of its own. *ret_held: the most bytes that were charged to queries while
+ * rows came out. */
+static enum err run_within(size_t memory, unsigned threads, const char *q, struct query_meta *ret,
+                           size_t *ret_held)
+{
+    struct query_engine *e;
+    struct query_engine_options o = {.store = kit.store,
+                                     .threads = threads,
+                                     .query_memory = memory,
+                                     .deadline_ns = 60 * NS_PER_S};
+    struct query_request r = request(q);
+    struct query_sink sink = {ret_held, note_memory};
+    *ret_held = 0;
+    r.nocache = true;
+    assert_ok(query_engine_new(&o, &e));
+    enum err err = query_run(e, &r, &sink, ret);
+    query_engine_free(e);
+    assert_int_equal(governor_used_by(OWNER_QUERY), 0);
+    return err;
+}
+
+/* What a query says that it held is what it was charged for, in all of its threads and steps
+ * together: as much is enough, half of it is not. */
+static void test_memory_is_told(void **state)
+{
+    static const char *const queries[] = {"*",
+                                          "* | stats count() by n",
+                                          "* | stats values(msg) by slow",
+                                          "* | sort msg, -n",
+                                          "* | dedup n | sort n",
+                                          "n:* | stats max(n) by msg | sort -msg | stats count()"};
+    kit_deliver(&kit, 20000);
+    for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
+        struct query_meta one, many, less;
+        size_t held;
+        assert_ok(run_within(1 << 30, 1, queries[i], &one, &held));
+        assert_true(held > 0 && held <= one.memory_peak);
+        assert_ok(run_within(one.memory_peak, 1, queries[i], &less, &held));
+        assert_int_equal(less.memory_peak, one.memory_peak);
+        assert_err(run_within(one.memory_peak / 2, 1, queries[i], &less, &held), ERR_NOMEM,
+                   "query.memory");
+        for (size_t memory = one.memory_peak * 3; memory > one.memory_peak / 4; memory /= 2)
+            if (run_within(memory, 4, queries[i], &many, &held) == OK)
+                assert_true(held <= many.memory_peak && many.memory_peak <= memory);
+    }
+}
+
 /* ---- search ---- */
 
 static struct query_meta search(const struct query_request *r)
@@ -474,7 +529,8 @@ int main(void)
         cmocka_unit_test(test_search_answer),
         cmocka_unit_test(test_search_refuses),
         cmocka_unit_test(test_histogram),
-        cmocka_unit_test(test_memory), /* the last: it adds rows */
+        cmocka_unit_test(test_memory), /* the last two: they add rows */
+        cmocka_unit_test(test_memory_is_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
