@@ -55,6 +55,16 @@ def size_table(result):
                   "zstd -19"], rows)
 
 
+def export_table(result):
+    rows = []
+    for name, s in result["sets"].items():
+        for e in (run["export"] for run in s["runs"].values() if "export" in run):
+            rows.append([name, mb(s["raw"]), mb(e["bytes"]), f"{e['cpu']:.2f}", per_second(s["raw"] / 1e6, e["cpu"]),
+                         per_second(e["bytes"] / 1e6, e["cpu"])])
+    return table("Export: everything as JSON over HTTP, server CPU",
+                 ["set", "raw MB", "out MB", "CPU s", "raw MB/CPU s", "out MB/CPU s"], rows) if rows else ""
+
+
 def query_table(result):
     rows, peers = [], []
     for s in result["sets"].values():
@@ -107,5 +117,5 @@ def compare_table(old, new):
 
 
 def whole(result):
-    parts = [ingest_table(result), size_table(result), query_table(result), other_table(result)]
+    parts = [ingest_table(result), size_table(result), export_table(result), query_table(result), other_table(result)]
     return "\n".join(p for p in parts if p)
