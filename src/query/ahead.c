@@ -15,11 +15,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { AHEAD_SEARCHES = 64, AHEAD_KEY_MAX = 64 << 10 };
+enum { AHEAD_SEARCHES = 64, AHEAD_TEXT_MAX = 64 << 10 };
+enum { AHEAD_STREAMS_MAX = 1000 };
 /* A search that was asked so often, the last time not longer ago than this. */
 enum { AHEAD_TIMES = 2 };
 #define AHEAD_FRESH_NS (300 * NS_PER_S)
-#define AHEAD_LEAST_NS NS_PER_S
+#define AHEAD_LEAST_NS (5 * NS_PER_S)
 
 struct search {
     uint64_t hash; /* of key and streams */
@@ -100,7 +101,8 @@ void ahead_note(struct ahead *a, const struct scan *s, struct str key, int64_t f
     const struct query_request *r = s->request;
     uint64_t hash = search_hash(r, key);
     bool is_new;
-    if (key.n > AHEAD_KEY_MAX)
+    if (key.n + r->q.n + r->pipes.n + r->stream.n > AHEAD_TEXT_MAX ||
+        r->n_streams > AHEAD_STREAMS_MAX)
         return;
     pthread_mutex_lock(&a->lock);
     struct search *f = find(a, hash, &is_new);

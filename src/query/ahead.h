@@ -3,8 +3,8 @@
  * that come again and again are remembered, and asked of the blocks of a merge before these are
  * seen, in the merging thread, at its low priority: each block is read once for all of them.
  *
- * Threads: any. Bounds: AHEAD_SEARCHES of the last minutes; no longer than the merge took; memory
- * of a query. */
+ * Threads: any. Bounds: AHEAD_SEARCHES of the last minutes, whose texts are short; no longer than
+ * the merge took, or five seconds; memory of a query. */
 #ifndef WEIR_QUERY_AHEAD_H
 #define WEIR_QUERY_AHEAD_H
 
