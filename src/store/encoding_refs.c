@@ -11,6 +11,9 @@
  * have been met in the text. What a place stands for is then asked of every text, and held as a
  * reference where it is so to the byte. Nothing of that is stored.
  *
+ * Most texts are, but for the values, what another of their kind was: that is tried first (struct
+ * kinds), and only what is like none is asked place by place.
+ *
  * A referred column is never held by references itself. */
 #include "core/hash.h"
 #include "record/words.h"
@@ -18,6 +21,7 @@
 
 enum { TEXTS_MIN = 1024, LENGTH_MIN = 64, VALUE_MIN = 2, VALUE_MAX = 64 << 10 };
 enum { GLANCE = 64, SEEN = 4096, HEAD = 16, LABEL = 16, MET = 64, PLACES = 1 << 15, HITS_MIN = 2 };
+enum { KINDS = 256, KIND_WAYS = 4, KIND_VALUES = 128 };
 enum { GAIN = 32 /* of the bytes, at least one in so many */ };
 
 bool refs_long_texts(const struct values *v)
@@ -330,6 +334,77 @@ static void put_rest_words(struct words_seen *w, struct str s)
     words_hashes(s, w->sink->fn, w->sink->ctx);
 }
 
+/* What the last texts were written as, by their first bytes: most texts are again one of those but
+ * for the values, and need not be asked place by place. */
+struct kinds {
+    struct str rest[KINDS][KIND_WAYS]; /* the newest first; n 0: none */
+    struct str value[KIND_VALUES];     /* of the text at hand */
+    uint16_t column[KIND_VALUES];
+    uint32_t n;
+};
+
+/* Whether the text, but for the values of its row, is what a text before was written as. */
+static bool is_like(struct kinds *x, const struct refs *r, uint32_t row, struct str s,
+                    struct str rest, struct ref_number *number)
+{
+    size_t at = 0;
+    for (x->n = 0; rest.n;) {
+        const char *hit = memchr(rest.p, REF, rest.n);
+        size_t n = hit ? (size_t)(hit - rest.p) : rest.n;
+        if (n > s.n - at || memcmp(s.p + at, rest.p, n) != 0)
+            return false;
+        at += n;
+        if (!hit)
+            break;
+        uint8_t byte = (uint8_t)hit[1];
+        rest = str_from(rest, n + 2);
+        if (byte == REF) {
+            if (at == s.n || s.p[at++] != REF)
+                return false;
+            continue;
+        }
+        struct str *value = &x->value[x->n];
+        if (x->n == KIND_VALUES ||
+            !value_of(r->used[byte - REF_FIRST], row, &number[x->n], value) ||
+            !stands(s, at, *value))
+            return false;
+        x->column[x->n++] = byte - REF_FIRST;
+        at += value->n;
+    }
+    return at == s.n;
+}
+
+static struct str *kind_of(struct kinds *x, struct str s)
+{
+    return x->rest[hash64(str_of(s.p, s.n < HEAD ? s.n : HEAD)) % KINDS];
+}
+
+/* Writes it as the text before that it is like, if it is. */
+static bool write_like(const struct encoder *e, uint32_t i, struct kinds *x,
+                       struct words_seen *words, struct text_out *out)
+{
+    const struct refs *r = e->o->refs;
+    struct ref_number number[KIND_VALUES];
+    struct str s = values_text(e->v, i), *rest = kind_of(x, s);
+    for (int way = 0; way < KIND_WAYS && rest[way].n; way++) {
+        if (!is_like(x, r, r->row[i], s, rest[way], number))
+            continue;
+        for (uint32_t k = 0; k < x->n; k++)
+            put_value_words(words, x->value[k], r->used[x->column[k]]->v.lane != LANE_INT);
+        put(out, &out->used, rest[way]);
+        out->off[++out->n] = (uint32_t)out->used;
+        return true;
+    }
+    return false;
+}
+
+static void note_kind(struct kinds *x, struct str s, struct str written)
+{
+    struct str *rest = kind_of(x, s);
+    memmove(rest + 1, rest, (KIND_WAYS - 1) * sizeof(*rest));
+    rest[0] = written;
+}
+
 static void write_text(const struct encoder *e, uint32_t i, struct places *places,
                        struct words_seen *words, struct text_out *out)
 {
@@ -364,14 +439,20 @@ static enum err write_texts(const struct encoder *e, struct values *ret)
     struct places *places = ARENA_NEW(e->scratch, struct places);
     struct words_seen *words = ARENA_NEW(e->scratch, struct words_seen);
     uint64_t bytes = v->off[v->n] - v->off[0];
+    struct kinds *kinds = ARENA_NEW(e->scratch, struct kinds);
     words->sink = e->o->words;
     const char *p = v->bytes + v->off[0], *end = v->bytes + v->off[v->n];
     for (const char *hit; (hit = memchr(p, REF, (size_t)(end - p))) != NULL; p = hit + 1)
         bytes++;
     struct text_out out;
     TRY(text_out_init(&out, v->n, bytes, e->scratch));
-    for (uint32_t i = 0; i < v->n; i++)
+    for (uint32_t i = 0; i < v->n; i++) {
+        size_t from = out.used;
+        if (write_like(e, i, kinds, words, &out))
+            continue;
         write_text(e, i, places, words, &out);
+        note_kind(kinds, values_text(v, i), str_of(out.bytes + from, out.used - from));
+    }
     CHECK(out.used <= bytes);
     if (words->sink)
         words->sink->done = true;
