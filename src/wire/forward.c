@@ -102,8 +102,10 @@ enum err forward_next(struct forward_scan *s, struct str in, size_t *ret_n, stru
 struct event {
     struct wire_decoder *d;
     struct str tag;
-    struct str record;   /* the map, as MessagePack */
-    struct str metadata; /* the same; n == 0: none */
+    struct str record;   /* begins with the map, as MessagePack */
+    struct str metadata; /* a map; n == 0: none */
+    const char *end;     /* of the record's map, once it is put */
+    bool breaks_off;
 };
 
 static enum err bad(const char *what)
@@ -258,15 +260,33 @@ enum err wire_put_msgpack(struct wire_decoder *d, struct put *p, struct str map)
     return put_members(&e, p, &r, m.n, NULL);
 }
 
+/* A record that was not read to its end: the next is behind it all the same. */
+static enum err find_end(struct event *e, enum err err)
+{
+    struct reader r = reader_of(e->record);
+    e->breaks_off = !msgpack_skip(&r, 1);
+    e->end = e->breaks_off ? e->record.p + e->record.n : (const char *)r.p;
+    return e->breaks_off && err == ERR_INVALID ? bad("the entries break off") : err;
+}
+
+static enum err put_map(struct event *e, struct put *p, struct reader *r, bool *ret_has_tag)
+{
+    struct msgpack m;
+    if (!msgpack_read(r, &m) || m.kind != MSGPACK_MAP)
+        return bad("the record is no map");
+    return put_members(e, p, r, m.n, ret_has_tag);
+}
+
 static enum err put_event(void *ctx, struct put *p)
 {
     struct event *e = ctx;
     struct reader r = reader_of(e->record);
     struct msgpack m;
     bool has_tag = false;
-    if (!msgpack_read(&r, &m) || m.kind != MSGPACK_MAP)
-        return bad("the record is no map");
-    TRY(put_members(e, p, &r, m.n, &has_tag));
+    enum err err = put_map(e, p, &r, &has_tag);
+    if (err != OK)
+        return find_end(e, err);
+    e->end = (const char *)r.p;
     put_text(p, has_tag ? STR("_tag") : STR("tag"), e->tag);
     if (!e->metadata.n)
         return OK;
@@ -320,15 +340,8 @@ static bool take_value(struct reader *r, struct str *ret)
     return true;
 }
 
-/* What has been read since `from`. */
-static struct str read_since(const char *from, const struct reader *r)
-{
-    return str_of(from, (size_t)((const char *)r->p - from));
-}
-
-/* The time and the record that stand at the reader; their bytes from `from` on are kept where they
- * are refused. False: the reader stands within the event, and err_text() says why it is none. */
-static bool read_event(struct reader *r, struct event *e, struct wire_record *record)
+/* The time at the reader, and what else stands with it. False: it is none, as err_text() says. */
+static bool read_head(struct reader *r, struct event *e, struct wire_record *record)
 {
     struct msgpack time = {0};
     bool good = msgpack_read(r, &time);
@@ -336,49 +349,61 @@ static bool read_event(struct reader *r, struct event *e, struct wire_record *re
         uint32_t n = time.n;
         good = n == 2 && msgpack_read(r, &time) && take_value(r, &e->metadata);
     }
-    if (!good || !read_time(&time, record)) {
-        (void)err_set(ERR_INVALID, "the time of the event is none");
-        return false;
-    }
-    good = take_value(r, &e->record);
-    if (!good)
-        (void)err_set(ERR_INVALID, "the event breaks off");
-    return good;
+    if (good && read_time(&time, record))
+        return true;
+    (void)err_set(ERR_INVALID, "the time of the event is none");
+    return false;
 }
 
-static enum err add_event(struct wire_decoder *d, struct event *e, struct wire_record *r)
+/* Fluent Bit marks the begin and the end of a group of records by times of -1 and -2. */
+static bool is_mark(const struct wire_record *r)
 {
-    /* Fluent Bit marks the begin and the end of a group of records by times of -1 and -2. */
-    if (r->has_time && (r->time_ns == -NS_PER_S || r->time_ns == -2 * NS_PER_S))
-        return OK;
-    r->cost = (r->raw.n + e->tag.n) * 8;
-    return wire_add(d, r);
+    return r->has_time && (r->time_ns == -NS_PER_S || r->time_ns == -2 * NS_PER_S);
 }
 
-/* [time, record] behind each other, `n` of them or all there are. */
+static struct str rest_of(const struct reader *r)
+{
+    return str_of((const char *)r->p, reader_left(r));
+}
+
+/* An entry that is none: kept, and passed; with all behind it where it has no end. */
+static void refuse_entry(struct wire_decoder *d, struct reader *r)
+{
+    struct str raw = rest_of(r);
+    struct str whole;
+    if (take_value(r, &whole)) {
+        raw = whole;
+    } else {
+        (void)err_set(ERR_INVALID, "the entries break off");
+        r->p = r->end;
+    }
+    wire_refuse(d, raw);
+}
+
+/* [time, record] behind each other, `n` of them or all there are. A record is read where it stands:
+ * its end is known when it is in the batch. */
 static enum err add_entries(struct wire_decoder *d, struct str tag, struct reader *r, uint64_t n)
 {
     struct msgpack m;
     for (; n && r->p < r->end; n--) {
-        struct reader entry = *r;
+        struct reader at = *r;
         struct event e = {.d = d, .tag = tag};
-        struct wire_record record = {.put = put_event, .ctx = &e};
-        bool pair = msgpack_read(r, &m) && m.kind == MSGPACK_ARRAY && m.n == 2;
-        if (pair && read_event(r, &e, &record)) {
-            record.raw = read_since((const char *)entry.p, r);
-            TRY(add_event(d, &e, &record));
-            continue;
-        }
+        struct wire_record record = {.put = put_event, .ctx = &e, .raw = rest_of(r), .end = &e.end};
+        bool pair = msgpack_read(&at, &m) && m.kind == MSGPACK_ARRAY && m.n == 2;
         if (!pair)
             (void)err_set(ERR_INVALID, "an entry is not [time, record]");
-        *r = entry;
-        if (!take_value(r, &record.raw)) {
-            record.raw = str_of((const char *)entry.p, reader_left(&entry));
-            (void)err_set(ERR_INVALID, "the entries break off");
-            n = 1;
-            r->p = r->end;
+        if (!pair || !read_head(&at, &e, &record)) {
+            refuse_entry(d, r);
+        } else if (is_mark(&record)) {
+            if (msgpack_skip(&at, 1))
+                *r = at;
+            else
+                refuse_entry(d, r);
+        } else {
+            e.record = rest_of(&at);
+            TRY(wire_add(d, &record));
+            r->p = (const uint8_t *)e.end;
         }
-        wire_refuse(d, record.raw);
     }
     return OK;
 }
@@ -389,10 +414,15 @@ static enum err add_single(struct wire_decoder *d, struct str tag, struct reader
 {
     struct event e = {.d = d, .tag = tag};
     struct wire_record record = {.put = put_event, .ctx = &e, .raw = message};
-    if (read_event(r, &e, &record))
-        return add_event(d, &e, &record);
-    wire_refuse(d, message);
-    return OK;
+    if (!read_head(r, &e, &record)) {
+        wire_refuse(d, message);
+        return OK;
+    }
+    if (is_mark(&record))
+        return OK;
+    e.record = rest_of(r);
+    record.cost = (message.n + tag.n) * 8;
+    return wire_add(d, &record);
 }
 
 static enum err add_packed(struct wire_decoder *d, struct str tag, struct str bytes,

@@ -69,7 +69,8 @@ static inline void put_text(struct buf *out, struct str s)
         size_t head = s.n < 32 ? 1 : 2;
         to[0] = (char)(s.n < 32 ? 0xa0 | s.n : 0xd9);
         to[1] = (char)s.n;
-        memcpy(to + head, s.p, s.n);
+        if (s.n) /* p may be NULL where a column has empty texts alone */
+            memcpy(to + head, s.p, s.n);
         out->n += head + s.n;
     } else {
         msgpack_put_str(out, s);

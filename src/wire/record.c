@@ -357,15 +357,40 @@ static enum err add_wide(struct wire_decoder *d, const struct wire_record *r, bo
     return OK;
 }
 
+/* Once it is put. */
+static struct str raw_of(const struct wire_record *r)
+{
+    return r->end ? str_of(r->raw.p, (size_t)(*r->end - r->raw.p)) : r->raw;
+}
+
+static enum err check_size(const struct wire_decoder *d, size_t n)
+{
+    return n <= d->limits.record_bytes
+               ? OK
+               : err_set(ERR_LIMIT, "the record has %zu bytes, the limit is %zu", n,
+                         d->limits.record_bytes);
+}
+
+/* Its values are in the batch: whether they, and the names that it may bring, lead past a frame. */
+static bool leads_past(const struct wire_decoder *d, size_t n)
+{
+    return batch_full(d->batch, n * COST_GROWTH + COST_ENVELOPE);
+}
+
 static enum err add_record(struct wire_decoder *d, const struct wire_record *r)
 {
     bool missing[2] = {0};
-    if (r->raw.n > d->limits.record_bytes)
-        return err_set(ERR_LIMIT, "the record has %zu bytes, the limit is %zu", r->raw.n,
-                       d->limits.record_bytes);
+    if (!r->end)
+        TRY(check_size(d, r->raw.n));
     for (;;) {
         TRY(put_into_batch(d, r, missing));
-        if (batch_try_end(d->batch, d->arrival_ns, r->raw.n))
+        size_t n = raw_of(r).n;
+        enum err err = check_size(d, n);
+        if (err != OK) {
+            batch_cancel(d->batch);
+            return err;
+        }
+        if (!(r->end && leads_past(d, n)) && batch_try_end(d->batch, d->arrival_ns, n))
             return OK;
         batch_cancel(d->batch);
         if (!batch_rows(d->batch))
@@ -377,12 +402,12 @@ static enum err add_record(struct wire_decoder *d, const struct wire_record *r)
 enum err wire_add(struct wire_decoder *d, const struct wire_record *r)
 {
     uint32_t position = d->position++;
-    size_t cost = r->cost ? r->cost : r->raw.n * COST_GROWTH;
+    size_t cost = r->end ? 0 : r->cost ? r->cost : r->raw.n * COST_GROWTH;
     if (batch_full(d->batch, cost + COST_ENVELOPE))
         TRY(wire_flush(d));
     enum err err = add_record(d, r);
     if (err != OK)
-        return refuse(d, position, r->raw, err);
+        return refuse(d, position, raw_of(r), err);
     wire_admit(d);
     return OK;
 }

@@ -60,6 +60,9 @@ struct wire_record {
     enum err (*put)(void *ctx, struct put *p);
     void *ctx;
     struct str raw; /* its bytes: for the dead letters, and counted */
+    /* Where only put finds the end of `raw`, which reaches as far as it may till then: put leaves
+     * it here, also when it fails. NULL: it is known. */
+    const char *const *end;
     size_t cost;    /* what it takes in a batch at most, about; 0: judged by `raw` */
     bool has_time;  /* its envelope says so: */
     int64_t time_ns;

@@ -2,7 +2,10 @@
  * read here. */
 #include "golden_wire.h"
 
+#include "core/mem.h"
+#include "record/frame.h"
 #include "wire/forward.h"
+#include "wire/msgpack.h"
 
 static void test_golden(void **state)
 {
@@ -64,6 +67,108 @@ static void test_what_is_no_message(void **state)
         bool nil;
         assert_err(forward_next(&scan, bad[i].in, &n, &chunk, &nil), ERR_INVALID, bad[i].part);
     }
+}
+
+/* ---- records that are read where they stand ---- */
+
+enum { SENT = 4000, OWN_FRAME = 1000, TOO_LARGE = 2000, NO_KEY = 3000 };
+
+struct taken {
+    uint32_t rows, batches, refused;
+    uint32_t refused_at[4];
+    size_t refused_bytes[4];
+    const char *refused_part[4];
+};
+
+/* Batches stay below a frame's size but for one record; the numbers come in order. */
+static enum err take_batch(void *ctx, struct batch *b)
+{
+    struct taken *t = ctx;
+    struct arena arena;
+    struct rows rows;
+    struct values v;
+    arena_init(&arena, 0, NULL);
+    batch_view(b, &arena, &rows);
+    assert_true(rows.n == 1 || batch_bytes(b) <= FRAME_BYTES_MAX);
+    uint32_t n = rows_find(&rows, STR("n"), 0);
+    assert_true(n < rows.n_columns && rows.columns[n].n == rows.n);
+    assert_ok(rows.columns[n].ops->values(&rows.columns[n], &arena, &v));
+    for (uint32_t i = 0; i < rows.n; i++, t->rows++) {
+        t->rows += t->rows == TOO_LARGE;
+        t->rows += t->rows == NO_KEY;
+        assert_int_equal(v.i64[i], t->rows);
+    }
+    t->batches++;
+    arena_release(&arena);
+    return OK;
+}
+
+static void take_refused(void *ctx, uint32_t position, struct str raw, const char *reason)
+{
+    struct taken *t = ctx;
+    assert_true(t->refused < 3);
+    assert_non_null(strstr(reason, t->refused_part[t->refused]));
+    t->refused_at[t->refused] = position;
+    t->refused_bytes[t->refused++] = raw.n;
+}
+
+static void put_numbered(struct buf *b, uint32_t i, size_t text)
+{
+    char *bytes = mem_zalloc(text + 1), key[16];
+    snprintf(key, sizeof(key), "k%u", i / 50);
+    memset(bytes, 'x', text);
+    msgpack_put_array(b, 2);
+    msgpack_put_int(b, 1739620800);
+    msgpack_put_map(b, 3);
+    msgpack_put_str(b, STR("n"));
+    msgpack_put_int(b, i);
+    if (i == NO_KEY)
+        msgpack_put_int(b, 1);
+    else
+        msgpack_put_str(b, str_c(key));
+    msgpack_put_str(b, str_of(bytes, text));
+    msgpack_put_str(b, STR("end"));
+    msgpack_put_bool(b, true);
+    mem_free(bytes);
+}
+
+static void test_entries_of_all_sizes(void **state)
+{
+    static const struct json_limits limits = {.record_bytes = 1 << 20, .nesting = 32};
+    struct taken t = {
+        .refused_part = {"the limit is", "a key of the record is no text", "break off"}};
+    struct wire_sink sink = {&t, take_batch, take_refused, NULL};
+    struct wire_decoder *d = wire_decoder_new(&limits);
+    struct buf entries, message;
+    size_t large = 0, keyless = 0;
+    uint32_t records;
+    buf_init(&entries, SIZE_MAX);
+    buf_init(&message, SIZE_MAX);
+    for (uint32_t i = 0; i < SENT; i++) {
+        size_t before = entries.n;
+        put_numbered(&entries, i, i == OWN_FRAME ? 700000 : i == TOO_LARGE ? 1100000 : i % 997);
+        large = i == TOO_LARGE ? entries.n - before : large;
+        keyless = i == NO_KEY ? entries.n - before : keyless;
+    }
+    put_numbered(&entries, SENT, 100);
+    entries.n -= 7;
+    msgpack_put_array(&message, 2);
+    msgpack_put_str(&message, STR("app.x"));
+    msgpack_put_bin(&message, buf_str(&entries));
+    memset(buf_reserve(&message, JSON_PADDING), 0, JSON_PADDING);
+    assert_ok(wire_decode(d, WIRE_FORWARD, buf_str(&message), GOLDEN_ARRIVAL, &sink, &records));
+    assert_int_equal(t.rows, SENT);
+    assert_true(t.batches > 4);
+    assert_int_equal(records, SENT - 2);
+    assert_int_equal(t.refused, 3);
+    assert_int_equal(t.refused_at[0], TOO_LARGE);
+    assert_int_equal(t.refused_bytes[0], large);
+    assert_int_equal(t.refused_at[1], NO_KEY);
+    assert_int_equal(t.refused_bytes[1], keyless);
+    assert_int_equal(t.refused_at[2], SENT);
+    buf_release(&entries);
+    buf_release(&message);
+    wire_decoder_free(d);
 }
 
 static void put_all(struct buf *b)
@@ -192,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_entries_of_all_sizes),
         cmocka_unit_test(test_messages_byte_by_byte),
         cmocka_unit_test(test_what_is_no_message),
         cmocka_unit_test(test_tokens_come_back),
