@@ -78,8 +78,9 @@ static enum err check_files(const struct pipeline *p, struct pipeline *one)
         /* Containers and the journal need not be here. */
         bool url = str_find(str_c(p->file[i]), STR("://")) < strlen(p->file[i]);
         one->file[0] = p->file[i];
+        const struct tree *inputs = p->at && url ? tree_get(p->at, "inputs") : NULL;
         TRY(placed(url ? tail_check_url(str_c(p->file[i])) : flow_check(one),
-                   p->at ? place_of_file(tree_get(p->at, url ? "inputs" : "files"), p->file[i])
+                   p->at ? place_of_file(inputs ? inputs : tree_get(p->at, "files"), p->file[i])
                          : NULL));
     }
     return OK;
