@@ -339,6 +339,14 @@ static uint32_t next_part(const struct post *p, uint32_t *at, uint32_t *from)
     return n;
 }
 
+static uint32_t count_settled(const struct post *p)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n; i++)
+        n += p->piece[i].state != PIECE_OPEN;
+    return n;
+}
+
 static enum err send_open(struct post *p)
 {
     uint32_t *at = NEW_ARRAY(uint32_t, p->n + 1), from = 0;
@@ -359,9 +367,12 @@ enum err post_send(struct output *o, const struct output_bulk *bulk, int64_t *re
     p->greeted = true;
     if (!is_at_hand(p, bulk))
         TRY(write_pieces(p, bulk));
+    uint32_t settled = count_settled(p);
     enum err err = send_open(p);
     if (err != OK) {
         *ret_wait_ns = p->wait_ns;
+        if (bulk->moved)
+            *bulk->moved = count_settled(p) > settled;
         return err;
     }
     for (uint32_t i = 0; i < p->n; i++)

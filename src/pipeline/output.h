@@ -8,6 +8,8 @@
  *   ERR_LIMIT      it will never be taken: the route divides it, and puts what remains to the dead
  *                  letters
  *   any other      not now; the text says why, *ret_wait_ns (0: not said) when to come again
+ * Where a send fails for now although a part of the bulk was taken, *bulk->moved is set: the peer
+ * works, at a pace of its own, and pauses do not grow.
  * A bulk that failed half way is sent again whole: an output whose peer cannot tell repeats is "at
  * least once", and its documentation says so.
  * Threads: one at a time for an output; a route that sends several bulks at a time opens more. */
@@ -32,6 +34,7 @@ struct output_bulk {
     void *ctx;
     /* Row `row` of item `item` was refused for good. */
     void (*refuse)(void *ctx, uint32_t item, uint32_t row, const char *reason);
+    bool *moved; /* see above; NULL: nobody asks */
 };
 
 /* How its route gathers by default: a bulk is sent when it has so many records or bytes, or when

@@ -77,7 +77,9 @@ static void note_works(struct route *r, bool trial)
     pthread_mutex_unlock(&r->lock);
 }
 
-static void note_failure(struct route *r, bool trial, const char *text, int64_t asked_ns)
+/* moved: the peer has taken a part, so that the pauses begin anew. */
+static void note_failure(struct route *r, bool trial, bool moved, const char *text,
+                         int64_t asked_ns)
 {
     metric_add(r->retries_metric, 1);
     log_warn("route cannot send, it will try again", "route=%s error=\"%s\"", r->name, text);
@@ -90,6 +92,8 @@ static void note_failure(struct route *r, bool trial, const char *text, int64_t 
     snprintf(s->last_error, sizeof(s->last_error), "%s", text);
     if (trial)
         r->breaker.trying = false;
+    if (moved)
+        r->breaker.pause_ns = r->o.settings.retry_min_ns;
     if (trial || !r->breaker.open)
         open_breaker(r, asked_ns);
     show_breaker(r);
@@ -126,12 +130,14 @@ static enum err send_units(struct route *r, struct output *output, struct route_
 {
     const struct unit *first = &b->unit[from], *last = &b->unit[from + n - 1];
     struct sending sending = {r, b, b->item + first->first};
+    bool moved = false;
     struct output_bulk bulk = {.producer = spool_producer(r->o.spool),
                                .epoch = b->epoch,
                                .item = sending.item,
                                .n = last->first + last->n - first->first,
                                .ctx = &sending,
-                               .refuse = on_refused};
+                               .refuse = on_refused,
+                               .moved = &moved};
     enum err err = OK;
     for (uint32_t i = 0; i < n; i++)
         bulk.rows += b->unit[from + i].rows;
@@ -145,11 +151,12 @@ static enum err send_units(struct route *r, struct output *output, struct route_
         int64_t began = clock_mono_ns();
         b->dead.n = b->dead_kept;
         b->refused = 0;
+        moved = false;
         err = output_send(output, &bulk, &wait_ns);
         metric_observe_ns(r->seconds_metric, clock_mono_ns() - began);
         again = err != OK && err != ERR_INVALID && err != ERR_LIMIT;
         if (again)
-            note_failure(r, trial, err_text(), wait_ns);
+            note_failure(r, trial, moved, err_text(), wait_ns);
         else
             note_works(r, trial);
     }

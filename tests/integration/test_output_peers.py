@@ -402,6 +402,25 @@ def test_opensearch_items_are_retried_alone_and_bodies_shrink(make_agent, tmp_pa
     assert sizes[1] == (sizes[0] + 2) // 3 and max(sizes[2:]) < sizes[0]
 
 
+def test_pauses_do_not_grow_while_some_is_taken(make_agent, tmp_path, http_peer):  # noqa: F811
+    """A peer that limits the rate takes a small body and refuses the next: it is asked again soon, however often it says
+    so."""
+    refused, taken = [], []
+
+    def answer(request, body):
+        rows = [v for s in json.loads(body)["streams"] for v in s["values"]]
+        if len(rows) > 20:
+            refused.append(time.monotonic())
+            return 429, b"slow down"
+        taken.extend(rows)
+        return 204, b""
+
+    http_peer.answer = answer
+    route = carry(make_agent, tmp_path, f"loki://127.0.0.1:{http_peer.server_port}?format=json", n=400)
+    assert route["sent"] == 400 == len(taken)
+    assert len(refused) > 12 and refused[-1] - refused[8] < 10
+
+
 def test_otlp_partial_success(make_agent, tmp_path, http_peer):  # noqa: F811
     http_peer.answer = lambda request, body: (200, b"\x0a\x0c\x08\x03\x12\x08no room!")
     route = carry(make_agent, tmp_path, f"otlp://127.0.0.1:{http_peer.server_port}", n=10)
