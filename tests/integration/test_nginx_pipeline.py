@@ -216,15 +216,37 @@ def test_logstash_in_the_processors_place(make_pipeline, tmp_path, request, to):
     assert len([d for d in documents if d["fields"] == {"region": "eu-west-1", "assetid": "42"}]) == 100
 
 
+def components_in(loki):
+    return {labels["component"] for labels, _ in loki.streams('{job="nginx-pipeline"}')}
+
+
 @peers.needs("PROMTAIL")
-def test_promtail_in_the_place_of_logs(make_pipeline, tmp_path):
-    """With the configuration of originals/, to Weir in Loki's place."""
+@pytest.mark.parametrize("to", ["weir", pytest.param("loki", marks=peers.needs("LOKI"))])
+def test_promtail_in_the_place_of_logs(make_pipeline, tmp_path, to):
+    """With the configuration of originals/, to Loki and to Weir in Loki's place."""
     p = make_pipeline(WITHOUT="logs")
     p.call("start")
     assert json.loads(p.call("produce", "10").stdout)["sent"] == 10
-    text = swapped("promtail-files.yaml", ("127.0.0.1:5080", p.store), ("run/", f"{p.run}/"), ("9080", str(free_port())))
-    with peers.Promtail(tmp_path, text):
-        wait_for(lambda: p.components() == {"store", "processor", "web"}, 60)  # the collector has nothing to say
+    loki = peers.Loki(tmp_path).start() if to == "loki" else None
+    text = swapped("promtail-files.yaml", ("127.0.0.1:5080", f"127.0.0.1:{loki.port}" if loki else p.store),
+                   ("run/", f"{p.run}/"), ("9080", str(free_port())))
+    try:
+        with peers.Promtail(tmp_path, text):  # the collector has nothing to say
+            wait_for(lambda: (components_in(loki) if loki else p.components()) == {"store", "processor", "web"}, 60)
+    finally:
+        if loki:
+            loki.stop()
+
+
+@peers.needs("LOKI")
+def test_to_loki(make_pipeline, tmp_path):
+    """The logs of the parts go to the original."""
+    with peers.Loki(tmp_path) as loki:
+        p = make_pipeline(LOKI=f"127.0.0.1:{loki.port}")
+        p.call("start")
+        assert json.loads(p.call("produce", "10").stdout)["sent"] == 10
+        wait_for(lambda: components_in(loki) >= {"store", "processor", "logs", "web"}, 60)
+        assert all({"job", "component", "level"} <= labels.keys() for labels, _ in loki.streams('{component="web"}'))
 
 
 @fluentbit.needed
