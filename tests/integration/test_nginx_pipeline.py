@@ -1,4 +1,5 @@
 """examples/nginx-pipeline with real parts: its scripts, a Kafka broker, OpenSearch, and Weir's own store in its place."""
+import contextlib
 import json
 import os
 import re
@@ -42,7 +43,8 @@ class Pipeline:
     def __init__(self, folder, kafka, **settings):
         self.run, self.kafka = folder / "run", kafka
         self.web, self.forward, self.store = (f"127.0.0.1:{free_port()}" for _ in range(3))
-        self.env = dict(os.environ, RUN=str(self.run), WEIR=WEIR, KAFKA=kafka, WEB=self.web, FORWARD=self.forward,
+        names = {k: v for k, v in os.environ.items() if k != "LOKI"}  # peers' name of a program, and the scripts' of an address
+        self.env = dict(names, RUN=str(self.run), WEIR=WEIR, KAFKA=kafka, WEB=self.web, FORWARD=self.forward,
                         STORE=self.store, **settings)
         self.opensearch = settings.get("OPENSEARCH", self.store)
 
@@ -177,37 +179,56 @@ def test_to_weir_with_its_logs_and_the_tags(make_pipeline):
         check(d)
     wait_for(lambda: '"message":"flushed"' in (p.run / "log" / "collector.log").read_text())
     wait_for(lambda: p.components() == {"store", "collector", "processor", "logs", "web"})
+    p.kill("store")
+    status = p.call("status", check=False)
+    assert status.returncode == 1 and {x.split()[0] for x in status.stdout.splitlines() if " DOWN " in x} == {"store", "opensearch"}
 
 
-@pytest.mark.skipif("FLUENTD" not in os.environ, reason="FLUENTD names no program")
-def test_fluentd_in_the_collectors_place(make_pipeline, tmp_path):
+@contextlib.contextmanager
+def fluentd(p, folder):
     """With fluent-plugin-kafka, and the configuration of originals/."""
-    p = make_pipeline(WITHOUT="collector")
     text = swapped("fluent.conf", ("port 24224", f"port {p.forward.split(':')[1]}"), ("0.0.0.0", "127.0.0.1"),
-                   ("kafka-node1:9092", p.kafka), ("/fluentd/buffer", str(tmp_path / "buffer")))
-    (tmp_path / "fluent.conf").write_text(text)
-    with open(tmp_path / "fluentd.log", "wb") as log:
-        fluentd = subprocess.Popen([*shlex.split(os.environ["FLUENTD"]), "-c", str(tmp_path / "fluent.conf")],
+                   ("kafka-node1:9092", p.kafka), ("/fluentd/buffer", str(folder / "buffer")))
+    (folder / "fluent.conf").write_text(text)
+    with open(folder / "fluentd.log", "wb") as log:
+        process = subprocess.Popen([*shlex.split(os.environ["FLUENTD"]), "-c", str(folder / "fluent.conf")],
                                    stdout=log, stderr=log, start_new_session=True)
     try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)  # its worker too: the group is its own
+        process.wait(30)
+
+
+def logstash(p, folder):
+    """With the configuration of originals/, to where the pipeline's documents go."""
+    return peers.Logstash(folder, swapped("logstash.conf", ("kafka-node1:9092", p.kafka),
+                                          ("opensearch-node1:9200", p.opensearch)))
+
+
+def promtail(p, folder, to):
+    """With the configuration of originals/."""
+    return peers.Promtail(folder, swapped("promtail-files.yaml", ("127.0.0.1:5080", to), ("run/", f"{p.run}/"),
+                                          ("9080", str(free_port()))))
+
+
+@peers.needs("FLUENTD")
+def test_fluentd_in_the_collectors_place(make_pipeline, tmp_path):
+    p = make_pipeline(WITHOUT="collector")
+    with fluentd(p, tmp_path):
         p.call("start")
         wait_for(lambda: json.loads(p.call("produce", "300", check=False).stdout).get("sent") == 300)
         for d in p.wait_for_documents(300):
             check(d)
-    finally:
-        os.killpg(fluentd.pid, signal.SIGTERM)  # its worker too: the group is its own
-        fluentd.wait(30)
 
 
 @peers.needs("LOGSTASH")
 @pytest.mark.parametrize("to", ["weir", "opensearch"])
 def test_logstash_in_the_processors_place(make_pipeline, tmp_path, request, to):
-    """With the configuration of originals/."""
     p = make_pipeline(WITHOUT="processor", **opensearch_of(request, to))
-    text = swapped("logstash.conf", ("kafka-node1:9092", p.kafka), ("opensearch-node1:9200", p.opensearch))
     p.call("start")
     assert json.loads(p.call("produce", "200").stdout)["sent"] == 200
-    with peers.Logstash(tmp_path, text):
+    with logstash(p, tmp_path):
         p.wait_for_documents(200, 120)
         assert json.loads(p.call("produce", "100", "region=eu-west-1", "asset=42").stdout)["sent"] == 100
         documents = p.wait_for_documents(300)
@@ -223,15 +244,14 @@ def components_in(loki):
 @peers.needs("PROMTAIL")
 @pytest.mark.parametrize("to", ["weir", pytest.param("loki", marks=peers.needs("LOKI"))])
 def test_promtail_in_the_place_of_logs(make_pipeline, tmp_path, to):
-    """With the configuration of originals/, to Loki and to Weir in Loki's place."""
+    """To Loki and to Weir in Loki's place."""
     p = make_pipeline(WITHOUT="logs")
     p.call("start")
     assert json.loads(p.call("produce", "10").stdout)["sent"] == 10
     loki = peers.Loki(tmp_path).start() if to == "loki" else None
-    text = swapped("promtail-files.yaml", ("127.0.0.1:5080", f"127.0.0.1:{loki.port}" if loki else p.store),
-                   ("run/", f"{p.run}/"), ("9080", str(free_port())))
     try:
-        with peers.Promtail(tmp_path, text):  # the collector has nothing to say
+        # The collector has nothing to say.
+        with promtail(p, tmp_path, f"127.0.0.1:{loki.port}" if loki else p.store):
             wait_for(lambda: (components_in(loki) if loki else p.components()) == {"store", "processor", "web"}, 60)
     finally:
         if loki:
@@ -268,6 +288,23 @@ def test_fluent_bit_in_promtails_place(make_pipeline, tmp_path):
     finally:
         bit.terminate()
         bit.wait(30)
+
+
+@peers.needs("FLUENTD")
+@peers.needs("LOGSTASH")
+@peers.needs("PROMTAIL")
+@peers.needs("LOKI")
+def test_originals_in_all_places(make_pipeline, request, tmp_path):
+    """Behind Weir's page all programs are the originals."""
+    with peers.Loki(tmp_path) as loki:
+        p = make_pipeline(WITHOUT="collector processor logs", LOKI=f"127.0.0.1:{loki.port}",
+                          **opensearch_of(request, "opensearch"))
+        with fluentd(p, tmp_path), logstash(p, tmp_path), promtail(p, tmp_path, f"127.0.0.1:{loki.port}"):
+            p.call("start")
+            wait_for(lambda: json.loads(p.call("produce", "300", check=False).stdout).get("sent") == 300)
+            for d in p.wait_for_documents(300, 120):
+                check(d)
+            wait_for(lambda: components_in(loki) == {"web"}, 60)
 
 
 def test_outages(make_pipeline):
