@@ -159,6 +159,7 @@ static const struct codec codecs[] = {
     {"gzip", gzip_open, zlib_step, zlib_close, false},
     {"x-gzip", gzip_open, zlib_step, zlib_close, false},
     {"deflate", deflate_open, zlib_step, zlib_close, true},
+    {"zlib", deflate_open, zlib_step, zlib_close, true}, /* what OpenTelemetry's collector says */
     {"zstd", zstd_open, zstd_step, zstd_close, false},
     {"lz4", lz4_open, lz4_step, lz4_close, false},
 };

@@ -277,7 +277,7 @@ RETRY = {"retry_on_failure": {"initial_interval": "200ms", "max_interval": "1s",
 
 
 @peers.needs("OTELCOL")
-@pytest.mark.parametrize("kind", ["gzip", "none", "json", "grpc"])
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "zlib", "deflate", "snappy", "lz4", "none", "json", "grpc"])
 def test_otelcol(make_server, tmp_path, kind):
     """Files by its filelog receiver to Weir, which is killed meanwhile."""
     server = with_inputs(make_server, f"otlp+grpc://127.0.0.1:{free_port()}")

@@ -249,7 +249,7 @@ static void pack(const char *encoding, struct str plain, struct buf *out)
 {
     if (strcmp(encoding, "gzip") == 0) {
         zlib_pack(15 + 16, plain, out);
-    } else if (strcmp(encoding, "deflate") == 0) {
+    } else if (strcmp(encoding, "deflate") == 0 || strcmp(encoding, "zlib") == 0) {
         zlib_pack(15, plain, out);
     } else if (strcmp(encoding, "zstd") == 0) {
         size_t room = ZSTD_compressBound(plain.n);
@@ -273,12 +273,12 @@ static struct str sample(struct buf *buf, size_t n)
 
 static void test_inflate(void **state)
 {
-    static const char *const encodings[] = {"gzip", "deflate", "zstd", "lz4"};
+    static const char *const encodings[] = {"gzip", "deflate", "zlib", "zstd", "lz4"};
     static const size_t sizes[] = {0, 1, 100, 128 << 10, (128 << 10) + 1, 3000000};
     struct buf text, packed, out;
     buf_init(&text, SIZE_MAX);
     buf_init(&packed, SIZE_MAX);
-    for (size_t e = 0; e < 4; e++)
+    for (size_t e = 0; e < 5; e++)
         for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
             struct str plain = sample(&text, sizes[s]);
             buf_clear(&packed);
