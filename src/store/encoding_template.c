@@ -148,15 +148,23 @@ static enum err put_words(struct writer *w, const struct text_template *x, const
     return OK;
 }
 
-/* Numbers of so few digits that they are quantities (record/words.h), and times of day. */
-static bool are_quantities(const struct values *v, uint8_t encoding)
+/* Whether all words in them are numbers of so few digits that they are quantities
+ * (record/words.h): numbers, times of day, dates, addresses. `kinds`: their bytes. */
+static bool are_quantities(const struct values *v, uint16_t kinds)
 {
-    if (encoding == ENC_CLOCK)
-        return true;
-    for (uint32_t i = 0; i < v->n; i++)
-        if (v->off[i + 1] - v->off[i] > WORDS_QUANTITY_DIGITS)
-            return false;
-    return encoding == ENC_NUMERAL || encoding == ENC_DIFFERENCE;
+    const unsigned letters = 1u << BYTES_LOW_HEX | 1u << BYTES_LOW | 1u << BYTES_UP_HEX |
+                             1u << BYTES_UP | 1u << BYTES_LINE | 1u << BYTES_WIDE;
+    if (kinds & letters)
+        return false;
+    for (uint32_t i = 0; i < v->n; i++) {
+        unsigned digits = 0;
+        for (uint32_t at = v->off[i]; at < v->off[i + 1]; at++) {
+            digits = (uint8_t)(v->bytes[at] - '0') < 10 ? digits + 1 : 0;
+            if (digits > WORDS_QUANTITY_DIGITS)
+                return false;
+        }
+    }
+    return true;
 }
 
 static void note_tokens(struct writer *w, const struct slot_tokens *tokens)
@@ -210,12 +218,13 @@ static enum err put_own(struct writer *w, const struct text_template *x, uint32_
     if (err == OK)
         err = inner_chunk(w, &v, slot_times(w, x), siblings, &b, &encoding);
     if (err == OK) {
-        struct slot_tokens tokens = {.quantities = are_quantities(&v, encoding),
+        uint16_t kinds = values_bytes(&v);
+        struct slot_tokens tokens = {.quantities = w->tokens && are_quantities(&v, kinds),
                                      .times = encoding == ENC_TIME || encoding == ENC_INSTANT};
         note_tokens(w, &tokens);
         end_sibling(w, x, encoding);
         buf_put_u8(&w->slots, SLOT_OWN);
-        buf_put_u16(&w->slots, values_bytes(&v));
+        buf_put_u16(&w->slots, kinds);
         arena_rewind(w->e->scratch, &mark);
         put_part(w, part_of_bytes(arena_str(w->e->scratch, buf_str(&b))));
     }
@@ -323,9 +332,11 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
     if (pool_numbers(w, x, slot))
         return OK;
     TRY(slot_values(w, x, slot, &v));
-    note_tokens(w, &(struct slot_tokens){0});
+    uint16_t kinds = values_bytes(&v);
+    struct slot_tokens tokens = {.quantities = w->tokens && are_quantities(&v, kinds)};
+    note_tokens(w, &tokens);
     buf_put_u8(&w->slots, SLOT_TEXT);
-    buf_put_u16(&w->slots, values_bytes(&v));
+    buf_put_u16(&w->slots, kinds);
     for (uint32_t i = 0; i < v.n; i++)
         text_out_add(&w->text, values_text(&v, i));
     return OK;

@@ -8,7 +8,7 @@
 
 /* What is known of a slot's values. */
 struct slot_tokens {
-    bool quantities; /* numbers and times of day: their words are quantities, but for units */
+    bool quantities; /* numbers, times, addresses: their words are quantities, but for units */
     bool numbers;    /* templates' `number` has them, of digits behind the point as `frac` says,
                            * and none is padded with zeros */
     uint8_t frac;    /* digits behind the point */

@@ -30,6 +30,9 @@ static int make_text(uint32_t kind, char *to, size_t size)
         return snprintf(to, size, "size %12u bytes (%u.%02ukB)", a, a, b);
     case 7:
         return snprintf(to, size, "from %llu to %17.3f", a * 12345678ULL, a * 7654321.0);
+    case 8:
+        return snprintf(to, size, "at 12:00:%02u.%03u, 2025-02-%02u from 10.0.%u.%u took %u.%umin",
+                        b, a % 1000, b % 28 + 1, b, a % 256, b, a);
     default:
         return snprintf(to, size, "same again and again");
     }
@@ -60,13 +63,18 @@ static struct slot_tokens tokens_of(const struct templates *t, const struct text
     return (struct slot_tokens){.code = code, .dict = dict};
 }
 
-static void check(enum about about)
+static struct values make_texts(void)
 {
     char *bytes = arena_alloc(&arena, TEXTS * 128);
     uint32_t *off = ARENA_ARRAY(&arena, uint32_t, TEXTS + 1);
     for (uint32_t i = 0; i < TEXTS; i++)
-        off[i + 1] = off[i] + (uint32_t)make_text(rnd_below(9), bytes + off[i], 128);
-    struct values v = {.n = TEXTS, .lane = LANE_STR, .off = off, .bytes = bytes};
+        off[i + 1] = off[i] + (uint32_t)make_text(rnd_below(10), bytes + off[i], 128);
+    return (struct values){.n = TEXTS, .lane = LANE_STR, .off = off, .bytes = bytes};
+}
+
+static void check(enum about about)
+{
+    struct values v = make_texts();
     struct templates t;
     assert_true(templates_find(&v, TEMPLATE_JOINED, TEMPLATE_REPEATS, &arena, &t));
     struct words want = words_of(&v, &arena), got = words_none(&arena);
@@ -85,6 +93,46 @@ static void check(enum about about)
     arena_reset(&arena);
 }
 
+static size_t chunk_bytes;
+static void take_bound(void *ctx, size_t bytes)
+{
+    (void)ctx;
+    chunk_bytes = bytes;
+}
+
+/* What the encoder knows of its slots tells the same; who is full is asked for no more. */
+static void check_encoder(int level)
+{
+    struct values v = make_texts();
+    int64_t *time = ARENA_ARRAY(&arena, int64_t, v.n);
+    struct words want = words_of(&v, &arena), got = words_none(&arena);
+    struct word_sink sink = {.fn = words_take, .ctx = &got, .bound = take_bound};
+    struct encode_options o = {.zstd_level = level, .time = time, .words = &sink};
+    struct chunk_stats stats;
+    struct buf out;
+    buf_init(&out, SIZE_MAX);
+    assert_ok(chunk_encode(&v, &o, &arena, &out, &stats));
+    assert_int_equal(stats.encoding, ENC_TEMPLATE);
+    assert_true(sink.done);
+    assert_same_words(&want, &got);
+    assert_true(chunk_bytes >= out.n);
+    static const bool full = true;
+    got = words_none(&arena);
+    sink.full = &full;
+    sink.done = false;
+    assert_ok(chunk_encode(&v, &o, &arena, &out, &stats));
+    assert_true(sink.done && got.n == 0);
+    buf_release(&out);
+    arena_reset(&arena);
+}
+
+static void test_words_of_encoder(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        check_encoder(i % 2 ? 9 : ENCODE_QUICK_LEVEL);
+}
+
 static void test_words_of_templates(void **state)
 {
     (void)state;
@@ -95,7 +143,8 @@ static void test_words_of_templates(void **state)
 int main(void)
 {
     arena_init(&arena, 0, NULL);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_words_of_templates)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_words_of_templates),
+                                       cmocka_unit_test(test_words_of_encoder)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     arena_release(&arena);
     return failed;
