@@ -11,8 +11,11 @@
  * Templates with other bytes than ASCII beside a region are read text by text. */
 #include "store/template_tokens.h"
 
+#include "core/hash.h"
 #include "record/words.h"
 #include "store/template_words.h"
+
+enum { PIECES = 1024 };
 
 struct region {
     uint32_t first, last; /* slots in it */
@@ -25,7 +28,8 @@ struct tokens {
     struct word_sink *sink;
     struct region *region;
     uint32_t n_regions;
-    uint64_t *seen; /* entries of a dictionary */
+    struct str *piece; /* of static text, the last ones */
+    uint64_t *seen;    /* entries of a dictionary */
     uint32_t seen_max;
     const struct values *put[TEMPLATE_DICTS_MAX]; /* dictionaries of which all entries were */
     struct arena *a;
@@ -99,6 +103,28 @@ static struct str region_text(const struct tokens *k, const struct region *r, ui
     return str_of(values_text(k->t->v, text).p + from, to - from);
 }
 
+/* By its length and its first and last bytes. */
+static uint32_t piece_place(struct str s)
+{
+    uint64_t first = 0, last = 0;
+    size_t n = s.n < sizeof(first) ? s.n : sizeof(first);
+    memcpy(&first, s.p, n);
+    memcpy(&last, s.p + s.n - n, n);
+    return (uint32_t)(hash_mix(first + hash_mix(last + s.n)) % PIECES);
+}
+
+/* Static text between variables: what an object's keys are made of stands in it again and again. */
+static void put_piece(const struct tokens *k, struct str s)
+{
+    if (!s.n)
+        return;
+    struct str *known = &k->piece[piece_place(s)];
+    if (known->p && str_eq(*known, s))
+        return;
+    *known = s;
+    put_words(k, s);
+}
+
 static void put_static(const struct tokens *k)
 {
     uint32_t text = k->x->row[0];
@@ -106,10 +132,10 @@ static void put_static(const struct tokens *k)
     const char *at = s.p;
     for (uint32_t i = 0; i < k->n_regions; i++) {
         struct str r = region_text(k, &k->region[i], text);
-        put_words(k, str_of(at, (size_t)(r.p - at)));
+        put_piece(k, str_of(at, (size_t)(r.p - at)));
         at = r.p + r.n;
     }
-    put_words(k, str_of(at, (size_t)(s.p + s.n - at)));
+    put_piece(k, str_of(at, (size_t)(s.p + s.n - at)));
 }
 
 /* Whether digits with what stands behind them are a quantity. */
@@ -286,6 +312,7 @@ void template_tokens_put(const struct templates *t, const struct slot_tokens *sl
         most = t->t[i].n_slots > most ? t->t[i].n_slots : most;
     struct tokens k = {.t = t, .sink = sink, .a = scratch};
     k.region = arena_alloc(scratch, most * sizeof(*k.region));
+    k.piece = ARENA_ARRAY(scratch, struct str, PIECES);
     for (uint32_t i = 0; i < t->n && !word_sink_full(sink); i++) {
         k.x = &t->t[i];
         k.slot = slot + first;
