@@ -516,11 +516,13 @@ void templates_pattern(const struct templates *t, uint32_t number, struct buf *o
     const struct text_template *x = &t->t[number];
     struct str s = values_text(t->v, x->row[0]);
     if (x->n_slots == 0) {
-        for (size_t i = 0; i < s.n; i++) {
-            buf_put_byte(out, s.p[i]);
-            if (s.p[i] == TEMPLATE_HOLE)
-                buf_put_byte(out, s.p[i]);
+        for (const char *hole; (hole = memchr(s.p, TEMPLATE_HOLE, s.n)) != NULL;) {
+            size_t n = (size_t)(hole - s.p) + 1;
+            buf_put_str(out, str_of(s.p, n));
+            buf_put_byte(out, TEMPLATE_HOLE);
+            s = str_from(s, n);
         }
+        buf_put_str(out, s);
         return;
     }
     size_t at = 0;
