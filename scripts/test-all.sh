@@ -29,6 +29,9 @@ integration() {
     "$1" -m pytest -q --last-failed --last-failed-no-failures none tests/integration
 }
 
+# What tests of updates and rollbacks need; without its commit they are passed over, and say so.
+older_build() { scripts/before.sh || [ $? = 3 ]; }
+
 step "release build (gcc)" compile release
 step "build (clang)" compile clang
 step "sanitizer build" compile asan
@@ -38,6 +41,7 @@ step "build (arm64)" compile arm64
 step "tests of what has code for the machine, on arm64" suite arm64 -R "$MACHINE_TESTS"
 step "page: types, tests, and that the committed one is built from its sources" scripts/ui.sh check
 step "python environment" scripts/python.sh
+step "the version before" older_build
 step "integration tests" integration "$(scripts/python.sh)"
 step "thread sanitizer build" compile tsan
 step "unit tests under TSan" suite tsan -L unit

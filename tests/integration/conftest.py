@@ -76,13 +76,13 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.args = list(args)
         self.env = dict(os.environ, **(env or {}))
-        self.process = None
+        self.process, self.binary = None, WEIR
         self.log = self.data.parent / (self.data.name + ".log")
 
     def start(self, ready=True):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [WEIR, "server", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", *self.args],
+                [self.binary, "server", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", *self.args],
                 stdout=log, stderr=log, env=self.env)
         if ready:
             self.wait_ready()

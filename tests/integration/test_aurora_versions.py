@@ -1,5 +1,6 @@
 """Builds of several versions work on one state: a state of an earlier build (tests/golden/aurora-state-v1) is gone on with,
-what a newer build has added is left as it is, and one that keeps older builds away does.
+what a newer build has added is left as it is, and one that keeps older builds away does; a build of the version before
+(scripts/before.sh, or the binary that WEIR_BEFORE names) takes turns with this one, and runs beside it.
 
 `python tests/integration/test_aurora_versions.py aurora-state-vN` writes a new folder by this build."""
 import contextlib
@@ -8,6 +9,7 @@ import os
 import pathlib
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 
@@ -131,22 +133,39 @@ def test_a_build_that_is_too_old_keeps_away(tmp_path, make_server):
         assert len(stored(server, "one")) == 10
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def before():
-    """A build one version older, by its binary."""
-    path = os.environ.get("WEIR_BEFORE")
-    if not path:
-        pytest.skip("WEIR_BEFORE names no older build")
-    return path
+    """The program one version ago."""
+    if os.environ.get("WEIR_BEFORE"):
+        return os.environ["WEIR_BEFORE"]
+    r = subprocess.run([ROOT / "scripts/before.sh"], capture_output=True, text=True)
+    if r.returncode == 3:
+        pytest.skip(r.stderr.strip())
+    assert r.returncode == 0, r.stderr
+    return r.stdout.strip()
 
 
-def test_an_older_build_takes_turns(tmp_path, make_server, before):
-    """Each goes on where the other was killed, in a file that the other read under another name, with what it left behind."""
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def state(request, tmp_path):
+    """A state's URL, and what a collector's environment needs for it."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path}/state.db", {}
+    dynamodb = request.getfixturevalue("dynamodb")
+    client = dynamodb.client()
+    for name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
+    return "dynamodb:", {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb.url}
+
+
+def test_an_older_build_takes_turns(tmp_path, make_server, before, state):
+    """Each goes on where the other was killed, in a file that the other read under another name, with what it left behind. That is
+    an update, a rollback, and an update again."""
     (tmp_path / "db-1").mkdir()
     server, log = make_server(), SlowLog(tmp_path / "db-1", "one")
     with rds_of(tmp_path) as rds:
-        builds = [Collector(tmp_path, rds, server, name=f"build-{i}", state=f"sqlite:{tmp_path}/state.db", binary=b,
-                            env={"BATCH_SIZE": "40"}) for i, b in enumerate((before, WEIR))]
+        builds = [Collector(tmp_path, rds, server, name=f"build-{i}", state=state[0], binary=b,
+                            env={"BATCH_SIZE": "40", **state[1]}) for i, b in enumerate((before, WEIR))]
+        builds[0].weir("init")
         for turn in range(12):
             c = builds[turn % 2]
             log.write(100)
@@ -162,6 +181,27 @@ def test_an_older_build_takes_turns(tmp_path, make_server, before):
         for c in builds:
             c.weir("status")
             assert c.json("checkpoint", "show", "db-1", "slowquery/mysql-slowquery.log")["byte_offset"] == log.path.stat().st_size
+
+
+def test_an_older_build_opens_the_data_folder(tmp_path, make_server, before):
+    """The store goes back a version and forth again, killed or stopped, with what lies in its queue, in segments and merged."""
+    server = make_server()
+    sent = 0
+    for turn, binary in enumerate((before, WEIR, before, WEIR)):
+        server.stop() if turn % 2 else server.kill()
+        server.binary = binary
+        server.start()
+        for _ in range(3):
+            server.ingest("".join(json.dumps({"message": f"SELECT {n} FROM t{n % 7}", "query_time": n / 8, "n": n}) + "\n"
+                                  for n in range(sent, sent + 500)), stream="slow_search_logs")
+            sent += 500
+            server.flush()
+        if turn > 1:
+            server.compact()
+        server.ingest('{"message": "in the queue", "n": %d}\n' % sent, stream="slow_search_logs")
+        sent += 1
+        rows = server.query("* | fields n | limit 100000", stream="slow_search_logs")
+        assert sorted(r["n"] for r in rows) == list(range(sent))
 
 
 def test_an_older_build_runs_beside(tmp_path, make_server, before):
