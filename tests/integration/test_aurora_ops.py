@@ -65,6 +65,45 @@ def test_status_lag_files_and_checkpoints(made):
     assert c.json("checkpoint", "cleanup", "--older-than", "1s") == {"removed": 1}
 
 
+def test_discovery_chooses_and_pages(tmp_path):
+    """By engine, tag and name, from lists that come in pages."""
+    with Rds(page=2) as rds:
+        for i in range(9):
+            rds.add(f"{'shop' if i % 3 else 'crm'}-{i}", tmp_path / f"db-{i}", engine=("aurora-mysql", "mysql", "postgres")[i % 3],
+                    tags={"team": "red" if i < 5 else "blue"})
+            log = SlowLog(tmp_path / f"db-{i}", "x")
+            for hour in range(3):
+                log.write(2)
+                log.rotate(f"2025-08-03.{hour:02d}")
+            log.write(2)
+
+        def found(*args):
+            c = Collector(tmp_path, rds, None, name="f", state=f"sqlite:{tmp_path}/{len(list(tmp_path.iterdir()))}.db", args=args)
+            c.once("discover")
+            files = c.json("files", "list")
+            names = sorted({f["instance_id"] for f in files})
+            assert len(files) == 4 * len(names)
+            return names
+
+        assert found() == ["crm-0", "crm-3", "crm-6", "shop-1", "shop-4", "shop-7"]
+        assert rds.calls["DescribeDBInstances"] == 5 and rds.calls["DescribeDBLogFiles"] == 12
+        assert found("--engine", "mysql") == ["shop-1", "shop-4", "shop-7"]
+        assert found("--tag", "team=blue") == ["crm-6", "shop-7"]
+        assert found("--name", "crm-*", "--tag", "team=red") == ["crm-0", "crm-3"]
+
+
+@pytest.mark.parametrize("name", ["MAX_CONCURRENCY", "BATCH_SIZE", "DISCOVERY_BATCH_SIZE", "RDS_API_RATE_LIMIT",
+                                  "CIRCUIT_BREAKER_MAX_FAILURES", "CIRCUIT_BREAKER_TIMEOUT_SEC"])
+def test_settings_by_either_name(tmp_path, rds, name):
+    """As the runbooks spell them and with WEIR_ before, which goes first; what is wrong is told by its name."""
+    c = Collector(tmp_path, rds, None)
+    assert c.once("discover", env={name: "7"}) == 0
+    assert c.once("discover", env={name: "none", f"WEIR_{name}": "7"}) == 0
+    for env in {name: "none"}, {f"WEIR_{name}": "none", name: "7"}:
+        assert c.once("discover", env=env, check=False) == 2
+    assert c.log.read_text().count(f"{name}=none: a number from") == 2
+
+
 def test_stuck_files_are_set_back(made):
     log, c, server = made
     log.write(5)

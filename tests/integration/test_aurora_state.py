@@ -1,9 +1,12 @@
 """The collector on DynamoDB, with Redis, and with real MariaDB servers; the table calls of the runbooks."""
+import re
 import time
 
 import pytest
+import requests
 
 from aurora import Collector, SlowLog, assert_same, stored, wait_for
+from parts.dynamodb import throttling
 from parts.mariadb import MariaDb
 from parts.rds import Rds
 
@@ -37,6 +40,29 @@ def test_crashes_on_dynamodb(on_dynamodb):
     log.rotate("2025-08-03.15")
     log.write(10)
     c.once()
+    assert_same(server, log)
+
+
+def test_throttled_tables_are_backed_off_and_counted(on_dynamodb, dynamodb):
+    log, c, server, client = on_dynamodb
+    left = {"aurora-log-checkpoints": 3, "aurora-log-processing-jobs": 2}
+
+    def refuse(table):
+        if left.get(table, 0) <= 0:
+            return None
+        left[table] -= 1
+        return "ProvisionedThroughputExceededException" if left[table] % 2 else "ThrottlingException"
+
+    log.write(150)
+    with throttling(dynamodb.url, refuse) as url:
+        c.start(env={"AWS_ENDPOINT_URL_DYNAMODB": url})
+        wait_for(lambda: len(stored(server, "one")) == 150, 60, "the lines")
+        assert not any(left.values())
+        text = requests.get(f"http://127.0.0.1:{c.port}/metrics", timeout=10).text
+        c.stop()
+    counted = dict(re.findall(r'weir_aurora_dynamodb_throttles_total{table="([^"]+)"} (\d+)', text))
+    assert counted["aurora-log-checkpoints"] == "3" and counted["aurora-log-processing-jobs"] == "2"
+    assert counted["aurora-log-dlq"] == "0"
     assert_same(server, log)
 
 
