@@ -4,13 +4,17 @@
  * block's encoder orders the rows. Otherwise a window of *keys* (the total order: time, partition,
  * position, index; and where the row is: source, row) is kept in order. A source enters the window
  * when one of its rows may belong among the next block_rows keys, which its time_min tells; the
- * window is bounded, past it the block is made of what is known, and later blocks overlap it in
+ * window is bounded; past it blocks are made of what is known, and later blocks overlap them in
  * time, which readers allow for.
  *
  * The first block_rows keys of the window become a block: they are grouped by source, each source
  * is opened once more and its rows are appended to a batch. A block that is one whole source is
- * encoded as it was opened. When the union of shapes or paths passes a batch's limits, the block
- * ends there and the rest makes another: a single source keeps the limits by itself.
+ * encoded as it was opened. When the window is full, and at the end, nothing can come between its
+ * keys any more: all of them become blocks, several at a time, whose rows a source that is open is
+ * scattered over. So a source is opened three or four times, however many others it overlaps: one
+ * block at a time would open each for every block (the segments of a backfill, which hold the same
+ * day of other instances each). When the union of shapes or paths passes a batch's limits, the
+ * block ends there and the rest makes another: a single source keeps the limits by itself.
  *
  * Invariants: a key is in the window exactly once from the entering of its source to its block;
  * sources enter once, in order. */
@@ -32,12 +36,14 @@ struct key {
 
 struct merging {
     const struct merge *m;
-    struct arena arena;   /* the source that is open */
-    struct arena scratch; /* the encoder's */
-    struct batch *batch;
-    struct key *window; /* in order, from `begin` to `n` */
+    struct arena arena;                        /* the source that is open */
+    struct arena scratch;                      /* the encoder's */
+    struct batch *batch[MERGE_SCATTER_BLOCKS]; /* of the blocks being made */
+    struct key *window;                        /* in order, from `begin` to `n` */
     size_t begin, n, cap;
-    uint32_t next; /* the first source that has not entered */
+    uint64_t window_bytes; /* raw, about; of the rows that its keys are of */
+    uint32_t next;         /* the first source that has not entered */
+    unsigned n_batches;    /* as many as the gate has room for; one at least */
     uint64_t scratch_bytes;
 };
 
@@ -160,15 +166,15 @@ static enum err emit_rows(struct merging *g, struct rows *r)
     return g->m->emit(g->m->ctx, b);
 }
 
-static enum err emit_batch(struct merging *g)
+static enum err emit_batch(struct merging *g, unsigned b)
 {
-    if (!batch_rows(g->batch))
+    if (!batch_rows(g->batch[b]))
         return OK;
     struct rows rows;
-    batch_view(g->batch, &g->scratch, &rows);
+    batch_view(g->batch[b], &g->scratch, &rows);
     enum err err = emit_rows(g, &rows);
-    batch_free(g->batch); /* not cleared: it would keep columns that later rows do not have */
-    g->batch = batch_new();
+    batch_free(g->batch[b]); /* not cleared: it would keep columns that later rows do not have */
+    g->batch[b] = batch_new();
     return err;
 }
 
@@ -182,16 +188,15 @@ static enum err open_source(struct merging *g, uint32_t source, struct rows *ret
     return OK;
 }
 
-/* `row` NULL: all of the n rows. */
-static enum err append_source(struct merging *g, uint32_t source, const uint32_t *row, uint32_t n)
+/* To batch b. `row` NULL: all of the n rows. */
+static enum err append_rows(struct merging *g, unsigned b, struct rows *rows, const uint32_t *row,
+                            uint32_t n)
 {
-    struct rows rows;
-    TRY(open_source(g, source, &rows));
-    bool whole = n == rows.n;
-    enum err err = batch_append_rows(g->batch, &rows, whole ? NULL : row, n);
-    if (err == ERR_LIMIT && batch_rows(g->batch)) {
-        TRY(emit_batch(g));
-        err = batch_append_rows(g->batch, &rows, whole ? NULL : row, n);
+    bool whole = n == rows->n;
+    enum err err = batch_append_rows(g->batch[b], rows, whole ? NULL : row, n);
+    if (err == ERR_LIMIT && batch_rows(g->batch[b])) {
+        TRY(emit_batch(g, b));
+        err = batch_append_rows(g->batch[b], rows, whole ? NULL : row, n);
     }
     return err;
 }
@@ -203,36 +208,61 @@ static enum err encode_whole_source(struct merging *g, uint32_t source)
     return emit_rows(g, &rows);
 }
 
-static int place_cmp(const void *a, const void *b)
+/* A row on its way: from where, into which of the batches. */
+struct place {
+    uint32_t source, block, row;
+};
+
+static int place_cmp(const void *pa, const void *pb)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
+    const struct place *a = pa, *b = pb;
+    if (a->source != b->source)
+        return a->source < b->source ? -1 : 1;
+    if (a->block != b->block)
+        return a->block < b->block ? -1 : 1;
+    return a->row < b->row ? -1 : a->row > b->row;
 }
 
-/* Appends the rows of keys[0..n) source by source. */
-static enum err append_keys(struct merging *g, const struct key *key, size_t n)
+/* Opens each source once; the batches get its rows. */
+static enum err scatter(struct merging *g, const struct place *place, size_t n)
 {
-    uint64_t *place = NEW_ARRAY(uint64_t, n);
     uint32_t *row = NEW_ARRAY(uint32_t, n);
+    struct rows rows;
     enum err err = OK;
+    for (size_t i = 0; err == OK && i < n;) {
+        uint32_t source = place[i].source, block = place[i].block, count = 0;
+        if (!i || place[i - 1].source != source)
+            err = open_source(g, source, &rows);
+        for (; i < n && place[i].source == source && place[i].block == block; i++)
+            row[count++] = place[i].row;
+        if (err == OK)
+            err = append_rows(g, block, &rows, row, count);
+    }
+    mem_free(row);
+    return err;
+}
+
+/* Makes blocks of the keys: end[b] is behind the last of block b. */
+static enum err make_blocks(struct merging *g, const struct key *key, const size_t *end,
+                            unsigned n_blocks)
+{
+    size_t n = end[n_blocks - 1];
+    struct place *place = NEW_ARRAY(struct place, n);
     bool ordered = true;
+    uint32_t block = 0;
     for (size_t i = 0; i < n; i++) {
-        place[i] = (uint64_t)key[i].source << 32 | key[i].row;
-        ordered = ordered && (!i || place[i - 1] < place[i]);
+        block += i == end[block];
+        place[i] = (struct place){key[i].source, block, key[i].row};
+        ordered = ordered && (!i || place_cmp(&place[i - 1], &place[i]) < 0);
     }
     if (!ordered)
         qsort(place, n, sizeof(*place), place_cmp);
-    for (size_t i = 0; err == OK && i < n;) {
-        uint32_t source = (uint32_t)(place[i] >> 32), count = 0;
-        for (; i < n && place[i] >> 32 == source; i++)
-            row[count++] = (uint32_t)place[i];
-        if (count == n && count == g->m->source[source].rows)
-            err = encode_whole_source(g, source);
-        else
-            err = append_source(g, source, row, count);
-    }
+    bool whole = n_blocks == 1 && place[0].source == place[n - 1].source &&
+                 n == g->m->source[place[0].source].rows;
+    enum err err = whole ? encode_whole_source(g, place[0].source) : scatter(g, place, n);
+    for (unsigned b = 0; err == OK && b < n_blocks; b++)
+        err = emit_batch(g, b);
     mem_free(place);
-    mem_free(row);
     return err;
 }
 
@@ -292,6 +322,12 @@ static void window_merge(struct merging *g, const struct key *key, size_t n)
     g->n = had + n;
 }
 
+static uint64_t row_bytes(const struct merging *g, uint32_t source)
+{
+    const struct merge_source *s = &g->m->source[source];
+    return s->raw_bytes / (s->rows ? s->rows : 1);
+}
+
 static enum err enter_next(struct merging *g)
 {
     struct rows rows;
@@ -303,54 +339,78 @@ static enum err enter_next(struct merging *g)
         if (!e.ordered)
             qsort(e.key, e.n, sizeof(*e.key), key_cmp);
         window_merge(g, e.key, e.n);
+        g->window_bytes += e.n * row_bytes(g, source);
         g->next++;
     }
     mem_free(e.key);
     return err;
 }
 
-/* How many keys from the window's begin make the next block. */
-static size_t block_keys(const struct merging *g)
+/* How many keys from `begin` of the window make a block. */
+static size_t block_keys(const struct merging *g, size_t begin)
 {
-    size_t have = g->n - g->begin, most = have < g->m->block_rows ? have : g->m->block_rows;
+    size_t have = g->n - begin, most = have < g->m->block_rows ? have : g->m->block_rows;
     uint64_t bytes = 0;
     for (size_t i = 0; i < most; i++) {
-        const struct merge_source *s = &g->m->source[g->window[g->begin + i].source];
-        bytes += s->raw_bytes / (s->rows ? s->rows : 1);
+        bytes += row_bytes(g, g->window[begin + i].source);
         if (bytes > g->m->block_bytes)
             return i ? i : 1;
     }
     return most;
 }
 
-/* Lets sources in until no other can hold a row of the next block. */
-static enum err fill_window(struct merging *g)
+/* Lets sources in until no other can hold a row of the next block. *ret_full: until there was no
+ * room for more. */
+static enum err fill_window(struct merging *g, bool *ret_full)
 {
-    size_t most = (size_t)g->m->block_rows * MERGE_WINDOW_BLOCKS;
-    while (g->next < g->m->n && g->n - g->begin < most) {
-        size_t have = g->n - g->begin;
-        if (have >= g->m->block_rows) {
-            int64_t last = g->window[g->begin + block_keys(g) - 1].order.time;
-            if (g->m->source[g->next].time_min > last)
-                break;
-        }
+    *ret_full = false;
+    while (g->next < g->m->n) {
+        size_t have = g->n - g->begin, block = block_keys(g, g->begin);
+        if ((have > block || have == g->m->block_rows) &&
+            g->m->source[g->next].time_min > g->window[g->begin + block - 1].order.time)
+            break;
+        *ret_full = have >= (size_t)g->m->block_rows * MERGE_WINDOW_BLOCKS ||
+                    g->window_bytes >= g->m->block_bytes * MERGE_WINDOW_BLOCKS;
+        if (*ret_full)
+            break;
         TRY(enter_next(g));
     }
+    return OK;
+}
+
+/* The next blocks from the window's begin. Unless `all` of it is to go, those behind the first only
+ * where no other source can have a row for them. */
+static enum err drain(struct merging *g, bool all)
+{
+    size_t end[MERGE_SCATTER_BLOCKS], at = g->begin;
+    unsigned n = 0;
+    while (n < g->n_batches && at < g->n) {
+        size_t next = at + block_keys(g, at);
+        if (n && !all &&
+            (next == g->n || g->window[next - 1].order.time >= g->m->source[g->next].time_min))
+            break;
+        at = next;
+        end[n++] = at - g->begin;
+    }
+    TRY(make_blocks(g, g->window + g->begin, end, n));
+    for (; g->begin < at; g->begin++)
+        g->window_bytes -= row_bytes(g, g->window[g->begin].source);
+    arena_reset(&g->arena);
+    gate_yield(g->m->gate, g->m->scratch_owner, g->scratch_bytes);
     return OK;
 }
 
 static enum err merge_windows(struct merging *g)
 {
     for (;;) {
-        TRY(fill_window(g));
+        bool full;
+        TRY(fill_window(g, &full));
         if (g->begin == g->n)
             return OK;
-        size_t n = block_keys(g);
-        TRY(append_keys(g, g->window + g->begin, n));
-        TRY(emit_batch(g));
-        g->begin += n;
-        arena_reset(&g->arena);
-        gate_yield(g->m->gate, g->m->scratch_owner, g->scratch_bytes);
+        bool all = full || g->next == g->m->n;
+        do
+            TRY(drain(g, all));
+        while (all && g->begin < g->n);
     }
 }
 
@@ -368,22 +428,45 @@ static enum err merge_one_block(struct merging *g)
 {
     if (g->m->n == 1)
         return encode_whole_source(g, 0);
-    for (uint32_t i = 0; i < g->m->n; i++)
-        TRY(append_source(g, i, NULL, g->m->source[i].rows));
-    return emit_batch(g);
+    for (uint32_t i = 0; i < g->m->n; i++) {
+        struct rows rows;
+        TRY(open_source(g, i, &rows));
+        TRY(append_rows(g, 0, &rows, NULL, rows.n));
+    }
+    return emit_batch(g, 0);
 }
 
-/* About what a merge takes: its largest source decoded, a batch, and twice as much for the encoder,
- * whose worst case is one column that holds nearly all. */
-static uint64_t scratch_bytes(const struct merge *m)
+/* About what a merge takes: its largest source decoded, its batches, twice a block for the encoder,
+ * whose worst case is one column that holds nearly all, and the window, which is copied when a
+ * source enters. */
+static uint64_t scratch_bytes(const struct merge *m, unsigned n_batches)
 {
-    uint64_t all = 0, largest = 0;
+    uint64_t all = 0, largest = 0, rows = 0, most = (uint64_t)m->block_rows * MERGE_WINDOW_BLOCKS;
+    uint64_t window_bytes = MERGE_WINDOW_BLOCKS * m->block_bytes;
     for (uint32_t i = 0; i < m->n; i++) {
         all += m->source[i].raw_bytes;
+        rows += m->source[i].rows;
         if (m->source[i].raw_bytes > largest)
             largest = m->source[i].raw_bytes;
     }
-    return largest + 3 * (all < m->block_bytes ? all : m->block_bytes);
+    uint64_t block = all < m->block_bytes ? all : m->block_bytes;
+    uint64_t batches = all < n_batches * m->block_bytes ? all : n_batches * m->block_bytes;
+    uint64_t keys = rows < most ? rows : most;
+    if (all > window_bytes && all / window_bytes * keys > rows)
+        keys = rows / (all / window_bytes);
+    if (fits_one_block(m))
+        keys = 0;
+    return largest + batches + 2 * block + 2 * keys * sizeof(struct key);
+}
+
+static void make_batches(struct merging *g)
+{
+    g->n_batches = MERGE_SCATTER_BLOCKS;
+    while (g->n_batches > 1 && scratch_bytes(g->m, g->n_batches) > g->m->gate->max)
+        g->n_batches--;
+    g->scratch_bytes = scratch_bytes(g->m, g->n_batches);
+    for (unsigned b = 0; b < g->n_batches; b++)
+        g->batch[b] = batch_new();
 }
 
 enum err merge_run(const struct merge *m)
@@ -391,14 +474,15 @@ enum err merge_run(const struct merge *m)
     CHECK(m->block_rows > 0);
     if (!m->n)
         return OK;
-    struct merging g = {.m = m, .batch = batch_new()};
-    g.scratch_bytes = scratch_bytes(m);
+    struct merging g = {.m = m};
+    make_batches(&g);
     gate_enter(m->gate, m->scratch_owner, g.scratch_bytes);
     arena_init(&g.arena, 0, NULL);
     arena_init(&g.scratch, 0, NULL);
     enum err err = !m->one_day && fits_one_block(m) ? merge_one_block(&g) : merge_windows(&g);
     mem_free(g.window);
-    batch_free(g.batch);
+    for (unsigned b = 0; b < g.n_batches; b++)
+        batch_free(g.batch[b]);
     arena_release(&g.arena);
     arena_release(&g.scratch);
     gate_leave(m->gate, m->scratch_owner, g.scratch_bytes);

@@ -1,9 +1,9 @@
 /* Merging rows of one stream into encoded blocks: the one mechanism behind sealing and compaction.
  *
- * Sources are opened one at a time and as often as needed, so that memory holds one decoded source,
- * the rows of the block that is being made, and the order keys of a window of sources, whatever the
- * number of sources and however they overlap. Threads: any; a merge is one thread's, which waits at
- * the gate. */
+ * Sources are opened one at a time, so that memory holds one decoded source, the rows of at most
+ * MERGE_SCATTER_BLOCKS blocks that are being made, and the order keys of a window of sources,
+ * whatever the number of sources and however they overlap. Threads: any; a merge is one thread's,
+ * which waits at the gate. */
 #ifndef WEIR_STORE_MERGE_H
 #define WEIR_STORE_MERGE_H
 
@@ -39,10 +39,11 @@ struct merge {
 };
 
 /* Every row of every source (of that day) ends in exactly one emitted block, of at most block_rows
- * rows; blocks come in total order but where more than MERGE_WINDOW_BLOCKS sources overlap. */
+ * rows; blocks come in total order but where more than MERGE_WINDOW_BLOCKS blocks' worth of sources
+ * overlap. */
 NODISCARD enum err merge_run(const struct merge *m);
 
-#define MERGE_WINDOW_BLOCKS 32
+enum { MERGE_WINDOW_BLOCKS = 8, MERGE_SCATTER_BLOCKS = 3 };
 
 /* Days since 1970: that of `time` if it lies within arrival -7 .. +1 days, else that of arrival. */
 int64_t retention_day(int64_t time_ns, int64_t arrival_ns);
