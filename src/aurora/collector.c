@@ -402,13 +402,13 @@ void collector_write(struct collector *c, struct buf *out)
     buf_put_byte(out, '}');
 }
 
-static enum err beat(struct collector *c)
+static enum err beat(struct collector *c, const char *state)
 {
     struct state_item set = {0};
     struct buf status;
     buf_init(&status, STATE_TEXT_MAX);
     collector_write(c, &status);
-    state_set_text(&set, "status", STR("running"));
+    state_set_text(&set, "status", str_c(state));
     state_set_text(&set, "report", buf_str(&status));
     state_set_int(&set, "updated_at", now_s());
     state_set_int(&set, "expires_at", now_s() + PROCESS_DAYS * 86400);
@@ -462,7 +462,7 @@ static void *beater_main(void *arg)
     struct collector *c = arg;
     while (!c->stopping) {
         int64_t began = clock_mono_ns();
-        enum err err = beat(c);
+        enum err err = beat(c, "running");
         if (err == OK)
             err = obey(c);
         warn_if(err, "the state does not answer");
@@ -687,16 +687,6 @@ bool collector_is_ready(struct collector *c)
     return c->ready;
 }
 
-static void say_goodbye(struct collector *c)
-{
-    struct state_item set = {0};
-    state_set_text(&set, "status", STR("stopped"));
-    state_set_int(&set, "updated_at", now_s());
-    warn_if(state_note(c->state, STATE_PROCESSES, (struct state_key){str_c(c->owner), STR("")},
-                       &set, NULL, 0),
-            "the end could not be noted");
-}
-
 static void give_back(void *ctx, struct job_token *token)
 {
     topics_settle(((struct collector *)ctx)->topics, token);
@@ -715,7 +705,7 @@ void collector_stop(struct collector *c)
             pthread_join(c->worker[i].thread, NULL);
     if (c->beater_started) {
         pthread_join(c->beater, NULL);
-        say_goodbye(c);
+        warn_if(beat(c, "stopped"), "the end could not be noted");
     }
     topics_stop(c->topics);
     set_gauges(c, false);

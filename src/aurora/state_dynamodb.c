@@ -189,8 +189,8 @@ static enum err dynamodb_get(struct state *base, enum state_table t, const struc
     TRY(call(state_of(base), t, "GetItem", request, &answer));
     const json_t *item = json_object_get(answer, "Item");
     enum err err = item ? state_item_read(item, a, ret)
-                        : err_set(ERR_NOTFOUND, "%s has no %.*s %.*s", state_tables[t].name,
-                                  STR_ARG(k->hash), STR_ARG(k->range));
+                        : err_set(ERR_NOTFOUND, "%s has no %.*s%s%.*s", state_tables[t].name,
+                                  STR_ARG(k->hash), k->range.n ? " " : "", STR_ARG(k->range));
     json_decref(answer);
     return err;
 }

@@ -79,8 +79,8 @@ static enum err find(struct sqlite_state *s, enum state_table t, const struct st
         err = d->step(st, &row);
     if (err == OK)
         err = row ? read_body(d->column_text(st, 0), a, ret)
-                  : err_set(ERR_NOTFOUND, "%s has no %.*s %.*s", state_tables[t].name,
-                            STR_ARG(k->hash), STR_ARG(k->range));
+                  : err_set(ERR_NOTFOUND, "%s has no %.*s%s%.*s", state_tables[t].name,
+                            STR_ARG(k->hash), k->range.n ? " " : "", STR_ARG(k->range));
     d->finish(st);
     return err;
 }
@@ -165,8 +165,8 @@ static enum err judge(struct sqlite_state *s, enum state_table t, const struct s
     *ret_exists = err == OK;
     for (unsigned i = 0; i < n; i++)
         if (!holds(ret, *ret_exists, &cond[i]))
-            return err_set(ERR_CONFLICT, "%s %.*s %.*s: changed meanwhile", state_tables[t].name,
-                           STR_ARG(k->hash), STR_ARG(k->range));
+            return err_set(ERR_CONFLICT, "%s %.*s%s%.*s: changed meanwhile", state_tables[t].name,
+                           STR_ARG(k->hash), k->range.n ? " " : "", STR_ARG(k->range));
     return OK;
 }
 

@@ -14,19 +14,36 @@ static int64_t now_s(void)
     return clock_now_ns() / NS_PER_S;
 }
 
+enum { SILENT_S = 30 }; /* who has given no sign of life for so long does not run */
+
+static bool runs(const struct state_item *i)
+{
+    return str_eq_c(state_text(i, "status"), "running") &&
+           now_s() - state_int(i, "updated_at") < SILENT_S;
+}
+
+static enum err count_running(void *ctx, const struct state_item *i)
+{
+    *(unsigned *)ctx += runs(i);
+    return OK;
+}
+
 static int give(const struct command *c, const struct options *o, const struct state_item *set,
                 const char *said)
 {
     struct aurora_state s;
+    unsigned n = 0;
     enum err err = aurora_state_open(o, &s);
     if (err == OK) {
         err = state_update(s.state, STATE_PROCESSES, STATE_ORDERS, set, NULL, 0);
+        if (err == OK)
+            err = state_each(s.state, STATE_PROCESSES, STR(""), count_running, &n);
         aurora_state_close(&s);
     }
     if (err != OK)
         options_fail(c, "%s", err_text());
     else
-        printf("%s\n", said);
+        printf("%s; %u %s now\n", said, n, n == 1 ? "process runs" : "processes run");
     return err != OK;
 }
 
@@ -54,7 +71,7 @@ int aurora_stop(int argc, char **argv)
         return status;
     state_set_int(&set, "stop_at", now_s());
     state_set_int(&set, "ramp_at", 0);
-    return give(&aurora_stop_command, &o, &set, "they were told to stop");
+    return give(&aurora_stop_command, &o, &set, "all were told to stop");
 }
 
 static const struct option_def resume_options[] = {
@@ -93,7 +110,7 @@ static enum err on_process(void *ctx, const struct state_item *i)
     size_t n;
     struct str report = state_text(i, "report"), id = state_text(i, "process_id");
     json_t *r = json_loadb(report.n ? report.p : "", report.n, 0, NULL);
-    if (r && now_s() - state_int(i, "updated_at") < 30)
+    if (r && runs(i))
         json_array_foreach(json_object_get(json_object_get(r, "limits"), "breakers"), n, breaker)
         {
             json_t *row = json_copy(breaker);
@@ -123,7 +140,7 @@ static enum err breaker_reset(const struct options *o, struct state *s)
     state_set_int(&set, "reset_at", now_s());
     state_set_text(&set, "reset_breaker", str_c(o->n_args > 1 ? o->arg[1] : ""));
     TRY(state_update(s, STATE_PROCESSES, STATE_ORDERS, &set, NULL, 0));
-    printf("they were told to close\n");
+    printf("closed within seconds, in each process that runs\n");
     return OK;
 }
 

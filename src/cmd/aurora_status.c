@@ -112,7 +112,8 @@ static enum err on_process(void *ctx, const struct state_item *i)
         return OK;
     }
     json_object_set_new(r, "process", json_stringn(id.p, id.n));
-    json_object_set_new(r, "state", json_string(alive ? "running" : "gone"));
+    bool ended = str_eq_c(state_text(i, "status"), "stopped");
+    json_object_set_new(r, "state", json_string(alive ? "running" : ended ? "stopped" : "gone"));
     json_object_set_new(r, "seen", aurora_time_json(seen));
     json_array_append_new(g->processes, r);
     return OK;

@@ -132,8 +132,11 @@ def test_stop_and_resume_with_a_ramp(made):
     wait_for(lambda: len(stored(server, "one")) == 10)
     c.weir("resume", "--ramp", "1s")
     wait_for(lambda: requests.get(status, timeout=5).json()["workers"] == 8, 15, "all workers")
-    c.weir("stop")
+    assert "1 process runs now" in c.weir("stop").stdout
     assert c.process.wait(20) == 0
+    (ended,) = c.json("status")["processes"]
+    assert ended["state"] == "stopped" and ended["records"] == 10
+    assert "0 processes run now" in c.weir("stop").stdout
     assert_same(server, log)
     c.start()  # started later: it runs
     log.write(1)
