@@ -423,7 +423,7 @@ static void end_by_itself(struct collector *c)
 {
     c->ordered = true;
     c->stopping = true;
-    jobs_wake(c->jobs);
+    jobs_end(c->jobs);
 }
 
 /* Orders stand in the item "orders" of the same table: what is newer than us, and than what we have
@@ -697,7 +697,7 @@ void collector_stop(struct collector *c)
     if (!c)
         return;
     c->stopping = true;
-    jobs_wake(c->jobs);
+    jobs_end(c->jobs);
     if (c->finder_started)
         pthread_join(c->finder, NULL);
     for (unsigned i = 0; i < c->n_workers; i++)

@@ -22,6 +22,7 @@ struct jobs {
     size_t n;
     const struct job *busy[BUSY_MAX]; /* out with a worker */
     unsigned n_busy;
+    bool ended;
 };
 
 struct jobs *jobs_new(void)
@@ -210,7 +211,7 @@ struct job *jobs_take(struct jobs *j, int64_t wait_ms)
     for (;;) {
         int64_t now = clock_mono_ns(), due = until;
         job = pick(j, now, &due);
-        if (job || now >= until)
+        if (job || now >= until || j->ended)
             break;
         (void)cond_wait_until(&j->changed, &j->lock, due);
     }
@@ -273,9 +274,10 @@ int64_t jobs_oldest_ms(struct jobs *j)
     return oldest;
 }
 
-void jobs_wake(struct jobs *j)
+void jobs_end(struct jobs *j)
 {
     pthread_mutex_lock(&j->lock);
+    j->ended = true;
     pthread_cond_broadcast(&j->changed);
     pthread_mutex_unlock(&j->lock);
 }

@@ -40,6 +40,7 @@ size_t jobs_waiting(struct jobs *j);
 /* When what has waited longest was written to, of files that wait and of those that are read; 0:
  * there are none. */
 int64_t jobs_oldest_ms(struct jobs *j);
-void jobs_wake(struct jobs *j);
+/* From now on jobs_take does not wait. */
+void jobs_end(struct jobs *j);
 
 #endif
