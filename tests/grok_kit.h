@@ -15,7 +15,7 @@ struct grok_example {
 
 static inline const struct extractor *grok_made(const char *name, struct arena *a)
 {
-    char text[100];
+    char text[120];
     const struct extractor *x;
     snprintf(text, sizeof(text), "%%{%s}", name);
     if (extractor_new(str_c(text), EXTRACT_GROK, NULL, a, &x, NULL) != OK)
