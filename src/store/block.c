@@ -477,7 +477,7 @@ static enum err put_filter(struct job *j, const struct values *v, const struct w
         TRY(block_filter_build(&distinct, ids, most, &j->tmp, &j->filters));
     }
     f->filter = place_from(&j->filters, start);
-    f->filter_sum = (uint32_t)hash64(str_of(j->filters.p + start, f->filter.length));
+    f->filter_sum = (uint32_t)hash64(str_from(buf_str(&j->filters), start));
     return OK;
 }
 
