@@ -18,7 +18,7 @@
 enum { KEPT_MAX = 256 << 10 };
 /* A block is cut at so many times at most, if it has so many rows. */
 enum { CUTS = 16, CUT_ROWS = 8192 };
-#define MARK ((uint64_t)1 << 63)
+#define MARK CHUNK_KEY_KEPT
 #define MANY (LASTING_BLOCK | LASTING_FRAME) /* no block's name begins so */
 
 static void put_by(const struct by_spec *by, struct buf *key)

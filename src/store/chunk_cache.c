@@ -13,7 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { SHARDS = 8, BUCKETS = 1024 };
+/* A set of shards for chunks, and one for what queries keep. */
+enum { SHARDS = 8, ALL_SHARDS = 2 * SHARDS, BUCKETS = 1024 };
 enum { MAX_DEFAULT = 64 << 20 };
 
 struct entry {
@@ -29,8 +30,8 @@ struct shard {
     size_t bytes;
     uint64_t entries, hits, misses;
 };
-static struct shard shards[SHARDS] = {
-    [0 ... SHARDS - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER},
+static struct shard shards[ALL_SHARDS] = {
+    [0 ... ALL_SHARDS - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER},
 };
 static _Atomic size_t max_bytes = MAX_DEFAULT;
 
@@ -42,6 +43,11 @@ static uint64_t key_hash(const struct chunk_key *k)
 static bool key_eq(const struct chunk_key *a, const struct chunk_key *b)
 {
     return a->segment == b->segment && a->offset == b->offset && a->part == b->part;
+}
+
+static struct shard *shard_of(const struct chunk_key *k, uint64_t hash)
+{
+    return &shards[hash % SHARDS + (k->part & CHUNK_KEY_KEPT ? SHARDS : 0)];
 }
 
 static struct entry **slot_of(struct shard *s, const struct chunk_key *key, uint64_t hash)
@@ -81,7 +87,7 @@ static void evict(struct shard *s, struct entry *e)
 struct blob *chunk_cache_get(const struct chunk_key *key)
 {
     uint64_t hash = key_hash(key);
-    struct shard *s = &shards[hash % SHARDS];
+    struct shard *s = shard_of(key, hash);
     struct blob *found = NULL;
     pthread_mutex_lock(&s->lock);
     struct entry *e = *slot_of(s, key, hash);
@@ -104,7 +110,7 @@ static void put(const struct chunk_key *key, struct blob *b, bool instead)
         return;
     bool tight = budget && governor_used() > budget - budget / 8;
     uint64_t hash = key_hash(key);
-    struct shard *s = &shards[hash % SHARDS];
+    struct shard *s = shard_of(key, hash);
     pthread_mutex_lock(&s->lock);
     size_t bound = tight ? (s->bytes > n ? s->bytes - n : 0) : max - n;
     while (s->oldest && s->bytes > bound)
@@ -150,13 +156,13 @@ static void shard_trim(struct shard *s, size_t max)
 void chunk_cache_set_max(size_t bytes)
 {
     atomic_store_explicit(&max_bytes, bytes, memory_order_relaxed);
-    for (int i = 0; i < SHARDS; i++)
+    for (int i = 0; i < ALL_SHARDS; i++)
         shard_trim(&shards[i], bytes / SHARDS);
 }
 
 void chunk_cache_drop(uint64_t segment)
 {
-    for (int i = 0; i < SHARDS; i++) {
+    for (int i = 0; i < ALL_SHARDS; i++) {
         struct shard *s = &shards[i];
         pthread_mutex_lock(&s->lock);
         for (struct entry *e = s->oldest, *next; e; e = next) {
@@ -171,7 +177,7 @@ void chunk_cache_drop(uint64_t segment)
 void chunk_cache_stats(struct chunk_cache_stats *ret)
 {
     *ret = (struct chunk_cache_stats){0};
-    for (int i = 0; i < SHARDS; i++) {
+    for (int i = 0; i < ALL_SHARDS; i++) {
         struct shard *s = &shards[i];
         pthread_mutex_lock(&s->lock);
         ret->hits += s->hits;

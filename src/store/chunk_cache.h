@@ -1,6 +1,7 @@
 /* Bytes of segment files kept in memory: chunks as they stand in the file, and their parts
- * decompressed. One for the process; least recently used goes first. Bounded by its own maximum and
- * by the governor (OWNER_CACHE): what does not fit is simply not kept. Threads: any; a lock per
+ * decompressed; and answers that queries keep of blocks, which chunks do not drive out. One for the
+ * process; least recently used goes first. Bounded by its own maximum, each of the two, and by the
+ * governor (OWNER_CACHE): what does not fit is simply not kept. Threads: any; a lock per
  * shard. */
 #ifndef WEIR_STORE_CHUNK_CACHE_H
 #define WEIR_STORE_CHUNK_CACHE_H
@@ -11,6 +12,7 @@ struct chunk_key {
     uint64_t segment, offset; /* segment is never 0 */
     uint64_t part;            /* 0: the stored chunk; else a part of it, decompressed */
 };
+#define CHUNK_KEY_KEPT ((uint64_t)1 << 63) /* in `part`: no chunk, but an answer of a query */
 /* A reference, or NULL. */
 struct blob *chunk_cache_get(const struct chunk_key *key);
 /* Takes a reference of its own; the blob must be charged to OWNER_CACHE already. */

@@ -305,6 +305,26 @@ static void test_a_merge_costs_nothing(void **state)
     assert_int_equal(misses() - before, blocks);
 }
 
+/* Much is read meanwhile: what is kept stays. */
+static void test_chunks_leave_answers_alone(void **state)
+{
+    struct chunk_key kept = {77, 0, CHUNK_KEY_KEPT | 1}, chunk = {78, 0, 0};
+    for (uint64_t i = 0; i <= 200; i++) {
+        struct blob *b = blob_take(mem_alloc(1 << 20), 1 << 20, OWNER_CACHE);
+        chunk.offset = i;
+        chunk_cache_put(i ? &chunk : &kept, b);
+        blob_unref(b);
+    }
+    struct blob *b = chunk_cache_get(&kept);
+    assert_non_null(b);
+    blob_unref(b);
+    chunk.offset = 1;
+    assert_null(chunk_cache_get(&chunk));
+    chunk_cache_drop(77);
+    assert_null(chunk_cache_get(&kept));
+    chunk_cache_drop(78);
+}
+
 /* ---- exact at any instant ---- */
 
 struct reading {
@@ -375,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_many_flights),
         cmocka_unit_test_setup_teardown(test_a_cut_costs_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_merge_costs_nothing, setup, teardown),
+        cmocka_unit_test(test_chunks_leave_answers_alone),
         cmocka_unit_test_setup_teardown(test_exact_at_any_instant, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
