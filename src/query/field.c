@@ -224,50 +224,83 @@ static enum err read_name(struct reading *r, struct str name)
 }
 
 /* A text made for each row that has no value yet. */
-static enum err read_made(struct reading *r, size_t max,
-                          enum err (*make)(struct rows *, uint32_t row, char *out, size_t *n))
+struct made {
+    const int64_t *time;          /* by row */
+    const struct origin_run *run; /* of the row before, and runs from there on */
+    uint32_t runs;
+    const char *last; /* the text of the row before */
+    size_t last_n;
+    int64_t last_ns; /* its time */
+};
+typedef size_t (*make_fn)(struct made *m, uint32_t row, char *out);
+
+/* Rows ascend. */
+static const struct origin_run *run_of(struct made *m, uint32_t row)
+{
+    while (m->runs > 1 && m->run[1].row <= row) {
+        m->run++;
+        m->runs--;
+    }
+    return m->run;
+}
+
+static size_t put_made_time(struct made *m, int64_t ns, char *out)
+{
+    if (!m->last || ns != m->last_ns)
+        return time_rfc3339(m->last_ns = ns, out);
+    memcpy(out, m->last, m->last_n); /* records of one request share their arrival */
+    return m->last_n;
+}
+
+static size_t make_time(struct made *m, uint32_t row, char *out)
+{
+    return put_made_time(m, m->time[row], out);
+}
+
+static size_t make_arrival(struct made *m, uint32_t row, char *out)
+{
+    return put_made_time(m, run_of(m, row)->arrival_ns, out);
+}
+
+static size_t make_id(struct made *m, uint32_t row, char *out)
+{
+    struct origin_run origin = *run_of(m, row);
+    origin.index += row - origin.row;
+    return filter_row_id(&origin, out);
+}
+
+static enum err made_begin(struct reading *r, make_fn make, struct made *m)
+{
+    *m = (struct made){0};
+    if (make == make_time)
+        return rows_time(r->rows, &m->time);
+    TRY(r->rows->ops->origin(r->rows, &m->run, &m->runs));
+    if (r->n && (!m->runs || m->run->row > r->row[0]))
+        return err_set(ERR_CORRUPT, "row %u has no origin", r->row[0]);
+    return OK;
+}
+
+static enum err read_made(struct reading *r, size_t max, make_fn make)
 {
     uint32_t *sel = arena_alloc(r->arena, r->n * sizeof(*sel));
     uint32_t *off = arena_alloc(r->arena, (r->n + 1) * sizeof(*off));
     char *bytes = arena_alloc(r->arena, r->n * max + 1);
-    uint32_t m = 0, at = 0;
+    uint32_t n = 0, at = 0;
+    struct made m;
+    TRY(made_begin(r, make, &m));
     for (uint32_t i = 0; i < r->n; i++) {
         if (bitmap_get(r->taken, i))
             continue;
-        size_t n;
-        off[m] = at;
-        TRY(make(r->rows, r->row[i], bytes + at, &n));
-        at += (uint32_t)n;
-        sel[m++] = i;
+        off[n] = at;
+        m.last_n = make(&m, r->row[i], bytes + at);
+        m.last = bytes + at;
+        at += (uint32_t)m.last_n;
+        sel[n++] = i;
     }
-    off[m] = at;
-    if (m)
+    off[n] = at;
+    if (n)
         *piece_new(r) = (struct field_piece){
-            .v = {.n = m, .lane = LANE_STR, .off = off, .bytes = bytes}, .sel = sel, .n = m};
-    return OK;
-}
-
-static enum err make_time(struct rows *rows, uint32_t row, char *out, size_t *n)
-{
-    const int64_t *time;
-    TRY(rows_time(rows, &time));
-    *n = time_rfc3339(time[row], out);
-    return OK;
-}
-
-static enum err make_arrival(struct rows *rows, uint32_t row, char *out, size_t *n)
-{
-    struct origin_run origin;
-    TRY(rows_origin(rows, row, &origin));
-    *n = time_rfc3339(origin.arrival_ns, out);
-    return OK;
-}
-
-static enum err make_id(struct rows *rows, uint32_t row, char *out, size_t *n)
-{
-    struct origin_run origin;
-    TRY(rows_origin(rows, row, &origin));
-    *n = filter_row_id(&origin, out);
+            .v = {.n = n, .lane = LANE_STR, .off = off, .bytes = bytes}, .sel = sel, .n = n};
     return OK;
 }
 

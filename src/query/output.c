@@ -12,6 +12,7 @@
 struct extra {
     struct str name;
     struct str source; /* the field that gives it */
+    struct str head;   /* ,"name": */
     struct values const **value;
     uint32_t *at;
 };
@@ -63,6 +64,7 @@ static enum err values_read(struct rows *rows, const uint32_t *row, uint32_t n, 
 static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, struct arena *arena,
                            struct extra *e)
 {
+    e->head = arena_printf(arena, ",\"%.*s\":", STR_ARG(e->name));
     TRY(values_read(rows, row, n, arena, e));
     /* A row's own key of that very name stands already (unless source and name agree on the value).
      */
@@ -93,12 +95,8 @@ static void end_line(void *ctx, uint32_t i, size_t begin, struct buf *out)
         const struct extra *e = &l->extra[k];
         if (!e->value[i])
             continue;
-        if (!empty)
-            buf_put_byte(out, ',');
+        buf_put_str(out, str_from(e->head, empty)); /* the first member has no comma before it */
         empty = false;
-        buf_put_byte(out, '"');
-        buf_put_str(out, e->name);
-        buf_put(out, "\":", 2);
         json_put_value(out, e->value[i], e->at[i]);
     }
     buf_put(out, "}\n", 2);
