@@ -99,9 +99,10 @@ void es_error_of(struct http_request *r, enum err err, const char *text)
 
 bool es_is_ready(struct api *api, struct http_request *r)
 {
-    if (!api->ready)
+    bool ready = api->ready; /* asked once: an answered request is gone */
+    if (!ready)
         es_error(r, 503, "cluster_block_exception", "starting: the queue is being replayed");
-    return api->ready;
+    return ready;
 }
 
 bool es_param_bool(struct http_request *r, const char *name, bool *ret)

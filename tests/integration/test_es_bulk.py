@@ -3,6 +3,7 @@ across kill -9."""
 import gzip
 import json
 import threading
+import time
 
 import pytest
 import requests
@@ -156,6 +157,7 @@ def test_nothing_is_lost_or_doubled_across_a_crash(make_server):
     server = make_server()
     total, chunk = 6000, 150
     acked = threading.Semaphore(0)
+    until = time.monotonic() + 120
 
     def send():
         client = Elasticsearch(server.url, max_retries=200, retry_on_timeout=True, request_timeout=10)
@@ -166,6 +168,7 @@ def test_nothing_is_lost_or_doubled_across_a_crash(make_server):
                     done, errors = helpers.bulk(client, actions)
                     break
                 except Exception as e:  # the connection broke: nobody knows whether it landed
+                    assert time.monotonic() < until, "the server is gone"
                     assert "refused" in str(e) or "onnection" in str(e) or "503" in str(e), e
             assert done == chunk and not errors
             acked.release()
