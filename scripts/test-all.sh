@@ -23,8 +23,8 @@ suite() {
 
 # Two workers share the machine with brokers, browsers and databases, and many tests have a time by which something must
 # have happened. What failed so is told, and run once more alone: what is broken fails again. Only failed tests are: a run
-# that broke off (any other status than 1) has not run the rest. Tracebacks are Python's own, as pytest's fail to read
-# sources in a worker in which a browser was driven (greenlets and CPython 3.11's parser).
+# that broke off (any other status than 1) has not run the rest. Tracebacks are Python's own: pytest's, which parse the
+# sources again, have ended a run with an internal error.
 integration() {
     local status=0
     "$1" -m pytest -q -n 2 --dist loadgroup --tb=native tests/integration || status=$?
@@ -32,6 +32,9 @@ integration() {
     printf '\n== what failed beside others, alone\n'
     "$1" -m pytest -q --last-failed --last-failed-no-failures none tests/integration
 }
+
+# What tests of updates and rollbacks need; without its commit they are passed over, and say so.
+older_build() { scripts/before.sh || [ $? = 3 ]; }
 
 step "release build (gcc)" compile release
 step "build (clang)" compile clang
