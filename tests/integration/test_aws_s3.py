@@ -1,6 +1,8 @@
 """The AWS client's requests to S3 are taken by a real S3 server, and mean what boto3 says they do."""
+import fcntl
 import os
 import pathlib
+import shutil
 import subprocess
 import urllib.parse
 
@@ -11,12 +13,15 @@ from parts.s3 import s3  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def call(s3):  # noqa: F811
-    build = pathlib.Path(WEIR).parent
-    subprocess.run(["cmake", "--build", build, "--target", "s3_call"], check=True, stdout=subprocess.DEVNULL)
+def call(s3, tmp_path_factory):  # noqa: F811
+    build, program = pathlib.Path(WEIR).parent, tmp_path_factory.mktemp("s3") / "s3_call"
+    with open(build / "s3_call.lock", "w") as lock:  # nobody links what another runs
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["cmake", "--build", build, "--target", "s3_call"], check=True, stdout=subprocess.DEVNULL)
+        shutil.copy(build / "s3_call", program)
 
     def run(method, path, query="", body=b"", ok=True, **env):
-        r = subprocess.run([build / "s3_call", method, path, query], input=body, capture_output=True,
+        r = subprocess.run([program, method, path, query], input=body, capture_output=True,
                            env={**os.environ, **s3.env(), **env}, timeout=60)
         assert (r.returncode == 0) == ok, r.stderr
         return r.stdout if ok else r.stderr.decode()

@@ -149,7 +149,8 @@ def test_error_log(written):
     blank = len(re.findall(r"\n(?=\n\d{4}-|\Z)", text))  # between a message and the next record
     assert lines <= len(text.splitlines()) <= lines + blank + 3
     messages = [r["message"] for r in records]
-    assert all(r["log_type"] == "error" and r["timestamp"].replace(" ", "T")[:19].replace("T ", "T0") == r["_time"][:19]
+    # MariaDB writes hours before ten with a space: "2025-08-03  9:30:45".
+    assert all(r["log_type"] == "error" and r["timestamp"].replace("  ", " 0").replace(" ", "T")[:19] == r["_time"][:19]
                for r in records if "-" in r["timestamp"])
     victim = next(r for r in records if "(1) TRANSACTION" in r["message"])
     assert victim["subsystem"] == "InnoDB" and victim["level"] == "Note" and "update dl set" in victim["message"]
