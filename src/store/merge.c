@@ -10,11 +10,10 @@
  * The first block_rows keys of the window become a block: they are grouped by source, each source
  * is opened once more and its rows are appended to a batch. A block that is one whole source is
  * encoded as it was opened. When the window is full, and at the end, nothing can come between its
- * keys any more: all of them become blocks, several at a time, whose rows a source that is open is
- * scattered over. So a source is opened three or four times, however many others it overlaps: one
- * block at a time would open each for every block (the segments of a backfill, which hold the same
- * day of other instances each). When the union of shapes or paths passes a batch's limits, the
- * block ends there and the rest makes another: a single source keeps the limits by itself.
+ * keys any more: all of them become blocks, MERGE_SCATTER_BLOCKS at a time, whose rows a source
+ * that is open is scattered over: the segments of a backfill (the same day of other instances each)
+ * are opened the less often, the more that is. When the union of shapes or paths passes a batch's
+ * limits, the block ends there and the rest makes another: a single source keeps them by itself.
  *
  * Invariants: a key is in the window exactly once from the entering of its source to its block;
  * sources enter once, in order. */

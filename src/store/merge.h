@@ -43,7 +43,10 @@ struct merge {
  * overlap. */
 NODISCARD enum err merge_run(const struct merge *m);
 
-enum { MERGE_WINDOW_BLOCKS = 8, MERGE_SCATTER_BLOCKS = 3 };
+/* Blocks made at a time. Each more opens the sources of a backfill less often, and holds the
+ * scratch memory longer, for which encoders of new blocks wait: with three, one sender got 0.86
+ * million records a second stored where it gets 1.12 with one. */
+enum { MERGE_WINDOW_BLOCKS = 8, MERGE_SCATTER_BLOCKS = 1 };
 
 /* Days since 1970: that of `time` if it lies within arrival -7 .. +1 days, else that of arrival. */
 int64_t retention_day(int64_t time_ns, int64_t arrival_ns);
