@@ -335,10 +335,8 @@ static enum err prepare_schema(struct catalog *c)
     return tx_end(c, err);
 }
 
-enum err catalog_open_sqlite(const char *path, struct catalog **ret)
+static enum err open_on(struct sql *db, struct catalog **ret)
 {
-    struct sql *db = NULL;
-    TRY(sql_open_sqlite(path, &db));
     struct catalog *c = NEW(struct catalog);
     pthread_mutex_init(&c->lock, NULL);
     c->db = db;
@@ -349,6 +347,30 @@ enum err catalog_open_sqlite(const char *path, struct catalog **ret)
     }
     *ret = c;
     return OK;
+}
+
+enum err catalog_open(struct str url, const char *data, struct catalog **ret)
+{
+    struct sql *db = NULL;
+    TRY(sql_open_url(url, data, &db));
+    return open_on(db, ret);
+}
+
+enum err catalog_open_sqlite(const char *path, struct catalog **ret)
+{
+    struct sql *db = NULL;
+    TRY(sql_open_sqlite(path, &db));
+    return open_on(db, ret);
+}
+
+enum err catalog_check_url(struct str url)
+{
+    return sql_check_url(url);
+}
+
+bool catalog_is_shared(const struct catalog *c)
+{
+    return c->db->shared;
 }
 
 void catalog_close(struct catalog *c)

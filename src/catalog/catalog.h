@@ -50,8 +50,14 @@ struct catalog_producer {
     struct str window; /* text of the store's making */
 };
 
-/* sqlite: file path. Creates the schema; refuses a newer one. */
+/* Creates the schema; refuses a newer one. The URL is one of sql_open_url (sql.h); data: the
+ * server's own folder. */
+NODISCARD enum err catalog_open(struct str url, const char *data, struct catalog **ret);
 NODISCARD enum err catalog_open_sqlite(const char *path, struct catalog **ret);
+/* Connects to nothing: ERR_INVALID says what is wrong with the URL. */
+NODISCARD enum err catalog_check_url(struct str url);
+/* Whether other processes may write to it while it is open here. */
+bool catalog_is_shared(const struct catalog *c);
 void catalog_close(struct catalog *c);
 
 /* Everything, for start-up. Arrays live in the arena. */

@@ -41,11 +41,17 @@ struct sql_driver {
 };
 struct sql {
     const struct sql_driver *driver;
+    bool shared; /* by several processes */
 };
 
 /* path: the file. One process at a time: another gets ERR_UNAVAILABLE. */
 NODISCARD enum err sql_open_sqlite(const char *path, struct sql **ret);
 /* For any number of processes, which wait for each other's writes up to ten seconds. */
 NODISCARD enum err sql_open_sqlite_shared(const char *path, struct sql **ret);
+/* sqlite:, sqlite:PATH, sqlite:PATH?shared=true. data: the folder whose catalog.db is meant where
+ * there is no path. ERR_INVALID says what is wrong with the URL. */
+NODISCARD enum err sql_open_url(struct str url, const char *data, struct sql **ret);
+/* Connects to nothing. */
+NODISCARD enum err sql_check_url(struct str url);
 
 #endif

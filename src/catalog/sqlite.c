@@ -239,7 +239,7 @@ static enum err configure_shared(struct sqlite_db *db)
 static enum err open_file(const char *path, bool shared, struct sql **ret)
 {
     struct sqlite_db *db = NEW(struct sqlite_db);
-    db->base.driver = &sqlite_driver;
+    db->base = (struct sql){&sqlite_driver, shared};
     db->path = mem_strdup(str_c(path));
     int rc = sqlite3_open_v2(path, &db->handle,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,

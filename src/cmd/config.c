@@ -1,4 +1,5 @@
 /* weir config default | show | check FILE. */
+#include "catalog/catalog.h"
 #include "cmd/commands.h"
 #include "cmd/flow.h"
 #include "cmd/settings.h"
@@ -39,14 +40,14 @@ static int print(struct buf *out)
     return good ? 0 : 1;
 }
 
-static enum err check_queue(const struct conf *c)
+static enum err check_url(const struct conf *c, const char *name, enum err (*check)(struct str))
 {
     char why[400];
-    enum err err = queue_check_url(str_c(conf_string(c, "queue.url")));
+    enum err err = check(str_c(conf_string(c, name)));
     if (err == OK)
         return OK;
     snprintf(why, sizeof(why), "%s", err_text());
-    return err_set(err, "%s: queue.url: %s", conf_source(c, "queue.url"), why);
+    return err_set(err, "%s: %s: %s", conf_source(c, name), name, why);
 }
 
 /* The file of a server or of an agent: pipelines, and a server's settings. */
@@ -57,7 +58,9 @@ static enum err check_file(const char *path, struct conf *c)
     if (err == OK && set->server)
         err = conf_load_file(c, path);
     if (err == OK)
-        err = check_queue(c);
+        err = check_url(c, "queue.url", queue_check_url);
+    if (err == OK)
+        err = check_url(c, "catalog.url", catalog_check_url);
     if (err == OK)
         err = pipelines_check(set);
     pipelines_free(set);

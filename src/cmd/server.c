@@ -57,6 +57,7 @@ enum { BOOKS_TRIES = 20, BOOKS_PAUSE_MS = 5 };
 static const struct option_def option_defs[] = {
     SETTINGS_OPTIONS,
     {"queue", 'q', "URL", "disk: (the default), or kafka://HOST:PORT/TOPIC."},
+    {"catalog", 0, "URL", "sqlite: (the default), or sqlite:PATH?shared=true."},
     {"input", 'i', "URL", "One more input, such as forward://127.0.0.1:24224; may be given often.",
      .many = true},
     {"output", 'o', "URL",
@@ -613,15 +614,14 @@ static enum err explain_catalog(enum err err)
 static enum err start(struct server *s, const struct options *o)
 {
     const char *data = conf_string(s->conf, "server.data");
-    char path[4096];
     TRY(fault_from_env());
     TRY(settings_check_auth(s->conf, &s->root));
     s->asked = &s->root;
     size_t budget = s->budget = set_budget(s->conf);
     TRY(lock_data(s, data));
     TRY(store_make_room(data));
-    snprintf(path, sizeof(path), "%s/catalog.db", data);
-    TRY(explain_catalog(catalog_open_sqlite(path, &s->catalog)));
+    TRY(explain_catalog(
+        catalog_open(str_c(conf_string(s->conf, "catalog.url")), data, &s->catalog)));
     TRY(open_queue(s, data, budget));
     TRY(open_spool(s, data));
     TRY(explain_catalog(open_store(s, data, budget)));

@@ -30,6 +30,8 @@ enum err settings_load(const struct options *o, struct conf *c)
         TRY(conf_set(c, "server.listen", str_c(value), "--listen"));
     if ((value = options_value(o, "queue")))
         TRY(conf_set(c, "queue.url", str_c(value), "--queue"));
+    if ((value = options_value(o, "catalog")))
+        TRY(conf_set(c, "catalog.url", str_c(value), "--catalog"));
     for (unsigned i = 0; (value = options_value_at(o, "set", i)); i++)
         TRY(set_one(c, str_c(value)));
     return OK;

@@ -51,6 +51,10 @@ const struct conf_setting conf_table[] = {
      "Compression of queue entries; auto: lz4 while the disk is what senders wait for.",
      .choices = "auto|none|lz4"},
 
+    {"catalog.url", CONF_STRING, "sqlite:", 0, 0,
+     "Where it is kept which segments there are: sqlite: (in server.data), or "
+     "sqlite:PATH?shared=true."},
+
     {"store.cut_bytes", CONF_BYTES, "64MiB", 64 * KIB, 16 * GIB,
      "Encoded bytes in memory at which they are written to a segment."},
     {"store.cut_queue_bytes", CONF_BYTES, "1GiB", MIB, TIB,

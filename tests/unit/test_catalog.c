@@ -305,6 +305,35 @@ static void test_refusals(void **state)
     assert_err(catalog_open_sqlite(f->path, &f->c), ERR_CORRUPT, "catalog.sqlite");
 }
 
+static void test_urls(void **state)
+{
+    struct fixture *f = *state;
+    struct catalog *c = NULL, *second = NULL;
+    char url[500];
+    uint64_t id = 0;
+    assert_false(catalog_is_shared(f->c));
+    assert_ok(catalog_open(STR("sqlite:"), f->dir, &c));
+    snprintf(url, sizeof(url), "%s/catalog.db", f->dir);
+    assert_true(io_exists(url));
+    assert_err(catalog_open(STR("sqlite:"), f->dir, &second), ERR_UNAVAILABLE, "another process");
+    catalog_close(c);
+    snprintf(url, sizeof(url), "sqlite:%s/common.db?shared=true", f->dir);
+    assert_ok(catalog_open(str_c(url), "/nowhere", &c));
+    assert_true(catalog_is_shared(c));
+    assert_ok(catalog_open(str_c(url), "/nowhere", &second));
+    assert_ok(catalog_stream(c, STR("o"), STR("one"), &id));
+    assert_ok(catalog_stream(second, STR("o"), STR("two"), &id));
+    assert_int_equal(id, 2);
+    assert_ok(catalog_stream(second, STR("o"), STR("one"), &id));
+    assert_int_equal(id, 1);
+    catalog_close(second);
+    catalog_close(c);
+    assert_err(catalog_check_url(STR("sqlit:x")), ERR_INVALID, "sqlite:PATH");
+    assert_err(catalog_check_url(STR("sqlite:x?shard=true")), ERR_INVALID, "\"shard=true\"");
+    assert_err(catalog_check_url(STR("sqlite:?shared=true")), ERR_INVALID, "PATH?shared=true");
+    assert_err(catalog_check_url(STR("sqlite:a\0b")), ERR_INVALID, "NUL");
+}
+
 static void *make_streams(void *arg)
 {
     struct fixture *f = arg;
@@ -331,8 +360,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_streams), T(test_publish),     T(test_small), T(test_replace),  T(test_positions),
-        T(test_keys),    T(test_segment_ids), T(test_meta),  T(test_refusals), T(test_threads),
+        T(test_streams),   T(test_publish), T(test_small),       T(test_replace),
+        T(test_positions), T(test_keys),    T(test_segment_ids), T(test_meta),
+        T(test_refusals),  T(test_urls),    T(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,60 @@
+/* The database that a URL names.
+ *
+ *   sqlite:                    DATA/catalog.db, of one process
+ *   sqlite:PATH                another file
+ *   sqlite:PATH?shared=true    a file of several processes of one host
+ *
+ * A path stands as it is, without percent escapes. */
+#include "catalog/sql.h"
+#include "core/mem.h"
+
+struct place {
+    struct str path; /* empty: the customary file of the data folder */
+    bool shared;
+};
+
+static enum err read_sqlite(struct str rest, struct place *ret)
+{
+    size_t query = str_find_byte(rest, '?', 0);
+    struct str params = str_from(rest, query + 1), param = {0};
+    ret->path = str_of(rest.p, query);
+    while (params.n && str_split(&params, '&', &param)) {
+        if (str_eq(param, STR("shared=true")))
+            ret->shared = true;
+        else if (!str_eq(param, STR("shared=false")))
+            return err_set(ERR_INVALID, "sqlite: knows no parameter \"%.*s\"; there is shared=true",
+                           param.n > 60 ? 60 : (int)param.n, param.p);
+    }
+    if (ret->shared && !ret->path.n)
+        return err_set(ERR_INVALID, "sqlite: what several servers share is no file of one's data "
+                                    "folder: sqlite:PATH?shared=true is wanted");
+    return OK;
+}
+
+static enum err read_url(struct str url, struct place *ret)
+{
+    struct place place = {0};
+    if (!str_starts(url, STR("sqlite:")))
+        return err_set(ERR_INVALID, "sqlite: or sqlite:PATH is wanted");
+    if (str_find_byte(url, 0, 0) < url.n)
+        return err_set(ERR_INVALID, "a NUL in the URL");
+    TRY(read_sqlite(str_from(url, STR("sqlite:").n), &place));
+    *ret = place;
+    return OK;
+}
+
+enum err sql_check_url(struct str url)
+{
+    struct place place;
+    return read_url(url, &place);
+}
+
+enum err sql_open_url(struct str url, const char *data, struct sql **ret)
+{
+    struct place place;
+    TRY(read_url(url, &place));
+    char *path = place.path.n ? mem_strdup(place.path) : mem_printf("%s/catalog.db", data);
+    enum err err = place.shared ? sql_open_sqlite_shared(path, ret) : sql_open_sqlite(path, ret);
+    mem_free(path);
+    return err;
+}
