@@ -51,6 +51,25 @@ static inline struct str str_from(struct str a, size_t from)
         from = a.n;
     return from ? (struct str){a.p + from, a.n - from} : a;
 }
+/* memcpy of what is mostly short: pieces that overlap take the place of a call. */
+static inline void str_copy(char *to, struct str s)
+{
+    if (s.n > 32) {
+        memcpy(to, s.p, s.n);
+    } else if (s.n >= 16) {
+        memcpy(to, s.p, 16);
+        memcpy(to + s.n - 16, s.p + s.n - 16, 16);
+    } else if (s.n >= 8) {
+        memcpy(to, s.p, 8);
+        memcpy(to + s.n - 8, s.p + s.n - 8, 8);
+    } else if (s.n >= 4) {
+        memcpy(to, s.p, 4);
+        memcpy(to + s.n - 4, s.p + s.n - 4, 4);
+    } else {
+        for (size_t i = 0; i < s.n; i++)
+            to[i] = s.p[i];
+    }
+}
 /* ASCII case is ignored. */
 bool str_ieq(struct str a, struct str b);
 /* <0, 0, >0 as memcmp, a shorter prefix first. */

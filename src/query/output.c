@@ -15,6 +15,7 @@ struct extra {
     struct str head;   /* ,"name": */
     struct values const **value;
     uint32_t *at;
+    size_t end; /* of its text in the row before */
 };
 
 enum when { ALWAYS, SEARCH, ASKED }; /* and where it is asked for by name */
@@ -80,28 +81,59 @@ static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, s
 }
 
 /* What is added to each row, and where the lines end. */
-struct lines {
+struct row_output {
     struct extra extra[EXTRAS];
     uint32_t n_extras;
-    size_t *end; /* may be NULL */
+    size_t *end;        /* may be NULL */
+    struct buf *before; /* where the row before stands; NULL: nowhere */
+    size_t added;       /* what was added to it */
+    struct json_writer *writer;
 };
+
+static bool is_same(const struct extra *e, uint32_t i)
+{
+    return e->value[i] && e->value[i] == e->value[i - 1] && e->at[i] == e->at[i - 1];
+}
+
+/* The members that the row before has too, copied from there; how many. */
+static uint32_t put_same(const struct row_output *o, uint32_t i, struct buf *out)
+{
+    uint32_t k = 0;
+    while (k < o->n_extras && is_same(&o->extra[k], i))
+        k++;
+    if (k) {
+        size_t n = o->extra[k - 1].end - o->added;
+        char *to = buf_reserve(out, n);
+        if (!to)
+            return 0;
+        str_copy(to, str_of(out->p + o->added, n));
+        out->n += n;
+    }
+    return k;
+}
 
 static void end_line(void *ctx, uint32_t i, size_t begin, struct buf *out)
 {
-    const struct lines *l = ctx;
+    struct row_output *o = ctx;
     bool empty = out->n - begin <= 2;
-    out->n--;
-    for (uint32_t k = 0; k < l->n_extras; k++) {
-        const struct extra *e = &l->extra[k];
-        if (!e->value[i])
-            continue;
-        buf_put_str(out, str_from(e->head, empty)); /* the first member has no comma before it */
-        empty = false;
-        json_put_value(out, e->value[i], e->at[i]);
+    size_t added = --out->n;
+    uint32_t k = !empty && o->before == out ? put_same(o, i, out) : 0;
+    for (uint32_t same = 0; same < k; same++)
+        o->extra[same].end += added - o->added;
+    o->before = empty ? NULL : out; /* its first member has no comma before it */
+    o->added = added;
+    for (; k < o->n_extras; k++) {
+        struct extra *e = &o->extra[k];
+        if (e->value[i]) {
+            buf_put_str(out, str_from(e->head, empty));
+            empty = false;
+            json_put_value(out, e->value[i], e->at[i]);
+        }
+        e->end = out->n;
     }
     buf_put(out, "}\n", 2);
-    if (l->end)
-        l->end[i] = out->n;
+    if (o->end)
+        o->end[i] = out->n;
 }
 
 /* ---- documents ---- */
@@ -214,27 +246,59 @@ out:
 
 /* ---- rows ---- */
 
+static enum err read_extras(struct rows *rows, const uint32_t *row, uint32_t n,
+                            const struct row_style *style, struct arena *arena,
+                            struct row_output *o)
+{
+    for (uint32_t i = 0; i < EXTRAS; i++) {
+        if (!wanted(style, i))
+            continue;
+        struct extra *e = &o->extra[o->n_extras++];
+        *e = (struct extra){.name = str_c(extras[i].name), .source = str_c(extras[i].source)};
+        TRY(extra_read(rows, row, n, arena, e));
+    }
+    return OK;
+}
+
+static struct json_rows json_rows_of(struct rows *rows, const uint32_t *row, uint32_t n,
+                                     const struct row_style *style, struct arena *arena,
+                                     struct row_output *o)
+{
+    return (struct json_rows){.rows = rows,
+                              .row = row,
+                              .n = n,
+                              .arena = arena,
+                              .fields = style->field,
+                              .n_fields = style->n_fields,
+                              .row_done = end_line,
+                              .ctx = o};
+}
+
 enum err output_rows(struct rows *rows, const uint32_t *row, uint32_t n,
                      const struct row_style *style, struct arena *arena, struct buf *out,
                      size_t *end)
 {
     if (style->document)
         return output_documents(rows, row, n, style->document, arena, out, end);
-    struct lines lines = {.end = end};
-    for (uint32_t i = 0; i < EXTRAS; i++) {
-        if (!wanted(style, i))
-            continue;
-        struct extra *e = &lines.extra[lines.n_extras++];
-        *e = (struct extra){.name = str_c(extras[i].name), .source = str_c(extras[i].source)};
-        TRY(extra_read(rows, row, n, arena, e));
-    }
-    struct json_rows what = {.rows = rows,
-                             .row = row,
-                             .n = n,
-                             .arena = arena,
-                             .fields = style->field,
-                             .n_fields = style->n_fields,
-                             .row_done = end_line,
-                             .ctx = &lines};
+    struct row_output o = {.end = end};
+    TRY(read_extras(rows, row, n, style, arena, &o));
+    struct json_rows what = json_rows_of(rows, row, n, style, arena, &o);
     return json_put_rows(&what, out, NULL);
+}
+
+enum err output_begin(struct rows *rows, const uint32_t *row, uint32_t n,
+                      const struct row_style *style, struct arena *arena, struct row_output **ret)
+{
+    struct row_output *o = ARENA_NEW(arena, struct row_output);
+    TRY(read_extras(rows, row, n, style, arena, o));
+    struct json_rows what = json_rows_of(rows, row, n, style, arena, o);
+    TRY(json_writer_new(&what, &o->writer));
+    *ret = o;
+    return OK;
+}
+
+enum err output_next(struct row_output *o, uint32_t n, struct buf *out)
+{
+    o->before = NULL;
+    return json_writer_put(o->writer, n, out);
 }

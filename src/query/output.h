@@ -30,5 +30,13 @@ struct document_style {
 NODISCARD enum err output_rows(struct rows *rows, const uint32_t *row, uint32_t n,
                                const struct row_style *style, struct arena *arena, struct buf *out,
                                size_t *end);
+/* The same a few rows at a time: columns are read once for all n, each call of output_next appends
+ * the lines of the next ones. It lives in the arena, beside which rows, numbers and style stay. No
+ * documents. */
+struct row_output;
+NODISCARD enum err output_begin(struct rows *rows, const uint32_t *row, uint32_t n,
+                                const struct row_style *style, struct arena *arena,
+                                struct row_output **ret);
+NODISCARD enum err output_next(struct row_output *o, uint32_t n, struct buf *out);
 
 #endif

@@ -25,7 +25,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STREAM_ROWS = 4096, BATCH_ROWS = 16384, LIMIT_NEWEST = 10000 };
+enum {
+    STREAM_ROWS = 4096,
+    DECODED_ROWS = 16384,
+    DECODED_BYTES = 8 << 20,
+    SENT_ROWS = 2048,
+    LIMIT_NEWEST = 10000
+};
+
+struct stream_worker {
+    struct buf out;       /* lines */
+    uint64_t rows, bytes; /* of the block before, as lines */
+};
 
 struct run {
     struct query_engine *engine;
@@ -38,7 +49,7 @@ struct run {
     struct arena arena;   /* the plan */
     pthread_mutex_t lock; /* the sink */
     uint64_t rows_left;   /* streaming with a limit */
-    struct buf *out;      /* a worker's lines */
+    struct stream_worker *worker;
     struct hits hits;
     struct dedup *dedup;
 };
@@ -66,22 +77,50 @@ static enum err send(struct run *r, struct buf *out, uint32_t rows)
     return err;
 }
 
+/* How many rows are decoded together, so many times as to be all: as a rule what one takes is what
+ * those of the block before took. */
+static uint32_t rows_at_once(const struct stream_worker *w, uint32_t n)
+{
+    uint32_t most = DECODED_ROWS;
+    if (w->rows)
+        most = (uint32_t)(DECODED_BYTES / (w->bytes / w->rows + 1)) + 1;
+    most = most < STREAM_ROWS ? STREAM_ROWS : most;
+    uint32_t times = (n - 1) / most + 1;
+    return (n - 1) / times + 1;
+}
+
+static enum err put_stream(struct run *r, struct stream_worker *w, const struct scan_block *b,
+                           uint32_t at, uint32_t n, struct arena *arena)
+{
+    struct row_output *o;
+    TRY(output_begin(b->rows, b->row + at, n, &r->style, arena, &o));
+    for (uint32_t done = 0; done < n && !r->scan.stop;) {
+        uint32_t some = n - done < SENT_ROWS ? n - done : SENT_ROWS;
+        TRY(output_next(o, some, &w->out));
+        w->bytes += w->out.n;
+        w->rows += some;
+        done += some;
+        TRY(send(r, &w->out, some));
+    }
+    return OK;
+}
+
 /* What the rows are decoded into goes with each batch of them: all of a block's would be more than
  * a query may hold. */
 static enum err visit_stream(void *ctx, const struct scan_block *b)
 {
     struct run *r = ctx;
-    struct buf *out = &r->out[b->worker];
+    struct stream_worker *w = &r->worker[b->worker];
     struct reservation res;
     struct arena batch;
     enum err err = OK;
+    uint32_t n, once = rows_at_once(w, b->n);
+    w->bytes = w->rows = 0;
     reservation_init_of(&res, OWNER_QUERY, &r->scan.memory);
     arena_init(&batch, 0, &res);
-    for (uint32_t at = 0; at < b->n && !r->scan.stop && err == OK; at += BATCH_ROWS) {
-        uint32_t n = b->n - at < BATCH_ROWS ? b->n - at : BATCH_ROWS;
-        err = output_rows(b->rows, b->row + at, n, &r->style, &batch, out, NULL);
-        if (err == OK)
-            err = send(r, out, n);
+    for (uint32_t at = 0; at < b->n && !r->scan.stop && err == OK; at += n) {
+        n = b->n - at < once ? b->n - at : once;
+        err = put_stream(r, w, b, at, n, &batch);
         b->arena->failed |= batch.failed;
         arena_reset(&batch);
     }
@@ -95,15 +134,15 @@ static enum err run_stream(struct run *r, uint64_t limit)
     r->rows_left = limit;
     if (limit == 0)
         return OK;
-    r->out = NEW_ARRAY(struct buf, scan_workers(&r->scan));
+    r->worker = NEW_ARRAY(struct stream_worker, scan_workers(&r->scan));
     for (unsigned i = 0; i < scan_workers(&r->scan); i++)
-        buf_init(&r->out[i], SIZE_MAX);
+        buf_init(&r->worker[i].out, SIZE_MAX);
     r->scan.visit = visit_stream;
     r->scan.ctx = r;
     enum err err = scan_run(&r->scan);
     for (unsigned i = 0; i < scan_workers(&r->scan); i++)
-        buf_release(&r->out[i]);
-    mem_free(r->out);
+        buf_release(&r->worker[i].out);
+    mem_free(r->worker);
     return err;
 }
 

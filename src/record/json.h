@@ -79,6 +79,11 @@ NODISCARD enum err json_put_rows(const struct json_rows *what, struct buf *out,
 /* ret_end_of: array of n, or NULL; ret_end_of[i] = out->n behind row i's object, so that callers
  * can slice. ERR_LIMIT when out's maximum is met or it passes 4 GiB; `out` then ends at some byte.
  */
+/* The same a few rows at a time: the columns are read once for all of them, and each call appends
+ * the next n. The writer lives in the arena; rows, their numbers and the lists stay as long. */
+struct json_writer;
+NODISCARD enum err json_writer_new(const struct json_rows *what, struct json_writer **ret);
+NODISCARD enum err json_writer_put(struct json_writer *w, uint32_t n, struct buf *out);
 /* Shortest round-trip text of a double (std::to_chars), at most 32 bytes. */
 size_t json_double_text(double v, char *out);
 

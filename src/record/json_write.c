@@ -81,30 +81,10 @@ static __attribute__((noinline)) void put_string_slow(struct buf *out, struct st
     buf_put_byte(out, '"');
 }
 
-/* memcpy of what is mostly short: pieces that overlap take the place of a call. */
-static inline void copy(char *to, const char *from, size_t n)
-{
-    if (n > 32) {
-        memcpy(to, from, n);
-    } else if (n >= 16) {
-        memcpy(to, from, 16);
-        memcpy(to + n - 16, from + n - 16, 16);
-    } else if (n >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + n - 8, from + n - 8, 8);
-    } else if (n >= 4) {
-        memcpy(to, from, 4);
-        memcpy(to + n - 4, from + n - 4, 4);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            to[i] = from[i];
-    }
-}
-
 static inline void put_copy(struct buf *out, struct str s)
 {
     if (s.n <= out->cap - out->n) {
-        copy(out->p + out->n, s.p, s.n);
+        str_copy(out->p + out->n, s);
         out->n += s.n;
         return;
     }
@@ -280,8 +260,10 @@ struct source {
     uint32_t next; /* the value to put */
 };
 
-struct writer {
+struct json_writer {
     const struct json_rows *what;
+    uint32_t at;      /* rows written */
+    uint32_t *end_of; /* may be NULL */
     const uint16_t *shape_of;
     struct program **program; /* by shape; NULL where no row has it */
     uint32_t *source_of;      /* by column; 0: none, else its number + 1 */
@@ -332,7 +314,7 @@ static bool name_leads(const struct json_rows *what, struct str name)
     return false;
 }
 
-static bool column_chosen(struct writer *w, const struct column *c)
+static bool column_chosen(struct json_writer *w, const struct column *c)
 {
     if (!is_choosing(w->what) || c->path.n == 0)
         return true;
@@ -342,7 +324,7 @@ static bool column_chosen(struct writer *w, const struct column *c)
     return name_chosen(w->what, name) || (c->lane == LANE_JSON && name_leads(w->what, name));
 }
 
-static void put_key(struct writer *w, struct str path, unsigned segment, bool comma)
+static void put_key(struct json_writer *w, struct str path, unsigned segment, bool comma)
 {
     if (comma)
         buf_put_byte(&w->text, ',');
@@ -352,7 +334,7 @@ static void put_key(struct writer *w, struct str path, unsigned segment, bool co
     buf_put_byte(&w->text, ':');
 }
 
-static enum err source_for(struct writer *w, uint32_t column, uint32_t *ret)
+static enum err source_for(struct json_writer *w, uint32_t column, uint32_t *ret)
 {
     if (w->source_of[column]) {
         *ret = w->source_of[column] - 1;
@@ -378,7 +360,7 @@ static enum err source_for(struct writer *w, uint32_t column, uint32_t *ret)
 
 /* The step for a leaf; the bytes before it are w->text from `from` on, placed when all are there.
  */
-static enum err add_step(struct writer *w, struct program *p, uint32_t column, size_t from)
+static enum err add_step(struct json_writer *w, struct program *p, uint32_t column, size_t from)
 {
     const struct column *c = &w->what->rows->columns[column];
     struct step *s = &p->step[p->n];
@@ -400,7 +382,7 @@ static uint32_t leaf_behind(const struct shape *shape, uint32_t t)
 }
 
 /* Steps of the tokens. `open` objects were met, of which the first `written` are in the text. */
-static enum err make_steps(struct writer *w, const struct shape *shape, struct program *p)
+static enum err make_steps(struct json_writer *w, const struct shape *shape, struct program *p)
 {
     const struct column *columns = w->what->rows->columns;
     unsigned open = 0, written = 0;
@@ -436,7 +418,7 @@ static enum err make_steps(struct writer *w, const struct shape *shape, struct p
     return OK;
 }
 
-static enum err make_program(struct writer *w, const struct shape *shape, struct program **ret)
+static enum err make_program(struct json_writer *w, const struct shape *shape, struct program **ret)
 {
     struct program *p = ARENA_TRY_ARRAY(w->what->arena, struct program, 1);
     struct step *steps = p ? ARENA_TRY_ARRAY(w->what->arena, struct step, shape->n + 1) : NULL;
@@ -459,7 +441,7 @@ static enum err make_program(struct writer *w, const struct shape *shape, struct
 
 /* ---- reading the columns ---- */
 
-static enum err make_programs(struct writer *w)
+static enum err make_programs(struct json_writer *w)
 {
     const struct json_rows *what = w->what;
     for (uint32_t i = 0; i < what->n; i++) {
@@ -474,7 +456,7 @@ static enum err make_programs(struct writer *w)
     return OK;
 }
 
-static enum err place_positions(struct writer *w)
+static enum err place_positions(struct json_writer *w)
 {
     const struct json_rows *what = w->what;
     for (uint32_t k = 0; k < w->n_sources; k++) {
@@ -497,7 +479,7 @@ static enum err place_positions(struct writer *w)
     return OK;
 }
 
-static enum err read_sources(struct writer *w)
+static enum err read_sources(struct json_writer *w)
 {
     TRY(place_positions(w));
     for (uint32_t k = 0; k < w->n_sources; k++) {
@@ -542,7 +524,7 @@ static bool cut_member(struct str *rest, struct str *ret_key, struct str *ret_va
 
 /* Puts the chosen members of an object; its dotted name is in w->key, with a point behind where it
  * is not empty. False when none is. */
-static bool put_chosen(struct writer *w, struct str object)
+static bool put_chosen(struct json_writer *w, struct str object)
 {
     struct str rest = str_from(object, 1), key, value, plain;
     size_t prefix = w->key.n;
@@ -576,7 +558,7 @@ static bool put_chosen(struct writer *w, struct str object)
 
 /* ---- rows ---- */
 
-static void put_row(struct writer *w, const struct program *p)
+static void put_row(struct json_writer *w, const struct program *p)
 {
     struct buf *out = w->out;
     for (uint32_t i = 0; i < p->n; i++) {
@@ -597,22 +579,56 @@ static void put_row(struct writer *w, const struct program *p)
     put_copy(out, p->after);
 }
 
-static enum err put_rows(struct writer *w, uint32_t *ret_end_of)
+static enum err json_writer_init(struct json_writer *w, const struct json_rows *what)
 {
-    const struct json_rows *what = w->what;
+    *w = (struct json_writer){.what = what};
+    buf_init(&w->text, SIZE_MAX);
+    buf_init(&w->key, SIZE_MAX);
+    w->program = ARENA_ARRAY(what->arena, struct program *, what->rows->n_shapes);
+    w->source_of = ARENA_ARRAY(what->arena, uint32_t, what->rows->n_columns);
     TRY(rows_shape_of(what->rows, &w->shape_of));
     TRY(make_programs(w));
-    TRY(read_sources(w));
-    for (uint32_t i = 0; i < what->n; i++) {
-        size_t begin = w->out->n;
-        put_row(w, w->program[w->shape_of[what->row[i]]]);
+    return read_sources(w);
+}
+
+static void json_writer_release(struct json_writer *w)
+{
+    buf_release(&w->text);
+    buf_release(&w->key);
+}
+
+static void release(void *w)
+{
+    json_writer_release(w);
+}
+
+enum err json_writer_new(const struct json_rows *what, struct json_writer **ret)
+{
+    struct json_writer *w = ARENA_NEW(what->arena, struct json_writer);
+    struct json_rows *kept = ARENA_NEW(what->arena, struct json_rows);
+    *kept = *what;
+    enum err err = json_writer_init(w, kept);
+    arena_defer(what->arena, release, w);
+    if (err == OK)
+        *ret = w;
+    return err;
+}
+
+enum err json_writer_put(struct json_writer *w, uint32_t n, struct buf *out)
+{
+    const struct json_rows *what = w->what;
+    CHECK(n <= what->n - w->at);
+    w->out = out;
+    for (uint32_t end = w->at + n; w->at < end; w->at++) {
+        size_t begin = out->n;
+        put_row(w, w->program[w->shape_of[what->row[w->at]]]);
         if (what->row_done)
-            what->row_done(what->ctx, i, begin, w->out);
-        if (w->out->n >= w->out->max || w->out->n > UINT32_MAX)
+            what->row_done(what->ctx, w->at, begin, out);
+        if (out->n >= out->max || out->n > UINT32_MAX)
             return err_set(ERR_LIMIT, "the rows as JSON pass the limit of %zu bytes",
-                           w->out->max < UINT32_MAX ? w->out->max : (size_t)UINT32_MAX);
-        if (ret_end_of)
-            ret_end_of[i] = (uint32_t)w->out->n;
+                           out->max < UINT32_MAX ? out->max : (size_t)UINT32_MAX);
+        if (w->end_of)
+            w->end_of[w->at] = (uint32_t)out->n;
     }
     return OK;
 }
@@ -621,13 +637,11 @@ enum err json_put_rows(const struct json_rows *what, struct buf *out, uint32_t *
 {
     if (what->n == 0)
         return OK;
-    struct writer w = {.what = what, .out = out};
-    w.program = ARENA_ARRAY(what->arena, struct program *, what->rows->n_shapes);
-    w.source_of = ARENA_ARRAY(what->arena, uint32_t, what->rows->n_columns);
-    buf_init(&w.text, SIZE_MAX);
-    buf_init(&w.key, SIZE_MAX);
-    enum err err = put_rows(&w, ret_end_of);
-    buf_release(&w.text);
-    buf_release(&w.key);
+    struct json_writer w;
+    enum err err = json_writer_init(&w, what);
+    w.end_of = ret_end_of;
+    if (err == OK)
+        err = json_writer_put(&w, what->n, out);
+    json_writer_release(&w);
     return err;
 }

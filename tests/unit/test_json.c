@@ -328,6 +328,15 @@ static void test_many_rows(void **state)
         assert_str(str_of(f->out.p + from, end[i] - from), wanted[i]);
         from = end[i];
     }
+    /* The same in two parts. */
+    struct json_writer *w;
+    struct buf again;
+    buf_init(&again, SIZE_MAX);
+    assert_ok(json_writer_new(&what, &w));
+    assert_ok(json_writer_put(w, 1, &again));
+    assert_ok(json_writer_put(w, 3, &again));
+    assert_true(str_eq(buf_str(&again), buf_str(&f->out)));
+    buf_release(&again);
     /* A maximum is an error, not a cut. */
     struct buf small;
     buf_init(&small, 40);
