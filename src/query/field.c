@@ -223,15 +223,15 @@ static enum err read_name(struct reading *r, struct str name)
     return r->n_taken < r->n ? read_texts(r, name) : OK;
 }
 
-/* A text made for each row that has no value yet. */
+/* Texts made for the rows that have no value yet. */
 struct made {
     const int64_t *time;          /* by row */
     const struct origin_run *run; /* of the row before, and runs from there on */
     uint32_t runs;
-    const char *last; /* the text of the row before */
-    size_t last_n;
-    int64_t last_ns; /* its time */
+    bool any;        /* row before there is, */
+    int64_t last_ns; /* and its time */
 };
+/* The length of a row's text, 0: it is that of the row before. */
 typedef size_t (*make_fn)(struct made *m, uint32_t row, char *out);
 
 /* Rows ascend. */
@@ -246,10 +246,10 @@ static const struct origin_run *run_of(struct made *m, uint32_t row)
 
 static size_t put_made_time(struct made *m, int64_t ns, char *out)
 {
-    if (!m->last || ns != m->last_ns)
-        return time_rfc3339(m->last_ns = ns, out);
-    memcpy(out, m->last, m->last_n); /* records of one request share their arrival */
-    return m->last_n;
+    if (m->any && ns == m->last_ns)
+        return 0; /* as records of one request share their arrival */
+    m->any = true;
+    return time_rfc3339(m->last_ns = ns, out);
 }
 
 static size_t make_time(struct made *m, uint32_t row, char *out)
@@ -283,24 +283,30 @@ static enum err made_begin(struct reading *r, make_fn make, struct made *m)
 static enum err read_made(struct reading *r, size_t max, make_fn make)
 {
     uint32_t *sel = arena_alloc(r->arena, r->n * sizeof(*sel));
+    uint32_t *code = arena_alloc(r->arena, r->n * sizeof(*code));
     uint32_t *off = arena_alloc(r->arena, (r->n + 1) * sizeof(*off));
     char *bytes = arena_alloc(r->arena, r->n * max + 1);
-    uint32_t n = 0, at = 0;
+    uint32_t n = 0, texts = 0;
     struct made m;
     TRY(made_begin(r, make, &m));
+    off[0] = 0;
     for (uint32_t i = 0; i < r->n; i++) {
         if (bitmap_get(r->taken, i))
             continue;
-        off[n] = at;
-        m.last_n = make(&m, r->row[i], bytes + at);
-        m.last = bytes + at;
-        at += (uint32_t)m.last_n;
+        size_t length = make(&m, r->row[i], bytes + off[texts]);
+        if (length) {
+            off[texts + 1] = off[texts] + (uint32_t)length;
+            texts++;
+        }
+        code[n] = texts - 1;
         sel[n++] = i;
     }
-    off[n] = at;
     if (n)
-        *piece_new(r) = (struct field_piece){
-            .v = {.n = n, .lane = LANE_STR, .off = off, .bytes = bytes}, .sel = sel, .n = n};
+        *piece_new(r) =
+            (struct field_piece){.v = {.n = texts, .lane = LANE_STR, .off = off, .bytes = bytes},
+                                 .code = texts < n ? code : NULL,
+                                 .sel = sel,
+                                 .n = n};
     return OK;
 }
 
