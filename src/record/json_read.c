@@ -18,7 +18,13 @@
  * no such byte. Lone surrogates in \u escapes become their three WTF-8 bytes.
  *
  * White space is no value: line breaks in a record (they can only be white space) are made spaces
- * in a copy before the walk, so that what is kept as JSON text never breaks a line. */
+ * in a copy before the walk, so that what is kept as JSON text never breaks a line.
+ *
+ * Records that stand in lines are scanned many at once: the stage takes 64 bytes at a time, and has
+ * a head and an end, which short records pay each for itself. A string cannot hold a line break, so
+ * every line of a text that the stage takes begins outside of strings, and its part of the list is
+ * what it has by itself. What the stage refuses, and what the walk does, is read alone, as its text
+ * is what reasons and places are told from. */
 #include "record/json.h"
 
 #include "core/hash.h"
@@ -32,6 +38,7 @@ enum {
     DEFAULT_ID = 2,
     DEFAULT_FILE = 3,
     RECORD_BYTES_MAX = 1 << 30,
+    AHEAD_BYTES = 32 << 10,
     TIME_NAMES_MAX = 32
 };
 
@@ -44,13 +51,24 @@ struct alias_default {
     bool found; /* in the record being read */
 };
 
+/* Lines whose records are read next, and those of them that were scanned together. */
+struct lines_ahead {
+    struct json_simd *simd;
+    struct str lines, scanned;
+    bool good; /* what was scanned is of use */
+    const uint32_t *at;
+    uint32_t escape;
+};
+
 struct json_reader {
     struct json_limits limits;
     struct json_simd *simd;
+    struct lines_ahead ahead;
     struct buf key, value; /* unescaped */
     struct buf mended, flat, raw;
     struct alias_default defaults[DEFAULTS];
     struct buf name; /* dotted prefix of the open objects, while watching */
+    unsigned given;  /* defaults that have a value */
     bool has_time;   /* of the envelope */
     int64_t time_ns;
     uint64_t time_hash[TIME_NAMES_MAX];
@@ -58,8 +76,9 @@ struct json_reader {
     unsigned missing; /* defaults whose names were not met yet; 0 also when there are none */
     /* The record being read. */
     struct batch *batch;
-    const char *p;
-    uint32_t n;
+    const char *p; /* what was scanned, which the record stands in, and how much that is */
+    uint32_t n_scanned;
+    uint32_t n; /* where the record ends */
     const uint32_t *at;
     uint32_t escape; /* the first backslash behind the strings read so far; or further back */
 };
@@ -87,7 +106,8 @@ struct json_reader *json_reader_new(const struct json_limits *limits)
     if (r->limits.nesting > NESTING_MAX)
         r->limits.nesting = NESTING_MAX;
     r->simd = json_simd_new();
-    CHECK(r->simd);
+    r->ahead.simd = json_simd_new();
+    CHECK(r->simd && r->ahead.simd);
     buf_init(&r->key, SIZE_MAX);
     buf_init(&r->value, SIZE_MAX);
     buf_init(&r->mended, SIZE_MAX);
@@ -111,6 +131,7 @@ void json_reader_free(struct json_reader *r)
     if (!r)
         return;
     json_simd_free(r->simd);
+    json_simd_free(r->ahead.simd);
     buf_release(&r->key);
     buf_release(&r->value);
     buf_release(&r->mended);
@@ -122,24 +143,28 @@ void json_reader_free(struct json_reader *r)
     mem_free(r);
 }
 
+static void give_default(struct json_reader *r, unsigned which, struct str value)
+{
+    struct buf *to = &r->defaults[which].value;
+    r->given += (value.n > 0) - (to->n > 0);
+    buf_clear(to);
+    buf_put_str(to, value);
+}
+
 void json_reader_defaults(struct json_reader *r, struct str service, struct str host)
 {
-    buf_clear(&r->defaults[0].value);
-    buf_clear(&r->defaults[1].value);
-    buf_put_str(&r->defaults[0].value, service);
-    buf_put_str(&r->defaults[1].value, host);
+    give_default(r, 0, service);
+    give_default(r, 1, host);
 }
 
 void json_reader_id(struct json_reader *r, struct str id)
 {
-    buf_clear(&r->defaults[DEFAULT_ID].value);
-    buf_put_str(&r->defaults[DEFAULT_ID].value, id);
+    give_default(r, DEFAULT_ID, id);
 }
 
 void json_reader_file(struct json_reader *r, struct str path)
 {
-    buf_clear(&r->defaults[DEFAULT_FILE].value);
-    buf_put_str(&r->defaults[DEFAULT_FILE].value, path);
+    give_default(r, DEFAULT_FILE, path);
 }
 
 void json_reader_time(struct json_reader *r, bool has_time, int64_t time_ns)
@@ -356,13 +381,13 @@ static inline bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* Whether a backslash stands in [from, close). One of the whole record is looked for at a time, not
- * one of each string. */
+/* Whether a backslash stands in [from, close). One of all that was scanned is looked for at a time,
+ * not one of each string. */
 static inline bool has_escape(struct json_reader *r, uint32_t from, uint32_t close)
 {
     if (r->escape < from) {
-        const char *hit = memchr(r->p + from, '\\', r->n - from);
-        r->escape = hit ? (uint32_t)(hit - r->p) : r->n;
+        const char *hit = memchr(r->p + from, '\\', r->n_scanned - from);
+        r->escape = hit ? (uint32_t)(hit - r->p) : r->n_scanned;
     }
     return r->escape < close;
 }
@@ -533,11 +558,9 @@ static __attribute__((noinline)) void watch_open(struct json_reader *r, struct s
 static void watch_begin(struct json_reader *r)
 {
     buf_clear(&r->name);
-    r->missing = 0;
-    for (unsigned d = 0; d < DEFAULTS; d++) {
+    r->missing = r->given;
+    for (unsigned d = 0; r->given && d < DEFAULTS; d++)
         r->defaults[d].found = false;
-        r->missing += r->defaults[d].value.n > 0;
-    }
 }
 
 /* Appends what the record lacks, to the batch and to its text, which counts if the record is kept
@@ -709,6 +732,14 @@ static enum err walk(struct json_reader *r, struct str *ret_raw)
     return OK;
 }
 
+/* Sets out to read a text that was scanned by itself. */
+static void read_alone(struct json_reader *r, struct str text)
+{
+    r->p = text.p;
+    r->n = r->n_scanned = (uint32_t)text.n;
+    r->escape = 0;
+}
+
 enum err json_check(struct json_reader *r, struct str text)
 {
     if (text.n > RECORD_BYTES_MAX)
@@ -717,27 +748,14 @@ enum err json_check(struct json_reader *r, struct str text)
     if (text.n == 0)
         return err_set(ERR_INVALID, "expected a JSON value where nothing is");
     TRY(scan_structure(r, text));
-    r->p = text.p;
-    r->n = (uint32_t)text.n;
-    r->escape = 0;
+    read_alone(r, text);
     TRY(skip_value(r, 0));
     return *r->at < r->n ? expected(r, "nothing more behind the value", *r->at) : OK;
 }
 
-enum err json_read_record(struct json_reader *r, struct str text, int64_t arrival_ns,
-                          struct batch *b)
+/* The record from here to its end, of which everything but its text is known. */
+static enum err read_record(struct json_reader *r, int64_t arrival_ns, struct batch *b)
 {
-    if (text.n > r->limits.record_bytes)
-        return err_set(ERR_LIMIT, "the record has %zu bytes, the limit is %zu", text.n,
-                       r->limits.record_bytes);
-    if (text.n == 0)
-        return err_set(ERR_INVALID, "the record is empty");
-    TRY(scan_structure(r, text));
-    if (memchr(text.p, '\n', text.n) || memchr(text.p, '\r', text.n))
-        text = flat_copy(r, text);
-    r->p = text.p;
-    r->n = (uint32_t)text.n;
-    r->escape = 0;
     r->batch = b;
     watch_begin(r);
     struct str raw;
@@ -753,4 +771,78 @@ enum err json_read_record(struct json_reader *r, struct str text, int64_t arriva
         batch_time(b, r->time_ns);
     batch_end(b, arrival_ns, raw);
     return OK;
+}
+
+/* ---- records in lines ---- */
+
+void json_reader_lines(struct json_reader *r, struct str lines)
+{
+    r->ahead.lines = lines;
+    r->ahead.scanned = (struct str){0};
+}
+
+static inline bool is_inside(struct str part, struct str of)
+{
+    return (uintptr_t)part.p - (uintptr_t)of.p <= of.n &&
+           part.n <= of.n - ((uintptr_t)part.p - (uintptr_t)of.p);
+}
+
+/* Scans from `record` on, up to a line's end. */
+static void scan_ahead(struct lines_ahead *a, struct str record)
+{
+    size_t left = (size_t)(a->lines.p + a->lines.n - record.p);
+    size_t n = left < AHEAD_BYTES ? left : AHEAD_BYTES;
+    if (n < left) {
+        const char *last = memrchr(record.p, '\n', n);
+        n = last ? (size_t)(last - record.p) : 0;
+    }
+    uint32_t count;
+    a->scanned = str_of(record.p, n > record.n ? n : record.n);
+    a->good = n > record.n && !memchr(record.p, '\r', n) &&
+              json_simd_scan(a->simd, record.p, n, &a->at, &count) == JSON_SCAN_OK;
+    a->escape = 0;
+}
+
+/* Whether the record was scanned together with others: then the reader stands before it. */
+static inline bool stands_ahead(struct json_reader *r, struct str record)
+{
+    struct lines_ahead *a = &r->ahead;
+    if (!a->lines.n || !is_inside(record, a->lines))
+        return false;
+    if (!is_inside(record, a->scanned))
+        scan_ahead(a, record);
+    if (!a->good)
+        return false;
+    uint32_t from = (uint32_t)(record.p - a->scanned.p);
+    r->p = a->scanned.p;
+    r->n_scanned = (uint32_t)a->scanned.n;
+    r->n = from + (uint32_t)record.n;
+    r->escape = a->escape;
+    while (*a->at < from)
+        a->at++;
+    r->at = a->at;
+    return true;
+}
+
+enum err json_read_record(struct json_reader *r, struct str text, int64_t arrival_ns,
+                          struct batch *b)
+{
+    if (text.n > r->limits.record_bytes)
+        return err_set(ERR_LIMIT, "the record has %zu bytes, the limit is %zu", text.n,
+                       r->limits.record_bytes);
+    if (text.n == 0)
+        return err_set(ERR_INVALID, "the record is empty");
+    if (stands_ahead(r, text)) {
+        enum err err = read_record(r, arrival_ns, b);
+        r->ahead.escape = r->escape;
+        if (err == OK) {
+            r->ahead.at = r->at;
+            return OK;
+        }
+    }
+    TRY(scan_structure(r, text));
+    if (memchr(text.p, '\n', text.n) || memchr(text.p, '\r', text.n))
+        text = flat_copy(r, text);
+    read_alone(r, text);
+    return read_record(r, arrival_ns, b);
 }

@@ -230,7 +230,10 @@ static enum err decode_json(struct wire_decoder *d, struct str body)
 
 static enum err decode_ndjson(struct wire_decoder *d, struct str body)
 {
-    return each_line(d, body, false);
+    json_reader_lines(d->reader, body);
+    enum err err = each_line(d, body, false);
+    json_reader_lines(d->reader, (struct str){0});
+    return err;
 }
 
 static enum err decode_text(struct wire_decoder *d, struct str body)

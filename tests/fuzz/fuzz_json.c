@@ -2,6 +2,7 @@
  * that reads as the same record again, and another check of JSON agrees that it is JSON. */
 #include "record/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -37,6 +38,25 @@ static enum err on_record(void *ctx, uint32_t position, struct str record)
     return OK;
 }
 
+/* Lines that are read ahead are what they are alone. */
+static void read_lines(struct json_reader *r, struct str lines, struct batch *b)
+{
+    struct json_reader *ahead = json_reader_new(&limits);
+    struct batch *same = batch_new();
+    char reason[256];
+    batch_clear(b);
+    json_reader_lines(ahead, lines);
+    for (struct str rest = lines, line; str_split(&rest, '\n', &line);) {
+        enum err err = json_read_record(r, line, 1, b);
+        snprintf(reason, sizeof(reason), "%s", err == OK ? "" : err_text());
+        CHECK(json_read_record(ahead, line, 1, same) == err);
+        CHECK(err == OK || str_eq_c(str_c(reason), err_text()));
+        CHECK(batch_raw_bytes(b) == batch_raw_bytes(same) && batch_bytes(b) == batch_bytes(same));
+    }
+    batch_free(same);
+    json_reader_free(ahead);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct json_reader *r = json_reader_new(&limits);
@@ -58,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         CHECK(batch_rows(b) == 0);
     }
+    read_lines(r, str_of(text, size), b);
     if (json_each_record(r, str_of(text, size), on_record, NULL) != OK)
         CHECK(err_text()[0]);
     free(text);

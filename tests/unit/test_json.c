@@ -115,6 +115,87 @@ static void test_round_trip(void **state)
         assert_str(round_trip(*state, str_c(same[i])), same[i]);
 }
 
+/* Lines of many kinds, good and bad, short ones and some that are longer than what is scanned
+ * together. */
+static void put_lines(struct buf *out, int n)
+{
+    static const char *const kinds[] = {
+        "{\"message\":\"line\"}",
+        "{\"a\":{\"b\":[1,2,{\"c\":\"x\"}]},\"n\":-1.50,\"t\":true,\"z\":null}",
+        "{\"k\":\"\\\"\\u00fc\\n\\\\\"}  ",
+        "{\"k\":\"gr\xc3\xbc\xc3\x9f\",\"k\":\"again\"}",
+        "{ \"a\" : \"b\" , \"c\" : { } }",
+        "12",
+        "",
+        "   ",
+        "{\"a\":1} x",
+        "{\"a\":\"\\q\"}",
+        "{\"a\" \"b\"}",
+        "{\"a\":01}",
+        "{\"a\":tru}",
+        "{\"a\":[1,2}",
+        "{\"a\":1",
+        "[\"\\\\\"]",
+        "{\"a\":[1,\r2]}", /* from here on those that spoil their neighbours' scan */
+        "{\"a\":\"bad \xff utf-8\"}",
+        "{\"a\":\"tab\there\"}",
+        "{\"a\":\"open}",
+    };
+    enum { KINDS = sizeof(kinds) / sizeof(*kinds), CALM = 16, GOOD = 5 };
+    uint64_t seed = 7;
+    for (int i = 0; i < n; i++) {
+        seed = seed * 6364136223846793005u + 1;
+        unsigned kind = (unsigned)(seed >> 33) % (CALM + 1), spoils = CALM + i / 800 % 5;
+        if (kind == CALM && spoils < KINDS)
+            kind = spoils;
+        if (seed >> 40 & 3)
+            kind %= GOOD;
+        buf_put_str(out, str_c(kinds[kind]));
+        for (int k = 0; seed >> 54 == 1 && k < 9000; k++)
+            buf_put_str(out, STR("     "));
+        if (i + 1 < n)
+            buf_put_byte(out, '\n');
+    }
+}
+
+/* Records read ahead of are read as they are alone. */
+static void test_lines(void **state)
+{
+    enum { LINES = 6000 };
+    struct fixture *f = *state;
+    struct json_reader *ahead = json_reader_new(&limits);
+    struct batch *same = batch_new();
+    struct buf lines, reason;
+    unsigned good = 0, bad = 0;
+    batch_clear(f->batch);
+    buf_init(&lines, SIZE_MAX);
+    buf_init(&reason, SIZE_MAX);
+    put_lines(&lines, LINES);
+    size_t n = lines.n;
+    buf_put(&lines, (char[JSON_PADDING]){'}'}, JSON_PADDING);
+    json_reader_lines(ahead, str_of(lines.p, n));
+    for (struct str rest = str_of(lines.p, n), line; str_split(&rest, '\n', &line);) {
+        enum err err = json_read_record(f->reader, line, 0, f->batch);
+        buf_clear(&reason);
+        buf_put_str(&reason, str_c(err == OK ? "" : err_text()));
+        assert_int_equal(json_read_record(ahead, line, 0, same), err);
+        if (err != OK)
+            assert_str(buf_str(&reason), err_text());
+        assert_int_equal(batch_raw_bytes(same), batch_raw_bytes(f->batch));
+        *(err == OK ? &good : &bad) += 1;
+    }
+    assert_true(good > LINES / 2 && bad > LINES / 20);
+    struct str text = write_all(f, NULL, 0);
+    buf_clear(&lines);
+    buf_put_str(&lines, text);
+    batch_free(f->batch);
+    f->batch = same;
+    assert_true(str_eq(write_all(f, NULL, 0), buf_str(&lines)));
+    json_reader_free(ahead);
+    buf_release(&lines);
+    buf_release(&reason);
+}
+
 static void test_normalised(void **state)
 {
     static const char *const cases[][2] = {
@@ -893,23 +974,15 @@ static void test_nested_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_normalised),
-        cmocka_unit_test(test_lanes),
-        cmocka_unit_test(test_bad_unicode),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_many_rows),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_without_fields),
-        cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_conformance),
-        cmocka_unit_test(test_random_round_trip),
-        cmocka_unit_test(test_random_damage),
-        cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_put_string_blocks),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_normalised),    cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_bad_unicode),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_limits),        cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_fields),        cmocka_unit_test(test_without_fields),
+        cmocka_unit_test(test_whole),         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_conformance),   cmocka_unit_test(test_random_round_trip),
+        cmocka_unit_test(test_random_damage), cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_parts),         cmocka_unit_test(test_put_string_blocks),
         cmocka_unit_test(test_nested_end),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
