@@ -686,6 +686,25 @@ enum err catalog_meta_set(struct catalog *c, struct str name, struct str value)
     return tx_end(c, meta_set(c, name, value));
 }
 
+static enum err meta_once(struct catalog *c, struct str name, struct str value, struct arena *a,
+                          struct str *ret)
+{
+    enum err err = meta_get(c, name, a, ret);
+    if (err != ERR_NOTFOUND)
+        return err;
+    TRY(meta_set(c, name, value));
+    *ret = arena_str(a, value);
+    return OK;
+}
+
+enum err catalog_meta_once(struct catalog *c, struct str name, struct str value, struct arena *a,
+                           struct str *ret)
+{
+    TRY(check_name("setting", name));
+    TRY(tx_begin(c));
+    return tx_end(c, meta_once(c, name, value, a, ret));
+}
+
 /* ---- publishing and replacing ---- */
 
 static enum err add_sections(struct catalog *c, const struct catalog_segment *s)

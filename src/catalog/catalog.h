@@ -111,5 +111,8 @@ NODISCARD enum err catalog_replace(struct catalog *c, const uint64_t *remove, si
 NODISCARD enum err catalog_meta_get(struct catalog *c, struct str name, struct arena *a,
                                     struct str *ret); /* ERR_NOTFOUND */
 NODISCARD enum err catalog_meta_set(struct catalog *c, struct str name, struct str value);
+/* Sets it where it is not set; *ret is what it is then, whoever set it. */
+NODISCARD enum err catalog_meta_once(struct catalog *c, struct str name, struct str value,
+                                     struct arena *a, struct str *ret);
 
 #endif

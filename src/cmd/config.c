@@ -4,6 +4,7 @@
 #include "cmd/flow.h"
 #include "cmd/settings.h"
 #include "core/conf.h"
+#include "objects/objects.h"
 #include "queue/queue.h"
 
 #include <stdio.h>
@@ -61,6 +62,8 @@ static enum err check_file(const char *path, struct conf *c)
         err = check_url(c, "queue.url", queue_check_url);
     if (err == OK)
         err = check_url(c, "catalog.url", catalog_check_url);
+    if (err == OK)
+        err = check_url(c, "objects.url", objects_check_url);
     if (err == OK)
         err = pipelines_check(set);
     pipelines_free(set);

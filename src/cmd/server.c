@@ -58,6 +58,7 @@ static const struct option_def option_defs[] = {
     SETTINGS_OPTIONS,
     {"queue", 'q', "URL", "disk: (the default), or kafka://HOST:PORT/TOPIC."},
     {"catalog", 0, "URL", "sqlite: (the default), or sqlite:PATH?shared=true."},
+    {"objects", 0, "URL", "file: (the default), or file:///FOLDER: where segments are at rest."},
     {"input", 'i', "URL", "One more input, such as forward://127.0.0.1:24224; may be given often.",
      .many = true},
     {"output", 'o', "URL",
@@ -89,6 +90,7 @@ struct server {
     size_t budget;
     struct self_log *self_log;
     struct catalog *catalog;
+    struct objects *objects;
     struct store *store;
     struct queue *queue;
     struct query_engine *engine;
@@ -272,6 +274,8 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
     struct store_options o = {
         .dir = data,
         .catalog = s->catalog,
+        .objects = s->objects,
+        .stray_age_ns = conf_duration_ns(c, "objects.stray_age"),
         .block_rows = (uint32_t)conf_int(c, "store.block_rows"),
         .block_bytes = conf_bytes(c, "store.block_bytes"),
         .cut_bytes = conf_bytes(c, "store.cut_bytes"),
@@ -622,6 +626,7 @@ static enum err start(struct server *s, const struct options *o)
     TRY(store_make_room(data));
     TRY(explain_catalog(
         catalog_open(str_c(conf_string(s->conf, "catalog.url")), data, &s->catalog)));
+    TRY(objects_open(str_c(conf_string(s->conf, "objects.url")), data, &s->objects));
     TRY(open_queue(s, data, budget));
     TRY(open_spool(s, data));
     TRY(explain_catalog(open_store(s, data, budget)));
@@ -672,6 +677,7 @@ static void stop(struct server *s)
     spool_close(s->spool);
     queue_close(s->queue);
     ingest_free(s->ingest);
+    objects_close(s->objects);
     if (s->catalog)
         catalog_close(s->catalog);
     mem_free(s->hec_tokens);

@@ -32,6 +32,8 @@ enum err settings_load(const struct options *o, struct conf *c)
         TRY(conf_set(c, "queue.url", str_c(value), "--queue"));
     if ((value = options_value(o, "catalog")))
         TRY(conf_set(c, "catalog.url", str_c(value), "--catalog"));
+    if ((value = options_value(o, "objects")))
+        TRY(conf_set(c, "objects.url", str_c(value), "--objects"));
     for (unsigned i = 0; (value = options_value_at(o, "set", i)); i++)
         TRY(set_one(c, str_c(value)));
     return OK;

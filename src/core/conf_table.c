@@ -55,6 +55,12 @@ const struct conf_setting conf_table[] = {
      "Where it is kept which segments there are: sqlite: (in server.data), or "
      "sqlite:PATH?shared=true."},
 
+    {"objects.url", CONF_STRING, "file:", 0, 0,
+     "Where segments are at rest: file: (in server.data), or file:///FOLDER, which several servers "
+     "may reach."},
+    {"objects.stray_age", CONF_DURATION, "1d", NS_PER_S, 365 * NS_PER_DAY,
+     "Age at which objects go that were put and never published."},
+
     {"store.cut_bytes", CONF_BYTES, "64MiB", 64 * KIB, 16 * GIB,
      "Encoded bytes in memory at which they are written to a segment."},
     {"store.cut_queue_bytes", CONF_BYTES, "1GiB", MIB, TIB,

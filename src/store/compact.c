@@ -215,11 +215,11 @@ static enum err finish_file(struct merging *g)
     TRY(segment_finish(w, g->position_min, g->position_max, &g->arena, row));
     row->created_ns = g->created_ns;
     enum err err = manifest_segment_open(g->s, row, false, &g->r.add[g->r.n_add]);
-    if (err != OK)
+    if (err != OK) {
         manifest_drop_file(g->s, g->id);
-    else
-        g->r.n_add++;
-    return err;
+        return err;
+    }
+    return objects_keep(g->s, g->r.add[g->r.n_add++]);
 }
 
 static enum err begin_file(struct merging *g)
@@ -376,7 +376,7 @@ static enum err check_space(struct store *s, const struct plan *p)
     uint64_t need = DISK_SPARE, free_bytes, total;
     for (size_t i = 0; i < p->n; i++)
         need += p->segment[i]->bytes;
-    TRY(io_disk_space(s->dir, &free_bytes, &total));
+    TRY(io_disk_space(s->segments_dir, &free_bytes, &total));
     if (free_bytes < need)
         return err_set(ERR_FULL,
                        "merging %zu segments needs %" PRIu64 " bytes, %" PRIu64 " are free", p->n,

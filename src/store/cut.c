@@ -3,7 +3,8 @@
  *
  *   1. freeze     under the lock: the position P; ids, keys and sequences delivered before it
  *   2. seal       what of P's parts is not a sealed block yet, whatever its size
- *   3. write      sections by (stream, retention day), blocks in order; synced, renamed, opened
+ *   3. write      sections by (stream, retention day), blocks in order; synced, renamed, opened;
+ *                 put where segments are at rest
  *   4. publish    catalog: segment, checkpoint from -> P + 1 by compare-and-swap, keys,
  *                 producers
  *   5. swap       under the lock: the segment enters the manifest, parts and frozen ids leave
@@ -152,11 +153,12 @@ static enum err write_segment(struct cut *c)
     TRY(segment_finish(w, c->from ? c->from : 1, c->upto, &c->arena, &c->row));
     c->row.created_ns = clock_now_ns();
     err = manifest_segment_open(c->s, &c->row, false, &c->segment);
-    if (err != OK)
+    if (err != OK) {
         manifest_drop_file(c->s, id);
-    else
-        keep_numbers(c);
-    return err;
+        return err;
+    }
+    keep_numbers(c);
+    return objects_keep(c->s, c->segment);
 }
 
 /* ---- publish ---- */
@@ -189,12 +191,17 @@ static void swap(struct cut *c)
         s->o.published(s->o.ctx, c->upto + 1);
 }
 
-static void drop_unpublished(struct manifest_segment *e)
+/* Keeps the text of the last error. */
+static void drop_unpublished(struct cut *c)
 {
-    if (!e)
+    char text[300];
+    if (!c->segment)
         return;
-    e->doomed = true;
-    manifest_segment_unref(e);
+    snprintf(text, sizeof(text), "%s", err_text());
+    c->segment->doomed = true;
+    manifest_segment_unref(c->segment);
+    c->segment = NULL;
+    (void)err_set(ERR_IO, "%s", text);
 }
 
 /* Whether a publish whose outcome was open came through. ERR when that cannot be known now. */
@@ -241,8 +248,7 @@ static enum err publish(struct cut *c)
     }
     if (published)
         return OK;
-    drop_unpublished(c->segment);
-    c->segment = NULL;
+    drop_unpublished(c);
     return err_set(err, "%s", text);
 }
 
@@ -260,7 +266,7 @@ static enum err resolve_doubt(struct store *s)
         swap(&c);
         manifest_segment_unref(c.segment);
     } else {
-        drop_unpublished(c.segment);
+        drop_unpublished(&c);
         pthread_mutex_lock(&s->lock);
         landing_thaw(s->landing, false);
         producers_thaw(s->producers, false);
@@ -298,8 +304,11 @@ static enum err cut_work(struct cut *c)
     TRY(err);
     collect(c);
     if (c->n)
-        TRY(write_segment(c));
-    return publish(c);
+        err = write_segment(c);
+    if (err == OK)
+        return publish(c);
+    drop_unpublished(c);
+    return err;
 }
 
 static void cut_failed(struct cut *c)

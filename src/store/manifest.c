@@ -360,6 +360,12 @@ enum err manifest_resolve(struct store *s)
 
 /* ---- start ---- */
 
+struct str segment_key(uint64_t id, char out[SEGMENT_KEY_MAX])
+{
+    int n = snprintf(out, SEGMENT_KEY_MAX, "segments/%016" PRIx64 SEGMENT_SUFFIX, id);
+    return str_of(out, (size_t)n);
+}
+
 char *store_segment_path(const struct store *s, uint64_t id)
 {
     return mem_printf("%s/%016" PRIx64 SEGMENT_SUFFIX, s->segments_dir, id);
@@ -385,23 +391,22 @@ struct cleaning {
     size_t n_unknown, unknown_cap;
 };
 
-static bool name_id(struct str name, uint64_t *ret)
+uint64_t segment_id_of_name(struct str name)
 {
     struct str suffix = STR(SEGMENT_SUFFIX);
     if (name.n != 16 + suffix.n || !str_ends(name, suffix))
-        return false;
+        return 0;
     uint64_t id = 0;
     for (size_t i = 0; i < 16; i++) {
         char c = name.p[i];
         if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
-            return false;
+            return 0;
         id = id << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
     }
-    *ret = id;
-    return true;
+    return id;
 }
 
-static bool manifest_has(const struct manifest *m, uint64_t id)
+bool manifest_has(const struct manifest *m, uint64_t id)
 {
     for (size_t i = 0; i < m->n; i++)
         if (m->segment[i]->id == id)
@@ -412,12 +417,12 @@ static bool manifest_has(const struct manifest *m, uint64_t id)
 static enum err look_at_file(void *ctx, const char *name)
 {
     struct cleaning *c = ctx;
-    uint64_t id;
     struct str n = str_c(name);
+    uint64_t id = segment_id_of_name(n);
     if (str_ends(n, STR(".tmp")) || str_ends(n, STR(".del"))) {
         ARRAY_GROW(c->name, c->cap, c->n + 1);
         c->name[c->n++] = mem_strdup(n);
-    } else if (name_id(n, &id) && !manifest_has(c->m, id)) {
+    } else if (id && !manifest_has(c->m, id)) {
         ARRAY_GROW(c->unknown, c->unknown_cap, c->n_unknown + 1);
         c->unknown[c->n_unknown++] = mem_strdup(n);
     }
@@ -463,9 +468,7 @@ static enum err clean_folder(struct cleaning *c)
     uint64_t next_id;
     TRY(catalog_new_segment_id(c->s->o.catalog, &next_id));
     for (size_t i = 0; i < c->n_unknown; i++) {
-        uint64_t id = 0;
-        CHECK(name_id(str_c(c->unknown[i]), &id));
-        if (id < next_id)
+        if (segment_id_of_name(str_c(c->unknown[i])) < next_id)
             drop_file(c, c->unknown[i]);
         else
             TRY(save_lost(c, c->unknown[i]));
@@ -515,7 +518,8 @@ enum err manifest_load(struct store *s)
     TRY_OUT(load_streams(s, &a));
     TRY_OUT(load_segments(s, &a, &m));
     c.m = m;
-    TRY_OUT(clean_folder(&c));
+    if (objects_are_remote(s->o.objects) || !objects_are_apart(s->o.objects))
+        TRY_OUT(clean_folder(&c));
     pthread_mutex_lock(&s->lock);
     store_swap_manifest(s, m);
     m = NULL;

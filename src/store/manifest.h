@@ -49,6 +49,7 @@ void manifest_segment_set_numbers(struct manifest_segment *s, uint64_t *number, 
 /* Of nothing but Weir's own log. */
 bool manifest_segment_is_own(const struct manifest_segment *s);
 
+bool manifest_has(const struct manifest *m, uint64_t id);
 struct manifest *manifest_empty(void);
 struct manifest *manifest_ref(struct manifest *m);
 void manifest_unref(struct manifest *m);

@@ -25,6 +25,7 @@
 #define ENCODERS_WAITING_MAX 4096
 #define TICK_NS NS_PER_S
 #define RETRY_MAX_NS (30 * NS_PER_S)
+#define CLEAN_EVERY_NS (3600 * NS_PER_S)
 #define EXPIRE_EVERY_NS (60 * NS_PER_S)
 #define WATCH_EVERY_NS NS_PER_S
 #define WATCH_TIGHT_NS (NS_PER_S / 10) /* while a reserve stands: the disk is rather full */
@@ -296,10 +297,18 @@ static bool merge_due(struct store *s)
     return err == OK;
 }
 
+static void clean_objects(struct store *s)
+{
+    pthread_mutex_lock(&s->compact_lock);
+    if (objects_clean(s, s->o.stray_age_ns) != OK)
+        log_warn("strays cannot be looked for", "error=%s", err_text());
+    pthread_mutex_unlock(&s->compact_lock);
+}
+
 static void *background_main(void *arg)
 {
     struct store *s = arg;
-    int64_t expire_at = 0, watch_at = 0, merge_at = 0;
+    int64_t expire_at = 0, watch_at = 0, merge_at = 0, clean_at = 0;
     (void)setpriority(PRIO_PROCESS, 0, 10); /* on Linux: of this thread */
     while (!store_stopping(s)) {
         int64_t now = clock_mono_ns();
@@ -313,6 +322,11 @@ static void *background_main(void *arg)
             expire_at = now + EXPIRE_EVERY_NS;
             if (store_expire(s, &freed) != OK)
                 log_error("expiry failed", "error=%s", err_text());
+        }
+        if (s->o.stray_age_ns && now >= clean_at && !catalog_is_shared(s->o.catalog)) {
+            clean_at =
+                now + (s->o.stray_age_ns < CLEAN_EVERY_NS ? s->o.stray_age_ns : CLEAN_EVERY_NS);
+            clean_objects(s);
         }
         if (now >= merge_at && landing_live(s->landing) && compact_is_due(s) && !merge_due(s))
             merge_at = clock_mono_ns() + RETRY_MAX_NS;
@@ -360,6 +374,7 @@ static enum err load(struct store *s)
     size_t n;
     enum err err;
     arena_init(&a, 0, NULL);
+    TRY_OUT(objects_ready(s));
     TRY_OUT(io_mkdir(s->segments_dir));
     TRY_OUT(catalog_checkpoint(s->o.catalog, STORE_CONSUMER, 0, &s->checkpoint));
     s->delivered = s->checkpoint ? s->checkpoint - 1 : 0;
@@ -399,7 +414,13 @@ enum err store_open(const struct store_options *options, struct store **ret)
     s->o = *options;
     s->dir = mem_strdup(str_c(options->dir));
     s->o.dir = s->dir;
-    s->segments_dir = mem_printf("%s/segments", s->dir);
+    if (!s->o.objects) {
+        CHECK(objects_open(STR("file:"), s->dir, &s->own_objects) == OK);
+        s->o.objects = s->own_objects;
+    }
+    s->segments_dir = objects_are_remote(s->o.objects)
+                          ? mem_printf("%s/segments", s->dir)
+                          : objects_path(s->o.objects, STR("segments"));
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->cut_lock, NULL);
     pthread_mutex_init(&s->compact_lock, NULL);
@@ -458,6 +479,7 @@ void store_close(struct store *s)
     pthread_mutex_destroy(&s->compact_lock);
     pthread_mutex_destroy(&s->merged_lock);
     pthread_mutex_destroy(&s->space_lock);
+    objects_close(s->own_objects);
     mem_free(s->segments_dir);
     mem_free(s->dir);
     mem_free(s);

@@ -15,6 +15,7 @@
 #define WEIR_STORE_STORE_H
 
 #include "catalog/catalog.h"
+#include "objects/objects.h"
 #include "queue/queue.h"
 #include "record/rows.h"
 
@@ -23,6 +24,8 @@ struct store;
 struct store_options {
     const char *dir; /* segments in dir/segments */
     struct catalog *catalog;
+    struct objects *objects; /* where segments are at rest; NULL: file: */
+    int64_t stray_age_ns;    /* objects that nobody published go at that age; 0: never */
     uint32_t block_rows;
     uint64_t block_bytes;
     uint64_t cut_bytes;       /* encoded bytes in the memtable that start a cut */

@@ -45,7 +45,8 @@ struct merged {
 
 struct store {
     struct store_options o;
-    char *dir, *segments_dir;
+    char *dir, *segments_dir;    /* segments are written there, and opened */
+    struct objects *own_objects; /* made here, for want of others */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a job ended, memory was freed, work came up, closing */
@@ -112,6 +113,10 @@ bool cut_due(struct store *s); /* with the lock */
  * catalog at start, where a missing file is tolerated, or from a writer. */
 NODISCARD enum err manifest_segment_open(struct store *s, const struct catalog_segment *row,
                                          bool tolerate, struct manifest_segment **ret);
+/* "segments/ID.seg", and back: 0 for what is no segment's name. */
+enum { SEGMENT_KEY_MAX = 40 };
+struct str segment_key(uint64_t id, char out[SEGMENT_KEY_MAX]);
+uint64_t segment_id_of_name(struct str name);
 /* Removes the file of a segment that was never published; keeps the text of the last error. */
 void manifest_drop_file(struct store *s, uint64_t id);
 /* Loads the catalog's segments; removes files that it does not name. */
@@ -126,6 +131,14 @@ NODISCARD enum err manifest_replace(struct store *s, struct replacement *r,
 /* Finds out what became of a replacement whose outcome was unknown, and finishes or undoes it. */
 NODISCARD enum err manifest_resolve(struct store *s);
 void replacement_release(struct replacement *r);
+
+/* strays.c: objects and whose they are. At start: this store's place, and no other's. */
+NODISCARD enum err objects_ready(struct store *s);
+/* A segment's file becomes its object: before it is published. */
+NODISCARD enum err objects_keep(struct store *s, const struct manifest_segment *e);
+/* Removes objects that nobody ever published, once they are `age_ns` old, and what is left of puts.
+ */
+NODISCARD enum err objects_clean(struct store *s, int64_t age_ns);
 
 /* compact.c */
 NODISCARD enum err compact_once(struct store *s, bool full, bool *ret_did);
