@@ -1,7 +1,7 @@
 /* The way in.
  *
  * A body goes through: admission (replay over, memtable and disk have room) → inflate → claim of
- * its key → decode, where each full batch is encoded to a frame and copied to a blob of the exact
+ * its key → decode, where each full batch is encoded to a frame, a blob that is cut to its
  * size, and refused records gather in a batch of dead letters → append → done by the queue, which
  * settles the claims and answers. Up to the append everything happens on the caller's thread with a
  * *worker*: decoder, batches and scratch buffers, which are kept for the next body, so that the
@@ -216,7 +216,6 @@ static bool compresses(const struct ingest *g)
 
 enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool accepted)
 {
-    struct worker *w = j->w;
     struct frame_info info = {
         .org = j->org,
         .stream = stream,
@@ -230,15 +229,20 @@ enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool a
         info.key = j->key;
         info.payload = j->payload;
     }
-    buf_clear(&w->frame);
-    TRY(frame_encode(b, &info, &w->frame));
+    struct buf frame;
+    buf_init(&frame, (size_t)FRAME_PLAIN_MAX + (1 << 20));
+    enum err err = frame_encode(b, &info, &frame);
+    if (err != OK) {
+        buf_release(&frame);
+        return err;
+    }
     if (accepted) {
         ARRAY_GROW(j->place, j->places_cap, j->n_places + 1);
         j->place[j->n_places++] = (struct ingest_place){
             .position = j->n_frames, .first_index = j->rows, .rows = batch_rows(b)};
     }
-    job_add_blob(j, blob_copy(buf_str(&w->frame), OWNER_QUEUE), batch_rows(b));
-    j->plain_bytes += info.lz4 ? frame_plain_bytes(buf_str(&w->frame)) : 0;
+    j->plain_bytes += info.lz4 ? frame_plain_bytes(buf_str(&frame)) : 0;
+    job_add_blob(j, blob_take(mem_realloc(frame.p, frame.n), frame.n, OWNER_QUEUE), batch_rows(b));
     return OK;
 }
 

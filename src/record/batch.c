@@ -266,12 +266,21 @@ void batch_close(struct batch *b)
     advance(b, (struct str){0}, STEP_CLOSE);
 }
 
-/* A copy without a call for the usual short values: two words that may overlap. */
+/* A copy without a call for the usual short values: words that may overlap. */
 static inline void copy_text(char *to, const char *from, size_t n)
 {
-    char a[16], z[16];
-    if (n > 32) {
+    char a[16], b[16], y[16], z[16];
+    if (n > 64) {
         memcpy(to, from, n);
+    } else if (n > 32) {
+        memcpy(a, from, 16);
+        memcpy(b, from + 16, 16);
+        memcpy(y, from + n - 32, 16);
+        memcpy(z, from + n - 16, 16);
+        memcpy(to, a, 16);
+        memcpy(to + 16, b, 16);
+        memcpy(to + n - 32, y, 16);
+        memcpy(to + n - 16, z, 16);
     } else if (n >= 16) {
         memcpy(a, from, 16);
         memcpy(z, from + n - 16, 16);

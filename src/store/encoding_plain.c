@@ -78,11 +78,15 @@ enum err encode_const(const struct encoder *e)
     struct str first = values_text(v, 0);
     if (v->n == 1)
         return not_mine();
-    if (v->off[v->n] - v->off[0] != (uint64_t)first.n * v->n)
+    size_t total = v->off[v->n] - v->off[0];
+    if (total != (uint64_t)first.n * v->n || !str_eq(first, values_text(v, v->n - 1)))
         return not_mine();
-    for (uint32_t i = v->n - 1; i > 0; i--)
-        if (!str_eq(first, values_text(v, i)))
+    for (uint32_t i = 1; i < v->n; i++)
+        if (v->off[i] - v->off[i - 1] != first.n)
             return not_mine();
+    /* All are the first, where the bytes are themselves moved on by one value. */
+    if (first.n && memcmp(first.p, first.p + first.n, total - first.n) != 0)
+        return not_mine();
     struct part_out part = {.raw = first, .zip = ZIP_TRY};
     e->stats->encoding = ENC_CONST;
     e->stats->distinct = 1;

@@ -245,7 +245,12 @@ static enum err put_members(struct event *e, struct put *p, struct reader *r, ui
             return bad("a key of the record is no text");
         if (ret_has_tag && key.bytes.n == 3 && memcmp(key.bytes.p, "tag", 3) == 0)
             *ret_has_tag = true;
-        TRY(put_value(e, p, r, key.bytes, &value));
+        if (value.kind == MSGPACK_STR)
+            put_text(p, key.bytes, value.bytes);
+        else if (value.kind == MSGPACK_INT)
+            put_int(p, key.bytes, value.i);
+        else
+            TRY(put_value(e, p, r, key.bytes, &value));
     }
     return OK;
 }

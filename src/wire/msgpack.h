@@ -59,6 +59,12 @@ static inline bool msgpack_read(struct reader *r, struct msgpack *ret)
             r->p += 2 + r->p[1];
             return true;
         }
+        if (byte < 0xa0) {
+            ret->kind = byte < 0x90 ? MSGPACK_MAP : MSGPACK_ARRAY;
+            ret->n = byte & 0x0f;
+            r->p++;
+            return true;
+        }
         if (byte == 0xcd && left > 2) {
             ret->kind = MSGPACK_INT;
             ret->i = r->p[1] << 8 | r->p[2];

@@ -29,12 +29,8 @@ void put_text_json(struct put *p, struct str key, struct str v)
     json_put_string(p->json, v);
 }
 
-void put_int(struct put *p, struct str key, int64_t v)
+void put_int_json(struct put *p, struct str key, int64_t v)
 {
-    if (p->batch) {
-        batch_int(p->batch, key, v);
-        return;
-    }
     json_key(p, key);
     buf_put_i64(p->json, v);
 }

@@ -30,7 +30,14 @@ static inline void put_text_if(struct put *p, struct str key, struct str v)
     if (v.n)
         put_text(p, key, v);
 }
-void put_int(struct put *p, struct str key, int64_t v);
+void put_int_json(struct put *p, struct str key, int64_t v);
+static inline void put_int(struct put *p, struct str key, int64_t v)
+{
+    if (__builtin_expect(p->batch != NULL, 1))
+        batch_int(p->batch, key, v);
+    else
+        put_int_json(p, key, v);
+}
 void put_uint(struct put *p, struct str key, uint64_t v);
 /* A whole double is written with ".0", so that it is seen to be one; NaN and infinities as text. */
 void put_double(struct put *p, struct str key, double v);
@@ -63,8 +70,8 @@ struct wire_record {
     /* Where only put finds the end of `raw`, which reaches as far as it may till then: put leaves
      * it here, also when it fails. NULL: it is known. */
     const char *const *end;
-    size_t cost;    /* what it takes in a batch at most, about; 0: judged by `raw` */
-    bool has_time;  /* its envelope says so: */
+    size_t cost;   /* what it takes in a batch at most, about; 0: judged by `raw` */
+    bool has_time; /* its envelope says so: */
     int64_t time_ns;
 };
 /* The next record of the body: into the batch, or refused. */
