@@ -166,13 +166,18 @@ struct rows_out {
     int64_t sent_ns;
 };
 
-static enum err send_waiting(struct rows_out *o)
+static enum err send_rows(struct rows_out *o, struct str bytes)
 {
     if (!o->begun)
         http_stream_begin(o->r, 200, "application/x-ndjson");
     o->begun = true;
     o->sent_ns = clock_mono_ns();
-    enum err err = http_stream_write(o->r, buf_str(&o->waiting));
+    return http_stream_write(o->r, bytes);
+}
+
+static enum err send_waiting(struct rows_out *o)
+{
+    enum err err = send_rows(o, buf_str(&o->waiting));
     buf_clear(&o->waiting);
     return err;
 }
@@ -180,6 +185,8 @@ static enum err send_waiting(struct rows_out *o)
 static enum err write_rows(void *ctx, struct str bytes)
 {
     struct rows_out *o = ctx;
+    if (o->waiting.n == 0 && bytes.n >= CHUNK_BYTES)
+        return send_rows(o, bytes);
     TRY(buf_add(&o->waiting, bytes.p, bytes.n));
     if (o->waiting.n >= CHUNK_BYTES || clock_mono_ns() - o->sent_ns > CHUNK_NS)
         return send_waiting(o);

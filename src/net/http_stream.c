@@ -45,7 +45,8 @@ static ssize_t read_stream(void *ctx, uint64_t pos, char *to, size_t max)
     ssize_t result = 0;
     if (s->count > 0 && !s->failed) {
         result = (ssize_t)take(s, to, max);
-        pthread_cond_signal(&r->moved);
+        if (s->count <= RING_BYTES / 2) /* the writer shall not wake for every block */
+            pthread_cond_signal(&r->moved);
     } else if (s->failed || (r->server->closing && !s->ended)) {
         result = MHD_CONTENT_READER_END_WITH_ERROR;
     } else if (s->ended) {
