@@ -343,10 +343,16 @@ enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot, c
 
 /* ---- putting texts together ---- */
 
-/* One template with the values of its slots for the texts asked for. */
+/* The values of a slot for the texts asked for: in their order, or codes into a dictionary. */
+struct filled_slot {
+    struct values v;
+    const int64_t *code;  /* NULL: none */
+    const uint32_t *rank; /* whose codes; NULL: all */
+};
+/* One template with those of its slots. */
 struct filled {
     struct str *piece; /* n_slots + 1 static texts */
-    struct values *slot;
+    struct filled_slot *slot;
     uint32_t n_slots;
     uint32_t next; /* text to be written next */
 };
@@ -382,19 +388,31 @@ enum err template_pieces(struct str pattern, uint32_t n_slots, struct arena *a, 
     return OK;
 }
 
+static struct str filled_text(const struct filled_slot *s, uint32_t i)
+{
+    if (s->code)
+        i = (uint32_t)s->code[s->rank ? s->rank[i] : i];
+    return values_text(&s->v, i);
+}
+
 static uint64_t filled_bytes(const struct filled *f, uint32_t texts)
 {
     uint64_t n = 0;
     for (uint32_t i = 0; i <= f->n_slots; i++)
         n += f->piece[i].n * (uint64_t)texts;
-    for (uint32_t i = 0; i < f->n_slots; i++)
-        n += f->slot[i].off[texts] - f->slot[i].off[0];
+    for (uint32_t i = 0; i < f->n_slots; i++) {
+        const struct filled_slot *s = &f->slot[i];
+        if (!s->code)
+            n += s->v.off[texts] - s->v.off[0];
+        for (uint32_t k = 0; s->code && k < texts; k++)
+            n += filled_text(s, k).n;
+    }
     return n;
 }
 
-static void put_str(char **to, struct str s)
+static inline void put_str(char **to, struct str s)
 {
-    memcpy(*to, s.p, s.n);
+    str_copy(*to, s);
     *to += s.n;
 }
 
@@ -403,12 +421,25 @@ static void put_text(struct filled *f, struct text_out *out)
     char *to = out->bytes + out->used;
     put_str(&to, f->piece[0]);
     for (uint32_t i = 0; i < f->n_slots; i++) {
-        put_str(&to, values_text(&f->slot[i], f->next));
+        put_str(&to, filled_text(&f->slot[i], f->next));
         put_str(&to, f->piece[i + 1]);
     }
     f->next++;
     out->used = (uint64_t)(to - out->bytes);
     out->off[++out->n] = (uint32_t)out->used;
+}
+
+static enum err fill_slot(struct templated *o, uint32_t template, uint32_t slot,
+                          const uint32_t *rank, uint32_t n, struct filled_slot *ret)
+{
+    const struct values *dict = NULL;
+    uint8_t kind = o->slot[slot].kind;
+    *ret = (struct filled_slot){.rank = rank};
+    if (kind != SLOT_WORDS && kind != SLOT_OWN_WORDS)
+        return templated_slot(o, template, slot, rank, n, &ret->v);
+    TRY(templated_words(o, template, slot, &dict, &ret->code));
+    ret->v = *dict;
+    return OK;
 }
 
 static enum err fill(struct templated *o, uint32_t template, struct str pattern,
@@ -418,12 +449,12 @@ static enum err fill(struct templated *o, uint32_t template, struct str pattern,
     uint32_t n_slots = o->first_slot[template + 1] - first;
     *ret = (struct filled){.n_slots = n_slots};
     ret->piece = ARENA_TRY_ARRAY(o->a, struct str, (size_t)n_slots + 1);
-    ret->slot = ARENA_TRY_ARRAY(o->a, struct values, n_slots);
+    ret->slot = ARENA_TRY_ARRAY(o->a, struct filled_slot, n_slots);
     if (!ret->piece || (n_slots && !ret->slot))
         return no_memory("a pattern");
     TRY(template_pieces(pattern, n_slots, o->a, ret->piece));
     for (uint32_t i = 0; i < ret->n_slots; i++)
-        TRY(templated_slot(o, template, first + i, rank, n, &ret->slot[i]));
+        TRY(fill_slot(o, template, first + i, rank, n, &ret->slot[i]));
     return OK;
 }
 
