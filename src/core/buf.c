@@ -4,6 +4,7 @@
  * p <= end; a bad reader stands at its end, so that every later read fails too. */
 #include "core/buf.h"
 
+#include "core/decimal.h"
 #include "core/mem.h"
 
 #include <stdarg.h>
@@ -86,16 +87,12 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 void buf_put_i64(struct buf *b, int64_t v)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
+    char text[21], *end = text + sizeof(text);
     uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    do {
-        digits[--at] = (char)('0' + u % 10);
-        u /= 10;
-    } while (u);
+    char *p = decimal_put_before(end, &u, decimal_digits(u));
     if (v < 0)
-        digits[--at] = '-';
-    buf_put(b, digits + at, sizeof(digits) - at);
+        *--p = '-';
+    buf_put(b, p, (size_t)(end - p));
 }
 
 void buf_put_u8(struct buf *b, uint8_t v)

@@ -230,6 +230,7 @@ struct made {
     uint32_t runs;
     bool any;        /* row before there is, */
     int64_t last_ns; /* and its time */
+    struct time_writer writer;
 };
 /* The length of a row's text, 0: it is that of the row before. */
 typedef size_t (*make_fn)(struct made *m, uint32_t row, char *out);
@@ -249,7 +250,7 @@ static size_t put_made_time(struct made *m, int64_t ns, char *out)
     if (m->any && ns == m->last_ns)
         return 0; /* as records of one request share their arrival */
     m->any = true;
-    return time_rfc3339(m->last_ns = ns, out);
+    return time_rfc3339_next(&m->writer, m->last_ns = ns, out);
 }
 
 static size_t make_time(struct made *m, uint32_t row, char *out)

@@ -13,6 +13,8 @@
  * Whatever bytes values hold, the output is valid UTF-8: each bad byte, and a surrogate's three
  * bytes together, comes out as U+FFFD. */
 #include "record/json.h"
+
+#include "core/decimal.h"
 #include "record/json_simd.h"
 #include "record/scan.h"
 
@@ -175,18 +177,15 @@ void json_put_double(struct buf *out, double v)
 
 static void put_decimal(struct buf *out, int64_t mantissa, unsigned scale)
 {
-    char text[24], *p = text + sizeof(text);
+    char text[24], *end = text + sizeof(text);
     uint64_t left = mantissa < 0 ? 0 - (uint64_t)mantissa : (uint64_t)mantissa;
     CHECK(scale >= 1 && scale <= 18);
-    for (unsigned i = 0; left || i <= scale; i++) {
-        if (i == scale)
-            *--p = '.';
-        *--p = (char)('0' + left % 10);
-        left /= 10;
-    }
+    char *p = decimal_put_before(end, &left, scale);
+    *--p = '.';
+    p = decimal_put_before(p, &left, decimal_digits(left));
     if (mantissa < 0)
         *--p = '-';
-    buf_put(out, p, (size_t)(text + sizeof(text) - p));
+    buf_put(out, p, (size_t)(end - p));
 }
 
 static inline void put_value(struct buf *out, const struct values *v, uint32_t i)
@@ -456,18 +455,17 @@ static enum err make_programs(struct json_writer *w)
     return OK;
 }
 
-static enum err place_positions(struct json_writer *w)
+/* Where the rows asked for are neighbours, so are their values. */
+static void place_neighbours(struct source *s, uint32_t first_row)
+{
+    uint32_t first = presence_rank(&s->has, first_row);
+    for (uint32_t i = 0; i < s->n; i++)
+        s->position[i] = first + i;
+}
+
+static void place_scattered(struct json_writer *w)
 {
     const struct json_rows *what = w->what;
-    for (uint32_t k = 0; k < w->n_sources; k++) {
-        struct source *s = &w->source[k];
-        CHECK(s->n <= what->rows->columns[s->column].n);
-        if (s->n == what->rows->columns[s->column].n)
-            continue;
-        s->position = ARENA_TRY_ARRAY(what->arena, uint32_t, s->n);
-        if (!s->position)
-            return err_set(ERR_NOMEM, "no memory for the values of an answer");
-    }
     for (uint32_t i = 0; i < what->n; i++) {
         const struct program *p = w->program[w->shape_of[what->row[i]]];
         for (uint32_t k = 0; k < p->n; k++) {
@@ -476,6 +474,25 @@ static enum err place_positions(struct json_writer *w)
                 s->position[s->next++] = presence_rank(&s->has, what->row[i]);
         }
     }
+}
+
+static enum err place_positions(struct json_writer *w)
+{
+    const struct json_rows *what = w->what;
+    bool neighbours = what->row[what->n - 1] - what->row[0] == what->n - 1;
+    for (uint32_t k = 0; k < w->n_sources; k++) {
+        struct source *s = &w->source[k];
+        CHECK(s->n <= what->rows->columns[s->column].n);
+        if (s->n == what->rows->columns[s->column].n)
+            continue;
+        s->position = ARENA_TRY_ARRAY(what->arena, uint32_t, s->n);
+        if (!s->position)
+            return err_set(ERR_NOMEM, "no memory for the values of an answer");
+        if (neighbours)
+            place_neighbours(s, what->row[0]);
+    }
+    if (!neighbours)
+        place_scattered(w);
     return OK;
 }
 

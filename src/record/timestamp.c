@@ -12,6 +12,7 @@
 #include "record/timestamp.h"
 
 #include "core/clock.h"
+#include "core/decimal.h"
 #include "core/err.h"
 #include "record/timestamp_civil.h"
 
@@ -454,12 +455,10 @@ bool time_parse(struct str s, int64_t near_ns, struct time_form *ret_form, int64
 
 /* ---- writing ---- */
 
-static char *put_digits(char *p, int64_t v, int n)
+static char *put_digits(char *p, int64_t v, unsigned n)
 {
-    for (int i = n - 1; i >= 0; i--) {
-        p[i] = (char)('0' + v % 10);
-        v /= 10;
-    }
+    uint64_t left = (uint64_t)v;
+    decimal_put_before(p + n, &left, n);
     return p + n;
 }
 
@@ -480,7 +479,7 @@ static char *put_clock(char *p, const struct civil *c)
 
 static char *put_fraction(char *p, const struct time_form *form, int64_t frac_ns)
 {
-    int digits = form->digits > 9 ? 9 : form->digits;
+    unsigned digits = form->digits > 9 ? 9 : form->digits;
     if (digits == 0)
         return p;
     *p++ = form->frac ? (char)form->frac : '.';
@@ -615,6 +614,24 @@ size_t time_format(const struct time_form *form, int64_t ns, char *out)
     return (size_t)(put_zone(p, form) - out);
 }
 
+size_t time_format_next(struct time_writer *w, const struct time_form *form, int64_t ns, char *out)
+{
+    enum { SECONDS_AT = 17 }; /* 2025-02-15 12:00:07 */
+    int64_t frac, seconds = split_ns(ns, &frac);
+    if (w->n && (uint64_t)(seconds - w->minute) < 60 && time_form_eq(form, &w->form)) {
+        str_copy(out, str_of(w->text, w->n));
+        put_fraction(put_digits(out + SECONDS_AT, seconds - w->minute, 2), form, frac);
+        return w->n;
+    }
+    size_t n = time_format(form, ns, out);
+    bool known = (form->kind == TIME_ISO || form->kind == TIME_SLASHED) && form->sep;
+    w->n = known ? n : 0;
+    w->form = *form;
+    w->minute = seconds - ((seconds % 60) + 60) % 60;
+    memcpy(w->text, out, n);
+    return n;
+}
+
 bool time_form_exact(const struct time_form *form)
 {
     return form->digits <= 9 && !(form->zone & ZONE_INEXACT);
@@ -626,12 +643,24 @@ bool time_form_eq(const struct time_form *a, const struct time_form *b)
            a->zone == b->zone && a->offset_min == b->offset_min;
 }
 
-size_t time_rfc3339(int64_t ns, char *out)
+static struct time_form rfc3339_form(int64_t ns)
 {
     struct time_form form = {.kind = TIME_ISO, .sep = 'T', .frac = '.', .zone = 'Z'};
     if (ns % NS_PER_S)
         form.digits = ns % NS_PER_MS == 0 ? 3 : ns % 1000 == 0 ? 6 : 9;
+    return form;
+}
+
+size_t time_rfc3339(int64_t ns, char *out)
+{
+    struct time_form form = rfc3339_form(ns);
     return time_format(&form, ns, out);
+}
+
+size_t time_rfc3339_next(struct time_writer *w, int64_t ns, char *out)
+{
+    struct time_form form = rfc3339_form(ns);
+    return time_format_next(w, &form, ns, out);
 }
 
 /* ---- numbers ---- */

@@ -39,6 +39,14 @@ bool time_parse(struct str s, int64_t near_ns, struct time_form *ret_form, int64
  * parsed with a form whose time_form_exact is true. */
 #define TIME_TEXT_MAX 48
 size_t time_format(const struct time_form *form, int64_t ns, char *out);
+/* The same for one time after the other, of which many lie in the minute of the one before. */
+struct time_writer {
+    struct time_form form;
+    char text[TIME_TEXT_MAX]; /* the last, n 0: none */
+    size_t n;
+    int64_t minute; /* where it begins, seconds */
+};
+size_t time_format_next(struct time_writer *w, const struct time_form *form, int64_t ns, char *out);
 bool time_form_exact(const struct time_form *form);
 bool time_form_eq(const struct time_form *a, const struct time_form *b);
 /* A number of a time field: seconds, milli-, micro- or nanoseconds by magnitude; mantissa /
@@ -47,6 +55,7 @@ bool time_from_number(int64_t mantissa, unsigned scale, int64_t *ret_ns);
 bool time_from_double(double v, int64_t *ret_ns);
 /* RFC 3339 in UTC with as many fraction digits as needed (0, 3, 6 or 9). */
 size_t time_rfc3339(int64_t ns, char *out);
+size_t time_rfc3339_next(struct time_writer *w, int64_t ns, char *out);
 /* For query parameters and ranges: RFC 3339, dates ("2025-02-15", "2025-02"), epoch numbers, "now",
  * "-15m", "now-1h", "now/d". *ret_end: first instant behind it (a date covers its day). */
 bool time_parse_query(struct str s, int64_t now_ns, int64_t *ret_ns, int64_t *ret_end);

@@ -237,6 +237,7 @@ static enum err texts_of(const struct chunk *c, const uint32_t *pos, const int64
     int64_t *code;
     const int64_t *time = NULL;
     struct text_out out;
+    struct time_writer w = {0};
     TRY(forms_open(c, a, &f, &code));
     if (c->encoding == ENC_TIME)
         TRY(c->time(c->time_ctx, &time));
@@ -244,7 +245,7 @@ static enum err texts_of(const struct chunk *c, const uint32_t *pos, const int64
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = pos ? pos[i] : i;
         int64_t ns = (int64_t)((time ? (uint64_t)time[at] : 0) + (uint64_t)off[i]);
-        out.used += time_format(&f.form[code ? code[at] : 0], ns, out.bytes + out.used);
+        out.used += time_format_next(&w, &f.form[code ? code[at] : 0], ns, out.bytes + out.used);
         out.off[++out.n] = (uint32_t)out.used;
     }
     *ret = text_out_values(&out, c->lane);

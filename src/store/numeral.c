@@ -1,6 +1,7 @@
 /* Numbers as texts write them. */
 #include "store/numeral.h"
 
+#include "core/decimal.h"
 #include "store/encoding_ops.h"
 
 const int64_t numeral_power10[NUMERAL_DIGITS_MAX + 1] = {
@@ -97,10 +98,8 @@ bool numeral_form_ok(const struct numeral_form *f)
 /* Digits without padding, with those of the fraction and one before it. */
 static unsigned digits_of(const struct numeral_form *f, int64_t m)
 {
-    unsigned n = f->frac + 1u;
-    while (n < NUMERAL_DIGITS_MAX && m >= numeral_power10[n])
-        n++;
-    return n;
+    unsigned n = decimal_digits((uint64_t)m);
+    return n > f->frac ? n : f->frac + 1u;
 }
 
 bool numeral_fits(const struct numeral_form *f, int64_t m)
@@ -108,35 +107,19 @@ bool numeral_fits(const struct numeral_form *f, int64_t m)
     return m >= 0 && m < numeral_power10[NUMERAL_DIGITS_MAX];
 }
 
-/* Two digits at a time. */
-static char *put_digits_before(char *p, uint64_t m, unsigned digits)
-{
-    static const char pairs[] = "000102030405060708091011121314151617181920212223242526272829303132"
-                                "33343536373839404142434445464"
-                                "748495051525354555657585960616263646566676869707172737475767778798"
-                                "08182838485868788899091929394"
-                                "9596979899";
-    for (; digits >= 2; digits -= 2, m /= 100) {
-        p -= 2;
-        memcpy(p, pairs + m % 100 * 2, 2);
-    }
-    if (digits)
-        *--p = (char)('0' + m % 10);
-    return p;
-}
-
 size_t numeral_write(const struct numeral_form *f, int64_t m, char *to)
 {
     unsigned digits = digits_of(f, m), n = digits + (f->frac > 0);
     unsigned total = n > f->width ? n : f->width;
+    uint64_t left = (uint64_t)m;
     if (!to)
         return total;
     char *p = to + total;
     if (f->frac) {
-        p = put_digits_before(p, (uint64_t)(m % numeral_power10[f->frac]), f->frac);
+        p = decimal_put_before(p, &left, f->frac);
         *--p = '.';
     }
-    p = put_digits_before(p, (uint64_t)(m / numeral_power10[f->frac]), digits - f->frac);
+    p = decimal_put_before(p, &left, digits - f->frac);
     while (p > to)
         *--p = (char)f->pad;
     return total;
@@ -145,15 +128,15 @@ size_t numeral_write(const struct numeral_form *f, int64_t m, char *to)
 enum err numeral_texts(const struct numeral_form *f, const int64_t *mantissa, const uint32_t *rank,
                        uint32_t n, enum lane lane, struct arena *a, struct values *ret)
 {
-    uint64_t bytes = 0;
+    uint64_t most = 0; /* as unsigned numbers, negative ones are the largest */
     for (uint32_t i = 0; i < n; i++) {
-        int64_t m = mantissa[rank ? rank[i] : i];
-        if (!numeral_fits(f, m))
-            return err_set(ERR_CORRUPT, "a number out of its digits' range");
-        bytes += numeral_write(f, m, NULL);
+        uint64_t m = (uint64_t)mantissa[rank ? rank[i] : i];
+        most = m > most ? m : most;
     }
+    if (!numeral_fits(f, (int64_t)most))
+        return err_set(ERR_CORRUPT, "a number out of its digits' range");
     struct text_out out;
-    TRY(text_out_init(&out, n, bytes, a));
+    TRY(text_out_init(&out, n, n * (uint64_t)numeral_write(f, (int64_t)most, NULL), a));
     for (uint32_t i = 0; i < n; i++) {
         out.used += numeral_write(f, mantissa[rank ? rank[i] : i], out.bytes + out.used);
         out.off[++out.n] = (uint32_t)out.used;

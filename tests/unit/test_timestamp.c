@@ -181,6 +181,33 @@ static void test_property(void **state)
     }
 }
 
+/* One time after the other is what each is alone, whatever the form and the way between them. */
+static void test_next(void **state)
+{
+    static const int64_t steps[] = {1, 1000, NS_PER_MS, NS_PER_S, 59 * NS_PER_S, 3600 * NS_PER_S};
+    struct time_writer w = {0}, w_query = {0};
+    struct time_form form = {0};
+    int64_t ns = -S(86400);
+    random_seed(815);
+    for (int i = 0; i < 100000; i++) {
+        if (i % 50 == 0) {
+            form = (struct time_form){.kind = (uint8_t)(random_u64() % TIME_KIND_COUNT),
+                                      .digits = (uint8_t)(random_u64() % 10),
+                                      .sep = (uint8_t) "T \0"[random_u64() % 3],
+                                      .zone = (uint8_t) "Z:"[random_u64() % 2]};
+            form.frac = form.digits ? '.' : 0;
+            form.offset_min = form.zone == ':' ? -210 : 0;
+        }
+        char text[TIME_TEXT_MAX], next[TIME_TEXT_MAX];
+        struct str want = str_of(text, time_format(&form, ns, text));
+        assert_true(str_eq(want, str_of(next, time_format_next(&w, &form, ns, next))));
+        want.n = time_rfc3339(ns, text);
+        assert_true(str_eq(want, str_of(next, time_rfc3339_next(&w_query, ns, next))));
+        int64_t step = steps[random_u64() % 6] * (int64_t)(random_u64() % 3);
+        ns += random_u64() % 4 ? step : -step;
+    }
+}
+
 /* Any text near to a time: a parse never claims exactness it has not. */
 static void test_property_mutated(void **state)
 {
@@ -331,7 +358,7 @@ int main(void)
         cmocka_unit_test(test_known_values), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_property),     cmocka_unit_test(test_property_mutated),
         cmocka_unit_test(test_numbers),      cmocka_unit_test(test_rfc3339),
-        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_query),        cmocka_unit_test(test_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
