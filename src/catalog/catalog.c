@@ -22,15 +22,19 @@
  *
  * WHEN A COMMIT FAILS, its bytes may be on the disk all the same, and a crash would bring them
  * back. Whoever is told that a publish failed may remove the segment's file; so the answer must
- * hold. A failed commit is followed by another, the fence, that changes one number: once that is
- * durable the failed one is gone for good, as a log holds one history. When the fence fails too,
- * the answer is ERR_TIMEOUT: it may or may not be there, and only a restart will tell.
+ * hold. A failed commit to a file is followed by another, the fence, that changes one number: once
+ * that is durable the failed one is gone for good, as a log holds one history. When the fence fails
+ * too, the answer is ERR_TIMEOUT: it may or may not be there, and only a restart will tell.
+ * A database server that answers with an error has rolled back for good; when its answer is lost,
+ * a fence would change nothing of what it has done, and the answer is ERR_TIMEOUT at once. The next
+ * transaction that begins comes behind the lost one, whatever became of it, and finds out.
  *
  * Text that a client chose (organization, stream) is bound, never spliced. A stream's name with a
  * NUL or bad UTF-8 is refused: databases differ about both. */
 #include "catalog/catalog.h"
 
 #include "catalog/sql.h"
+#include "core/buf.h"
 #include "core/mem.h"
 
 #include <inttypes.h>
@@ -180,12 +184,12 @@ static enum err call_end(struct call *call)
     return call->err;
 }
 
-/* Runs a statement without rows to its end; it can be given parameters anew. */
+/* Runs a statement without rows; it can be given parameters anew. A failure may come to light only
+ * with the commit. */
 static enum err call_run(struct call *call)
 {
-    (void)call_row(call);
-    if (call->stmt)
-        call->db->driver->reset(call->stmt);
+    if (call->err == OK)
+        call->err = call->db->driver->run(call->stmt);
     call->index = 0;
     return call->err;
 }
@@ -221,11 +225,11 @@ static enum err tx_settle(struct catalog *c, enum err err)
         return err;
     }
     err = c->db->driver->commit(c->db);
-    if (err == OK)
-        return OK;
+    if (err == OK || (c->db->driver->sure && err != ERR_TIMEOUT))
+        return err;
     char reason[300];
     snprintf(reason, sizeof(reason), "%s", err_text());
-    for (int tries = 0; tries < FENCE_TRIES; tries++) {
+    for (int tries = 0; !c->db->driver->sure && tries < FENCE_TRIES; tries++) {
         if (fence(c) == OK)
             return err_set(err, "%s", reason);
     }
@@ -281,12 +285,36 @@ static enum err meta_get(struct catalog *c, struct str name, struct arena *a, st
     return found ? OK : err_set(ERR_NOTFOUND, "catalog: no setting \"%.*s\"", STR_ARG(name));
 }
 
+/* The bytes of a text column's type at the beginning of `text`; 0: there is none. */
+static size_t text_type(struct str text)
+{
+    if (str_starts(text, STR(" TEXT ")))
+        return STR(" TEXT").n;
+    return str_starts(text, STR(" VARCHAR(")) ? str_find_byte(text, ')', 0) + 1 : 0;
+}
+
+static void put_table(const struct sql_driver *d, struct str text, struct buf *out)
+{
+    while (text.n) {
+        size_t type = text_type(text), n = type ? type : 1;
+        buf_put(out, text.p, n);
+        buf_put_c(out, type ? d->text_end : "");
+        text = str_from(text, n);
+    }
+    buf_put_c(out, d->table_end);
+}
+
 static enum err run_schema(struct catalog *c, const char *text)
 {
-    bool table = str_starts(str_c(text), STR("CREATE TABLE "));
-    char *whole = mem_printf("%s%s", text, table ? c->db->driver->table_end : "");
-    enum err err = c->db->driver->exec(c->db, whole);
-    mem_free(whole);
+    struct buf whole;
+    buf_init(&whole, 64 << 10);
+    if (str_starts(str_c(text), STR("CREATE TABLE ")))
+        put_table(c->db->driver, str_c(text), &whole);
+    else
+        buf_put_c(&whole, text);
+    buf_put_byte(&whole, 0);
+    enum err err = c->db->driver->exec(c->db, whole.p);
+    buf_release(&whole);
     return err;
 }
 

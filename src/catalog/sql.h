@@ -7,6 +7,9 @@
  * UNIQUE or PRIMARY KEY is ERR_EXISTS, a database that somebody else holds ERR_UNAVAILABLE, a full
  * disk ERR_FULL, a damaged file ERR_CORRUPT, anything else ERR_IO.
  *
+ * A statement outside of begin and commit is a transaction of its own, and only reads. One
+ * statement at a time gives rows: its end, reset or finish comes before anything else.
+ *
  * Threads: one at a time for a connection and its statements. Every call may block on the disk or a
  * wire. */
 #ifndef WEIR_CATALOG_SQL_H
@@ -20,10 +23,13 @@ struct sql_stmt;
 
 struct sql_driver {
     const char *table_end; /* of a CREATE TABLE with a primary key: how rows are best kept */
+    const char *text_end;  /* behind the type of a text column: a binary collation */
+    bool sure; /* a commit that failed, but for ERR_TIMEOUT, can never come back from the disk */
     void (*close)(struct sql *db);
     enum err (*exec)(struct sql *db, const char *text); /* one statement without parameters */
-    enum err (*begin)(struct sql *db);  /* to write: fails rather than deadlocks later */
-    enum err (*commit)(struct sql *db); /* durable when OK; rolled back when not */
+    enum err (*begin)(struct sql *db); /* to write: fails rather than deadlocks later */
+    /* Durable when OK; rolled back when not; ERR_TIMEOUT: it is not known which of both. */
+    enum err (*commit)(struct sql *db);
     void (*rollback)(struct sql *db);
     enum err (*has_table)(struct sql *db, const char *name, bool *ret);
     uint64_t (*affected)(struct sql *db); /* by the last step or exec */
@@ -33,6 +39,9 @@ struct sql_driver {
     enum err (*bind_i64)(struct sql_stmt *s, int index, int64_t v);
     enum err (*bind_text)(struct sql_stmt *s, int index, struct str v);
     enum err (*step)(struct sql_stmt *s, bool *ret_row);
+    /* Within a transaction, of a statement without rows: step and reset. A failure may come to
+     * light later, with the commit at the latest. Many of them make few trips over a wire. */
+    enum err (*run)(struct sql_stmt *s);
     /* Columns from 0 of the row; a text lives until the next step or reset. */
     int64_t (*column_i64)(struct sql_stmt *s, int index);
     struct str (*column_text)(struct sql_stmt *s, int index);

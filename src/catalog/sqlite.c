@@ -159,6 +159,14 @@ static void stmt_reset(struct sql_stmt *s)
     sqlite3_clear_bindings(s->handle);
 }
 
+static enum err stmt_run(struct sql_stmt *s)
+{
+    bool row;
+    enum err err = stmt_step(s, &row);
+    stmt_reset(s);
+    return err;
+}
+
 static void stmt_finish(struct sql_stmt *s)
 {
     if (!s)
@@ -180,6 +188,7 @@ static enum err db_has_table(struct sql *base, const char *name, bool *ret)
 
 static const struct sql_driver sqlite_driver = {
     .table_end = " WITHOUT ROWID", /* else each key is an index beside the table, a page at least */
+    .text_end = "",                /* binary unless told otherwise */
     .close = db_close,
     .exec = db_exec,
     .begin = db_begin,
@@ -191,6 +200,7 @@ static const struct sql_driver sqlite_driver = {
     .bind_i64 = stmt_bind_i64,
     .bind_text = stmt_bind_text,
     .step = stmt_step,
+    .run = stmt_run,
     .column_i64 = stmt_column_i64,
     .column_text = stmt_column_text,
     .reset = stmt_reset,
