@@ -7,9 +7,10 @@ set -euo pipefail
 build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-openssl-dev
   libsimdjson-dev libjansson-dev libzstd-dev liblz4-dev zlib1g-dev libpcre2-dev libutf8proc-dev
   libsqlite3-dev libyaml-dev libxxhash-dev libssl-dev libprotobuf-c-dev protobuf-c-compiler libsnappy-dev
-  libbz2-dev liblzma-dev librdkafka-dev libexpat1-dev libhiredis-dev libsystemd-dev libnghttp2-dev curl"
+  libbz2-dev liblzma-dev librdkafka-dev libexpat1-dev libhiredis-dev libsystemd-dev libnghttp2-dev
+  libpq-dev curl"
 test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls rsyslog-elasticsearch
-  ripgrep tmux zsh fish mariadb-server redis-server systemd-journal-remote
+  ripgrep tmux zsh fish mariadb-server postgresql redis-server systemd-journal-remote
   chromium fonts-dejavu-core default-jdk-headless maven golang-go"
 ui="nodejs npm"
 dev="$test $ui clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"

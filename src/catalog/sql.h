@@ -57,8 +57,11 @@ struct sql {
 NODISCARD enum err sql_open_sqlite(const char *path, struct sql **ret);
 /* For any number of processes, which wait for each other's writes up to ten seconds. */
 NODISCARD enum err sql_open_sqlite_shared(const char *path, struct sql **ret);
-/* sqlite:, sqlite:PATH, sqlite:PATH?shared=true. data: the folder whose catalog.db is meant where
- * there is no path. ERR_INVALID says what is wrong with the URL. */
+/* postgresql://...: the parameters are libpq's, and schema=, made when it is not there. */
+NODISCARD enum err sql_open_postgresql(struct str url, struct sql **ret);
+NODISCARD enum err sql_check_postgresql(struct str url);
+/* sqlite:, sqlite:PATH, sqlite:PATH?shared=true, postgresql://... data: the folder whose catalog.db
+ * is meant where there is no path. ERR_INVALID says what is wrong with the URL. */
 NODISCARD enum err sql_open_url(struct str url, const char *data, struct sql **ret);
 /* Connects to nothing. */
 NODISCARD enum err sql_check_url(struct str url);

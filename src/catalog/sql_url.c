@@ -3,6 +3,7 @@
  *   sqlite:                    DATA/catalog.db, of one process
  *   sqlite:PATH                another file
  *   sqlite:PATH?shared=true    a file of several processes of one host
+ *   postgresql://...           a server's; postgres:// is the same
  *
  * A path stands as it is, without percent escapes. */
 #include "catalog/sql.h"
@@ -31,11 +32,17 @@ static enum err read_sqlite(struct str rest, struct place *ret)
     return OK;
 }
 
+static bool is_postgresql(struct str url)
+{
+    return str_starts(url, STR("postgresql://")) || str_starts(url, STR("postgres://"));
+}
+
+/* sqlite: */
 static enum err read_url(struct str url, struct place *ret)
 {
     struct place place = {0};
     if (!str_starts(url, STR("sqlite:")))
-        return err_set(ERR_INVALID, "sqlite: or sqlite:PATH is wanted");
+        return err_set(ERR_INVALID, "sqlite:, sqlite:PATH or postgresql://HOST/DATABASE is wanted");
     if (str_find_byte(url, 0, 0) < url.n)
         return err_set(ERR_INVALID, "a NUL in the URL");
     TRY(read_sqlite(str_from(url, STR("sqlite:").n), &place));
@@ -46,12 +53,16 @@ static enum err read_url(struct str url, struct place *ret)
 enum err sql_check_url(struct str url)
 {
     struct place place;
+    if (is_postgresql(url))
+        return sql_check_postgresql(url);
     return read_url(url, &place);
 }
 
 enum err sql_open_url(struct str url, const char *data, struct sql **ret)
 {
     struct place place;
+    if (is_postgresql(url))
+        return sql_open_postgresql(url, ret);
     TRY(read_url(url, &place));
     char *path = place.path.n ? mem_strdup(place.path) : mem_printf("%s/catalog.db", data);
     enum err err = place.shared ? sql_open_sqlite_shared(path, ret) : sql_open_sqlite(path, ret);

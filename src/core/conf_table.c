@@ -52,8 +52,8 @@ const struct conf_setting conf_table[] = {
      .choices = "auto|none|lz4"},
 
     {"catalog.url", CONF_STRING, "sqlite:", 0, 0,
-     "Where it is kept which segments there are: sqlite: (in server.data), or "
-     "sqlite:PATH?shared=true."},
+     "Where it is kept which segments there are: sqlite: (in server.data), or what several servers "
+     "share: postgresql://USER@HOST/DATABASE, sqlite:PATH?shared=true."},
 
     {"objects.url", CONF_STRING, "file:", 0, 0,
      "Where segments are at rest: file: (in server.data), or file:///FOLDER, which several servers "

@@ -10,7 +10,7 @@ static int hex_digit(char c)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-static enum err decode(struct str s, const char *what, struct arena *arena, struct str *ret)
+enum err url_decode(struct str s, const char *what, struct arena *arena, struct str *ret)
 {
     char *to = arena_alloc(arena, s.n + 1);
     size_t n = 0;
@@ -62,8 +62,8 @@ static enum err read_user(struct str s, struct arena *arena, struct url *u)
     struct str user = {0};
     if (!str_split(&s, ':', &user))
         return OK;
-    TRY(decode(user, "user", arena, &u->user));
-    return s.p ? decode(s, "password", arena, &u->password) : OK;
+    TRY(url_decode(user, "user", arena, &u->user));
+    return s.p ? url_decode(s, "password", arena, &u->password) : OK;
 }
 
 static enum err read_port(struct str s, struct url *u)
@@ -88,7 +88,7 @@ static enum err read_host(struct str s, struct arena *arena, struct url *u)
         colon = close + 1;
     } else {
         colon = str_find_byte(s, ':', 0);
-        TRY(decode(str_of(s.p, colon), "host", arena, &u->host));
+        TRY(url_decode(str_of(s.p, colon), "host", arena, &u->host));
     }
     return colon < s.n ? read_port(str_from(s, colon + 1), u) : OK;
 }
@@ -122,8 +122,8 @@ static enum err read_params(struct str s, struct arena *arena, struct url *u)
             return err_set(ERR_LIMIT, "the URL has more than %d parameters", URL_PARAMS_MAX);
         struct url_param *p = &u->param[u->n_params++];
         size_t eq = str_find_byte(part, '=', 0);
-        TRY(decode(str_of(part.p, eq), "name of a parameter", arena, &p->name));
-        TRY(decode(str_from(part, eq + 1), "value of a parameter", arena, &p->value));
+        TRY(url_decode(str_of(part.p, eq), "name of a parameter", arena, &p->name));
+        TRY(url_decode(str_from(part, eq + 1), "value of a parameter", arena, &p->value));
     }
     return OK;
 }
@@ -146,7 +146,7 @@ enum err url_parse(struct str text, struct arena *arena, struct url *ret)
     size_t comma = find_comma(authority);
     TRY(read_authority(str_of(authority.p, comma), arena, &u));
     u.others = arena_str(arena, str_from(authority, comma + 1));
-    TRY(decode(str_from(before, slash), "path", arena, &u.path));
+    TRY(url_decode(str_from(before, slash), "path", arena, &u.path));
     TRY(read_params(str_from(rest, query + 1), arena, &u));
     *ret = u;
     return OK;

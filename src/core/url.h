@@ -28,6 +28,8 @@ struct url {
 
 /* ERR_INVALID says what is wrong; neither password nor parameter values stand in the text. */
 NODISCARD enum err url_parse(struct str text, struct arena *arena, struct url *ret);
+/* Undoes the percent escapes of a part; `what` names it in ERR_INVALID. A NUL stands behind. */
+NODISCARD enum err url_decode(struct str s, const char *what, struct arena *arena, struct str *ret);
 /* The last parameter of that name; p is NULL when there is none. */
 struct str url_get(const struct url *u, const char *name);
 /* ERR_INVALID names the first parameter that is not one of the NULL-ended `known`, and the nearest

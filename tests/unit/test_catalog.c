@@ -2,26 +2,43 @@
 #include "catalog/sql.h"
 #include "core/io.h"
 #include "core/mem.h"
+#include "postgresql_kit.h"
 #include "test.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
+static struct pg_server server;
+
 struct fixture {
-    char dir[300], path[400];
+    char dir[300], path[400], url[500];
     struct catalog *c;
     struct arena arena;
 };
 
-static int setup(void **state)
+static struct fixture *new_fixture(void **state)
 {
     struct fixture *f = NEW(struct fixture);
     snprintf(f->dir, sizeof(f->dir), "%s", test_dir());
     snprintf(f->path, sizeof(f->path), "%s/catalog.sqlite", f->dir);
+    snprintf(f->url, sizeof(f->url), "sqlite:%s", f->path);
     arena_init(&f->arena, 0, NULL);
     *state = f;
-    return catalog_open_sqlite(f->path, &f->c);
+    return f;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = new_fixture(state);
+    return catalog_open(str_c(f->url), "", &f->c);
+}
+
+static int setup_postgresql(void **state)
+{
+    struct fixture *f = new_fixture(state);
+    pg_url(&server, f->url, sizeof(f->url));
+    return catalog_open(str_c(f->url), "", &f->c);
 }
 
 static int teardown(void **state)
@@ -38,7 +55,7 @@ static void reopen(struct fixture *f)
 {
     catalog_close(f->c);
     f->c = NULL;
-    assert_ok(catalog_open_sqlite(f->path, &f->c));
+    assert_ok(catalog_open(str_c(f->url), "", &f->c));
 }
 
 static size_t count_segments(struct fixture *f, struct catalog_segment **ret)
@@ -118,7 +135,7 @@ static void test_publish(void **state)
     assert_err(move(f, 10, 40, &s), ERR_CONFLICT, "not at 10");
     assert_int_equal(count_segments(f, NULL), 1);
     s.id = 7; /* there already: the checkpoint must not move either */
-    assert_err(move(f, 30, 40, &s), ERR_EXISTS, "UNIQUE");
+    assert_err(move(f, 30, 40, &s), ERR_EXISTS, "constraint");
     assert_int_equal(checkpoint(f, "store", 0), 30);
     reopen(f);
     struct catalog_segment *got;
@@ -356,6 +373,18 @@ static void test_threads(void **state)
         pthread_join(t[i], NULL);
 }
 
+static int start_server(void **state)
+{
+    pg_init(&server);
+    return 0;
+}
+
+static int stop_server(void **state)
+{
+    pg_remove(&server);
+    return 0;
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -364,5 +393,11 @@ int main(void)
         T(test_positions), T(test_keys),    T(test_segment_ids), T(test_meta),
         T(test_refusals),  T(test_urls),    T(test_threads),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+#define P(name) cmocka_unit_test_setup_teardown(name, setup_postgresql, teardown)
+    const struct CMUnitTest postgresql[] = {
+        P(test_streams), P(test_publish),     P(test_replace), P(test_positions),
+        P(test_keys),    P(test_segment_ids), P(test_meta),    P(test_threads),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return failed + cmocka_run_group_tests(postgresql, start_server, stop_server);
 }
