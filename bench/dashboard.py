@@ -73,8 +73,9 @@ class Asker(threading.Thread):
                 wait = due - time.perf_counter()
                 if wait > 0:
                     time.sleep(wait)
+                began = time.perf_counter()
                 self.ask(query)
-                self.times.append((time.perf_counter() - due) * 1000)
+                self.times.append((due, began, time.perf_counter(), query))
         except Exception as e:
             self.failure = e
 
@@ -133,6 +134,45 @@ def kept(server):
     return int(found.get("hit", 0)), int(found.get("miss", 0))
 
 
+class Watcher(threading.Thread):
+    """What the server does meanwhile, ten times a second: CPU by the threads' names in ms, cuts, merges, blocks kept or not."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.stop, self.lines = server, threading.Event(), []
+
+    def look(self):
+        cpu, folder = {}, pathlib.Path(f"/proc/{self.server.process.pid}/task")
+        for task in folder.iterdir():
+            try:
+                text = (task / "schedstat").read_text(), (task / "comm").read_text().strip()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            cpu[text[1]] = cpu.get(text[1], 0) + int(text[0].split()[0]) / 1e6
+        text = Client(self.server.port).call("GET", "/metrics").decode()
+        for name in ("cuts", "merges"):
+            cpu[name] = int(re.search(rf"weir_store_{name}_total (\d+)", text)[1])
+        cpu.update((k, int(v)) for k, v in re.findall(r'weir_query_kept_blocks_total\{result="(\w+)"\} (\d+)', text))
+        return cpu
+
+    def run(self):
+        before = self.look()
+        while not self.stop.wait(0.1):
+            now = self.look()
+            self.lines.append((time.perf_counter(), {k: round(v - before.get(k, 0), 1) for k, v in now.items() if v != before.get(k, 0)}))
+            before = now
+
+
+def write_trace(path, askers, lines):
+    """A line of JSON a request ("ms" from when it was due, "late" of them before it was sent, "q" which query) and one a look."""
+    out = [(due, {"ms": (end - due) * 1000, "late": (began - due) * 1000, "q": QUERIES.index(query)})
+           for a in askers for due, began, end, query in a.times] + lines
+    zero = min(at for at, _ in out)
+    with open(path, "w") as f:
+        for at, line in sorted(out, key=lambda x: x[0]):
+            f.write(json.dumps({"at": round(at - zero, 4)} | {k: round(v, 2) for k, v in line.items()}) + "\n")
+
+
 def quantile(times, q):
     return sorted(times)[min(len(times) - 1, int(len(times) * q))] if times else 0
 
@@ -158,19 +198,26 @@ def run(server, options, work):
     rng, now = random.Random(1), time.perf_counter() + 0.5
     schedule = Shared([(now + i / options.searches, rng.choice(QUERIES)) for i in range(int(options.searches * options.seconds))])
     hits, misses = kept(server)
+    time.sleep(max(0, now - time.perf_counter()))
     sent, cpu, began = arrivals.sent, server.cpu(), time.monotonic()
     askers = [Asker(server, schedule, options.nocache) for _ in range(options.clients)]
+    watcher = Watcher(server)
+    if options.trace:
+        watcher.start()
     for a in askers:
         a.start()
     for a in askers:
         a.join(options.seconds * 4)
+    watcher.stop.set()
     seconds = time.monotonic() - began
     busy = (arrivals.sent - sent) / seconds, (server.cpu() - cpu) / seconds
     arrivals.stop.set()
     for a in askers:
         if a.failure:
             raise a.failure
-    times, (hits_now, misses_now) = [t for a in askers for t in a.times], kept(server)
+    if options.trace:
+        write_trace(options.trace, askers, watcher.lines)
+    times, (hits_now, misses_now) = [(t[2] - t[0]) * 1000 for a in askers for t in a.times], kept(server)
     share = (hits_now - hits) / max(1, hits_now - hits + misses_now - misses)
     return {"first_ms": first, "searches_per_s": len(times) / seconds, "p50_ms": quantile(times, 0.5), "p99_ms": quantile(times, 0.99),
             "kept_share": share, "arrive_per_s": busy[0], "arrive_alone_per_s": alone[0],
@@ -186,6 +233,7 @@ def main():
     p.add_argument("--seconds", type=float, default=30)
     p.add_argument("--clients", type=int, default=16)
     p.add_argument("--nocache", action="store_true")
+    p.add_argument("--trace", metavar="FILE", help="each request, and what the server did meanwhile")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     options = p.parse_args()
     sets.CACHE.mkdir(parents=True, exist_ok=True)
