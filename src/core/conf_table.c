@@ -89,7 +89,7 @@ const struct conf_setting conf_table[] = {
     {"query.threads", CONF_INT, "0", 0, 1024, "Threads that scan; 0: as many as cores."},
     {"query.concurrency", CONF_INT, "16", 1, 10000, "Queries at a time; more wait."},
     {"query.cache_bytes", CONF_BYTES, "64MiB", 0, 64 * TIB,
-     "Memory for blocks read from segments, and as much for answers kept of them."},
+     "Memory for blocks read from segments, and about as much for answers kept of them."},
 
     {"auth.root_user", CONF_STRING, NULL, 0, 0, "Name of the root user (or WEIR_ROOT_USER)."},
     {"auth.root_password", CONF_STRING, NULL, 0, 0,

@@ -9,12 +9,15 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "store/store.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A set of shards for chunks, and one for what queries keep. */
-enum { SHARDS = 8, ALL_SHARDS = 2 * SHARDS, BUCKETS = 1024 };
+/* A set of shards for chunks, one for what queries keep, and a smaller one for what they keep of
+ * frames, which are many and soon gone. */
+enum { SHARDS = 8, ALL_SHARDS = 3 * SHARDS, BUCKETS = 1024 };
+enum { FRAMES_PART = 8 }; /* of the maximum */
 enum { MAX_DEFAULT = 64 << 20 };
 
 struct entry {
@@ -47,7 +50,14 @@ static bool key_eq(const struct chunk_key *a, const struct chunk_key *b)
 
 static struct shard *shard_of(const struct chunk_key *k, uint64_t hash)
 {
-    return &shards[hash % SHARDS + (k->part & CHUNK_KEY_KEPT ? SHARDS : 0)];
+    bool frame = (k->segment & (LASTING_BLOCK | LASTING_FRAME)) == LASTING_FRAME;
+    unsigned set = !(k->part & CHUNK_KEY_KEPT) ? 0 : frame ? 2 : 1;
+    return &shards[set * SHARDS + hash % SHARDS];
+}
+
+static size_t shard_max(const struct shard *s, size_t max)
+{
+    return s - shards < 2 * SHARDS ? max / SHARDS : max / SHARDS / FRAMES_PART;
 }
 
 static struct entry **slot_of(struct shard *s, const struct chunk_key *key, uint64_t hash)
@@ -104,13 +114,13 @@ struct blob *chunk_cache_get(const struct chunk_key *key)
 
 static void put(const struct chunk_key *key, struct blob *b, bool instead)
 {
-    size_t max = atomic_load_explicit(&max_bytes, memory_order_relaxed) / SHARDS;
+    uint64_t hash = key_hash(key);
+    struct shard *s = shard_of(key, hash);
+    size_t max = shard_max(s, atomic_load_explicit(&max_bytes, memory_order_relaxed));
     size_t n = b->bytes.n, budget = governor_budget();
     if (n > max)
         return;
     bool tight = budget && governor_used() > budget - budget / 8;
-    uint64_t hash = key_hash(key);
-    struct shard *s = shard_of(key, hash);
     pthread_mutex_lock(&s->lock);
     size_t bound = tight ? (s->bytes > n ? s->bytes - n : 0) : max - n;
     while (s->oldest && s->bytes > bound)
@@ -157,7 +167,7 @@ void chunk_cache_set_max(size_t bytes)
 {
     atomic_store_explicit(&max_bytes, bytes, memory_order_relaxed);
     for (int i = 0; i < ALL_SHARDS; i++)
-        shard_trim(&shards[i], bytes / SHARDS);
+        shard_trim(&shards[i], shard_max(&shards[i], bytes));
 }
 
 void chunk_cache_drop(uint64_t segment)
