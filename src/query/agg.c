@@ -76,9 +76,8 @@ enum err agg_too_large(const struct agg_table *t)
 
 /* ---- groups ---- */
 
-static void rehash(struct agg_table *t)
+static void rehash(struct agg_table *t, uint32_t slots)
 {
-    uint32_t slots = t->slots ? t->slots * 2 : 64;
     uint32_t *slot = NEW_ARRAY(uint32_t, slots);
     for (uint32_t g = 0; g < t->n; g++) {
         uint32_t i = (uint32_t)t->group[g]->hash & (slots - 1);
@@ -91,14 +90,26 @@ static void rehash(struct agg_table *t)
     t->slots = slots;
 }
 
+bool agg_room(struct agg_table *t, uint64_t groups)
+{
+    uint32_t slots = t->slots ? t->slots : 64;
+    if (groups > UINT32_MAX / 4)
+        return false;
+    while (groups * 2 > slots)
+        slots *= 2;
+    if (slots == t->slots)
+        return true;
+    if (slots > 64 && reservation_grow(&t->res, (size_t)(slots - t->slots) * 12) != OK)
+        return false;
+    rehash(t, slots);
+    return true;
+}
+
 struct group *agg_group(struct agg_table *t, struct str key)
 {
     uint64_t hash = hash64(key);
-    if ((t->n + 1) * 2 > t->slots) {
-        if (t->slots > 64 && reservation_grow(&t->res, t->slots * 12) != OK)
-            return NULL;
-        rehash(t);
-    }
+    if (!agg_room(t, (uint64_t)t->n + 1))
+        return NULL;
     uint32_t i = (uint32_t)hash & (t->slots - 1);
     for (; t->slot[i]; i = (i + 1) & (t->slots - 1)) {
         struct group *g = t->group[t->slot[i] - 1];

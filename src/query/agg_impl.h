@@ -72,6 +72,8 @@ struct fold {
 
 /* The group of a key, made where it is new; NULL when the memory is used up. */
 struct group *agg_group(struct agg_table *t, struct str key);
+/* Makes room for so many groups at once; false when the memory is used up. */
+bool agg_room(struct agg_table *t, uint64_t groups);
 enum err agg_too_large(const struct agg_table *t);
 /* Gives every selected row the codes of its groups (not where counts are all that is wanted: code
  * is then not set), and each code its group and count. */

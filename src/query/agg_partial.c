@@ -339,9 +339,10 @@ enum err agg_merge_written(struct agg_table *into, struct str bytes)
     struct reader r = reader_of(bytes);
     struct buf room;
     size_t grown = 0;
-    bool fits = true;
+    uint64_t groups = read_u64(&r);
+    bool fits = agg_room(into, groups > into->n ? groups : into->n);
     buf_init(&room, SIZE_MAX);
-    for (uint64_t left = read_u64(&r); left > 0 && fits; left--) {
+    for (uint64_t left = groups; left > 0 && fits; left--) {
         struct group *g = agg_group(into, read_text(&r));
         fits = g != NULL;
         for (uint32_t a = 0; fits && a < into->pipe->n_aggs; a++) {
