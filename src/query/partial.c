@@ -65,15 +65,6 @@ struct chunk_key partial_place(const struct block_ref *ref, struct str key)
     return (struct chunk_key){ref->lasting, ref->place, hash64(key) | MARK};
 }
 
-static void count(const char *result, uint64_t n)
-{
-    char labels[32];
-    snprintf(labels, sizeof(labels), "result=\"%s\"", result);
-    metric_add(metric_counter("weir_query_kept_blocks_total", labels,
-                              "Blocks of aggregations that could be answered from what is kept."),
-               n);
-}
-
 static size_t padded(size_t n)
 {
     return (n + 7) & ~(size_t)7;
@@ -120,9 +111,12 @@ bool partial_get(const struct block_ref *ref, struct str key, struct partial *re
     return false;
 }
 
-void partial_count(bool hit)
+void partial_count(bool hit, uint32_t blocks)
 {
-    count(hit ? "hit" : "miss", 1);
+    metric_add(metric_counter("weir_query_kept_blocks_total",
+                              hit ? "result=\"hit\"" : "result=\"miss\"",
+                              "Blocks of aggregations that could be answered from what is kept."),
+               blocks);
 }
 
 bool partial_put(const struct block_ref *ref, struct str key, const struct agg_table *t,
@@ -142,25 +136,36 @@ bool partial_put(const struct block_ref *ref, struct str key, const struct agg_t
     return fits;
 }
 
-bool partial_cut(const struct scan *s, const struct block_ref *ref, int64_t *from, int64_t *to,
-                 struct buf *key)
+static void add_edge(struct cut *c, const struct block_ref *ref, int64_t from, int64_t to)
 {
-    uint64_t span = (uint64_t)ref->time_max - (uint64_t)ref->time_min, grid = 1;
-    while (grid < span / CUTS)
-        grid *= 2;
-    *from = *to = 0;
+    c->edge[c->n_edges++] = (struct edge_name){ref->lasting, ref->place, from, to};
+}
+
+bool partial_cut(const struct scan *s, const struct block_ref *ref, struct buf *key,
+                 struct cut *ret)
+{
+    uint64_t span = (uint64_t)ref->time_max - (uint64_t)ref->time_min, width = 1;
+    while (width < span / CUTS)
+        width *= 2;
     if (!ref->lasting || ref->rows < CUT_ROWS || span > INT64_MAX / 2 ||
-        ref->time_max > INT64_MAX - (int64_t)(2 * grid))
+        ref->time_min < INT64_MIN + (int64_t)width ||
+        ref->time_max > INT64_MAX - 2 * (int64_t)width)
         return false;
-    *from = s->from > ref->time_min ? s->from : ref->time_min;
-    *to = s->to <= ref->time_max ? s->to : ref->time_max + 1;
-    if (s->from > ref->time_min)
-        *from = (*from + (int64_t)grid - 1) & -(int64_t)grid;
-    if (s->to <= ref->time_max)
-        *to &= -(int64_t)grid;
-    buf_put_u64(key, (uint64_t)*from);
-    buf_put_u64(key, (uint64_t)*to);
-    return *from < *to;
+    int64_t grid = (int64_t)width;
+    *ret = (struct cut){.from = ref->time_min, .to = ref->time_max + 1};
+    if (s->from > ref->time_min) {
+        ret->from = (s->from + grid - 1) & -grid;
+        if (ret->from > s->from)
+            add_edge(ret, ref, ret->from - grid, ret->from);
+    }
+    if (s->to <= ref->time_max) {
+        ret->to = s->to & -grid;
+        if (ret->to < s->to)
+            add_edge(ret, ref, ret->to, ret->to + grid);
+    }
+    buf_put_u64(key, (uint64_t)ret->from);
+    buf_put_u64(key, (uint64_t)ret->to);
+    return ret->from < ret->to;
 }
 
 /* ---- answers of many blocks ---- */
@@ -170,7 +175,7 @@ bool partial_in_scope(enum partial_scope scope, const struct block_ref *ref)
     return scope == PARTIAL_ALL || !(ref->lasting & LASTING_FRAME);
 }
 
-static struct chunk_key place_many(const struct scan *s, struct str key, enum partial_scope scope)
+struct chunk_key partial_place_many(const struct scan *s, struct str key, enum partial_scope scope)
 {
     const struct query_request *r = s->request;
     uint64_t to = (uint64_t)(s->to == INT64_MAX ? r->now_ns : s->to);
@@ -208,13 +213,13 @@ static void take_out(struct scan *s, const bool *taken, struct partial_blocks *r
     s->n_blocks = left;
     s->pruned_early += ret->n;
     s->matched += ret->matched;
-    count("hit", ret->n);
+    partial_count(true, ret->n);
 }
 
 enum err partial_get_many(struct scan *s, struct str key, enum partial_scope scope,
                           struct arena *arena, struct agg_table *into, struct partial_blocks *ret)
 {
-    struct chunk_key at = place_many(s, key, scope);
+    struct chunk_key at = partial_place_many(s, key, scope);
     struct blob *b = chunk_cache_get(&at);
     struct str rest;
     enum err err = OK;
@@ -233,21 +238,72 @@ enum err partial_get_many(struct scan *s, struct str key, enum partial_scope sco
     return err;
 }
 
+static void put_names(struct buf *b, const struct block_ref *const *ref, uint32_t n)
+{
+    buf_put_u64(b, n);
+    for (uint32_t i = 0; i < n; i++) {
+        buf_put_u64(b, ref[i]->lasting);
+        buf_put_u64(b, ref[i]->place);
+    }
+}
+
 void partial_put_many(const struct scan *s, struct str key, enum partial_scope scope,
                       const struct partial_blocks *blocks, const struct agg_table *t)
 {
-    struct chunk_key at = place_many(s, key, scope);
+    struct chunk_key at = partial_place_many(s, key, scope);
     struct buf b;
     put_head(&b, key, blocks->matched);
-    buf_put_u64(&b, blocks->n);
-    for (uint32_t i = 0; i < blocks->n; i++) {
-        buf_put_u64(&b, blocks->ref[i]->lasting);
-        buf_put_u64(&b, blocks->ref[i]->place);
-    }
+    put_names(&b, blocks->ref, blocks->n);
     agg_write(t, &b);
     if (b.n < KEPT_MAX) {
         struct blob *blob = to_blob(&b);
         chunk_cache_replace(&at, blob);
+        blob_unref(blob);
+    }
+    buf_release(&b);
+}
+
+/* ---- answers of runs ---- */
+
+static struct chunk_key place_run(const struct block_ref *const *ref, uint32_t n, struct str key)
+{
+    uint64_t hash = n;
+    for (uint32_t i = 0; i < n; i++)
+        hash = hash_mix(hash_mix(hash + ref[i]->lasting) + ref[i]->place);
+    return (struct chunk_key){MANY, hash, hash64(key) | MARK};
+}
+
+bool partial_get_run(const struct block_ref *const *ref, uint32_t n, struct str key,
+                     struct partial *ret)
+{
+    struct chunk_key at = place_run(ref, n, key);
+    struct blob *b = chunk_cache_get(&at);
+    struct str rest;
+    bool same = b && read_head(b->bytes, key, &ret->matched, &rest);
+    if (same) {
+        struct reader names = reader_of(rest);
+        same = read_u64(&names) == n;
+        for (uint32_t i = 0; i < n && same; i++)
+            same = read_u64(&names) == ref[i]->lasting && read_u64(&names) == ref[i]->place;
+        ret->blob = b;
+        ret->table = str_from(rest, 8 + 16 * (size_t)n);
+    }
+    if (!same)
+        blob_unref(b);
+    return same;
+}
+
+void partial_put_run(const struct block_ref *const *ref, uint32_t n, struct str key,
+                     const struct agg_table *t, uint64_t matched)
+{
+    struct chunk_key at = place_run(ref, n, key);
+    struct buf b;
+    put_head(&b, key, matched);
+    put_names(&b, ref, n);
+    agg_write(t, &b);
+    if (b.n < KEPT_MAX) {
+        struct blob *blob = to_blob(&b);
+        chunk_cache_put(&at, blob);
         blob_unref(blob);
     }
     buf_release(&b);

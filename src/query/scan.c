@@ -8,6 +8,7 @@
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "query/ahead.h"
+#include "query/edge.h"
 #include "record/bitmap.h"
 
 #include <inttypes.h>
@@ -38,6 +39,7 @@ enum err query_engine_new(const struct query_engine_options *o, struct query_eng
     e->threads = e->threads > SCAN_WORKERS_MAX ? SCAN_WORKERS_MAX : e->threads;
     e->pool = e->threads > 1 ? pool_new("scan", e->threads - 1, 4096) : NULL;
     e->ahead = ahead_new(e);
+    e->edges = edges_new();
     *ret = e;
     return OK;
 }
@@ -54,16 +56,20 @@ void query_engine_free(struct query_engine *e)
     ahead_free(e->ahead);
     if (e->pool)
         pool_free(e->pool);
+    edges_free(e->edges);
     mem_free(e);
 }
 
+/* By the name where times are equal: a cut changes the snapshot's order, but no names. */
 static int newest_first(const void *a, const void *b)
 {
     const struct block_ref *x = *(const struct block_ref *const *)a;
     const struct block_ref *y = *(const struct block_ref *const *)b;
     if (x->time_max != y->time_max)
         return x->time_max < y->time_max ? 1 : -1;
-    return (x->order < y->order) - (x->order > y->order);
+    if (x->lasting != y->lasting)
+        return x->lasting < y->lasting ? 1 : -1;
+    return (x->place < y->place) - (x->place > y->place);
 }
 
 static const struct filter *with_parameters(const struct query_request *r,
@@ -250,7 +256,7 @@ bool scan_whole(const struct scan *s, const struct block_ref *ref)
     return filter_is_all(s->filter) && scan_covers(s, ref);
 }
 
-static enum err mask_time(struct scan *s, struct rows *rows, uint64_t *bits)
+static enum err mask_time(const struct scan *s, struct rows *rows, uint64_t *bits)
 {
     if (time_within(s, rows->time_min, rows->time_max))
         return OK;
@@ -291,19 +297,20 @@ static const uint32_t *all_rows(uint32_t n, struct arena *arena)
     return row;
 }
 
-enum err scan_select(struct scan *s, struct rows *rows, struct arena *arena,
-                     const uint32_t **ret_row, uint32_t *ret_n)
+static void take_all(struct rows *rows, struct arena *arena, const uint32_t **ret_row,
+                     uint32_t *ret_n)
 {
-    *ret_n = 0;
+    *ret_row = all_rows(rows->n, arena);
+    *ret_n = rows->n;
+}
+
+enum err scan_match(const struct scan *s, struct rows *rows, struct arena *arena,
+                    const uint32_t **ret_row, uint32_t *ret_n)
+{
     bool all = filter_is_all(s->filter);
-    if (!all && !filter_may_match(s->filter, rows)) {
-        s->pruned_filter++;
-        return OK;
-    }
-    s->scanned++;
+    *ret_n = 0;
     if (all && time_within(s, rows->time_min, rows->time_max)) {
-        *ret_row = all_rows(rows->n, arena);
-        *ret_n = rows->n;
+        take_all(rows, arena, ret_row, ret_n);
         return OK;
     }
     uint64_t *bits = bitmap_new(arena, rows->n);
@@ -313,18 +320,30 @@ enum err scan_select(struct scan *s, struct rows *rows, struct arena *arena,
         TRY(filter_eval(s->filter, rows, arena, bits));
     TRY(mask_time(s, rows, bits));
     uint32_t n = bitmap_count(bits, rows->n);
-    s->empty += n == 0;
     if (n == 0)
         return OK;
     if (n == rows->n) {
-        *ret_row = all_rows(n, arena);
-        *ret_n = n;
+        take_all(rows, arena, ret_row, ret_n);
         return OK;
     }
     uint32_t *row = arena_alloc(arena, n * sizeof(*row));
     bitmap_list(bits, rows->n, row);
     *ret_row = row;
     *ret_n = n;
+    return OK;
+}
+
+enum err scan_select(struct scan *s, struct rows *rows, struct arena *arena,
+                     const uint32_t **ret_row, uint32_t *ret_n)
+{
+    *ret_n = 0;
+    if (!filter_is_all(s->filter) && !filter_may_match(s->filter, rows)) {
+        s->pruned_filter++;
+        return OK;
+    }
+    s->scanned++;
+    TRY(scan_match(s, rows, arena, ret_row, ret_n));
+    s->empty += *ret_n == 0;
     return OK;
 }
 

@@ -17,6 +17,7 @@ struct query_engine {
     struct pool *pool;
     unsigned threads;
     struct ahead *ahead;
+    struct edges *edges;
 };
 
 #define SCAN_WORKERS_MAX 64
@@ -89,6 +90,9 @@ unsigned scan_workers(const struct scan *s);
 /* The matching rows of an open block, ascending; none where its filters rule it out. */
 NODISCARD enum err scan_select(struct scan *s, struct rows *rows, struct arena *arena,
                                const uint32_t **ret_row, uint32_t *ret_n);
+/* The same of other rows than an open block's, which are not counted as one. */
+NODISCARD enum err scan_match(const struct scan *s, struct rows *rows, struct arena *arena,
+                              const uint32_t **ret_row, uint32_t *ret_n);
 /* Reads rows again in the calling thread, outside the pool: of block `number` its rows row[i],
  * ascending, of each what the steps made of it as its part[i]th. ret_row[i]: its place in *ret. */
 NODISCARD enum err scan_reopen(struct scan *s, uint32_t number, const uint32_t *row,

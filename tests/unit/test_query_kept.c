@@ -30,15 +30,26 @@ static int64_t made_ahead(void)
     return counted("weir_query_kept_ahead_total", NULL);
 }
 
-static int setup(void **state)
+static int setup_rows(uint32_t block_rows)
 {
     kit_begin(&k);
     k.o.retention_ns = 0;
+    k.o.block_rows = block_rows;
     kit_open(&k);
     struct query_engine_options o = {
         .store = k.store, .threads = 2, .query_memory = 64 << 20, .deadline_ns = 60 * NS_PER_S};
     assert_ok(query_engine_new(&o, &engine));
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_rows(200);
+}
+
+static int setup_large_blocks(void **state)
+{
+    return setup_rows(9000);
 }
 
 static int teardown(void **state)
@@ -244,6 +255,91 @@ static void test_many_flights(void **state)
     flight_end(&at);
 }
 
+/* ---- ranges that slide ---- */
+
+static void ask_from(struct client *c, int64_t from, bool nocache)
+{
+    client_init(c,
+                "msg:request | stats count() as n, sum(n) as s, first(n) as low, max(n) as high");
+    c->request.from = from;
+    c->request.stream = STR("app");
+    c->request.nocache = nocache;
+    client_main(c);
+    assert_ok(c->err);
+}
+
+static void expect_same(const struct client *c, int64_t from)
+{
+    struct client plain;
+    ask_from(&plain, from, true);
+    buf_put_byte(&plain.out, 0);
+    assert_str(buf_str(&c->out), plain.out.p);
+    assert_int_equal(c->meta.rows_matched, plain.meta.rows_matched);
+    buf_release(&plain.out);
+}
+
+/* A range cuts a block a stream, always between the same two times: after some searches, the blocks
+ * are not read any more. */
+static void test_edges(void **state)
+{
+    struct client c;
+    for (int i = 0; i < 60; i++)
+        kit_deliver(&k, 1000);
+    assert_ok(store_flush(k.store));
+    for (int i = 0; i < 30; i++) {
+        int64_t from = kit_time(&k, 9000) + i * 30 * NS_PER_MS;
+        ask_from(&c, from, false);
+        assert_true(i < 8 || c.meta.blocks_scanned == 0);
+        expect_same(&c, from);
+        buf_release(&c.out);
+    }
+}
+
+static uint64_t looked_up(void)
+{
+    struct chunk_cache_stats s;
+    chunk_cache_stats(&s);
+    return s.hits + s.misses;
+}
+
+static int time_cmp(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The oldest block leaves the range, again and again: of the others, answers of runs are merged. */
+static void test_runs(void **state)
+{
+    enum { MANY = 120 };
+    struct client c;
+    int64_t begin[4 * MANY];
+    uint32_t blocks = 0;
+    size_t n;
+    fill(MANY);
+    assert_ok(store_flush(k.store));
+    struct snapshot *s = kit_snapshot(&k);
+    const struct block_ref *block = snapshot_blocks(s, &n);
+    for (size_t i = 0; i < n; i++)
+        if (str_eq_c(block[i].stream, "app"))
+            begin[blocks++] = block[i].time_min;
+    assert_true(blocks >= MANY);
+    snapshot_close(s);
+    qsort(begin, blocks, sizeof(*begin), time_cmp);
+    ask_from(&c, begin[0], false);
+    buf_release(&c.out);
+    int64_t before = misses();
+    for (uint32_t i = 1; i < blocks; i++) {
+        uint64_t looks = looked_up();
+        ask_from(&c, begin[i], false);
+        looks = looked_up() - looks;
+        assert_true(i == 1 || looks < blocks / 2); /* the first makes them */
+        expect_same(&c, begin[i]);
+        buf_release(&c.out);
+    }
+    assert_int_equal(misses() - before, 0);
+}
+
 /* ---- cuts and merges ---- */
 
 static void test_a_cut_costs_nothing(void **state)
@@ -393,6 +489,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_leaves, setup, teardown),
         cmocka_unit_test(test_many_flights),
+        cmocka_unit_test_setup_teardown(test_edges, setup_large_blocks, teardown),
+        cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_cut_costs_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_merge_costs_nothing, setup, teardown),
         cmocka_unit_test(test_chunks_leave_answers_alone),
