@@ -363,11 +363,17 @@ static enum err prepare_schema(struct catalog *c)
     return tx_end(c, err);
 }
 
-static enum err open_on(struct sql *db, struct catalog **ret)
+static struct catalog *new_on(struct sql *db)
 {
     struct catalog *c = NEW(struct catalog);
     pthread_mutex_init(&c->lock, NULL);
     c->db = db;
+    return c;
+}
+
+static enum err open_on(struct sql *db, struct catalog **ret)
+{
+    struct catalog *c = new_on(db);
     enum err err = prepare_schema(c);
     if (err != OK) {
         catalog_close(c);
@@ -380,8 +386,35 @@ static enum err open_on(struct sql *db, struct catalog **ret)
 enum err catalog_open(struct str url, const char *data, struct catalog **ret)
 {
     struct sql *db = NULL;
-    TRY(sql_open_url(url, data, &db));
+    TRY(sql_open_url(url, data, true, &db));
     return open_on(db, ret);
+}
+
+/* A turn is had, and a write tried. */
+static enum err probe(struct catalog *c, struct buf *out)
+{
+    const struct sql_driver *d = c->db->driver;
+    bool there = false;
+    TRY(d->describe(c->db, out));
+    TRY(d->begin(c->db));
+    enum err err = d->has_table(c->db, "meta", &there);
+    if (err == OK && there)
+        err = check_version(c);
+    if (err == OK && there)
+        err = d->exec(c->db, "UPDATE counters SET value = value WHERE name = 'fence'");
+    d->rollback(c->db);
+    buf_put_c(out, there ? "" : ", no catalog in it yet: the first server makes one");
+    return err;
+}
+
+enum err catalog_probe(struct str url, const char *data, struct buf *out)
+{
+    struct sql *db = NULL;
+    TRY(sql_open_url(url, data, false, &db));
+    struct catalog *c = new_on(db);
+    enum err err = probe(c, out);
+    catalog_close(c);
+    return err;
 }
 
 enum err catalog_open_sqlite(const char *path, struct catalog **ret)

@@ -11,6 +11,7 @@
 #define WEIR_CATALOG_CATALOG_H
 
 #include "core/arena.h"
+#include "core/buf.h"
 #include "core/hash.h"
 
 struct catalog;
@@ -56,6 +57,14 @@ NODISCARD enum err catalog_open(struct str url, const char *data, struct catalog
 NODISCARD enum err catalog_open_sqlite(const char *path, struct catalog **ret);
 /* Connects to nothing: ERR_INVALID says what is wrong with the URL. */
 NODISCARD enum err catalog_check_url(struct str url);
+/* The same for a server: the data folder remembers which catalog it belongs to, and ERR_CONFLICT
+ * says that this one knows nothing of its segments (home.c). */
+NODISCARD enum err catalog_open_home(struct str url, const char *data, struct catalog **ret);
+/* Tries what a server would need, changes nothing, and says what is there. ERR_NOTFOUND: no file.
+ */
+NODISCARD enum err catalog_probe(struct str url, const char *data, struct buf *out);
+/* Its own since it was made, 32 hexadecimal digits; a copy has that of what it was made from. */
+NODISCARD enum err catalog_identity(struct catalog *c, struct arena *a, struct str *ret);
 /* Whether other processes may write to it while it is open here. */
 bool catalog_is_shared(const struct catalog *c);
 void catalog_close(struct catalog *c);

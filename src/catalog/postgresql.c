@@ -620,6 +620,35 @@ static enum err db_has_table(struct sql *base, const char *name, bool *ret)
                  name, ret);
 }
 
+static enum err db_describe(struct sql *base, struct buf *out)
+{
+    struct pg_db *db = db_of(base);
+    struct sql_stmt *s;
+    bool row = false, may = false;
+    char schema[64] = "", user[64] = "";
+    TRY(db_prepare(base,
+                   "SELECT coalesce(current_schema(), ''), current_user, CASE"
+                   " WHEN current_schema() IS NULL"
+                   " THEN has_database_privilege(current_database(), 'CREATE')"
+                   " ELSE has_schema_privilege(current_schema(), 'CREATE') END",
+                   &s));
+    enum err err = stmt_step(s, &row);
+    if (err == OK && row) {
+        snprintf(schema, sizeof(schema), "%.*s", STR_ARG(stmt_column_text(s, 0)));
+        snprintf(user, sizeof(user), "%.*s", STR_ARG(stmt_column_text(s, 1)));
+        may = str_eq(stmt_column_text(s, 2), STR("t"));
+    }
+    stmt_finish(s);
+    TRY(err);
+    const char *name = schema[0] ? schema : db->target.schema ? db->target.schema : "of no schema";
+    if (!may)
+        return err_set(ERR_AUTH, "the user %s may not make tables in the schema %s", user, name);
+    const char *version = db->pq->PQparameterStatus(db->conn, "server_version");
+    buf_printf(out, "PostgreSQL %s, %s, schema %s", version ? version : "?", db->target.plain,
+               name);
+    return OK;
+}
+
 /* ---- opening ---- */
 
 static void db_close(struct sql *base)
@@ -642,6 +671,7 @@ static const struct sql_driver driver = {
     .commit = db_commit,
     .rollback = db_rollback,
     .has_table = db_has_table,
+    .describe = db_describe,
     .affected = db_affected,
     .prepare = db_prepare,
     .bind_i64 = stmt_bind_i64,
@@ -704,7 +734,7 @@ static enum err need_schema(struct pg_db *db)
     return err;
 }
 
-enum err sql_open_postgresql(struct str url, struct sql **ret)
+enum err sql_open_postgresql(struct str url, bool make, struct sql **ret)
 {
     struct pg_db *db = NEW(struct pg_db);
     db->base = (struct sql){&driver, true};
@@ -718,7 +748,7 @@ enum err sql_open_postgresql(struct str url, struct sql **ret)
         err = open_connection(db);
     if (err == OK)
         err = check_server(db);
-    if (err == OK && db->target.schema)
+    if (err == OK && db->target.schema && make)
         err = need_schema(db);
     if (err != OK) {
         db_close(&db->base);

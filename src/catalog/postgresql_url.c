@@ -184,7 +184,7 @@ static enum err parse(const struct libpq *pq, const struct parts *p, struct str 
 {
     char *message = NULL;
     PQconninfoOption *all = try_url(pq, p, STR("x"), query, &message);
-    if (!all && str_find(query, STR("password")) == query.n)
+    if (!all && str_find(query, STR("password")) == SIZE_MAX)
         return refuse(pq, message);
     if (!all)
         pq->PQfreemem(message);
@@ -311,11 +311,7 @@ static enum err read_target(const struct libpq *pq, struct str url, struct arena
     TRY(parse(pq, &p, buf_str(query), &all));
     fill(a, all, t);
     pq->PQconninfoFree(all);
-    struct buf plain;
-    buf_init(&plain, URL_BYTES_MAX);
-    buf_printf(&plain, "postgresql://%.*s", STR_ARG(p.rest));
-    t->plain = arena_str(a, buf_str(&plain)).p;
-    buf_release(&plain);
+    t->plain = sql_url_plain(url, a).p;
     unsigned n = 0;
     while (t->name[n])
         n++;

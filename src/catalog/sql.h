@@ -15,6 +15,8 @@
 #ifndef WEIR_CATALOG_SQL_H
 #define WEIR_CATALOG_SQL_H
 
+#include "core/arena.h"
+#include "core/buf.h"
 #include "core/err.h"
 #include "core/str.h"
 
@@ -32,6 +34,9 @@ struct sql_driver {
     enum err (*commit)(struct sql *db);
     void (*rollback)(struct sql *db);
     enum err (*has_table)(struct sql *db, const char *name, bool *ret);
+    /* What it is, for people: "PostgreSQL 15.18, schema public". ERR_AUTH: no tables could be made.
+     */
+    enum err (*describe)(struct sql *db, struct buf *out);
     uint64_t (*affected)(struct sql *db); /* by the last step or exec */
     /* The text need not outlive the call. */
     enum err (*prepare)(struct sql *db, const char *text, struct sql_stmt **ret);
@@ -57,12 +62,16 @@ struct sql {
 NODISCARD enum err sql_open_sqlite(const char *path, struct sql **ret);
 /* For any number of processes, which wait for each other's writes up to ten seconds. */
 NODISCARD enum err sql_open_sqlite_shared(const char *path, struct sql **ret);
-/* postgresql://...: the parameters are libpq's, and schema=, made when it is not there. */
-NODISCARD enum err sql_open_postgresql(struct str url, struct sql **ret);
+/* postgresql://...: the parameters are libpq's, and schema=, a password_file=. make: the schema,
+ * when it is not there. */
+NODISCARD enum err sql_open_postgresql(struct str url, bool make, struct sql **ret);
 NODISCARD enum err sql_check_postgresql(struct str url);
 /* sqlite:, sqlite:PATH, sqlite:PATH?shared=true, postgresql://... data: the folder whose catalog.db
- * is meant where there is no path. ERR_INVALID says what is wrong with the URL. */
-NODISCARD enum err sql_open_url(struct str url, const char *data, struct sql **ret);
+ * is meant where there is no path. ERR_INVALID says what is wrong with the URL; ERR_NOTFOUND: there
+ * is no such file, and it is not to be made. */
+NODISCARD enum err sql_open_url(struct str url, const char *data, bool make, struct sql **ret);
+/* The URL without user and parameters, for logs. Lives in the arena, a NUL behind. */
+struct str sql_url_plain(struct str url, struct arena *a);
 /* Connects to nothing. */
 NODISCARD enum err sql_check_url(struct str url);
 

@@ -7,6 +7,7 @@
  *
  * A path stands as it is, without percent escapes. */
 #include "catalog/sql.h"
+#include "core/io.h"
 #include "core/mem.h"
 
 struct place {
@@ -58,14 +59,33 @@ enum err sql_check_url(struct str url)
     return read_url(url, &place);
 }
 
-enum err sql_open_url(struct str url, const char *data, struct sql **ret)
+enum err sql_open_url(struct str url, const char *data, bool make, struct sql **ret)
 {
     struct place place;
     if (is_postgresql(url))
-        return sql_open_postgresql(url, ret);
+        return sql_open_postgresql(url, make, ret);
     TRY(read_url(url, &place));
     char *path = place.path.n ? mem_strdup(place.path) : mem_printf("%s/catalog.db", data);
-    enum err err = place.shared ? sql_open_sqlite_shared(path, ret) : sql_open_sqlite(path, ret);
+    enum err err = !make && !io_exists(path) ? err_set(ERR_NOTFOUND, "there is no %s yet", path)
+                   : place.shared            ? sql_open_sqlite_shared(path, ret)
+                                             : sql_open_sqlite(path, ret);
     mem_free(path);
     return err;
+}
+
+struct str sql_url_plain(struct str url, struct arena *a)
+{
+    struct str plain = str_of(url.p, str_find_byte(url, '?', 0));
+    if (!is_postgresql(url))
+        return arena_str(a, plain);
+    size_t host = str_find(plain, STR("://")) + 3;
+    for (size_t i = host; i < plain.n; i++)
+        if (plain.p[i] == '@')
+            host = i + 1;
+    struct str rest = str_from(plain, host), scheme = STR("postgresql://");
+    char *text = arena_alloc(a, scheme.n + rest.n + 1);
+    memcpy(text, scheme.p, scheme.n);
+    memcpy(text + scheme.n, rest.n ? rest.p : "", rest.n);
+    text[scheme.n + rest.n] = 0;
+    return str_of(text, scheme.n + rest.n);
 }

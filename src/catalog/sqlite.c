@@ -186,6 +186,12 @@ static enum err db_has_table(struct sql *base, const char *name, bool *ret)
     return err;
 }
 
+static enum err db_describe(struct sql *base, struct buf *out)
+{
+    buf_printf(out, "SQLite %s, %s", sqlite3_libversion(), db_of(base)->path);
+    return OK;
+}
+
 static const struct sql_driver sqlite_driver = {
     .table_end = " WITHOUT ROWID", /* else each key is an index beside the table, a page at least */
     .text_end = "",                /* binary unless told otherwise */
@@ -195,6 +201,7 @@ static const struct sql_driver sqlite_driver = {
     .commit = db_commit,
     .rollback = db_rollback,
     .has_table = db_has_table,
+    .describe = db_describe,
     .affected = db_affected,
     .prepare = db_prepare,
     .bind_i64 = stmt_bind_i64,

@@ -217,25 +217,32 @@ static void check_space(struct checking *c, struct finding *f)
 
 static void check_catalog(struct checking *c, struct finding *f)
 {
-    char path[PATH_ROOM];
-    struct catalog *catalog;
-    snprintf(path, sizeof(path), "%s/catalog.db", data_folder(c));
-    if (access(path, F_OK) != 0) {
-        found(f, SKIPPED, "there is none yet");
-        return;
-    }
-    if (c->served) {
+    struct str url = str_c(conf_string(c->conf, "catalog.url"));
+    bool own = str_eq_c(url, "sqlite:");
+    struct buf is;
+    if (own && c->served) {
         found(f, SKIPPED, "in use by the server");
         return;
     }
-    if (catalog_open_sqlite(path, &catalog) != OK) {
+    buf_init(&is, sizeof(f->detail));
+    enum err err = catalog_probe(url, data_folder(c), &is);
+    if (err == OK) {
+        found(f, GOOD, "%.*s", STR_ARG(buf_str(&is)));
+    } else if (err == ERR_NOTFOUND) {
+        found(f, SKIPPED, "there is none yet");
+    } else {
         found(f, FAILED, "%s", err_text());
-        advise(f, "put it back from a backup, or move it away: segments are then set aside in "
-                  "lost/, where weir segment cat reads them");
-        return;
+        if (err == ERR_CORRUPT)
+            advise(f, "put it back from a backup, or move it away: segments are then set aside in "
+                      "lost/, where weir segment cat reads them");
+        else if (err == ERR_UNAVAILABLE && !own)
+            advise(f, "start the database server, or correct catalog.url: its host, port, "
+                      "database");
+        else if (err == ERR_AUTH)
+            advise(f, "correct user, password or database in catalog.url, or let a superuser make "
+                      "them: see docs/catalog.md");
     }
-    catalog_close(catalog);
-    found(f, GOOD, "%s opens", path);
+    buf_release(&is);
 }
 
 /* ---- the address ---- */

@@ -14,6 +14,7 @@
  * a full load of ingest. */
 #include "api/api.h"
 #include "catalog/catalog.h"
+#include "cmd/catalog_start.h"
 #include "cmd/commands.h"
 #include "cmd/flows.h"
 #include "cmd/settings.h"
@@ -624,8 +625,7 @@ static enum err start(struct server *s, const struct options *o)
     size_t budget = s->budget = set_budget(s->conf);
     TRY(lock_data(s, data));
     TRY(store_make_room(data));
-    TRY(explain_catalog(
-        catalog_open(str_c(conf_string(s->conf, "catalog.url")), data, &s->catalog)));
+    TRY(explain_catalog(catalog_start(s->conf, &s->catalog)));
     TRY(objects_open(str_c(conf_string(s->conf, "objects.url")), data, &s->objects));
     TRY(open_queue(s, data, budget));
     TRY(open_spool(s, data));

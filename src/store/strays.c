@@ -24,14 +24,6 @@ static struct objects_wait until_closing(struct store *s)
 
 /* ---- at start ---- */
 
-static enum err identity(struct store *s, struct arena *a, struct str *ret)
-{
-    uint64_t random[2] = {random_u64(), random_u64()};
-    char text[33];
-    snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
-    return catalog_meta_once(s->o.catalog, STR("store"), str_of(text, 32), a, ret);
-}
-
 enum err objects_ready(struct store *s)
 {
     struct arena a;
@@ -40,7 +32,7 @@ enum err objects_ready(struct store *s)
     if (!objects_are_apart(s->o.objects))
         return OK;
     arena_init(&a, 0, NULL);
-    enum err err = identity(s, &a, &id);
+    enum err err = catalog_identity(s->o.catalog, &a, &id);
     if (err == OK)
         err = objects_claim(s->o.objects, id, &wait);
     arena_release(&a);

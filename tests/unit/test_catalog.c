@@ -13,6 +13,7 @@ static struct pg_server server;
 
 struct fixture {
     char dir[300], path[400], url[500];
+    bool server; /* PostgreSQL's */
     struct catalog *c;
     struct arena arena;
 };
@@ -38,6 +39,7 @@ static int setup_postgresql(void **state)
 {
     struct fixture *f = new_fixture(state);
     pg_url(&server, f->url, sizeof(f->url));
+    f->server = true;
     return catalog_open(str_c(f->url), "", &f->c);
 }
 
@@ -351,6 +353,70 @@ static void test_urls(void **state)
     assert_err(catalog_check_url(STR("sqlite:a\0b")), ERR_INVALID, "NUL");
 }
 
+/* A data folder goes with one catalog, and with copies of it. */
+static void test_home(void **state)
+{
+    struct fixture *f = *state;
+    struct catalog *c = NULL;
+    struct str id, again;
+    char own[400], other[400], shared[400];
+    snprintf(own, sizeof(own), "%s/catalog.db", f->dir);
+    snprintf(shared, sizeof(shared), "sqlite:%s/shared.db?shared=true", f->dir);
+    snprintf(other, sizeof(other), "sqlite:%s/other.db?shared=true", f->dir);
+    assert_ok(catalog_open_home(str_c(shared), f->dir, &c));
+    assert_ok(catalog_identity(c, &f->arena, &id));
+    assert_int_equal(id.n, 32);
+    catalog_close(c);
+    assert_false(io_exists(own));
+    assert_ok(catalog_open_home(str_c(shared), f->dir, &c));
+    assert_ok(catalog_identity(c, &f->arena, &again));
+    assert_true(str_eq(id, again));
+    catalog_close(c);
+    assert_err(catalog_open_home(STR("sqlite:"), f->dir, &c), ERR_CONFLICT, "shared.db, not to");
+    assert_false(io_exists(own)); /* not even begun */
+    assert_err(catalog_open_home(str_c(other), f->dir, &c), ERR_CONFLICT, "other.db");
+    /* A copy of it, as the folder's own. */
+    assert_ok(catalog_open(STR("sqlite:"), f->dir, &c));
+    assert_ok(catalog_meta_set(c, STR("store"), id));
+    catalog_close(c);
+    assert_ok(catalog_open_home(STR("sqlite:"), f->dir, &c));
+    catalog_close(c);
+    /* Which it is from now on; the one before is a copy too. */
+    assert_err(catalog_open_home(str_c(other), f->dir, &c), ERR_CONFLICT, "of its own");
+    assert_ok(catalog_open_home(str_c(shared), f->dir, &c));
+    catalog_close(c);
+    snprintf(own, sizeof(own), "%s/catalog.id", f->dir);
+    assert_ok(io_write_file(own, STR("nonsense")));
+    assert_err(catalog_open_home(str_c(shared), f->dir, &c), ERR_CORRUPT, "catalog.id");
+}
+
+static void test_probe(void **state)
+{
+    struct fixture *f = *state;
+    struct buf is;
+    char url[500];
+    buf_init(&is, 1000);
+    assert_err(catalog_probe(STR("sqlite:"), f->dir, &is), ERR_NOTFOUND, "catalog.db");
+    if (f->server) {
+        assert_ok(catalog_probe(str_c(f->url), "", &is));
+        assert_true(str_find(buf_str(&is), STR("PostgreSQL 1")) == 0);
+        assert_true(str_find(buf_str(&is), STR(" yet")) == SIZE_MAX);
+        buf_clear(&is);
+        pg_url(&server, url, sizeof(url));
+        assert_ok(catalog_probe(str_c(url), "", &is));
+        assert_true(str_find(buf_str(&is), STR("no catalog in it yet")) < is.n);
+        buf_clear(&is);
+        assert_ok(catalog_probe(str_c(url), "", &is)); /* nor was one made */
+        assert_true(str_find(buf_str(&is), STR("no catalog in it yet")) < is.n);
+    } else {
+        catalog_close(f->c);
+        f->c = NULL;
+        assert_ok(catalog_probe(str_c(f->url), "", &is));
+        assert_true(str_find(buf_str(&is), STR("SQLite")) == 0);
+    }
+    buf_release(&is);
+}
+
 static void *make_streams(void *arg)
 {
     struct fixture *f = arg;
@@ -389,14 +455,14 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_streams),   T(test_publish), T(test_small),       T(test_replace),
-        T(test_positions), T(test_keys),    T(test_segment_ids), T(test_meta),
-        T(test_refusals),  T(test_urls),    T(test_threads),
+        T(test_streams), T(test_publish),     T(test_small),   T(test_replace),  T(test_positions),
+        T(test_keys),    T(test_segment_ids), T(test_meta),    T(test_refusals), T(test_urls),
+        T(test_home),    T(test_probe),       T(test_threads),
     };
 #define P(name) cmocka_unit_test_setup_teardown(name, setup_postgresql, teardown)
     const struct CMUnitTest postgresql[] = {
-        P(test_streams), P(test_publish),     P(test_replace), P(test_positions),
-        P(test_keys),    P(test_segment_ids), P(test_meta),    P(test_threads),
+        P(test_probe), P(test_streams),     P(test_publish), P(test_replace), P(test_positions),
+        P(test_keys),  P(test_segment_ids), P(test_meta),    P(test_threads),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return failed + cmocka_run_group_tests(postgresql, start_server, stop_server);

@@ -130,7 +130,7 @@ static int setup(void **state)
     struct fixture *f = NEW(struct fixture);
     *state = f;
     pg_url(&server, f->url, sizeof(f->url));
-    if (sql_open_postgresql(str_c(f->url), &f->db) != OK)
+    if (sql_open_postgresql(str_c(f->url), true, &f->db) != OK)
         return 1;
     f->d = f->db->driver;
     assert_ok(f->d->begin(f->db));
@@ -260,7 +260,7 @@ static void *add_up(void *arg)
 {
     struct fixture *f = arg;
     struct sql *db;
-    assert_ok(sql_open_postgresql(str_c(f->url), &db));
+    assert_ok(sql_open_postgresql(str_c(f->url), true, &db));
     for (int i = 0; i < 20; i++) {
         assert_ok(db->driver->begin(db));
         assert_ok(insert(db, count(db) + 1, true));
@@ -286,9 +286,9 @@ static void test_turn_is_not_had(void **state)
     struct fixture *f = *state;
     struct sql *second, *other;
     char url[300];
-    assert_ok(sql_open_postgresql(str_c(f->url), &second));
+    assert_ok(sql_open_postgresql(str_c(f->url), true, &second));
     pg_url(&server, url, sizeof(url));
-    assert_ok(sql_open_postgresql(str_c(url), &other));
+    assert_ok(sql_open_postgresql(str_c(url), true, &other));
     assert_ok(f->d->begin(f->db));
     assert_ok(insert(f->db, 1, true));
     assert_ok(other->driver->begin(other)); /* another schema's turn */
@@ -309,7 +309,7 @@ static void test_terminated(void **state)
 {
     struct fixture *f = *state;
     struct sql *second;
-    assert_ok(sql_open_postgresql(str_c(f->url), &second));
+    assert_ok(sql_open_postgresql(str_c(f->url), true, &second));
     terminate_others(second); /* while nothing is under way: nobody notices */
     assert_int_equal(count(f->db), 0);
     terminate_others(second);
@@ -354,7 +354,7 @@ static void commit_through(struct fixture *f, struct relay *r, enum cut cut, int
     int64_t before = count(f->db);
     const char *schema = strstr(f->url, "?schema=");
     snprintf(url, sizeof(url), "postgresql://weir@127.0.0.1:%u/postgres%s", r->port, schema);
-    assert_ok(sql_open_postgresql(str_c(url), &db));
+    assert_ok(sql_open_postgresql(str_c(url), true, &db));
     assert_ok(db->driver->begin(db));
     assert_ok(insert(db, id, id % 2));
     r->cut = cut;
@@ -417,7 +417,7 @@ static void assert_refused(const char *url, enum err code, const char *text)
     struct sql *db;
     assert_err(sql_check_url(str_c(url)), code, text);
     assert_null(strstr(err_text(), "hush"));
-    assert_int_equal(sql_open_url(str_c(url), "", &db), code);
+    assert_int_equal(sql_open_url(str_c(url), "", true, &db), code);
 }
 
 static void test_urls(void **state)
@@ -429,6 +429,7 @@ static void test_urls(void **state)
     assert_refused("postgresql://u:hush%zz@h/d", ERR_INVALID, "'%' is %25");
     assert_refused("postgresql://u@h/d?password=hush%zz", ERR_INVALID, "'%' is %25");
     assert_refused("postgresql://u:hush@h/d?sslmode=x", ERR_INVALID, "sslmode value: \"x\"");
+    assert_refused("postgresql://u:hush@[::1/d", ERR_INVALID, "IPv6");
     assert_refused("postgresql://u:hush@h:x/d", ERR_INVALID, "the port \"x\"");
     assert_refused("postgresql://u:hush@h/d?schema=%zz", ERR_INVALID, "schema");
     assert_refused("postgresql://u:hush@h/d?schema=", ERR_INVALID, "schema");
@@ -444,17 +445,17 @@ static void test_opening(void **state)
     struct sql *db;
     bool there = true;
     snprintf(url, sizeof(url), "postgresql://hush@127.0.0.1:%u/postgres", server.port);
-    assert_err(sql_open_url(str_c(url), "", &db), ERR_AUTH, "does not exist");
+    assert_err(sql_open_url(str_c(url), "", true, &db), ERR_AUTH, "does not exist");
     snprintf(url, sizeof(url), "postgresql://weir:hush@127.0.0.1:%u/nowhere", server.port);
-    assert_err(sql_open_url(str_c(url), "", &db), ERR_AUTH, "\"nowhere\" does not exist");
+    assert_err(sql_open_url(str_c(url), "", true, &db), ERR_AUTH, "\"nowhere\" does not exist");
     assert_null(strstr(err_text(), "hush"));
     snprintf(url, sizeof(url), "postgresql://weir:hush@127.0.0.1:%u/postgres", pg_free_port());
-    assert_err(sql_open_url(str_c(url), "", &db), ERR_UNAVAILABLE, "refused");
+    assert_err(sql_open_url(str_c(url), "", true, &db), ERR_UNAVAILABLE, "refused");
     assert_null(strstr(err_text(), "hush"));
     /* A schema of any name; tables of another are none of this one's. */
     snprintf(url, sizeof(url), "postgresql://weir@127.0.0.1:%u/postgres?schema=a%%22%%20b'",
              server.port);
-    assert_ok(sql_open_url(str_c(url), "", &db));
+    assert_ok(sql_open_url(str_c(url), "", true, &db));
     assert_ok(db->driver->has_table(db, "t", &there));
     assert_false(there);
     db->driver->close(db);

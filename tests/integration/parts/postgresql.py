@@ -1,0 +1,127 @@
+"""PostgreSQL servers from Debian's package, each in a folder of its own, and a relay that stands before one and loses
+commits or their answers. Who is root runs them as user postgres, since they do not run as root."""
+import os
+import pathlib
+import pwd
+import random
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+
+from conftest import free_port
+from parts.process import Process
+
+BIN = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))[-1:]
+AS_POSTGRES = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+class PostgreSql(Process):
+    """Syncs are left out: what is killed here is the process, not the machine."""
+
+    def __init__(self, password=None, encoding="UTF8"):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-postgresql-"))
+        self.port, self.log = free_port(), self.folder / "log"
+        self.log.touch()
+        if AS_POSTGRES:
+            user = pwd.getpwnam("postgres")
+            for path in (self.folder, self.log):
+                os.chown(path, user.pw_uid, user.pw_gid)
+        secret = self.folder / "password"
+        secret.write_text(password or "none")
+        secret.chmod(0o644)
+        subprocess.run([BIN[0] / "initdb", "-D", self.folder / "d", "-A", "scram-sha-256" if password else "trust", "-U",
+                        "weir", f"--pwfile={secret}", "--no-sync", "-E", encoding, "--locale=C"], check=True, cwd=self.folder,
+                       capture_output=True, **AS_POSTGRES)
+
+    def start(self):
+        # A killed one leaves its file of the process id behind, and its sessions for a moment.
+        (self.folder / "d" / "postmaster.pid").unlink(missing_ok=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [BIN[0] / "postgres", "-D", self.folder / "d", "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+                 "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "shared_buffers=16MB",
+                 "-c", "dynamic_shared_memory_type=mmap"],
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **AS_POSTGRES)
+        self.wait_ready()
+        return self
+
+    def is_ready(self):
+        return "ready" in (self.folder / "d" / "postmaster.pid").read_text()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(2)  # fast: does not wait for sessions
+            self.process.wait(60)
+
+    def url(self, schema=None, port=None, user="weir"):
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/postgres" + (f"?schema={schema}" if schema else "")
+
+    def sql(self, text):
+        r = subprocess.run([BIN[0] / "psql", "-X", "-A", "-t", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "weir",
+                            "-d", "postgres", "-v", "ON_ERROR_STOP=1"], input=text, capture_output=True, text=True)
+        assert r.returncode == 0, r.stderr
+        return r.stdout.strip()
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Relay:
+    """Carries connections to a port. With `loss` of a commit's, one of them is cut: before the COMMIT arrives, or before
+    its answer does."""
+
+    def __init__(self, to_port):
+        self.to_port, self.loss, self.lost, self.open = to_port, 0.0, 0, True
+        self.rng = random.Random(5)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while self.open:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def carry(self, client):
+        try:
+            with client, socket.create_connection(("127.0.0.1", self.to_port), timeout=60) as server:
+                while self.open and self.step(client, server):
+                    pass
+        except OSError:
+            pass
+
+    def step(self, client, server):
+        for s in select.select([client, server], [], [], 0.2)[0]:
+            data = s.recv(1 << 18)
+            if not data:
+                return False
+            cut = s is client and b"COMMIT\0" in data and self.rng.random() < self.loss
+            self.lost += cut
+            if cut and self.rng.random() < 0.5:
+                return False
+            (server if s is client else client).sendall(data)
+            if cut:
+                server.recv(1 << 18)
+                return False
+        return True
+
+    def close(self):
+        self.open = False
+        self.listener.close()
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    server = PostgreSql().start()
+    yield server
+    server.remove()
