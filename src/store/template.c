@@ -12,6 +12,7 @@
 
 #include "core/buf.h"
 #include "core/hash.h"
+#include "store/hex_look.h"
 #include "store/template_like.h"
 
 enum { HEX_FROM = 8, COPY_BYTES = 16, MARK_BYTES = 5 };
@@ -68,16 +69,9 @@ size_t template_hex_length(struct str s)
 {
     if (s.n < HEX_FROM)
         return 0;
-    size_t letters = 0;
-    for (size_t i = s.p[0] == '0' && s.p[1] == 'x' ? 2 : 0; i < s.n; i++) {
-        char c = (char)(s.p[i] | 0x20);
-        if (s.p[i] >= '0' && s.p[i] <= '9')
-            continue;
-        if (c < 'a' || c > 'f')
-            return 0;
-        letters++;
-    }
-    return letters ? s.n : 0;
+    size_t prefix = s.p[0] == '0' && s.p[1] == 'x' ? 2 : 0;
+    unsigned look = hex_look(s.p + prefix, s.n - prefix);
+    return look & HEX_LETTERS && !(look & HEX_OTHER) ? s.n : 0;
 }
 
 static struct str var_of(struct str s, const struct template_var *var)
@@ -311,7 +305,6 @@ static void cut_text(struct finder *f, uint32_t i)
     f->code[i] = number;
     look_at_vars(f, x, i);
     f->n_vars += x->n_vars;
-    x->rows++;
 }
 
 /* ---- equal texts ---- */
@@ -343,13 +336,14 @@ static uint32_t last_like(struct finder *f, uint32_t i)
     return (uint32_t)was && (was & 0xffffffff00000000ULL) == tag ? (uint32_t)was - 1 : i;
 }
 
-/* Of text i; *next: where the text behind an equal one stands. */
+/* Of text i; *next: where the text behind an equal one stands, or behind one in whose place text
+ * i - 1 stands: a sequence that comes again mostly goes on behind a text that is another. */
 static bool is_repeat(struct finder *f, uint32_t i, uint32_t *next)
 {
     uint32_t at = *next;
     f->equal[i] = i;
     if (at == i || !text_is(f->v, i, at)) {
-        *next = i + 1;
+        *next = at + 1;
         if (f->repeats < i / RARE_REPEATS && i % RARE_LOOKS) /* hardly any text is one */
             return false;
         at = last_like(f, i);
@@ -361,9 +355,23 @@ static bool is_repeat(struct finder *f, uint32_t i, uint32_t *next)
     f->equal[i] = f->equal[at];
     f->code[i] = f->code[at];
     f->first[i] = f->first[at];
-    f->found[f->code[i]].rows++;
-    f->found[f->code[i]].repeats++;
     return true;
+}
+
+/* Of each template: in one pass at the end, for what is counted then stays in cache. */
+static void count_rows(struct finder *f)
+{
+    struct counted {
+        uint32_t rows, repeats;
+    } *count = ARENA_ARRAY(f->a, struct counted, f->n_found);
+    for (uint32_t i = 0; i < f->v->n; i++) {
+        count[f->code[i]].rows++;
+        count[f->code[i]].repeats += f->equal[i] != i;
+    }
+    for (uint32_t t = 0; t < f->n_found; t++) {
+        f->found[t].rows = count[t].rows;
+        f->found[t].repeats = count[t].repeats;
+    }
 }
 
 /* ---- texts that repeat as a whole ---- */
@@ -493,6 +501,7 @@ bool templates_find(const struct values *v, enum template_cut cut, uint32_t repe
     }
     if (too_different(&f, v->n))
         return false;
+    count_rows(&f);
     uint32_t n = renumber(f.code, v->n, split_repeats(&f), a, &was);
     struct groups g = group(f.code, v->n, n, a);
     *ret = (struct templates){.v = v,

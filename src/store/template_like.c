@@ -10,9 +10,12 @@
  * as that was. */
 #include "store/template_like.h"
 
+#include "store/hex_look.h"
 #include "store/template.h"
 
 #include <string.h>
+
+enum { SHORT_BYTES = 32 };
 
 static inline bool is_digit(char c)
 {
@@ -37,6 +40,8 @@ static inline uint32_t load4(const char *p)
 static inline bool same_bytes(const char *a, const char *b, size_t n)
 {
     size_t i = 0;
+    if (n > SHORT_BYTES)
+        return memcmp(a, b, n) == 0;
     if (n >= 8) {
         for (; i + 8 <= n; i += 8)
             if (load8(a + i) != load8(b + i))
@@ -231,19 +236,9 @@ static inline size_t match_number(const struct like_var *v, struct str s, size_t
 /* Whether n bytes are a hexadecimal number with letters, and with digits or a prefix. */
 static inline bool is_hex(const char *p, size_t n)
 {
-    static const uint8_t kind[256] = {['0' ... '9'] = 1, ['a' ... 'f'] = 2, ['A' ... 'F'] = 2};
-    uint8_t any = 0, least = 3;
-    size_t i = 0;
-    if (p[0] == '0' && p[1] == 'x') {
-        any = 1;
-        i = 2;
-    }
-    for (; i < n; i++) {
-        uint8_t k = kind[(uint8_t)p[i]];
-        any |= k;
-        least = k < least ? k : least;
-    }
-    return least && any == 3;
+    size_t prefix = p[0] == '0' && p[1] == 'x' ? 2 : 0;
+    unsigned look = hex_look(p + prefix, n - prefix);
+    return (look | (prefix ? HEX_DIGITS : 0u)) == (HEX_DIGITS | HEX_LETTERS);
 }
 
 /* Whether n bytes at `at` are in s what variable v is in the text: behind them stands the same

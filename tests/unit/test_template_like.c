@@ -2,6 +2,7 @@
 #include "store/template_like.h"
 
 #include "core/buf.h"
+#include "store/hex_look.h"
 #include "store/template.h"
 #include "test.h"
 
@@ -188,9 +189,26 @@ static void test_edges(void **unused)
     assert_true(matched > 0 && matched <= like);
 }
 
+/* Every byte at every place, in texts of all lengths about eight and sixteen. */
+static void test_hex_look(void **unused)
+{
+    char text[20];
+    for (size_t n = 0; n <= sizeof(text); n++)
+        for (size_t at = 0; at < n; at++)
+            for (unsigned c = 0; c < 256; c++) {
+                bool digit = c >= '0' && c <= '9';
+                bool letter = (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+                memset(text, '7', n);
+                text[at] = (char)c;
+                unsigned want = digit ? HEX_DIGITS : letter ? HEX_LETTERS : HEX_OTHER;
+                assert_int_equal(hex_look(text, n), want | (n > 1 ? HEX_DIGITS : 0u));
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_match_is_what_cutting_finds),
-                                       cmocka_unit_test(test_edges)};
+                                       cmocka_unit_test(test_edges),
+                                       cmocka_unit_test(test_hex_look)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,46 @@
+/* What a text holds that may be a hexadecimal number, eight bytes at a time. Threads: pure. */
+#ifndef WEIR_STORE_HEX_LOOK_H
+#define WEIR_STORE_HEX_LOOK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { HEX_DIGITS = 1, HEX_LETTERS = 2, HEX_OTHER = 4 };
+
+#define HEX_EACH(byte) (UINT64_MAX / 255 * (uint64_t)(byte))
+
+/* The high bit of each byte of the low seven bits x that is in [from, to). */
+static inline uint64_t hex_between(uint64_t x, unsigned from, unsigned to)
+{
+    return (x + HEX_EACH(0x80 - from)) & ~(x + HEX_EACH(0x80 - to));
+}
+
+static inline unsigned hex_look8(uint64_t x)
+{
+    const uint64_t high = HEX_EACH(0x80), ascii = ~x & high;
+    uint64_t digit = hex_between(x & ~high, '0', '9' + 1) & ascii;
+    uint64_t letter = hex_between((x | HEX_EACH(0x20)) & ~high, 'a', 'f' + 1) & ascii;
+    return (digit ? HEX_DIGITS : 0u) | (letter ? HEX_LETTERS : 0u) |
+           ((digit | letter) != high ? HEX_OTHER : 0u);
+}
+
+/* Which of digits, letters up to f of either case and other bytes there are. */
+static inline unsigned hex_look(const char *p, size_t n)
+{
+    unsigned look = 0;
+    uint64_t x;
+    if (n < sizeof(x)) {
+        for (size_t i = 0; i < n; i++)
+            look |= hex_look8(HEX_EACH((unsigned char)p[i]));
+        return look;
+    }
+    for (size_t i = 0; i + sizeof(x) <= n; i += sizeof(x)) {
+        memcpy(&x, p + i, sizeof(x));
+        look |= hex_look8(x);
+    }
+    memcpy(&x, p + n - sizeof(x), sizeof(x));
+    return look | hex_look8(x);
+}
+
+#endif
