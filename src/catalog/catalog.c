@@ -11,6 +11,8 @@
  *   idempotency_keys  key_hash, payload_hash, at_ns, records
  *   producers         producer, epoch, part, at_ns, landed
  *
+ * What servers that share it know of each other is in further tables (shared.c).
+ *
  * Numbers are 64-bit integers; unsigned ones are stored as the signed ones of the same bits (they
  * stay below 2^63 in practice, and nothing orders by those that might not). 128-bit hashes are 32
  * hexadecimal digits.
@@ -31,14 +33,12 @@
  *
  * Text that a client chose (organization, stream) is bound, never spliced. A stream's name with a
  * NUL or bad UTF-8 is refused: databases differ about both. */
-#include "catalog/catalog.h"
-
-#include "catalog/sql.h"
+#include "catalog/catalog_impl.h"
 #include "core/buf.h"
+#include "core/clock.h"
 #include "core/mem.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <utf8proc.h>
 
@@ -48,12 +48,6 @@ enum {
     NAME_MAX_BYTES = 255,
     HEX_DIGITS = 32,
     FENCE_TRIES = 3
-};
-
-struct catalog {
-    pthread_mutex_t lock;
-    struct sql *db;
-    uint64_t next_segment, segment_limit; /* ids at hand */
 };
 
 #define PRODUCERS_TABLE                                                                            \
@@ -114,46 +108,37 @@ static enum err parse_hex(struct str s, struct hash128 *ret)
     return OK;
 }
 
-/* A statement and the place of its next parameter; the first error stays. */
-struct call {
-    struct sql *db;
-    struct sql_stmt *stmt;
-    int index;
-    enum err err;
-};
-
-static struct call call_new(struct catalog *c, const char *text)
+struct sql_call sql_call_new(struct catalog *c, const char *text)
 {
-    struct call call = {.db = c->db};
+    struct sql_call call = {.db = c->db};
     call.err = c->db->driver->prepare(c->db, text, &call.stmt);
     return call;
 }
 
-static void arg_i64(struct call *call, int64_t v)
+void sql_arg_i64(struct sql_call *call, int64_t v)
 {
     if (call->err == OK)
         call->err = call->db->driver->bind_i64(call->stmt, call->index++, v);
 }
 
-static void arg_u64(struct call *call, uint64_t v)
+void sql_arg_u64(struct sql_call *call, uint64_t v)
 {
-    arg_i64(call, (int64_t)v);
+    sql_arg_i64(call, (int64_t)v);
 }
 
-static void arg_text(struct call *call, struct str v)
+void sql_arg_text(struct sql_call *call, struct str v)
 {
     if (call->err == OK)
         call->err = call->db->driver->bind_text(call->stmt, call->index++, v);
 }
 
-static void arg_hash(struct call *call, struct hash128 h)
+static void sql_arg_hash(struct sql_call *call, struct hash128 h)
 {
     char hex[HEX_DIGITS + 1];
-    arg_text(call, hex_of(h, hex));
+    sql_arg_text(call, hex_of(h, hex));
 }
 
-/* The next row; false at the end or after an error. */
-static bool call_row(struct call *call)
+bool sql_call_row(struct sql_call *call)
 {
     bool row = false;
     if (call->err == OK)
@@ -161,22 +146,22 @@ static bool call_row(struct call *call)
     return call->err == OK && row;
 }
 
-static int64_t col_i64(struct call *call, int index)
+int64_t sql_col_i64(struct sql_call *call, int index)
 {
     return call->db->driver->column_i64(call->stmt, index);
 }
 
-static uint64_t col_u64(struct call *call, int index)
+uint64_t sql_col_u64(struct sql_call *call, int index)
 {
-    return (uint64_t)col_i64(call, index);
+    return (uint64_t)sql_col_i64(call, index);
 }
 
-static struct str col_text(struct call *call, int index)
+struct str sql_col_text(struct sql_call *call, int index)
 {
     return call->db->driver->column_text(call->stmt, index);
 }
 
-static enum err call_end(struct call *call)
+enum err sql_call_end(struct sql_call *call)
 {
     if (call->stmt)
         call->db->driver->finish(call->stmt);
@@ -184,9 +169,7 @@ static enum err call_end(struct call *call)
     return call->err;
 }
 
-/* Runs a statement without rows; it can be given parameters anew. A failure may come to light only
- * with the commit. */
-static enum err call_run(struct call *call)
+enum err sql_call_run(struct sql_call *call)
 {
     if (call->err == OK)
         call->err = call->db->driver->run(call->stmt);
@@ -194,13 +177,12 @@ static enum err call_run(struct call *call)
     return call->err;
 }
 
-/* Runs a statement without rows, once. ret_affected may be NULL. */
-static enum err call_once(struct call *call, uint64_t *ret_affected)
+enum err sql_call_once(struct sql_call *call, uint64_t *ret_affected)
 {
-    (void)call_row(call);
+    (void)sql_call_row(call);
     if (call->err == OK && ret_affected)
         *ret_affected = call->db->driver->affected(call->db);
-    return call_end(call);
+    return sql_call_end(call);
 }
 
 /* ---- transactions: every public call that writes is one ---- */
@@ -236,7 +218,7 @@ static enum err tx_settle(struct catalog *c, enum err err)
     return err_set(ERR_TIMEOUT, "it is not known whether this was stored: %s", reason);
 }
 
-static enum err tx_begin(struct catalog *c)
+enum err catalog_begin(struct catalog *c)
 {
     pthread_mutex_lock(&c->lock);
     enum err err = c->db->driver->begin(c->db);
@@ -245,27 +227,26 @@ static enum err tx_begin(struct catalog *c)
     return err;
 }
 
-static enum err tx_end(struct catalog *c, enum err err)
+enum err catalog_end(struct catalog *c, enum err err)
 {
     err = tx_settle(c, err);
     pthread_mutex_unlock(&c->lock);
     return err;
 }
 
-/* Takes `n` numbers of a counter: the first of them. Within a transaction. */
-static enum err take_numbers(struct catalog *c, const char *name, uint64_t n, uint64_t *ret)
+enum err catalog_take_numbers(struct catalog *c, const char *name, uint64_t n, uint64_t *ret)
 {
-    struct call up = call_new(c, "UPDATE counters SET value = value + ? WHERE name = ?");
-    arg_u64(&up, n);
-    arg_text(&up, str_c(name));
+    struct sql_call up = sql_call_new(c, "UPDATE counters SET value = value + ? WHERE name = ?");
+    sql_arg_u64(&up, n);
+    sql_arg_text(&up, str_c(name));
     uint64_t affected = 0;
-    TRY(call_once(&up, &affected));
+    TRY(sql_call_once(&up, &affected));
     if (affected != 1)
         return err_set(ERR_CORRUPT, "catalog: the counter \"%s\" is missing", name);
-    struct call get = call_new(c, "SELECT value FROM counters WHERE name = ?");
-    arg_text(&get, str_c(name));
-    uint64_t value = call_row(&get) ? col_u64(&get, 0) : 0;
-    TRY(call_end(&get));
+    struct sql_call get = sql_call_new(c, "SELECT value FROM counters WHERE name = ?");
+    sql_arg_text(&get, str_c(name));
+    uint64_t value = sql_call_row(&get) ? sql_col_u64(&get, 0) : 0;
+    TRY(sql_call_end(&get));
     if (value <= n)
         return err_set(ERR_CORRUPT, "catalog: the counter \"%s\" is damaged", name);
     *ret = value - n;
@@ -276,12 +257,12 @@ static enum err take_numbers(struct catalog *c, const char *name, uint64_t n, ui
 
 static enum err meta_get(struct catalog *c, struct str name, struct arena *a, struct str *ret)
 {
-    struct call call = call_new(c, "SELECT value FROM meta WHERE name = ?");
-    arg_text(&call, name);
-    bool found = call_row(&call);
+    struct sql_call call = sql_call_new(c, "SELECT value FROM meta WHERE name = ?");
+    sql_arg_text(&call, name);
+    bool found = sql_call_row(&call);
     if (found)
-        *ret = arena_str(a, col_text(&call, 0));
-    TRY(call_end(&call));
+        *ret = arena_str(a, sql_col_text(&call, 0));
+    TRY(sql_call_end(&call));
     return found ? OK : err_set(ERR_NOTFOUND, "catalog: no setting \"%.*s\"", STR_ARG(name));
 }
 
@@ -304,7 +285,7 @@ static void put_table(const struct sql_driver *d, struct str text, struct buf *o
     buf_put_c(out, d->table_end);
 }
 
-static enum err run_schema(struct catalog *c, const char *text)
+enum err catalog_run_schema(struct catalog *c, const char *text)
 {
     struct buf whole;
     buf_init(&whole, 64 << 10);
@@ -321,7 +302,7 @@ static enum err run_schema(struct catalog *c, const char *text)
 static enum err create_schema(struct catalog *c)
 {
     for (size_t i = 0; i < sizeof(schema) / sizeof(schema[0]); i++)
-        TRY(run_schema(c, schema[i]));
+        TRY(catalog_run_schema(c, schema[i]));
     return OK;
 }
 
@@ -348,19 +329,21 @@ static enum err add_tables(struct catalog *c)
 {
     bool there = false;
     TRY(c->db->driver->has_table(c->db, "producers", &there));
-    return there ? OK : run_schema(c, PRODUCERS_TABLE);
+    return there ? OK : catalog_run_schema(c, PRODUCERS_TABLE);
 }
 
 static enum err prepare_schema(struct catalog *c)
 {
-    TRY(tx_begin(c));
+    TRY(catalog_begin(c));
     bool there = false;
     enum err err = c->db->driver->has_table(c->db, "meta", &there);
     if (err == OK)
         err = there ? check_version(c) : create_schema(c);
     if (err == OK && there)
         err = add_tables(c);
-    return tx_end(c, err);
+    if (err == OK && c->db->shared)
+        err = catalog_add_tables(c);
+    return catalog_end(c, err);
 }
 
 static struct catalog *new_on(struct sql *db)
@@ -447,23 +430,23 @@ void catalog_close(struct catalog *c)
 
 static enum err count_rows(struct catalog *c, const char *text, size_t *ret)
 {
-    struct call call = call_new(c, text);
-    if (call_row(&call))
-        *ret = (size_t)col_u64(&call, 0);
-    return call_end(&call);
+    struct sql_call call = sql_call_new(c, text);
+    if (sql_call_row(&call))
+        *ret = (size_t)sql_col_u64(&call, 0);
+    return sql_call_end(&call);
 }
 
-static void read_section(struct call *call, struct catalog_section *ret)
+void catalog_read_section(struct sql_call *call, struct catalog_section *ret)
 {
     *ret = (struct catalog_section){
-        .stream_id = col_u64(call, 1),
-        .day = col_i64(call, 2),
-        .time_min = col_i64(call, 3),
-        .time_max = col_i64(call, 4),
-        .rows = col_u64(call, 5),
-        .raw_bytes = col_u64(call, 6),
-        .offset = col_u64(call, 7),
-        .length = col_u64(call, 8),
+        .stream_id = sql_col_u64(call, 1),
+        .day = sql_col_i64(call, 2),
+        .time_min = sql_col_i64(call, 3),
+        .time_max = sql_col_i64(call, 4),
+        .rows = sql_col_u64(call, 5),
+        .raw_bytes = sql_col_u64(call, 6),
+        .offset = sql_col_u64(call, 7),
+        .length = sql_col_u64(call, 8),
     };
 }
 
@@ -474,11 +457,11 @@ static enum err load_sections(struct catalog *c, struct arena *a, struct catalog
     size_t n = 0, i = 0, at = 0;
     TRY(count_rows(c, "SELECT COUNT(*) FROM sections", &n));
     struct catalog_section *section = ARENA_ARRAY(a, struct catalog_section, n + 1);
-    struct call call = call_new(
+    struct sql_call call = sql_call_new(
         c, "SELECT segment_id, stream_id, day, time_min, time_max, record_count, raw_bytes,"
            " tail_offset, tail_length FROM sections ORDER BY segment_id, ordinal");
-    for (; call_row(&call) && i < n; i++) {
-        uint64_t id = col_u64(&call, 0);
+    for (; sql_call_row(&call) && i < n; i++) {
+        uint64_t id = sql_col_u64(&call, 0);
         while (at < n_segments && segment[at].id != id)
             at++;
         if (at == n_segments) {
@@ -488,11 +471,11 @@ static enum err load_sections(struct catalog *c, struct arena *a, struct catalog
                                id);
             break;
         }
-        read_section(&call, &section[i]);
+        catalog_read_section(&call, &section[i]);
         if (segment[at].n_sections++ == 0)
             segment[at].section = &section[i];
     }
-    return call_end(&call);
+    return sql_call_end(&call);
 }
 
 static enum err load_segments(struct catalog *c, struct arena *a, struct catalog_segment **ret,
@@ -501,19 +484,20 @@ static enum err load_segments(struct catalog *c, struct arena *a, struct catalog
     size_t n = 0, i = 0;
     TRY(count_rows(c, "SELECT COUNT(*) FROM segments", &n));
     struct catalog_segment *segment = ARENA_ARRAY(a, struct catalog_segment, n + 1);
-    struct call call = call_new(c, "SELECT id, level, bytes, created_ns, position_min, position_max"
-                                   " FROM segments ORDER BY id");
-    for (; call_row(&call) && i < n; i++) {
+    struct sql_call call =
+        sql_call_new(c, "SELECT id, level, bytes, created_ns, position_min, position_max"
+                        " FROM segments ORDER BY id");
+    for (; sql_call_row(&call) && i < n; i++) {
         segment[i] = (struct catalog_segment){
-            .id = col_u64(&call, 0),
-            .level = (uint32_t)col_u64(&call, 1),
-            .bytes = col_u64(&call, 2),
-            .created_ns = col_i64(&call, 3),
-            .position_min = col_u64(&call, 4),
-            .position_max = col_u64(&call, 5),
+            .id = sql_col_u64(&call, 0),
+            .level = (uint32_t)sql_col_u64(&call, 1),
+            .bytes = sql_col_u64(&call, 2),
+            .created_ns = sql_col_i64(&call, 3),
+            .position_min = sql_col_u64(&call, 4),
+            .position_max = sql_col_u64(&call, 5),
         };
     }
-    TRY(call_end(&call));
+    TRY(sql_call_end(&call));
     TRY(load_sections(c, a, segment, i));
     *ret = segment;
     *ret_n = i;
@@ -524,8 +508,8 @@ static enum err load_segments(struct catalog *c, struct arena *a, struct catalog
 enum err catalog_load_segments(struct catalog *c, struct arena *a, struct catalog_segment **ret,
                                size_t *ret_n)
 {
-    TRY(tx_begin(c));
-    return tx_end(c, load_segments(c, a, ret, ret_n));
+    TRY(catalog_begin(c));
+    return catalog_end(c, load_segments(c, a, ret, ret_n));
 }
 
 static enum err load_streams(struct catalog *c, struct arena *a, struct catalog_stream **ret,
@@ -534,13 +518,13 @@ static enum err load_streams(struct catalog *c, struct arena *a, struct catalog_
     size_t n = 0, i = 0;
     TRY(count_rows(c, "SELECT COUNT(*) FROM streams", &n));
     struct catalog_stream *stream = ARENA_ARRAY(a, struct catalog_stream, n + 1);
-    struct call call = call_new(c, "SELECT id, org, name FROM streams ORDER BY id");
-    for (; call_row(&call) && i < n; i++) {
-        stream[i].id = col_u64(&call, 0);
-        stream[i].org = arena_str(a, col_text(&call, 1));
-        stream[i].name = arena_str(a, col_text(&call, 2));
+    struct sql_call call = sql_call_new(c, "SELECT id, org, name FROM streams ORDER BY id");
+    for (; sql_call_row(&call) && i < n; i++) {
+        stream[i].id = sql_col_u64(&call, 0);
+        stream[i].org = arena_str(a, sql_col_text(&call, 1));
+        stream[i].name = arena_str(a, sql_col_text(&call, 2));
     }
-    TRY(call_end(&call));
+    TRY(sql_call_end(&call));
     *ret = stream;
     *ret_n = i;
     return OK;
@@ -549,8 +533,8 @@ static enum err load_streams(struct catalog *c, struct arena *a, struct catalog_
 enum err catalog_load_streams(struct catalog *c, struct arena *a, struct catalog_stream **ret,
                               size_t *ret_n)
 {
-    TRY(tx_begin(c));
-    return tx_end(c, load_streams(c, a, ret, ret_n));
+    TRY(catalog_begin(c));
+    return catalog_end(c, load_streams(c, a, ret, ret_n));
 }
 
 static enum err load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
@@ -559,18 +543,18 @@ static enum err load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
     size_t n = 0, i = 0;
     TRY(count_rows(c, "SELECT COUNT(*) FROM idempotency_keys", &n));
     struct catalog_key *key = ARENA_ARRAY(a, struct catalog_key, n + 1);
-    struct call call = call_new(c, "SELECT key_hash, payload_hash, at_ns, records"
-                                   " FROM idempotency_keys WHERE at_ns >= ?"
-                                   " ORDER BY at_ns, key_hash");
-    arg_i64(&call, since_ns);
-    for (; call_row(&call) && i < n; i++) {
-        call.err = parse_hex(col_text(&call, 0), &key[i].key);
+    struct sql_call call = sql_call_new(c, "SELECT key_hash, payload_hash, at_ns, records"
+                                           " FROM idempotency_keys WHERE at_ns >= ?"
+                                           " ORDER BY at_ns, key_hash");
+    sql_arg_i64(&call, since_ns);
+    for (; sql_call_row(&call) && i < n; i++) {
+        call.err = parse_hex(sql_col_text(&call, 0), &key[i].key);
         if (call.err == OK)
-            call.err = parse_hex(col_text(&call, 1), &key[i].payload);
-        key[i].at_ns = col_i64(&call, 2);
-        key[i].records = col_u64(&call, 3);
+            call.err = parse_hex(sql_col_text(&call, 1), &key[i].payload);
+        key[i].at_ns = sql_col_i64(&call, 2);
+        key[i].records = sql_col_u64(&call, 3);
     }
-    TRY(call_end(&call));
+    TRY(sql_call_end(&call));
     *ret = key;
     *ret_n = i;
     return OK;
@@ -579,8 +563,8 @@ static enum err load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
 enum err catalog_load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
                            struct catalog_key **ret, size_t *ret_n)
 {
-    TRY(tx_begin(c));
-    return tx_end(c, load_keys(c, since_ns, a, ret, ret_n));
+    TRY(catalog_begin(c));
+    return catalog_end(c, load_keys(c, since_ns, a, ret, ret_n));
 }
 
 static enum err load_producers(struct catalog *c, int64_t since_ns, struct arena *a,
@@ -589,14 +573,14 @@ static enum err load_producers(struct catalog *c, int64_t since_ns, struct arena
     size_t n = 0, i = 0;
     TRY(count_rows(c, "SELECT COUNT(*) FROM producers", &n));
     struct catalog_producer *producer = ARENA_ARRAY(a, struct catalog_producer, n + 1);
-    struct call call = call_new(c, "SELECT producer, epoch, at_ns, landed FROM producers"
-                                   " WHERE at_ns >= ? AND part = 0 ORDER BY at_ns");
-    arg_i64(&call, since_ns);
-    for (; i < n && call_row(&call); i++)
+    struct sql_call call = sql_call_new(c, "SELECT producer, epoch, at_ns, landed FROM producers"
+                                           " WHERE at_ns >= ? AND part = 0 ORDER BY at_ns");
+    sql_arg_i64(&call, since_ns);
+    for (; i < n && sql_call_row(&call); i++)
         producer[i] =
-            (struct catalog_producer){col_u64(&call, 0), col_u64(&call, 1), col_i64(&call, 2),
-                                      arena_str(a, col_text(&call, 3))};
-    TRY(call_end(&call));
+            (struct catalog_producer){sql_col_u64(&call, 0), sql_col_u64(&call, 1),
+                                      sql_col_i64(&call, 2), arena_str(a, sql_col_text(&call, 3))};
+    TRY(sql_call_end(&call));
     *ret = producer;
     *ret_n = i;
     return OK;
@@ -605,20 +589,20 @@ static enum err load_producers(struct catalog *c, int64_t since_ns, struct arena
 enum err catalog_load_producers(struct catalog *c, int64_t since_ns, struct arena *a,
                                 struct catalog_producer **ret, size_t *ret_n)
 {
-    TRY(tx_begin(c));
-    return tx_end(c, load_producers(c, since_ns, a, ret, ret_n));
+    TRY(catalog_begin(c));
+    return catalog_end(c, load_producers(c, since_ns, a, ret, ret_n));
 }
 
 static enum err read_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,
                                 bool *ret_found, uint64_t *ret_position)
 {
-    struct call call =
-        call_new(c, "SELECT position FROM checkpoints WHERE consumer = ? AND part = ?");
-    arg_text(&call, consumer);
-    arg_i64(&call, partition);
-    *ret_found = call_row(&call);
-    *ret_position = *ret_found ? col_u64(&call, 0) : 0;
-    return call_end(&call);
+    struct sql_call call =
+        sql_call_new(c, "SELECT position FROM checkpoints WHERE consumer = ? AND part = ?");
+    sql_arg_text(&call, consumer);
+    sql_arg_i64(&call, partition);
+    *ret_found = sql_call_row(&call);
+    *ret_position = *ret_found ? sql_col_u64(&call, 0) : 0;
+    return sql_call_end(&call);
 }
 
 enum err catalog_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,
@@ -656,11 +640,11 @@ static enum err check_name(const char *what, struct str s)
 /* 0 when there is none. */
 static enum err find_stream(struct catalog *c, struct str org, struct str name, uint64_t *ret_id)
 {
-    struct call call = call_new(c, "SELECT id FROM streams WHERE org = ? AND name = ?");
-    arg_text(&call, org);
-    arg_text(&call, name);
-    uint64_t id = call_row(&call) ? col_u64(&call, 0) : 0;
-    TRY(call_end(&call));
+    struct sql_call call = sql_call_new(c, "SELECT id FROM streams WHERE org = ? AND name = ?");
+    sql_arg_text(&call, org);
+    sql_arg_text(&call, name);
+    uint64_t id = sql_call_row(&call) ? sql_col_u64(&call, 0) : 0;
+    TRY(sql_call_end(&call));
     *ret_id = id;
     return OK;
 }
@@ -670,12 +654,12 @@ static enum err make_stream(struct catalog *c, struct str org, struct str name, 
     TRY(find_stream(c, org, name, ret_id));
     if (*ret_id)
         return OK;
-    TRY(take_numbers(c, "stream", 1, ret_id));
-    struct call call = call_new(c, "INSERT INTO streams (id, org, name) VALUES (?, ?, ?)");
-    arg_u64(&call, *ret_id);
-    arg_text(&call, org);
-    arg_text(&call, name);
-    return call_once(&call, NULL);
+    TRY(catalog_take_numbers(c, "stream", 1, ret_id));
+    struct sql_call call = sql_call_new(c, "INSERT INTO streams (id, org, name) VALUES (?, ?, ?)");
+    sql_arg_u64(&call, *ret_id);
+    sql_arg_text(&call, org);
+    sql_arg_text(&call, name);
+    return sql_call_once(&call, NULL);
 }
 
 enum err catalog_stream(struct catalog *c, struct str org, struct str name, uint64_t *ret_id)
@@ -688,8 +672,8 @@ enum err catalog_stream(struct catalog *c, struct str org, struct str name, uint
     pthread_mutex_unlock(&c->lock);
     TRY(err);
     if (id == 0) {
-        TRY(tx_begin(c));
-        TRY(tx_end(c, make_stream(c, org, name, &id)));
+        TRY(catalog_begin(c));
+        TRY(catalog_end(c, make_stream(c, org, name, &id)));
     }
     *ret_id = id;
     return OK;
@@ -699,7 +683,7 @@ static enum err take_id_range(struct catalog *c)
 {
     uint64_t first = 0;
     TRY(c->db->driver->begin(c->db));
-    TRY(tx_settle(c, take_numbers(c, "segment", ID_RANGE, &first)));
+    TRY(tx_settle(c, catalog_take_numbers(c, "segment", ID_RANGE, &first)));
     c->next_segment = first;
     c->segment_limit = first + ID_RANGE;
     return OK;
@@ -725,17 +709,17 @@ enum err catalog_meta_get(struct catalog *c, struct str name, struct arena *a, s
 
 static enum err meta_set(struct catalog *c, struct str name, struct str value)
 {
-    struct call up = call_new(c, "UPDATE meta SET value = ? WHERE name = ?");
-    arg_text(&up, value);
-    arg_text(&up, name);
+    struct sql_call up = sql_call_new(c, "UPDATE meta SET value = ? WHERE name = ?");
+    sql_arg_text(&up, value);
+    sql_arg_text(&up, name);
     uint64_t affected = 0;
-    TRY(call_once(&up, &affected));
+    TRY(sql_call_once(&up, &affected));
     if (affected)
         return OK;
-    struct call in = call_new(c, "INSERT INTO meta (name, value) VALUES (?, ?)");
-    arg_text(&in, name);
-    arg_text(&in, value);
-    return call_once(&in, NULL);
+    struct sql_call in = sql_call_new(c, "INSERT INTO meta (name, value) VALUES (?, ?)");
+    sql_arg_text(&in, name);
+    sql_arg_text(&in, value);
+    return sql_call_once(&in, NULL);
 }
 
 enum err catalog_meta_set(struct catalog *c, struct str name, struct str value)
@@ -743,8 +727,8 @@ enum err catalog_meta_set(struct catalog *c, struct str name, struct str value)
     TRY(check_name("setting", name));
     if (str_eq_c(name, "schema"))
         return err_set(ERR_INVALID, "the setting \"schema\" is the catalog's own");
-    TRY(tx_begin(c));
-    return tx_end(c, meta_set(c, name, value));
+    TRY(catalog_begin(c));
+    return catalog_end(c, meta_set(c, name, value));
 }
 
 static enum err meta_once(struct catalog *c, struct str name, struct str value, struct arena *a,
@@ -762,47 +746,47 @@ enum err catalog_meta_once(struct catalog *c, struct str name, struct str value,
                            struct str *ret)
 {
     TRY(check_name("setting", name));
-    TRY(tx_begin(c));
-    return tx_end(c, meta_once(c, name, value, a, ret));
+    TRY(catalog_begin(c));
+    return catalog_end(c, meta_once(c, name, value, a, ret));
 }
 
 /* ---- publishing and replacing ---- */
 
 static enum err add_sections(struct catalog *c, const struct catalog_segment *s)
 {
-    struct call call =
-        call_new(c, "INSERT INTO sections (segment_id, ordinal, stream_id, day, time_min, time_max,"
-                    " record_count, raw_bytes, tail_offset, tail_length) VALUES (?, ?, ?, ?, ?, ?, "
-                    "?, ?, ?, ?)");
+    struct sql_call call = sql_call_new(
+        c, "INSERT INTO sections (segment_id, ordinal, stream_id, day, time_min, time_max,"
+           " record_count, raw_bytes, tail_offset, tail_length) VALUES (?, ?, ?, ?, ?, ?, "
+           "?, ?, ?, ?)");
     for (uint32_t i = 0; i < s->n_sections && call.err == OK; i++) {
         const struct catalog_section *section = &s->section[i];
-        arg_u64(&call, s->id);
-        arg_i64(&call, i);
-        arg_u64(&call, section->stream_id);
-        arg_i64(&call, section->day);
-        arg_i64(&call, section->time_min);
-        arg_i64(&call, section->time_max);
-        arg_u64(&call, section->rows);
-        arg_u64(&call, section->raw_bytes);
-        arg_u64(&call, section->offset);
-        arg_u64(&call, section->length);
-        call.err = call_run(&call);
+        sql_arg_u64(&call, s->id);
+        sql_arg_i64(&call, i);
+        sql_arg_u64(&call, section->stream_id);
+        sql_arg_i64(&call, section->day);
+        sql_arg_i64(&call, section->time_min);
+        sql_arg_i64(&call, section->time_max);
+        sql_arg_u64(&call, section->rows);
+        sql_arg_u64(&call, section->raw_bytes);
+        sql_arg_u64(&call, section->offset);
+        sql_arg_u64(&call, section->length);
+        call.err = sql_call_run(&call);
     }
-    return call_end(&call);
+    return sql_call_end(&call);
 }
 
 static enum err add_segment(struct catalog *c, const struct catalog_segment *s)
 {
-    struct call call =
-        call_new(c, "INSERT INTO segments (id, level, bytes, created_ns, position_min,"
-                    " position_max) VALUES (?, ?, ?, ?, ?, ?)");
-    arg_u64(&call, s->id);
-    arg_i64(&call, s->level);
-    arg_u64(&call, s->bytes);
-    arg_i64(&call, s->created_ns);
-    arg_u64(&call, s->position_min);
-    arg_u64(&call, s->position_max);
-    TRY(call_once(&call, NULL));
+    struct sql_call call =
+        sql_call_new(c, "INSERT INTO segments (id, level, bytes, created_ns, position_min,"
+                        " position_max) VALUES (?, ?, ?, ?, ?, ?)");
+    sql_arg_u64(&call, s->id);
+    sql_arg_i64(&call, s->level);
+    sql_arg_u64(&call, s->bytes);
+    sql_arg_i64(&call, s->created_ns);
+    sql_arg_u64(&call, s->position_min);
+    sql_arg_u64(&call, s->position_max);
+    TRY(sql_call_once(&call, NULL));
     return add_sections(c, s);
 }
 
@@ -816,25 +800,25 @@ static enum err lost_checkpoint(const struct catalog_position *p)
 
 static enum err first_checkpoint(struct catalog *c, const struct catalog_position *p)
 {
-    struct call call =
-        call_new(c, "INSERT INTO checkpoints (consumer, part, position) VALUES (?, ?, ?)");
-    arg_text(&call, p->consumer);
-    arg_i64(&call, p->partition);
-    arg_u64(&call, p->to);
-    enum err err = call_once(&call, NULL);
+    struct sql_call call =
+        sql_call_new(c, "INSERT INTO checkpoints (consumer, part, position) VALUES (?, ?, ?)");
+    sql_arg_text(&call, p->consumer);
+    sql_arg_i64(&call, p->partition);
+    sql_arg_u64(&call, p->to);
+    enum err err = sql_call_once(&call, NULL);
     return err == ERR_EXISTS ? lost_checkpoint(p) : err;
 }
 
 static enum err move_checkpoint(struct catalog *c, const struct catalog_position *p)
 {
-    struct call call = call_new(c, "UPDATE checkpoints SET position = ?"
-                                   " WHERE consumer = ? AND part = ? AND position = ?");
-    arg_u64(&call, p->to);
-    arg_text(&call, p->consumer);
-    arg_i64(&call, p->partition);
-    arg_u64(&call, p->from);
+    struct sql_call call = sql_call_new(c, "UPDATE checkpoints SET position = ?"
+                                           " WHERE consumer = ? AND part = ? AND position = ?");
+    sql_arg_u64(&call, p->to);
+    sql_arg_text(&call, p->consumer);
+    sql_arg_i64(&call, p->partition);
+    sql_arg_u64(&call, p->from);
     uint64_t affected = 0;
-    TRY(call_once(&call, &affected));
+    TRY(sql_call_once(&call, &affected));
     if (affected)
         return OK;
     /* No row is position 0; a row elsewhere breaks the primary key. */
@@ -843,20 +827,21 @@ static enum err move_checkpoint(struct catalog *c, const struct catalog_position
 
 static enum err add_keys(struct catalog *c, const struct catalog_key *key, size_t n)
 {
-    struct call del = call_new(c, "DELETE FROM idempotency_keys WHERE key_hash = ?");
-    struct call in = call_new(c, "INSERT INTO idempotency_keys (key_hash, payload_hash, at_ns,"
-                                 " records) VALUES (?, ?, ?, ?)");
+    struct sql_call del = sql_call_new(c, "DELETE FROM idempotency_keys WHERE key_hash = ?");
+    struct sql_call in =
+        sql_call_new(c, "INSERT INTO idempotency_keys (key_hash, payload_hash, at_ns,"
+                        " records) VALUES (?, ?, ?, ?)");
     for (size_t i = 0; i < n && del.err == OK && in.err == OK; i++) {
-        arg_hash(&del, key[i].key);
-        del.err = call_run(&del);
-        arg_hash(&in, key[i].key);
-        arg_hash(&in, key[i].payload);
-        arg_i64(&in, key[i].at_ns);
-        arg_u64(&in, key[i].records);
+        sql_arg_hash(&del, key[i].key);
+        del.err = sql_call_run(&del);
+        sql_arg_hash(&in, key[i].key);
+        sql_arg_hash(&in, key[i].payload);
+        sql_arg_i64(&in, key[i].at_ns);
+        sql_arg_u64(&in, key[i].records);
         if (del.err == OK)
-            in.err = call_run(&in);
+            in.err = sql_call_run(&in);
     }
-    enum err err = call_end(&del), err_in = call_end(&in);
+    enum err err = sql_call_end(&del), err_in = sql_call_end(&in);
     return err != OK ? err : err_in;
 }
 
@@ -864,15 +849,15 @@ static enum err add_keys(struct catalog *c, const struct catalog_key *key, size_
 static enum err find_excess(struct catalog *c, size_t max, bool *ret_found, int64_t *ret_at_ns,
                             struct arena *a, struct str *ret_key)
 {
-    struct call call = call_new(c, "SELECT at_ns, key_hash FROM idempotency_keys"
-                                   " ORDER BY at_ns DESC, key_hash DESC LIMIT 1 OFFSET ?");
-    arg_u64(&call, max);
-    *ret_found = call_row(&call);
+    struct sql_call call = sql_call_new(c, "SELECT at_ns, key_hash FROM idempotency_keys"
+                                           " ORDER BY at_ns DESC, key_hash DESC LIMIT 1 OFFSET ?");
+    sql_arg_u64(&call, max);
+    *ret_found = sql_call_row(&call);
     if (*ret_found) {
-        *ret_at_ns = col_i64(&call, 0);
-        *ret_key = arena_str(a, col_text(&call, 1));
+        *ret_at_ns = sql_col_i64(&call, 0);
+        *ret_key = arena_str(a, sql_col_text(&call, 1));
     }
-    return call_end(&call);
+    return sql_call_end(&call);
 }
 
 static enum err cut_keys(struct catalog *c, size_t max)
@@ -884,12 +869,12 @@ static enum err cut_keys(struct catalog *c, size_t max)
     struct str key = {0};
     enum err err = find_excess(c, max, &found, &at_ns, &a, &key);
     if (err == OK && found) {
-        struct call call = call_new(c, "DELETE FROM idempotency_keys"
-                                       " WHERE at_ns < ? OR (at_ns = ? AND key_hash <= ?)");
-        arg_i64(&call, at_ns);
-        arg_i64(&call, at_ns);
-        arg_text(&call, key);
-        err = call_once(&call, NULL);
+        struct sql_call call = sql_call_new(c, "DELETE FROM idempotency_keys"
+                                               " WHERE at_ns < ? OR (at_ns = ? AND key_hash <= ?)");
+        sql_arg_i64(&call, at_ns);
+        sql_arg_i64(&call, at_ns);
+        sql_arg_text(&call, key);
+        err = sql_call_once(&call, NULL);
     }
     arena_release(&a);
     return err;
@@ -898,36 +883,37 @@ static enum err cut_keys(struct catalog *c, size_t max)
 static enum err update_keys(struct catalog *c, const struct catalog_publish *p)
 {
     TRY(add_keys(c, p->key, p->n_keys));
-    struct call call = call_new(c, "DELETE FROM idempotency_keys WHERE at_ns < ?");
-    arg_i64(&call, p->keys_expire_before_ns);
-    TRY(call_once(&call, NULL));
+    struct sql_call call = sql_call_new(c, "DELETE FROM idempotency_keys WHERE at_ns < ?");
+    sql_arg_i64(&call, p->keys_expire_before_ns);
+    TRY(sql_call_once(&call, NULL));
     return p->n_keys && p->keys_max ? cut_keys(c, p->keys_max) : OK;
 }
 
 static enum err update_producers(struct catalog *c, const struct catalog_publish *p)
 {
-    struct call old = call_new(c, "DELETE FROM producers WHERE at_ns < ?");
-    arg_i64(&old, p->producers_expire_before_ns);
-    TRY(call_once(&old, NULL));
-    struct call del = call_new(c, "DELETE FROM producers"
-                                  " WHERE producer = ? AND epoch = ? AND part = ?");
-    struct call in = call_new(c, "INSERT INTO producers (producer, epoch, part, at_ns, landed)"
-                                 " VALUES (?, ?, ?, ?, ?)");
+    struct sql_call old = sql_call_new(c, "DELETE FROM producers WHERE at_ns < ?");
+    sql_arg_i64(&old, p->producers_expire_before_ns);
+    TRY(sql_call_once(&old, NULL));
+    struct sql_call del = sql_call_new(c, "DELETE FROM producers"
+                                          " WHERE producer = ? AND epoch = ? AND part = ?");
+    struct sql_call in =
+        sql_call_new(c, "INSERT INTO producers (producer, epoch, part, at_ns, landed)"
+                        " VALUES (?, ?, ?, ?, ?)");
     for (size_t i = 0; i < p->n_producers && del.err == OK && in.err == OK; i++) {
         const struct catalog_producer *row = &p->producer[i];
-        arg_u64(&del, row->producer);
-        arg_u64(&del, row->epoch);
-        arg_i64(&del, p->partition);
-        del.err = call_run(&del);
-        arg_u64(&in, row->producer);
-        arg_u64(&in, row->epoch);
-        arg_i64(&in, p->partition);
-        arg_i64(&in, row->at_ns);
-        arg_text(&in, row->window);
+        sql_arg_u64(&del, row->producer);
+        sql_arg_u64(&del, row->epoch);
+        sql_arg_i64(&del, p->partition);
+        del.err = sql_call_run(&del);
+        sql_arg_u64(&in, row->producer);
+        sql_arg_u64(&in, row->epoch);
+        sql_arg_i64(&in, p->partition);
+        sql_arg_i64(&in, row->at_ns);
+        sql_arg_text(&in, row->window);
         if (del.err == OK)
-            in.err = call_run(&in);
+            in.err = sql_call_run(&in);
     }
-    enum err err = call_end(&del), err_in = call_end(&in);
+    enum err err = sql_call_end(&del), err_in = sql_call_end(&in);
     return err != OK ? err : err_in;
 }
 
@@ -940,7 +926,8 @@ static enum err publish(struct catalog *c, const struct catalog_publish *p)
     if (p->segment)
         TRY(add_segment(c, p->segment));
     TRY(update_keys(c, p));
-    return update_producers(c, p);
+    TRY(update_producers(c, p));
+    return c->db->shared ? catalog_count_change(c) : OK;
 }
 
 enum err catalog_publish(struct catalog *c, const struct catalog_publish *p)
@@ -949,36 +936,39 @@ enum err catalog_publish(struct catalog *c, const struct catalog_publish *p)
     CHECK(p->to >= p->from);
     for (size_t i = 0; i < p->n_also; i++)
         TRY(check_name("consumer", p->also[i].consumer));
-    TRY(tx_begin(c));
-    return tx_end(c, publish(c, p));
+    TRY(catalog_begin(c));
+    return catalog_end(c, publish(c, p));
 }
 
 static enum err remove_segment(struct catalog *c, uint64_t id)
 {
-    struct call segment = call_new(c, "DELETE FROM segments WHERE id = ?");
-    arg_u64(&segment, id);
+    struct sql_call segment = sql_call_new(c, "DELETE FROM segments WHERE id = ?");
+    sql_arg_u64(&segment, id);
     uint64_t affected = 0;
-    TRY(call_once(&segment, &affected));
+    TRY(sql_call_once(&segment, &affected));
     if (affected != 1)
         return err_set(ERR_CONFLICT, "segment %" PRIu64 " is not in the catalog any more", id);
-    struct call sections = call_new(c, "DELETE FROM sections WHERE segment_id = ?");
-    arg_u64(&sections, id);
-    return call_once(&sections, NULL);
+    struct sql_call sections = sql_call_new(c, "DELETE FROM sections WHERE segment_id = ?");
+    sql_arg_u64(&sections, id);
+    return sql_call_once(&sections, NULL);
 }
 
-static enum err replace(struct catalog *c, const uint64_t *remove, size_t n_remove,
-                        const struct catalog_segment *add, size_t n_add)
+static enum err replace(struct catalog *c, const struct catalog_replacement *r)
 {
-    for (size_t i = 0; i < n_remove; i++)
-        TRY(remove_segment(c, remove[i]));
-    for (size_t i = 0; i < n_add; i++)
-        TRY(add_segment(c, &add[i]));
-    return OK;
+    if (r->token)
+        TRY(catalog_check_lease(c, r->token));
+    for (size_t i = 0; i < r->n_remove; i++)
+        TRY(remove_segment(c, r->remove[i]));
+    for (size_t i = 0; i < r->n_add; i++)
+        TRY(add_segment(c, &r->add[i]));
+    if (!c->db->shared)
+        return OK;
+    TRY(catalog_add_garbage(c, r->remove, r->n_remove, clock_now_ns()));
+    return catalog_count_change(c);
 }
 
-enum err catalog_replace(struct catalog *c, const uint64_t *remove, size_t n_remove,
-                         const struct catalog_segment *add, size_t n_add)
+enum err catalog_replace(struct catalog *c, const struct catalog_replacement *r)
 {
-    TRY(tx_begin(c));
-    return tx_end(c, replace(c, remove, n_remove, add, n_add));
+    TRY(catalog_begin(c));
+    return catalog_end(c, replace(c, r));
 }

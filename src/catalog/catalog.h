@@ -114,9 +114,15 @@ struct catalog_publish {
 };
 NODISCARD enum err catalog_publish(struct catalog *c, const struct catalog_publish *p);
 /* One transaction: `remove` go, `add` come (compaction; retention with n_add 0). ERR_CONFLICT when
- * one of `remove` is not there. */
-NODISCARD enum err catalog_replace(struct catalog *c, const uint64_t *remove, size_t n_remove,
-                                   const struct catalog_segment *add, size_t n_add);
+ * one of `remove` is not there, or `token` (not 0) is not that of the lease "compact" any more. */
+struct catalog_replacement {
+    const uint64_t *remove;
+    size_t n_remove;
+    const struct catalog_segment *add;
+    size_t n_add;
+    uint64_t token;
+};
+NODISCARD enum err catalog_replace(struct catalog *c, const struct catalog_replacement *r);
 NODISCARD enum err catalog_meta_get(struct catalog *c, struct str name, struct arena *a,
                                     struct str *ret); /* ERR_NOTFOUND */
 NODISCARD enum err catalog_meta_set(struct catalog *c, struct str name, struct str value);

@@ -92,6 +92,7 @@ struct server {
     struct self_log *self_log;
     struct catalog *catalog;
     struct objects *objects;
+    struct catalog_node node; /* of a catalog that several servers share */
     struct store *store;
     struct queue *queue;
     struct query_engine *engine;
@@ -105,7 +106,7 @@ struct server {
     struct str *hec_tokens;
     pthread_t replay;
     bool replay_started;
-    atomic_bool replay_failed;
+    atomic_bool replay_failed, ousted;
 };
 static struct server server = {.lock_fd =
                                    -1}; /* one a process: the replay's progress has no context */
@@ -247,6 +248,7 @@ static enum err open_kafka(struct server *s, size_t budget)
         .catalog = s->catalog,
         .waiting_max = smaller(QUEUE_MAX, budget / 6) + conf_bytes(s->conf, "limits.body_bytes"),
         .record_max = conf_bytes(s->conf, "limits.record_bytes"),
+        .node = s->node.number,
     };
     return queue_open_kafka(&o, &s->queue);
 }
@@ -268,6 +270,103 @@ static enum err open_queue(struct server *s, const char *data, size_t budget)
     return queue_open_disk(&o, &s->queue);
 }
 
+/* ---- several servers on one catalog ---- */
+
+static enum err agrees(void *ctx, const struct catalog_state *state)
+{
+    return queue_agrees(((struct server *)ctx)->queue, state);
+}
+
+static void conflict(void *ctx)
+{
+    queue_reset(((struct server *)ctx)->queue);
+}
+
+static void ousted(void *ctx)
+{
+    struct server *s = ctx;
+    if (atomic_exchange(&s->ousted, true))
+        return;
+    log_error("this server ends, as another has its place", "error=\"%s\"", err_text());
+    kill(getpid(), SIGTERM);
+}
+
+/* The number of a data folder stays with it, so that its positions in the queue are its own. */
+static enum err read_node(const char *path, struct catalog_node *ret)
+{
+    struct buf text;
+    unsigned long long number, secret;
+    int used = 0;
+    if (!io_exists(path))
+        return OK;
+    buf_init(&text, 256);
+    enum err err = io_read_file(path, 256, &text);
+    if (err == OK)
+        err = buf_add(&text, "", 1);
+    if (err == OK &&
+        (sscanf(text.p, "number=%llu\nsecret=%llx\n%n", &number, &secret, &used) != 2 ||
+         (size_t)used + 1 != text.n))
+        err = err_set(ERR_CORRUPT,
+                      "%s cannot be read: with it removed, the server gets another number", path);
+    if (err == OK) {
+        ret->number = number;
+        ret->secret = secret;
+    }
+    buf_release(&text);
+    return err;
+}
+
+/* What a folder's own queue holds would be passed over: its positions are below all that follow. */
+static enum err check_no_queue(const char *data)
+{
+    char *path = mem_printf("%s/queue", data);
+    bool there = io_exists(path);
+    mem_free(path);
+    return there ? err_set(ERR_INVALID,
+                           "the data folder %s has a queue of its own, from before it "
+                           "shared a catalog: start with an empty folder",
+                           data)
+                 : OK;
+}
+
+static enum err join_catalog(struct server *s, const char *data)
+{
+    char host[128] = "", name[256], line[80];
+    bool is_new = false;
+    if (!catalog_is_shared(s->catalog))
+        return OK;
+    if (!objects_are_apart(s->objects))
+        log_warn("segments stay in this server's own folder: other servers of the catalog cannot "
+                 "read them",
+                 "means=%s", "--objects names a place that all of them reach");
+    char *path = mem_printf("%s/node", data);
+    (void)!gethostname(host, sizeof(host) - 1);
+    snprintf(name, sizeof(name), "%s %s", host, conf_string(s->conf, "server.listen"));
+    s->node.name = str_c(mem_strdup(str_c(name)));
+    s->node.start = random_u64() >> 1;
+    enum err err = read_node(path, &s->node);
+    if (err == OK && !s->node.number && !is_kafka(s))
+        err = check_no_queue(data);
+    if (err == OK)
+        err = catalog_node_join(s->catalog, &s->node, &is_new);
+    snprintf(line, sizeof(line), "number=%" PRIu64 "\nsecret=%" PRIx64 "\n", s->node.number,
+             s->node.secret);
+    if (err == OK && is_new)
+        err = io_write_file(path, str_c(line));
+    mem_free(path);
+    return err;
+}
+
+/* Cuts are what other servers see of this one's records, and what a reset costs. */
+#define SHARED_CUT_NS (10 * NS_PER_S)
+
+static int64_t cut_interval(const struct server *s)
+{
+    bool given = strcmp(conf_source(s->conf, "store.cut_interval"), "default") != 0;
+    return s->node.number && !given ? SHARED_CUT_NS
+                                    : conf_duration_ns(s->conf, "store.cut_interval");
+}
+
 static enum err open_store(struct server *s, const char *data, size_t budget)
 {
     const struct conf *c = s->conf;
@@ -281,7 +380,7 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
         .block_bytes = conf_bytes(c, "store.block_bytes"),
         .cut_bytes = conf_bytes(c, "store.cut_bytes"),
         .cut_queue_bytes = conf_bytes(c, "store.cut_queue_bytes"),
-        .cut_interval_ns = conf_duration_ns(c, "store.cut_interval"),
+        .cut_interval_ns = cut_interval(s),
         .memtable_max = smaller(MEMTABLE_MAX, budget / 3),
         .compact_files = (unsigned)conf_int(c, "store.compact_level_files"),
         .compact_zstd_level = (int)conf_int(c, "store.compact_level"),
@@ -297,6 +396,10 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
         .published = published,
         .reclaim = reclaim,
         .reserve_bytes = conf_bytes(c, "store.reserve_bytes"),
+        .node = s->node,
+        .agrees = is_kafka(s) ? agrees : NULL,
+        .conflict = is_kafka(s) ? conflict : NULL,
+        .ousted = ousted,
         .ctx = s,
     };
     return store_open(&o, &s->store);
@@ -553,6 +656,21 @@ static enum err flush_store(void *ctx)
     return store_flush(((struct server *)ctx)->store);
 }
 
+static enum err reset_store(void *ctx, void (*forget)(void *queue), void *queue)
+{
+    return store_reset(((struct server *)ctx)->store, forget, queue);
+}
+
+static enum err take_over(void *ctx)
+{
+    return store_take_over(((struct server *)ctx)->store);
+}
+
+static void queue_moved(void *ctx)
+{
+    store_moved(((struct server *)ctx)->store);
+}
+
 static void on_progress(uint64_t done, uint64_t total)
 {
     server.api.replay_done = done;
@@ -569,6 +687,11 @@ static void *replay(void *arg)
                                       .take = take_frame,
                                       .has_room = has_room,
                                       .flush = flush_store};
+    if (s->node.number) {
+        consumer.reset = reset_store;
+        consumer.take_over = take_over;
+        consumer.moved = queue_moved;
+    }
     int64_t began = clock_mono_ns();
     uint64_t from = store_checkpoint(s->store);
     if (is_kafka(s)) {
@@ -627,6 +750,7 @@ static enum err start(struct server *s, const struct options *o)
     TRY(store_make_room(data));
     TRY(explain_catalog(catalog_start(s->conf, &s->catalog)));
     TRY(objects_open(str_c(conf_string(s->conf, "objects.url")), data, &s->objects));
+    TRY(join_catalog(s, data));
     TRY(open_queue(s, data, budget));
     TRY(open_spool(s, data));
     TRY(explain_catalog(open_store(s, data, budget)));
@@ -681,6 +805,7 @@ static void stop(struct server *s)
     if (s->catalog)
         catalog_close(s->catalog);
     mem_free(s->hec_tokens);
+    mem_free((char *)s->node.name.p);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
 }
@@ -853,5 +978,5 @@ int cmd_server(int argc, char **argv)
     stop(s);
     conf_free(s->latest);
     conf_free(s->conf);
-    return err == OK && !s->replay_failed ? 0 : 1;
+    return err == OK && !s->replay_failed && !s->ousted ? 0 : 1;
 }

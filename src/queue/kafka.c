@@ -16,44 +16,38 @@
  * seen by whoever consumes it, in the order of the partition, and only there: the consumer's `take`
  * gets each frame under the name that kafka_unit_of gives it.
  *
- * POSITIONS are this node's own: a number for each frame that was taken, in the order of taking.
+ * POSITIONS are this server's own: a number for each frame that was taken, in the order of taking.
  * `marks` says up to which offset of which partition each position stands for. A publish of all up
  * to a position moves the checkpoint of each partition (consumer "kafka:CLUSTER/TOPIC") in the same
  * transaction, by compare-and-swap; then the in-thread commits the offsets to the group, for others
  * to see and for the node that gets the partition next; nobody waits for that but a rebalance. A
- * partition is read from the larger of the two.
+ * partition is read from the larger of the two; of several servers on one catalog, from the
+ * catalog's (kafka_group.c).
  *
  * REBALANCES. A partition that is taken from us in peace is stored first (`flush`), so that the
  * next reader begins behind. One that was lost (we were silent for too long) is not: what of it was
- * in memory is stored here, and read again there. A client of librdkafka that ends for good (a
- * member that was fenced, a producer whose last messages the brokers have lost) gets a successor.
+ * in memory is read again there, and stored here only where the catalog is our own. A client of
+ * librdkafka that ends for good (a member that was fenced, a producer whose last messages the
+ * brokers have lost) gets a successor.
  *
  * THREADS: "kafka-in" reads, delivers, and takes part in rebalances; "kafka-out" serves reports and
  * looks whether brokers answer. `lock` guards bodies, partitions and marks; no call of librdkafka
  * that waits is made under it. BOUNDS: waiting_max bytes of messages that wait for their
  * acknowledgement (OWNER_QUEUE); librdkafka's fetch queue (FETCH_KIB); a mark a frame that is not
  * published. */
-#include "wire/kafka.h"
-#include "core/clock.h"
 #include "core/governor.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/thread.h"
-#include "net/kafka_member.h"
-#include "queue/kafka_topic.h"
-#include "queue/queue_impl.h"
+#include "queue/kafka_inside.h"
 #include "record/frame.h"
 #include "wire/kafka_pieces.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 enum {
     FETCH_KIB = 16 << 10,
-    POLL_MS = 100,
-    PAUSE_MS = 20,
-    ASK_MS = 5000,
     HEADROOM = 4 << 10, /* of a message, beside its value */
     MESSAGE_MAX = 10 << 20,
     HEADER_MAX = 64,
@@ -61,112 +55,15 @@ enum {
 #define TIMEOUT_NS (10 * NS_PER_S)
 #define SESSION_NS (6 * NS_PER_S)
 #define READ_BACK_NS NS_PER_S
-#define PROBE_NS NS_PER_S
-#define TELL_NS NS_PER_S
 #define START_WAIT_NS (10 * NS_PER_S)
 #define IDLE_START_NS (4 * NS_PER_S)
-
-struct body {
-    struct body *next; /* of those that wait */
-    struct kafka_queue *q;
-    void *ctx;
-    void (*done)(void *ctx, enum err err, const char *reason, uint64_t first_position);
-    uint32_t unanswered; /* messages */
-    enum err err;
-    char why[160];
-    size_t bytes;
-    int64_t deadline; /* for reading back */
-    struct place {
-        int32_t partition;
-        int64_t offset;
-    } * place; /* of the acknowledged */
-    uint32_t n_places, places_cap;
-};
-
-struct partition {
-    int32_t number;
-    bool ours;
-    int64_t next;      /* offset behind the last taken; -1: none yet */
-    int64_t start_end; /* where it ended when it became ours */
-    int64_t published; /* the catalog's checkpoint; 0: no row */
-};
-
-/* Up to `position`, the partition is consumed up to `next`. */
-struct mark {
-    uint64_t position;
-    int32_t partition;
-    int64_t next;
-};
-
-struct kafka_queue {
-    struct queue base;
-    struct kafka_queue_options o;
-    struct kafka_conf conf; /* topic, brokers */
-    char *name;             /* kafka:CLUSTER/TOPIC */
-    char *group;
-    size_t message_max;
-    pthread_rwlock_t out_lock; /* read: out is used; write: another takes its place */
-    rd_kafka_t *out;
-    struct kafka_conf in_conf;
-    struct kafka_member in;
-    struct queue_consumer consumer;
-    pthread_t in_thread, out_thread;
-    bool started, in_runs, out_runs;
-    atomic_bool stop_in, stop_out, away;
-    atomic_llong heard_ns; /* that a broker answers */
-    /* More is published than the group knows; the commit of it is under way; the in-thread waits
-     * for a publish itself. */
-    atomic_bool commit_due, committing, flushing;
-    /* The in-thread's: */
-    uint64_t next_position; /* and start's */
-    int64_t commit_at_ns, lag_at_ns;
-
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct partition *partition;
-    size_t n_partitions, partitions_cap;
-    size_t woken;      /* which had its turn last */
-    struct mark *mark; /* by position */
-    size_t n_marks, marks_cap;
-    struct body *waiting;     /* acknowledged, not read back */
-    uint64_t open;            /* bodies accepted and not done */
-    bool assigned;            /* once */
-    bool shared;              /* other servers read the topic in the group, and the log says so */
-    int32_t topic_partitions; /* 0: not known */
-    rd_kafka_queue_t *polled; /* by the in-thread; NULL: between two clients */
-    struct queue_stats stats;
-};
-
-/* ---- partitions and marks: with the lock ---- */
-
-static struct partition *partition_of(struct kafka_queue *q, int32_t number)
-{
-    for (size_t i = 0; i < q->n_partitions; i++)
-        if (q->partition[i].number == number)
-            return &q->partition[i];
-    ARRAY_GROW(q->partition, q->partitions_cap, q->n_partitions + 1);
-    struct partition *p = &q->partition[q->n_partitions++];
-    *p = (struct partition){.number = number, .next = -1};
-    return p;
-}
-
-static void add_mark(struct kafka_queue *q, uint64_t position, int32_t partition, int64_t next)
-{
-    for (size_t i = q->n_marks; i-- > 0 && q->mark[i].position == position;)
-        if (q->mark[i].partition == partition) {
-            q->mark[i].next = next;
-            return;
-        }
-    ARRAY_GROW(q->mark, q->marks_cap, q->n_marks + 1);
-    q->mark[q->n_marks++] = (struct mark){position, partition, next};
-}
 
 /* ---- bodies ---- */
 
 static bool is_read_back(struct kafka_queue *q, const struct body *b)
 {
     for (uint32_t i = 0; i < b->n_places; i++) {
-        const struct partition *p = partition_of(q, b->place[i].partition);
+        const struct partition *p = kafka_partition(q, b->place[i].partition);
         if (p->ours && p->next <= b->place[i].offset)
             return false;
     }
@@ -207,7 +104,7 @@ static void answered(struct body *b)
         finish(b);
 }
 
-static void finish_read_back(struct kafka_queue *q)
+void kafka_finish_read_back(struct kafka_queue *q)
 {
     struct body *done = NULL;
     int64_t now = clock_mono_ns();
@@ -458,9 +355,13 @@ static void stamp(struct kafka_queue *q, const rd_kafka_message_t *m, char *byte
     frame_set_parts(bytes, 1);
 }
 
+/* The mark stands before the frame is taken: a cut that has the frame has it, too. */
 static void take_message(struct kafka_queue *q, const rd_kafka_message_t *m)
 {
     bool taken = false;
+    pthread_mutex_lock(&q->lock);
+    kafka_add_mark(q, q->next_position, m->partition, m->offset + 1);
+    pthread_mutex_unlock(&q->lock);
     if (m->len) {
         char *bytes = mem_alloc(m->len);
         memcpy(bytes, m->payload, m->len);
@@ -470,15 +371,16 @@ static void take_message(struct kafka_queue *q, const rd_kafka_message_t *m)
         blob_unref(frame);
     }
     pthread_mutex_lock(&q->lock);
+    if (!taken)
+        kafka_lower_mark(q, q->next_position);
     q->next_position += taken;
-    add_mark(q, q->next_position - 1, m->partition, m->offset + 1);
-    partition_of(q, m->partition)->next = m->offset + 1;
+    kafka_partition(q, m->partition)->next = m->offset + 1;
     q->stats.next_position = q->next_position;
     q->stats.replayed_frames += !q->started;
     pthread_mutex_unlock(&q->lock);
 }
 
-static void set_paused(struct kafka_queue *q, bool pause)
+void kafka_set_paused(struct kafka_queue *q, bool pause)
 {
     rd_kafka_topic_partition_list_t *all = NULL;
     if (rd_kafka_assignment(q->in.rk, &all) != 0)
@@ -533,81 +435,24 @@ static rd_kafka_message_t *next_message(struct kafka_queue *q, bool paused)
     rd_kafka_message_t *m = rd_kafka_consumer_poll(q->in.rk, paused ? PAUSE_MS : 0);
     if (m || paused)
         return m;
-    finish_read_back(q);
+    kafka_finish_read_back(q);
     wake_fetch(q);
     return rd_kafka_consumer_poll(q->in.rk, POLL_MS);
-}
-
-/* ---- commits: on the in-thread ---- */
-
-static rd_kafka_topic_partition_list_t *published_list(struct kafka_queue *q)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-    pthread_mutex_lock(&q->lock);
-    for (size_t i = 0; i < q->n_partitions; i++)
-        if (q->partition[i].ours && q->partition[i].published > 0)
-            rd_kafka_topic_partition_list_add(list, q->conf.topic, q->partition[i].number)->offset =
-                q->partition[i].published;
-    pthread_mutex_unlock(&q->lock);
-    return list;
-}
-
-static void note_commit(struct kafka_queue *q, rd_kafka_resp_err_t code)
-{
-    if (code) {
-        log_warn("offsets cannot be committed to the group", "queue=%s reason=%s", q->name,
-                 rd_kafka_err2str(code));
-        q->commit_due = true;
-        q->commit_at_ns = clock_mono_ns() + PROBE_NS;
-    }
-    pthread_mutex_lock(&q->lock);
-    q->committing = false;
-    pthread_cond_broadcast(&q->changed);
-    pthread_mutex_unlock(&q->lock);
-}
-
-static void begin_commit(struct kafka_queue *q)
-{
-    q->committing = true;
-    q->commit_due = false;
-    rd_kafka_topic_partition_list_t *list = published_list(q);
-    rd_kafka_resp_err_t code = list->cnt ? kafka_member_commit(&q->in, list) : 0;
-    if (code || !list->cnt)
-        note_commit(q, code);
-    rd_kafka_topic_partition_list_destroy(list);
-}
-
-static void commit_on(struct kafka_queue *q)
-{
-    rd_kafka_resp_err_t code;
-    if (q->committing && kafka_member_committed(&q->in, 0, &code))
-        note_commit(q, code);
-    if (q->commit_due && !q->committing && !q->away && clock_mono_ns() >= q->commit_at_ns)
-        begin_commit(q);
-}
-
-/* Before partitions go in peace: their next reader is to begin behind what is published. */
-static void commit_now(struct kafka_queue *q)
-{
-    rd_kafka_resp_err_t code;
-    begin_commit(q);
-    if (q->committing)
-        note_commit(
-            q, kafka_member_committed(&q->in, ASK_MS, &code) ? code : RD_KAFKA_RESP_ERR__TIMED_OUT);
 }
 
 /* ---- the in-thread ---- */
 
 /* One message, if there is one. */
-static void read_on(struct kafka_queue *q, bool *paused)
+static void read_on(struct kafka_queue *q)
 {
-    bool room = q->consumer.has_room(q->consumer.ctx);
-    if (room == *paused)
-        set_paused(q, *paused = !room);
-    rd_kafka_message_t *m = next_message(q, *paused);
+    bool room = !q->reset_due && q->consumer.has_room(q->consumer.ctx);
+    if (room == q->paused)
+        kafka_set_paused(q, q->paused = !room);
+    rd_kafka_message_t *m = next_message(q, q->paused);
     if (m && m->err == 0) {
         heard(q);
-        take_message(q, m);
+        if (!kafka_pass_over(q, m))
+            take_message(q, m);
     } else if (m && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         log_warn("the queue cannot be read", "queue=%s reason=%s", q->name,
                  rd_kafka_message_errstr(m));
@@ -619,19 +464,20 @@ static void read_on(struct kafka_queue *q, bool *paused)
 static void *in_main(void *arg)
 {
     struct kafka_queue *q = arg;
-    bool paused = false;
     while (!q->stop_in) {
-        if (kafka_member_is_on(&q->in)) {
-            read_on(q, &paused);
-            commit_on(q);
+        bool on = kafka_member_is_on(&q->in);
+        kafka_reset_on(q);
+        if (on) {
+            read_on(q);
+            kafka_commit_on(q);
             measure_lag(q);
         } else {
-            paused = false;
+            q->paused = false;
             clock_sleep_ms(PAUSE_MS);
         }
-        finish_read_back(q);
+        kafka_finish_read_back(q);
     }
-    finish_read_back(q);
+    kafka_finish_read_back(q);
     return NULL;
 }
 
@@ -641,194 +487,6 @@ static void joined(void *ctx)
     pthread_mutex_lock(&q->lock);
     q->polled = rd_kafka_queue_get_consumer(q->in.rk);
     pthread_mutex_unlock(&q->lock);
-}
-
-/* The client has ended: nothing of what it read is ours until another has joined. */
-static void lose_partitions(void *ctx)
-{
-    struct kafka_queue *q = ctx;
-    pthread_mutex_lock(&q->lock);
-    for (size_t i = 0; i < q->n_partitions; i++)
-        q->partition[i].ours = false;
-    q->commit_due = q->commit_due || q->committing;
-    q->committing = false;
-    if (q->polled)
-        rd_kafka_queue_destroy(q->polled);
-    q->polled = NULL;
-    pthread_mutex_unlock(&q->lock);
-}
-
-/* ---- rebalances: on the in-thread ---- */
-
-/* Where to begin: behind what this node stored, what the group says, and what is in memory. */
-static int64_t begin_at(struct kafka_queue *q, rd_kafka_topic_partition_t *e, struct partition *p)
-{
-    uint64_t stored = 0;
-    int64_t low = 0, high = 0, at = e->err == 0 && e->offset > 0 ? e->offset : 0;
-    if (catalog_checkpoint(q->o.catalog, str_c(q->name), (uint32_t)e->partition, &stored) != OK)
-        log_error("a checkpoint cannot be read", "queue=%s error=%s", q->name, err_text());
-    p->published = (int64_t)stored;
-    if ((int64_t)stored > at)
-        at = (int64_t)stored;
-    if (p->next > at)
-        at = p->next;
-    if (rd_kafka_query_watermark_offsets(q->in.rk, q->conf.topic, e->partition, &low, &high,
-                                         ASK_MS))
-        return at;
-    p->start_end = high;
-    if (at > high) {
-        log_error("the topic ends before what was read of it: it was made anew, or lost messages",
-                  "queue=%s partition=%d read=%" PRId64 " end=%" PRId64, q->name, e->partition, at,
-                  high);
-        return low;
-    }
-    if (at < low && at > 0)
-        log_error("the topic's retention has deleted what was not read yet",
-                  "queue=%s partition=%d messages=%" PRId64, q->name, e->partition, low - at);
-    return at < low ? low : at;
-}
-
-static void get_partitions(struct kafka_queue *q, rd_kafka_topic_partition_list_t *list)
-{
-    rd_kafka_resp_err_t code;
-    while ((code = rd_kafka_committed(q->in.rk, list, ASK_MS)) != 0 && !q->stop_in)
-        log_warn("the group's offsets cannot be read yet", "queue=%s reason=%s", q->name,
-                 rd_kafka_err2str(code));
-    for (int i = 0; i < list->cnt; i++) {
-        rd_kafka_topic_partition_t *e = &list->elems[i];
-        pthread_mutex_lock(&q->lock);
-        struct partition p = *partition_of(q, e->partition);
-        pthread_mutex_unlock(&q->lock);
-        e->offset = p.next = begin_at(q, e, &p);
-        e->err = 0;
-        p.ours = true;
-        pthread_mutex_lock(&q->lock);
-        *partition_of(q, e->partition) = p;
-        pthread_mutex_unlock(&q->lock);
-    }
-    pthread_mutex_lock(&q->lock);
-    q->assigned = true;
-    pthread_mutex_unlock(&q->lock);
-}
-
-static enum err flush(struct kafka_queue *q)
-{
-    q->flushing = true;
-    enum err err = q->consumer.flush(q->consumer.ctx);
-    q->flushing = false;
-    return err;
-}
-
-static void leave_partitions(struct kafka_queue *q, rd_kafka_t *rk,
-                             const rd_kafka_topic_partition_list_t *list)
-{
-    bool lost = rd_kafka_assignment_lost(rk);
-    if (lost)
-        log_error("partitions were lost: this node was silent for too long; what it has of them "
-                  "in memory is stored here, and read again elsewhere",
-                  "queue=%s partitions=%d", q->name, list->cnt);
-    else if (!q->stop_in && flush(q) == OK)
-        commit_now(q);
-    pthread_mutex_lock(&q->lock);
-    for (int i = 0; i < list->cnt; i++)
-        partition_of(q, list->elems[i].partition)->ours = false;
-    pthread_mutex_unlock(&q->lock);
-    finish_read_back(q);
-}
-
-/* Each server has a catalog of its own: whoever runs several should know what that means. */
-static void note_shared(struct kafka_queue *q)
-{
-    int32_t ours = 0;
-    pthread_mutex_lock(&q->lock);
-    for (size_t i = 0; i < q->n_partitions; i++)
-        ours += q->partition[i].ours;
-    pthread_mutex_unlock(&q->lock);
-    if (q->shared || q->stop_in || ours >= q->topic_partitions)
-        return;
-    q->shared = true;
-    log_warn("other servers read the topic, too: each keeps a catalog of its own",
-             "queue=%s partitions=%d of=%d means=%s", q->name, ours, q->topic_partitions,
-             "what a killed server had stored is found again when it is back, and the little that "
-             "it stored in its last instant comes twice; kafka.md, Several servers");
-}
-
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
-                         rd_kafka_topic_partition_list_t *list, void *opaque)
-{
-    struct kafka_queue *q = opaque;
-    bool got = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    if (got)
-        get_partitions(q, list);
-    else
-        leave_partitions(q, rk, list);
-    rd_kafka_error_t *error =
-        got ? rd_kafka_incremental_assign(rk, list) : rd_kafka_incremental_unassign(rk, list);
-    log_info(got ? "partitions got" : "partitions given", "queue=%s partitions=%d", q->name,
-             list->cnt);
-    if (error) {
-        log_error("partitions cannot be assigned", "queue=%s reason=%s", q->name,
-                  rd_kafka_error_string(error));
-        rd_kafka_error_destroy(error);
-    }
-    note_shared(q);
-}
-
-/* ---- what is published ---- */
-
-static void kafka_checkpoints(struct queue *base, uint64_t upto, struct arena *a,
-                              struct catalog_position **ret, size_t *ret_n)
-{
-    struct kafka_queue *q = (struct kafka_queue *)base;
-    size_t n = 0;
-    pthread_mutex_lock(&q->lock);
-    struct catalog_position *list = ARENA_ARRAY(a, struct catalog_position, q->n_partitions + 1);
-    for (size_t i = 0; i < q->n_partitions; i++) {
-        const struct partition *p = &q->partition[i];
-        int64_t next = -1;
-        for (size_t k = 0; k < q->n_marks && q->mark[k].position <= upto; k++)
-            if (q->mark[k].partition == p->number)
-                next = q->mark[k].next;
-        if (next > 0 && next != p->published)
-            list[n++] = (struct catalog_position){str_c(q->name), (uint32_t)p->number,
-                                                  (uint64_t)p->published, (uint64_t)next};
-    }
-    pthread_mutex_unlock(&q->lock);
-    *ret = list;
-    *ret_n = n;
-}
-
-/* The in-thread tells the group what is published, at once. That is waited for, as what the group
- * does not know is read again by others if we are killed; but not for long. */
-static void tell_group(struct kafka_queue *q)
-{
-    int64_t until = clock_mono_ns() + TELL_NS;
-    pthread_mutex_lock(&q->lock);
-    q->commit_due = true;
-    if (q->polled)
-        rd_kafka_queue_yield(q->polled);
-    while ((q->commit_due || q->committing) && q->polled && !q->away && !q->flushing &&
-           !q->stop_in && clock_mono_ns() < until)
-        (void)cond_wait_until(&q->changed, &q->lock, until);
-    pthread_mutex_unlock(&q->lock);
-}
-
-static enum err kafka_trim(struct queue *base, uint64_t position)
-{
-    struct kafka_queue *q = (struct kafka_queue *)base;
-    size_t n = 0;
-    pthread_mutex_lock(&q->lock);
-    for (; n < q->n_marks && q->mark[n].position < position; n++)
-        partition_of(q, q->mark[n].partition)->published = q->mark[n].next;
-    if (n)
-        memmove(q->mark, q->mark + n, (q->n_marks - n) * sizeof(*q->mark));
-    q->n_marks -= n;
-    if (position > q->stats.trimmed_to)
-        q->stats.trimmed_to = position;
-    pthread_mutex_unlock(&q->lock);
-    if (n)
-        tell_group(q);
-    return OK;
 }
 
 /* ---- the out-thread ---- */
@@ -973,7 +631,7 @@ static void kafka_close(struct queue *base)
     struct kafka_queue *q = (struct kafka_queue *)base;
     kafka_rest(base);
     if (q->in.rk && q->commit_due && !q->away)
-        commit_now(q);
+        kafka_commit_now(q);
     kafka_member_leave(&q->in);
     q->stop_out = true;
     if (q->out_runs)
@@ -1000,6 +658,8 @@ static const struct queue_ops kafka_ops = {
     .start = kafka_start,
     .append = kafka_append,
     .checkpoints = kafka_checkpoints,
+    .agrees = kafka_agrees,
+    .reset = kafka_reset,
     .trim = kafka_trim,
     .drain = kafka_drain,
     .rest = kafka_rest,
@@ -1048,7 +708,7 @@ static enum err set_in(struct kafka_queue *q, const struct url *url, struct kafk
     TRY(kafka_conf_set_int(c, "session.timeout.ms", session / NS_PER_MS));
     TRY(kafka_conf_set_int(c, "heartbeat.interval.ms", session / NS_PER_MS / 6));
     TRY(kafka_conf_set_fetch(c, FETCH_KIB));
-    rd_kafka_conf_set_rebalance_cb(c->conf, on_rebalance);
+    rd_kafka_conf_set_rebalance_cb(c->conf, kafka_on_rebalance);
     return OK;
 }
 
@@ -1059,11 +719,13 @@ static enum err set_instance(struct kafka_queue *q, const struct url *url, struc
     char text[40];
     struct arena a;
     arena_init(&a, 0, NULL);
-    enum err err = given.n ? OK : catalog_meta_get(q->o.catalog, STR("kafka.member"), &a, &name);
+    struct str key =
+        q->o.node ? arena_printf(&a, "kafka.member/%" PRIu64, q->o.node) : STR("kafka.member");
+    enum err err = given.n ? OK : catalog_meta_get(q->o.catalog, key, &a, &name);
     if (err == ERR_NOTFOUND) {
         snprintf(text, sizeof(text), "weir-%016" PRIx64, random_u64());
         name = str_c(text);
-        err = catalog_meta_set(q->o.catalog, STR("kafka.member"), name);
+        err = catalog_meta_set(q->o.catalog, key, name);
     }
     if (err == OK) {
         char *copy = mem_strdup(given.n ? given : name);
@@ -1093,7 +755,7 @@ static enum err open_in(struct kafka_queue *q, const struct url *url)
     q->in.name = q->name;
     q->in.ctx = q;
     q->in.joined = joined;
-    q->in.ending = lose_partitions;
+    q->in.ending = kafka_lose_partitions;
     return OK;
 }
 

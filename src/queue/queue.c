@@ -43,6 +43,17 @@ void queue_checkpoints(struct queue *q, uint64_t upto, struct arena *a,
         q->ops->checkpoints(q, upto, a, ret, ret_n);
 }
 
+enum err queue_agrees(struct queue *q, const struct catalog_state *state)
+{
+    return q->ops->agrees ? q->ops->agrees(q, state) : OK;
+}
+
+void queue_reset(struct queue *q)
+{
+    if (q->ops->reset)
+        q->ops->reset(q);
+}
+
 enum err queue_trim(struct queue *q, uint64_t position)
 {
     return q->ops->trim(q, position);

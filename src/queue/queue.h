@@ -15,7 +15,7 @@
 #ifndef WEIR_QUEUE_QUEUE_H
 #define WEIR_QUEUE_QUEUE_H
 
-#include "catalog/catalog.h"
+#include "catalog/shared.h"
 #include "core/blob.h"
 #include "core/err.h"
 #include "core/hash.h"
@@ -53,6 +53,14 @@ struct queue_consumer {
     bool (*has_room)(void *ctx);
     /* Publishes all that was taken: partitions are about to go to another node. */
     enum err (*flush)(void *ctx);
+    /* The next three where several servers share the catalog. Forgets all that was taken and is not
+     * published; `forget` is to be called in the instant in which it goes. */
+    enum err (*reset)(void *ctx, void (*forget)(void *queue), void *queue);
+    /* Before anything is taken of partitions that others have read so far: takes in what they have
+     * published. ERR_CONFLICT: some of it was taken here as well. */
+    enum err (*take_over)(void *ctx);
+    /* Partitions have come, or are read from elsewhere. */
+    void (*moved)(void *ctx);
 };
 
 struct queue_stats {
@@ -85,6 +93,7 @@ struct kafka_queue_options {
     struct catalog *catalog; /* outlives the queue */
     size_t waiting_max;
     size_t record_max; /* the topic's messages should take that */
+    uint64_t node;     /* number of this server, where several share the catalog; 0: it is alone */
 };
 /* ERR_UNAVAILABLE when no broker answers and this data folder has never seen the cluster,
  * ERR_NOTFOUND when there is no such topic. What the topic lacks of what is asked is logged. */
@@ -102,6 +111,11 @@ NODISCARD enum err queue_append(struct queue *q, const struct queue_body *body);
  * have none. The array is the arena's, its strings the queue's. */
 void queue_checkpoints(struct queue *q, uint64_t upto, struct arena *a,
                        struct catalog_position **ret, size_t *ret_n);
+/* Where several servers share the catalog: ERR_CONFLICT when what was taken and is not published
+ * was published by another, as of `state`; ERR_AGAIN when that cannot be said right now. */
+NODISCARD enum err queue_agrees(struct queue *q, const struct catalog_state *state);
+/* That was found: all that was taken is to be forgotten, and read again. */
+void queue_reset(struct queue *q);
 /* Reading back what is durable, for whoever consumes at a pace of his own: routes to outputs. A
  * reader must not be behind what is trimmed; what it meets missing or damaged is logged, counted
  * and passed over. Owner: one thread; freed before the queue is closed. */

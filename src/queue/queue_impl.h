@@ -14,7 +14,9 @@ struct queue_ops {
     enum err (*reader_next)(struct queue_reader *r, struct queue_read *ret);
     uint64_t (*reader_lost)(const struct queue_reader *r);
     void (*checkpoints)(struct queue *q, uint64_t upto, struct arena *a,
-                        struct catalog_position **ret, size_t *ret_n); /* NULL: none */
+                        struct catalog_position **ret, size_t *ret_n);      /* NULL: none */
+    enum err (*agrees)(struct queue *q, const struct catalog_state *state); /* NULL: always */
+    void (*reset)(struct queue *q);                                         /* NULL: never */
     enum err (*trim)(struct queue *q, uint64_t position);
     bool (*disk_is_slow)(const struct queue *q); /* NULL: never */
     void (*reclaim)(struct queue *q);            /* NULL: nothing to give */

@@ -55,7 +55,7 @@ static bool anything_behind(const struct store *s)
 
 bool cut_due(struct store *s)
 {
-    if (!anything_behind(s))
+    if (!anything_behind(s) || s->conflict)
         return false;
     return s->disk_low || s->cut_wanted || s->sealed_bytes >= s->o.cut_bytes ||
            s->since_cut_bytes >= s->o.cut_queue_bytes ||
@@ -163,6 +163,16 @@ static enum err write_segment(struct cut *c)
 
 /* ---- publish ---- */
 
+/* From before the catalog's transaction until the queue knows of it, what the catalog says and what
+ * is shown here differ. */
+static void set_publishing(struct store *s, bool publishing)
+{
+    pthread_mutex_lock(&s->lock);
+    s->publishing = publishing;
+    s->changes_here++;
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* The parts leave and the segment comes, in one instant. */
 static void swap(struct cut *c)
 {
@@ -176,6 +186,7 @@ static void swap(struct cut *c)
     s->checkpoint = c->upto + 1;
     s->frozen = 0;
     s->cuts++;
+    s->changes_here++;
     s->oldest_unpublished_mono_ns = s->delivered > c->upto ? clock_mono_ns() : 0;
     metric_set(s->m.memtable_bytes, (int64_t)store_memory(s));
     pthread_cond_broadcast(&s->changed);
@@ -189,6 +200,7 @@ static void swap(struct cut *c)
            c->segment ? c->segment->bytes : 0, c->segment ? c->segment->n_sections : 0);
     if (s->o.published)
         s->o.published(s->o.ctx, c->upto + 1);
+    set_publishing(s, false);
 }
 
 /* Keeps the text of the last error. */
@@ -209,7 +221,7 @@ static enum err read_outcome(struct store *s, uint64_t to, bool *ret_published)
 {
     uint64_t at;
     TRY(catalog_meta_set(s->o.catalog, STR("settled"), STR("1")));
-    TRY(catalog_checkpoint(s->o.catalog, STORE_CONSUMER, 0, &at));
+    TRY(catalog_checkpoint(s->o.catalog, str_c(s->consumer), 0, &at));
     *ret_published = at == to;
     return OK;
 }
@@ -223,7 +235,7 @@ static enum err publish(struct cut *c)
     if (s->o.checkpoints)
         s->o.checkpoints(s->o.ctx, c->upto, &c->arena, &also, &n_also);
     struct catalog_publish p = {.segment = c->segment ? &c->row : NULL,
-                                .consumer = STORE_CONSUMER,
+                                .consumer = str_c(s->consumer),
                                 .from = c->from,
                                 .to = c->upto + 1,
                                 .also = also,
@@ -235,11 +247,14 @@ static enum err publish(struct cut *c)
                                 .producer = c->producer,
                                 .n_producers = c->n_producers,
                                 .producers_expire_before_ns = now - PRODUCER_KEPT_NS};
+    set_publishing(s, true);
     enum err err = catalog_publish(s->o.catalog, &p);
     if (err == OK)
         return OK;
     char text[200];
     snprintf(text, sizeof(text), "%s", err_text());
+    if (err == ERR_CONFLICT)
+        store_note_conflict(s);
     bool published = false;
     if (err == ERR_TIMEOUT && read_outcome(s, c->upto + 1, &published) != OK) {
         s->doubt = (struct doubt){true, c->upto + 1, c->segment, c->upto};
@@ -248,12 +263,12 @@ static enum err publish(struct cut *c)
     }
     if (published)
         return OK;
+    set_publishing(s, false);
     drop_unpublished(c);
     return err_set(err, "%s", text);
 }
 
-/* A cut before this one may or may not be in the catalog: find out and finish or undo it. */
-static enum err resolve_doubt(struct store *s)
+enum err cut_resolve(struct store *s)
 {
     bool published;
     if (!s->doubt.set)
@@ -267,6 +282,7 @@ static enum err resolve_doubt(struct store *s)
         manifest_segment_unref(c.segment);
     } else {
         drop_unpublished(&c);
+        set_publishing(s, false);
         pthread_mutex_lock(&s->lock);
         landing_thaw(s->landing, false);
         producers_thaw(s->producers, false);
@@ -314,10 +330,9 @@ static enum err cut_work(struct cut *c)
 static void cut_failed(struct cut *c)
 {
     struct store *s = c->s;
-    log_error("cut failed, it will be tried again", "upto=%" PRIu64 " error=%s", c->upto,
-              err_text());
     metric_add(s->m.cut_errors, 1);
     pthread_mutex_lock(&s->lock);
+    bool conflict = s->conflict;
     s->frozen = 0;
     s->cut_failed = true;
     snprintf(s->cut_error, sizeof(s->cut_error), "%s", err_text());
@@ -327,12 +342,14 @@ static void cut_failed(struct cut *c)
     }
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
+    log_at(conflict ? LOG_INFO : LOG_ERROR, "cut failed, it will be tried again",
+           "upto=%" PRIu64 " error=%s", c->upto, err_text());
 }
 
 static enum err cut_locked(struct store *s)
 {
     struct cut c = {.s = s};
-    enum err err = resolve_doubt(s);
+    enum err err = cut_resolve(s);
     int64_t begun = clock_mono_ns();
     arena_init(&c.arena, 0, NULL);
     if (err == OK && freeze(&c)) {

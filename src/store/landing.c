@@ -222,6 +222,30 @@ void landing_load_keys(struct landing *l, const struct catalog_key *key, size_t 
     pthread_mutex_unlock(&l->lock);
 }
 
+void landing_become(struct landing *l, struct landing *from)
+{
+    pthread_mutex_lock(&l->lock);
+    struct landing was = *l;
+    l->pending = from->pending;
+    l->current = from->current;
+    l->frozen = from->frozen;
+    l->ring = from->ring;
+    l->n_ring = from->n_ring;
+    l->first = from->first;
+    l->next = from->next;
+    l->table = from->table;
+    l->n_table = from->n_table;
+    from->pending = was.pending;
+    from->current = was.current;
+    from->frozen = was.frozen;
+    from->ring = was.ring;
+    from->n_ring = was.n_ring;
+    from->table = was.table;
+    from->n_table = was.n_table;
+    pthread_mutex_unlock(&l->lock);
+    landing_free(from);
+}
+
 void landing_note_key(struct landing *l, const struct frame_info *info, uint32_t rows)
 {
     if (hash_none(info->key))

@@ -18,6 +18,9 @@ struct landing *landing_new(int64_t window_ns, size_t keys_max);
 void landing_free(struct landing *l);
 void landing_load_keys(struct landing *l, const struct catalog_key *key, size_t n);
 
+/* Everything that `from` knows in place of what `l` knew; frees `from`. No claim is under way. */
+void landing_become(struct landing *l, struct landing *from);
+
 /* A frame was delivered: its key has landed. Before it can be frozen by a cut. */
 void landing_note_key(struct landing *l, const struct frame_info *info, uint32_t rows);
 /* The ids of a frame that is replayed. */

@@ -213,9 +213,22 @@ void manifest_unref(struct manifest *m)
 static bool among(struct manifest_segment *const *list, size_t n, const struct manifest_segment *s)
 {
     for (size_t i = 0; i < n; i++)
-        if (list[i] == s)
+        if (list[i]->id == s->id)
             return true;
     return false;
+}
+
+bool manifest_has(const struct manifest *m, uint64_t id)
+{
+    size_t from = 0, to = m->n;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (m->segment[middle]->id < id)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < m->n && m->segment[from]->id == id;
 }
 
 static int segment_cmp(const void *a, const void *b)
@@ -234,8 +247,25 @@ struct manifest *manifest_change(const struct manifest *m, struct manifest_segme
         if (!among(remove, n_remove, m->segment[i]))
             out->segment[out->n++] = manifest_segment_ref(m->segment[i]);
     for (size_t i = 0; i < n_add; i++)
-        out->segment[out->n++] = manifest_segment_ref(add[i]);
+        if (!manifest_has(m, add[i]->id))
+            out->segment[out->n++] = manifest_segment_ref(add[i]);
     qsort(out->segment, out->n, sizeof(out->segment[0]), segment_cmp);
+    return out;
+}
+
+struct manifest *manifest_keep(const struct manifest *m, const uint64_t *id, size_t n,
+                               struct manifest_segment *const *add, size_t n_add)
+{
+    struct manifest_segment **gone = NEW_ARRAY(struct manifest_segment *, m->n ? m->n : 1);
+    size_t n_gone = 0, at = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        while (at < n && id[at] < m->segment[i]->id)
+            at++;
+        if (at == n || id[at] != m->segment[i]->id)
+            gone[n_gone++] = m->segment[i];
+    }
+    struct manifest *out = manifest_change(m, gone, n_gone, add, n_add);
+    mem_free(gone);
     return out;
 }
 
@@ -277,13 +307,20 @@ void replacement_release(struct replacement *r)
     *r = (struct replacement){0};
 }
 
+/* Else what was replaced is in the catalog's garbage, as others may still read it. */
+static bool own_files(const struct store *s)
+{
+    return !store_is_shared(s) || objects_are_remote(s->o.objects);
+}
+
 static void replaced(struct store *s, struct replacement *r)
 {
     pthread_mutex_lock(&s->lock);
     store_swap_manifest(s, manifest_change(s->manifest, r->remove, r->n_remove, r->add, r->n_add));
+    s->changes_here++;
     pthread_mutex_unlock(&s->lock);
     for (size_t i = 0; i < r->n_remove; i++)
-        r->remove[i]->doomed = true;
+        r->remove[i]->doomed = own_files(s);
     replacement_release(r);
 }
 
@@ -295,8 +332,12 @@ static void not_replaced(struct replacement *r)
 }
 
 /* A transaction whose outcome was open (cut.c tells how that comes) came through when the first
- * removed segment is gone. */
-static enum err replace_outcome(struct store *s, const struct replacement *r, bool *ret_done)
+ * removed segment is gone. Among several servers another may have removed it, or have merged on
+ * what was added: where that is open, nothing is removed here, and following the catalog shows what
+ * there is. */
+enum outcome { NOT_DONE, DONE, DONE_BY_SOMEBODY };
+
+static enum err replace_outcome(struct store *s, const struct replacement *r, enum outcome *ret)
 {
     struct arena a;
     struct catalog_segment *row;
@@ -306,12 +347,25 @@ static enum err replace_outcome(struct store *s, const struct replacement *r, bo
     if (err == OK)
         err = catalog_load_segments(s->o.catalog, &a, &row, &n);
     if (err == OK) {
-        *ret_done = true;
-        for (size_t i = 0; i < n; i++)
-            *ret_done = *ret_done && row[i].id != r->remove[0]->id;
+        bool gone = true, added = !r->n_add || !store_is_shared(s);
+        for (size_t i = 0; i < n; i++) {
+            gone = gone && row[i].id != r->remove[0]->id;
+            added = added || row[i].id == r->add[0]->id;
+        }
+        *ret = !gone ? NOT_DONE : added ? DONE : DONE_BY_SOMEBODY;
     }
     arena_release(&a);
     return err;
+}
+
+static void replace_settle(struct store *s, struct replacement *r, enum outcome outcome)
+{
+    if (outcome == DONE)
+        replaced(s, r);
+    else if (outcome == NOT_DONE)
+        not_replaced(r);
+    else
+        replacement_release(r);
 }
 
 enum err manifest_replace(struct store *s, struct replacement *r, const struct catalog_segment *row)
@@ -320,41 +374,35 @@ enum err manifest_replace(struct store *s, struct replacement *r, const struct c
     uint64_t *id = NEW_ARRAY(uint64_t, r->n_remove);
     for (size_t i = 0; i < r->n_remove; i++)
         id[i] = r->remove[i]->id;
-    enum err err = catalog_replace(s->o.catalog, id, r->n_remove, row, r->n_add);
+    struct catalog_replacement c = {id, r->n_remove, row, r->n_add, store_lease_token(s)};
+    enum err err = catalog_replace(s->o.catalog, &c);
     mem_free(id);
     if (err == OK) {
         replaced(s, r);
         return OK;
     }
     char text[200];
-    bool done = false;
+    enum outcome outcome = NOT_DONE;
     snprintf(text, sizeof(text), "%s", err_text());
-    if (err == ERR_TIMEOUT && replace_outcome(s, r, &done) != OK) {
+    if (err == ERR_TIMEOUT && replace_outcome(s, r, &outcome) != OK) {
         s->replace_doubt = *r;
         s->replace_doubt.set = true;
         *r = (struct replacement){0};
         return err_set(err, "%s", text);
     }
-    if (done) {
-        replaced(s, r);
-        return OK;
-    }
-    not_replaced(r);
-    return err_set(err, "%s", text);
+    replace_settle(s, r, outcome);
+    return outcome == NOT_DONE ? err_set(err, "%s", text) : OK;
 }
 
 enum err manifest_resolve(struct store *s)
 {
-    bool done = false;
+    enum outcome outcome = NOT_DONE;
     if (!s->replace_doubt.set)
         return OK;
-    TRY(replace_outcome(s, &s->replace_doubt, &done));
+    TRY(replace_outcome(s, &s->replace_doubt, &outcome));
     struct replacement r = s->replace_doubt;
     s->replace_doubt = (struct replacement){0};
-    if (done)
-        replaced(s, &r);
-    else
-        not_replaced(&r);
+    replace_settle(s, &r, outcome);
     return OK;
 }
 
@@ -404,14 +452,6 @@ uint64_t segment_id_of_name(struct str name)
         id = id << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
     }
     return id;
-}
-
-bool manifest_has(const struct manifest *m, uint64_t id)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (m->segment[i]->id == id)
-            return true;
-    return false;
 }
 
 static enum err look_at_file(void *ctx, const char *name)

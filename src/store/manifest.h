@@ -49,13 +49,17 @@ void manifest_segment_set_numbers(struct manifest_segment *s, uint64_t *number, 
 /* Of nothing but Weir's own log. */
 bool manifest_segment_is_own(const struct manifest_segment *s);
 
-bool manifest_has(const struct manifest *m, uint64_t id);
 struct manifest *manifest_empty(void);
 struct manifest *manifest_ref(struct manifest *m);
 void manifest_unref(struct manifest *m);
-/* A new manifest: `m` without those of `remove`, with those of `add` (references are taken). */
+/* A new manifest: `m` without those of `remove`, with those of `add` (references are taken). A
+ * segment that is there already stays as it is; those of one id are one. */
 struct manifest *manifest_change(const struct manifest *m, struct manifest_segment *const *remove,
                                  size_t n_remove, struct manifest_segment *const *add,
                                  size_t n_add);
+/* The same, with those of the ids and no others; ascending. */
+struct manifest *manifest_keep(const struct manifest *m, const uint64_t *id, size_t n,
+                               struct manifest_segment *const *add, size_t n_add);
+bool manifest_has(const struct manifest *m, uint64_t id);
 
 #endif

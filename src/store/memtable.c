@@ -604,7 +604,7 @@ static void schedule_gather(struct store *s, struct mem_stream *st)
 
 void memtable_schedule(struct store *s, struct mem_stream *st)
 {
-    if (!st->parts || s->closing)
+    if (!st->parts || s->closing || s->resting)
         return;
     if (st->open_rows >= s->o.block_rows || st->open_bytes >= seal_bytes(s))
         schedule_seals(s, st);
@@ -658,6 +658,24 @@ enum err memtable_seal_upto(struct store *s, uint64_t upto)
         pthread_cond_wait(&s->changed, &s->lock);
     mem_free(list.job);
     return wait.err == OK ? OK : err_set(wait.err, "%s", wait.text);
+}
+
+void memtable_rest(struct store *s)
+{
+    s->resting = true;
+    while (s->jobs[0] + s->jobs[1])
+        pthread_cond_wait(&s->changed, &s->lock);
+}
+
+void memtable_go_on(struct store *s, bool drop)
+{
+    s->resting = false;
+    for (size_t i = 0; drop && i < s->streams.n; i++) {
+        struct mem_stream *st = s->streams.all[i];
+        if (st->parts)
+            list_replace(s, st, 0, st->parts->n, NULL, 0);
+        st->open_rows = st->open_bytes = st->loose = 0;
+    }
 }
 
 void memtable_drop_upto(struct store *s, uint64_t upto)

@@ -61,6 +61,11 @@ void memtable_append(struct store *s, struct mem_stream *st, struct part *p); /*
 void memtable_schedule(struct store *s, struct mem_stream *st);
 /* Seals what is at or below `upto` and waits for it; the lock is released meanwhile. */
 NODISCARD enum err memtable_seal_upto(struct store *s, uint64_t upto);
+/* Waits until no encoder runs, with the lock released; none begins until the next call. Nobody
+ * delivers meanwhile. */
+void memtable_rest(struct store *s);
+/* The encoders may go on; `drop`: with nothing, all parts go. */
+void memtable_go_on(struct store *s, bool drop);
 /* Drops all parts at or below `upto`: they are in a segment now. */
 void memtable_drop_upto(struct store *s, uint64_t upto);
 

@@ -142,7 +142,8 @@ enum err producers_load(struct producers *p, const struct catalog_producer *row,
         struct str rest = row[i].window, part;
         if (!e)
             e = add(p, row[i].producer, row[i].epoch);
-        e->at_ns = row[i].at_ns;
+        if (row[i].at_ns > e->at_ns)
+            e->at_ns = row[i].at_ns;
         while (err == OK && rest.n && str_split(&rest, ' ', &part)) {
             uint64_t number, mark;
             if (parse_mark(part, &number, &mark))
@@ -156,6 +157,24 @@ enum err producers_load(struct producers *p, const struct catalog_producer *row,
     }
     pthread_mutex_unlock(&p->lock);
     return err;
+}
+
+void producers_become(struct producers *p, struct producers *from)
+{
+    pthread_mutex_lock(&p->lock);
+    struct producers was = *p;
+    p->entry = from->entry;
+    p->n = from->n;
+    p->cap = from->cap;
+    p->table = from->table;
+    p->n_table = from->n_table;
+    from->entry = was.entry;
+    from->n = was.n;
+    from->cap = was.cap;
+    from->table = was.table;
+    from->n_table = was.n_table;
+    pthread_mutex_unlock(&p->lock);
+    producers_free(from);
 }
 
 static struct str write_window(const struct entry *e, struct arena *a)

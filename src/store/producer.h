@@ -24,6 +24,8 @@ void producers_free(struct producers *p);
 /* ERR_CORRUPT when a row of the catalog cannot be read. */
 NODISCARD enum err producers_load(struct producers *p, const struct catalog_producer *row,
                                   size_t n);
+/* Everything that `from` knows in place of what `p` knew; frees `from`. No claim is under way. */
+void producers_become(struct producers *p, struct producers *from);
 /* A frame was delivered: its number has landed. Frames without a producer are passed over. */
 void producers_note(struct producers *p, const struct frame_info *info);
 enum claim producers_claim(struct producers *p, const struct store_sequence *s);

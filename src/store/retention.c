@@ -6,7 +6,8 @@
  *
  * By size: while segments and queue (whose callback may count the catalog in) are above max_disk,
  * whole segments go, those of the oldest day first. When nothing is left to go, admission closes
- * with the reason and what to do (space.c).
+ * with the reason and what to do (space.c). Segments of several servers are not of one's disk, and
+ * do not go by size.
  *
  * The catalog's transaction comes first, then the manifest, then the files, with their last reader:
  * a crash between leaves files that the next start removes. */
@@ -21,7 +22,7 @@
 static uint64_t bytes_used(const struct store *s, const struct manifest *m)
 {
     uint64_t bytes = s->o.queue_bytes ? s->o.queue_bytes(s->o.ctx) : 0;
-    for (size_t i = 0; i < m->n; i++)
+    for (size_t i = 0; i < m->n && !store_is_shared(s); i++)
         bytes += m->segment[i]->bytes;
     return bytes;
 }
@@ -61,7 +62,7 @@ static void choose(struct store *s, const struct manifest *m, struct replacement
     qsort(by_day, m->n, sizeof(by_day[0]), oldest_day_cmp);
     r->remove = NEW_ARRAY(struct manifest_segment *, m->n ? m->n : 1);
     for (size_t i = 0; i < m->n; i++) {
-        bool over = s->max_disk && used > s->max_disk;
+        bool over = s->max_disk && used > s->max_disk && !store_is_shared(s);
         if (!over && !too_old(s, by_day[i], now))
             continue;
         r->remove[r->n_remove++] = manifest_segment_ref(by_day[i]);

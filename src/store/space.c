@@ -158,7 +158,8 @@ bool space_watch(struct store *s)
     char text[sizeof(s->disk_text)] = "";
     struct manifest *m = store_manifest(s);
     uint64_t used = retention_bytes_used(s, m);
-    bool over = s->max_disk && used > s->max_disk, segments = m->n > 0;
+    bool shared = store_is_shared(s); /* then segments are not this folder's alone */
+    bool over = s->max_disk && used > s->max_disk, segments = m->n > 0 && !shared;
     manifest_unref(m);
     describe(s, text, sizeof(text));
     if (!text[0] && over && !segments)

@@ -112,8 +112,10 @@ static void wait_for_room(struct store *s)
             pthread_mutex_unlock(&s->lock);
             err = cut_run(s, UINT64_MAX);
             pthread_mutex_lock(&s->lock);
-        } else if (s->cut_failed && store_memory(s) < 2 * s->o.memtable_max) {
-            return; /* what was admitted is bounded by the queue's waiting bytes */
+        } else if (s->conflict || (s->cut_failed && store_memory(s) < 2 * s->o.memtable_max)) {
+            /* What was admitted is bounded by the queue's waiting bytes; a reset is waited for by
+             * nobody but who delivers. */
+            return;
         } else {
             pthread_cond_broadcast(&s->changed);
             pthread_cond_wait(&s->changed, &s->lock);
@@ -289,7 +291,7 @@ static bool merge_due(struct store *s)
 {
     bool did = true;
     enum err err = OK;
-    while (err == OK && did && !store_stopping(s)) {
+    while (err == OK && did && !store_stopping(s) && store_may_merge(s)) {
         pthread_mutex_lock(&s->compact_lock);
         err = compact_once(s, false, &did);
         pthread_mutex_unlock(&s->compact_lock);
@@ -299,6 +301,8 @@ static bool merge_due(struct store *s)
 
 static void clean_objects(struct store *s)
 {
+    if (store_is_shared(s) && store_follow(s) != OK)
+        return; /* it is not known what others have published */
     pthread_mutex_lock(&s->compact_lock);
     if (objects_clean(s, s->o.stray_age_ns) != OK)
         log_warn("strays cannot be looked for", "error=%s", err_text());
@@ -317,18 +321,19 @@ static void *background_main(void *arg)
                 expire_at = now;
             watch_at = now + (s->reserved ? WATCH_TIGHT_NS : WATCH_EVERY_NS);
         }
-        if (now >= expire_at || atomic_exchange(&s->limits_new, false)) {
+        if (store_may_merge(s) && (now >= expire_at || atomic_exchange(&s->limits_new, false))) {
             uint64_t freed;
             expire_at = now + EXPIRE_EVERY_NS;
             if (store_expire(s, &freed) != OK)
                 log_error("expiry failed", "error=%s", err_text());
         }
-        if (s->o.stray_age_ns && now >= clean_at && !catalog_is_shared(s->o.catalog)) {
+        if (s->o.stray_age_ns && now >= clean_at && store_may_merge(s)) {
             clean_at =
                 now + (s->o.stray_age_ns < CLEAN_EVERY_NS ? s->o.stray_age_ns : CLEAN_EVERY_NS);
             clean_objects(s);
         }
-        if (now >= merge_at && landing_live(s->landing) && compact_is_due(s) && !merge_due(s))
+        if (now >= merge_at && store_may_merge(s) && landing_live(s->landing) &&
+            compact_is_due(s) && !merge_due(s))
             merge_at = clock_mono_ns() + RETRY_MAX_NS;
         pthread_mutex_lock(&s->lock);
         if (!s->closing)
@@ -364,6 +369,25 @@ static void metrics_init(struct store_metrics *m)
                                  "Segments of the catalog whose file is missing or damaged.");
     m->disk_low = metric_gauge("weir_store_disk_low", NULL,
                                "1 while ingest is closed because the disk is full.");
+    m->resets = metric_counter("weir_store_resets_total", NULL,
+                               "Times that memory was dropped, as others had published it.");
+    m->follow_age = metric_gauge("weir_store_follow_age_ms", NULL,
+                                 "Since what other servers published was last looked for.");
+    m->merges_here =
+        metric_gauge("weir_store_merges_here", NULL, "1 where this server merges for all.");
+}
+
+/* The first position of a server with a number is above those of all with lower ones. */
+static enum err load_checkpoint(struct store *s)
+{
+    uint64_t first = (s->o.node.number << STORE_NODE_SHIFT) + 1;
+    TRY(catalog_checkpoint(s->o.catalog, str_c(s->consumer), 0, &s->checkpoint));
+    if (s->checkpoint || !store_is_shared(s))
+        return OK;
+    struct catalog_publish p = {.consumer = str_c(s->consumer), .to = first};
+    TRY(catalog_publish(s->o.catalog, &p));
+    s->checkpoint = first;
+    return OK;
 }
 
 static enum err load(struct store *s)
@@ -376,8 +400,9 @@ static enum err load(struct store *s)
     arena_init(&a, 0, NULL);
     TRY_OUT(objects_ready(s));
     TRY_OUT(io_mkdir(s->segments_dir));
-    TRY_OUT(catalog_checkpoint(s->o.catalog, STORE_CONSUMER, 0, &s->checkpoint));
+    TRY_OUT(load_checkpoint(s));
     s->delivered = s->checkpoint ? s->checkpoint - 1 : 0;
+    s->followed_mono_ns = clock_mono_ns();
     TRY_OUT(manifest_load(s));
     TRY_OUT(catalog_load_keys(s->o.catalog, clock_now_ns() - s->o.id_window_ns, &a, &key, &n));
     landing_load_keys(s->landing, key, n);
@@ -395,7 +420,10 @@ static enum err start_threads(struct store *s)
     enum err err = thread_start(&s->background_thread, "compact", background_main, s);
     if (err == OK) {
         s->threads = true;
-        return OK;
+        if (store_is_shared(s))
+            err = thread_start(&s->follow_thread, "follow", follow_main, s);
+        s->follows = err == OK && store_is_shared(s);
+        return err;
     }
     pthread_mutex_lock(&s->lock);
     s->closing = true;
@@ -421,8 +449,11 @@ enum err store_open(const struct store_options *options, struct store **ret)
     s->segments_dir = objects_are_remote(s->o.objects)
                           ? mem_printf("%s/segments", s->dir)
                           : objects_path(s->o.objects, STR("segments"));
+    s->consumer = store_is_shared(s) ? mem_printf("store/%" PRIu64, s->o.node.number)
+                                     : mem_strdup(STR("store"));
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->cut_lock, NULL);
+    pthread_mutex_init(&s->follow_lock, NULL);
     pthread_mutex_init(&s->compact_lock, NULL);
     pthread_mutex_init(&s->merged_lock, NULL);
     pthread_mutex_init(&s->space_lock, NULL);
@@ -462,6 +493,8 @@ void store_close(struct store *s)
         pthread_join(s->cut_thread, NULL);
         pthread_join(s->background_thread, NULL);
     }
+    if (s->follows)
+        pthread_join(s->follow_thread, NULL);
     pool_free(s->encoders);
     gate_release(&s->scratch);
     /* A doubt stays one: the catalog decides at the next start. */
@@ -476,11 +509,13 @@ void store_close(struct store *s)
     pthread_cond_destroy(&s->arrived);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->cut_lock);
+    pthread_mutex_destroy(&s->follow_lock);
     pthread_mutex_destroy(&s->compact_lock);
     pthread_mutex_destroy(&s->merged_lock);
     pthread_mutex_destroy(&s->space_lock);
     objects_close(s->own_objects);
     mem_free(s->segments_dir);
+    mem_free(s->consumer);
     mem_free(s->dir);
     mem_free(s);
 }
@@ -525,6 +560,10 @@ void store_stats(struct store *s, struct store_stats *ret)
     t.checkpoint = s->checkpoint;
     t.quarantined_frames = s->quarantined;
     t.cut_failing = s->cut_failed;
+    t.node = s->o.node.number;
+    t.merges_node = s->merges_here ? t.node : s->lease.holder;
+    t.resets = s->resets;
+    t.followed_ago_ns = t.node ? clock_mono_ns() - s->followed_mono_ns : 0;
     for (size_t i = 0; i < s->streams.n; i++) {
         const struct part_list *l = s->streams.all[i]->parts;
         for (uint32_t k = 0; l && k < l->n; k++)

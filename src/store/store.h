@@ -14,12 +14,15 @@
 #ifndef WEIR_STORE_STORE_H
 #define WEIR_STORE_STORE_H
 
-#include "catalog/catalog.h"
+#include "catalog/shared.h"
 #include "objects/objects.h"
 #include "queue/queue.h"
 #include "record/rows.h"
 
 struct store;
+
+/* Positions of server number N begin at N << STORE_NODE_SHIFT. */
+#define STORE_NODE_SHIFT 40
 
 struct store_options {
     const char *dir; /* segments in dir/segments */
@@ -51,6 +54,16 @@ struct store_options {
     /* The disk is full: give back what is only kept for speed. May be NULL. */
     void (*reclaim)(void *ctx);
     uint64_t reserve_bytes; /* of the file that is given up on a full disk; 0: none */
+    /* Of several servers on one catalog (follow.c): which this is; number 0: it is alone. */
+    struct catalog_node node;
+    /* Whether what was delivered stands where the catalog says that this server's consumption
+     * stands: ERR_CONFLICT when another has published some of it, ERR_AGAIN when that cannot be
+     * said right now. May be NULL: nobody else consumes what this one does. */
+    enum err (*agrees)(void *ctx, const struct catalog_state *state);
+    /* Another has published what is in memory here: store_reset is to be called. */
+    void (*conflict)(void *ctx);
+    /* Another process has started on a copy of this data folder: this one must end. */
+    void (*ousted)(void *ctx);
     void *ctx;
 };
 
@@ -72,6 +85,21 @@ void store_replayed(struct store *s);
 /* Before a body is decoded. ERR_UNAVAILABLE with the reason when the memtable is full or the disk
  * is. */
 NODISCARD enum err store_admit(struct store *s, size_t bytes);
+/* ---- several servers on one catalog ---- */
+
+/* From the thread that delivers: forgets everything that is not published, and goes on with what
+ * the catalog says. `forget` is called in the instant in which it goes, so that the queue forgets
+ * with it what was taken; it must not call the store. Positions go on. */
+NODISCARD enum err store_reset(struct store *s, void (*forget)(void *ctx), void *ctx);
+/* Takes in what others have published. ERR_CONFLICT: some of it is also in memory here; ERR_AGAIN
+ * (without a text): not now. */
+NODISCARD enum err store_follow(struct store *s);
+/* The same, and what has landed elsewhere, for a part of the queue that others have consumed so
+ * far. */
+NODISCARD enum err store_take_over(struct store *s);
+/* The queue stands elsewhere: what was read of the catalog before says nothing about it. */
+void store_moved(struct store *s);
+
 /* What is in memory is cut as soon as can be: the queue met a full disk, and its files are to go,
  * or they went by themselves. */
 void store_cut_soon(struct store *s);
@@ -181,6 +209,10 @@ struct store_stats {
     uint64_t unreadable_segments; /* named by the catalog, missing or damaged on disk */
     uint64_t quarantined_frames;
     bool cut_failing; /* the last cut failed; it is being tried again */
+    /* Of several servers: this one's number (0: it is alone), who merges (0: not known), how long
+     * ago what others published was looked for, how often memory was dropped. */
+    uint64_t node, merges_node, resets;
+    int64_t followed_ago_ns;
 };
 void store_stats(struct store *s, struct store_stats *ret);
 /* Makes a stream that has no records yet; *ret_new: it was not there. Durable. */

@@ -1,5 +1,6 @@
-/* The inside of the store, shared by its files. Lock order: cut_lock, compact_lock, merged_lock,
- * space_lock, lock, then those of landing and producers. Nothing does I/O under `lock`. */
+/* The inside of the store, shared by its files. Lock order: cut_lock, follow_lock, compact_lock,
+ * merged_lock, space_lock, lock, then those of landing and producers. Nothing does I/O under
+ * `lock`. */
 #ifndef WEIR_STORE_STORE_IMPL_H
 #define WEIR_STORE_STORE_IMPL_H
 
@@ -11,7 +12,6 @@
 #include "store/producer.h"
 #include "store/store.h"
 
-#define STORE_CONSUMER STR("store")
 #define STORE_KEYS_MAX 1000000
 
 /* A change of the catalog whose outcome could not be read: nothing of it may be removed before
@@ -35,6 +35,7 @@ struct store_metrics {
     struct metric *cuts, *cut_errors, *merges, *merge_errors, *expired_segments, *expired_bytes;
     struct metric *quarantined, *memtable_bytes, *segments, *segment_bytes, *unreadable, *disk_low;
     struct metric *cut_seconds, *merge_seconds, *seal_seconds;
+    struct metric *resets, *follow_age, *merges_here; /* of several servers */
 };
 
 struct merged {
@@ -47,6 +48,7 @@ struct store {
     struct store_options o;
     char *dir, *segments_dir;    /* segments are written there, and opened */
     struct objects *own_objects; /* made here, for want of others */
+    char *consumer;              /* whose checkpoint this server's positions are */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a job ended, memory was freed, work came up, closing */
@@ -68,10 +70,21 @@ struct store {
     uint64_t cuts, merges, expired_segments, expired_bytes, quarantined;
     bool disk_low, cut_wanted; /* closed for want of space; by store_cut_soon */
     char disk_text[240];
+    /* Of several servers: a publish of this one is under way, or its outcome is open; how often
+     * this one has changed what it shows; the catalog's changes that are in the manifest. */
+    bool publishing;
+    uint64_t changes_here, changes_known;
+    bool conflict, resting; /* a reset is due; no encoder is to begin */
+    uint64_t resets;
+    struct catalog_lease lease; /* as it was seen last */
+    bool merges_here;           /* this server holds it */
+    int64_t lease_mono_ns;      /* when it was seen to change, or renewed */
+    int64_t followed_mono_ns;
 
     pthread_mutex_t cut_lock, compact_lock; /* one cut, one merge or expiry at a time */
-    struct doubt doubt;                     /* cut_lock */
-    struct replacement replace_doubt;       /* compact_lock */
+    pthread_mutex_t follow_lock;
+    struct doubt doubt;               /* cut_lock */
+    struct replacement replace_doubt; /* compact_lock */
 
     _Atomic int64_t retention_ns; /* of the options, or set since */
     _Atomic uint64_t max_disk;
@@ -89,8 +102,8 @@ struct store {
     struct id_cache *id_cache;
     struct pool *encoders;
     struct gate scratch; /* of encoders and merges */
-    bool threads;
-    pthread_t cut_thread, background_thread;
+    bool threads, follows;
+    pthread_t cut_thread, background_thread, follow_thread;
     struct store_metrics m;
 };
 
@@ -108,6 +121,20 @@ NODISCARD enum err store_quarantine(struct store *s, struct str frame, uint64_t 
 /* cut.c */
 NODISCARD enum err cut_run(struct store *s, uint64_t target);
 bool cut_due(struct store *s); /* with the lock */
+/* Finds out what became of a cut whose outcome was open. With cut_lock. */
+NODISCARD enum err cut_resolve(struct store *s);
+
+/* follow.c */
+void *follow_main(void *arg);
+void store_note_conflict(struct store *s);
+/* Whether this server is the one that merges, and what its replacements are guarded by (0: nothing:
+ * it is alone, or was asked to by hand). */
+bool store_may_merge(struct store *s);
+uint64_t store_lease_token(struct store *s);
+static inline bool store_is_shared(const struct store *s)
+{
+    return s->o.node.number != 0;
+}
 
 /* manifest.c: the entry of a segment in the catalog, its file opened. `row` may come from the
  * catalog at start, where a missing file is tolerated, or from a writer. */

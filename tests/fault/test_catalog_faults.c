@@ -44,7 +44,7 @@ static enum err do_step(struct catalog *c, unsigned n)
     struct catalog_segment segment = make_segment(n, sections);
     if (n % 4 == 0) {
         uint64_t gone[] = {n - 3, n - 2, n - 1};
-        return catalog_replace(c, gone, 3, &segment, 1);
+        return catalog_replace(c, &(struct catalog_replacement){gone, 3, &segment, 1, 0});
     }
     struct catalog_key key = {{n, 1}, {n, 2}, n, n};
     struct catalog_publish p = {.segment = &segment,

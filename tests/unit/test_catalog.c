@@ -1,4 +1,4 @@
-#include "catalog/catalog.h"
+#include "catalog/shared.h"
 #include "catalog/sql.h"
 #include "core/io.h"
 #include "core/mem.h"
@@ -177,10 +177,11 @@ static void test_replace(void **state)
     struct catalog_segment merged[2] = {{10, 1, 5, 0, 1, 2, sections, 1},
                                         {11, 1, 5, 0, 1, 2, sections + 1, 1}};
     uint64_t gone[] = {1, 9};
-    assert_err(catalog_replace(f->c, gone, 2, merged, 2), ERR_CONFLICT, "segment 9");
+    assert_err(catalog_replace(f->c, &(struct catalog_replacement){gone, 2, merged, 2, 0}),
+               ERR_CONFLICT, "segment 9");
     assert_int_equal(count_segments(f, NULL), 3);
     gone[1] = 2;
-    assert_ok(catalog_replace(f->c, gone, 2, merged, 2));
+    assert_ok(catalog_replace(f->c, &(struct catalog_replacement){gone, 2, merged, 2, 0}));
     struct catalog_segment *got;
     assert_int_equal(count_segments(f, &got), 3);
     assert_int_equal(got[0].id, 3);
@@ -190,7 +191,7 @@ static void test_replace(void **state)
     assert_int_equal(got[2].n_sections, 1);
     assert_int_equal(got[2].section->stream_id, 2);
     gone[0] = 3;
-    assert_ok(catalog_replace(f->c, gone, 1, NULL, 0));
+    assert_ok(catalog_replace(f->c, &(struct catalog_replacement){gone, 1, NULL, 0, 0}));
     assert_int_equal(count_segments(f, NULL), 2);
 }
 
@@ -439,6 +440,55 @@ static void test_threads(void **state)
         pthread_join(t[i], NULL);
 }
 
+/* What servers that share a catalog learn of each other; an older file gets the tables for it. */
+static void test_shared(void **state)
+{
+    struct fixture *f = *state;
+    struct catalog_section section[2] = {{1, 2, 3, 4, 5, 6, 7, 8}, {2, 2, 3, 4, 5, 6, 7, 8}};
+    struct catalog_segment one = {7, 0, 10, 20, 30, 40, section, 2}, got;
+    struct catalog_publish p = {.segment = &one, .consumer = STR("store"), .to = 41};
+    struct catalog_state s;
+    char url[500];
+    assert_ok(catalog_publish(f->c, &p));
+    if (!catalog_is_shared(f->c)) {
+        catalog_close(f->c);
+        f->c = NULL;
+        snprintf(url, sizeof(url), "sqlite:%s?shared=true", f->path);
+        assert_ok(catalog_open(str_c(url), f->dir, &f->c));
+    }
+    assert_ok(catalog_look(f->c, true, &f->arena, &s));
+    uint64_t changes = s.changes;
+    assert_int_equal(s.n_segments, 1);
+    assert_int_equal(s.segment[0], 7);
+    assert_int_equal(catalog_state_at(&s, STR("store"), 0), 41);
+    assert_int_equal(catalog_state_at(&s, STR("store"), 1), 0);
+    assert_ok(catalog_load_segment(f->c, 7, &f->arena, &got));
+    assert_int_equal(got.n_sections, 2);
+    assert_int_equal(got.section[1].stream_id, 2);
+    assert_int_equal(got.section[1].length, 8);
+    assert_int_equal(got.position_max, 40);
+    assert_err(catalog_load_segment(f->c, 8, &f->arena, &got), ERR_NOTFOUND, "segment 8");
+    uint64_t gone = 7, *id;
+    size_t n = 99;
+    struct catalog_replacement r = {.remove = &gone, .n_remove = 1};
+    assert_ok(catalog_replace(f->c, &r));
+    assert_ok(catalog_look(f->c, false, &f->arena, &s));
+    assert_int_equal(s.changes, changes + 1);
+    assert_int_equal(s.n_segments, 0);
+    assert_ok(catalog_load_garbage(f->c, INT64_MIN, &f->arena, &id, &n));
+    assert_int_equal(n, 0);
+    assert_ok(catalog_load_garbage(f->c, INT64_MAX, &f->arena, &id, &n));
+    assert_int_equal(n, 1);
+    assert_int_equal(id[0], 7);
+    assert_ok(catalog_forget_garbage(f->c, id, n));
+    assert_ok(catalog_load_garbage(f->c, INT64_MAX, &f->arena, &id, &n));
+    assert_int_equal(n, 0);
+    p = (struct catalog_publish){.consumer = STR("store"), .from = 41, .to = 42};
+    assert_ok(catalog_publish(f->c, &p));
+    assert_ok(catalog_look(f->c, false, &f->arena, &s));
+    assert_int_equal(s.changes, changes + 2);
+}
+
 static int start_server(void **state)
 {
     pg_init(&server);
@@ -457,12 +507,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_streams), T(test_publish),     T(test_small),   T(test_replace),  T(test_positions),
         T(test_keys),    T(test_segment_ids), T(test_meta),    T(test_refusals), T(test_urls),
-        T(test_home),    T(test_probe),       T(test_threads),
+        T(test_home),    T(test_probe),       T(test_threads), T(test_shared),
     };
 #define P(name) cmocka_unit_test_setup_teardown(name, setup_postgresql, teardown)
     const struct CMUnitTest postgresql[] = {
         P(test_probe), P(test_streams),     P(test_publish), P(test_replace), P(test_positions),
-        P(test_keys),  P(test_segment_ids), P(test_meta),    P(test_threads),
+        P(test_keys),  P(test_segment_ids), P(test_meta),    P(test_threads), P(test_shared),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return failed + cmocka_run_group_tests(postgresql, start_server, stop_server);
