@@ -10,9 +10,7 @@
  * The first block_rows keys of the window become a block: they are grouped by source, each source
  * is opened once more and its rows are appended to a batch. A block that is one whole source is
  * encoded as it was opened. When the window is full, and at the end, nothing can come between its
- * keys any more: all of them become blocks, MERGE_SCATTER_BLOCKS at a time, whose rows a source
- * that is open is scattered over: the segments of a backfill (the same day of other instances each)
- * are opened the less often, the more that is. When the union of shapes or paths passes a batch's
+ * keys any more: all of them become blocks. When the union of shapes or paths passes a batch's
  * limits, the block ends there and the rest makes another: a single source keeps them by itself.
  *
  * Invariants: a key is in the window exactly once from the entering of its source to its block;
@@ -35,14 +33,13 @@ struct key {
 
 struct merging {
     const struct merge *m;
-    struct arena arena;                        /* the source that is open */
-    struct arena scratch;                      /* the encoder's */
-    struct batch *batch[MERGE_SCATTER_BLOCKS]; /* of the blocks being made */
-    struct key *window;                        /* in order, from `begin` to `n` */
+    struct arena arena;   /* the source that is open */
+    struct arena scratch; /* the encoder's */
+    struct batch *batch;  /* of the block being made */
+    struct key *window;   /* in order, from `begin` to `n` */
     size_t begin, n, cap;
     uint64_t window_bytes; /* raw, about; of the rows that its keys are of */
     uint32_t next;         /* the first source that has not entered */
-    unsigned n_batches;    /* as many as the gate has room for; one at least */
     uint64_t scratch_bytes;
 };
 
@@ -165,15 +162,15 @@ static enum err emit_rows(struct merging *g, struct rows *r)
     return g->m->emit(g->m->ctx, b);
 }
 
-static enum err emit_batch(struct merging *g, unsigned b)
+static enum err emit_batch(struct merging *g)
 {
-    if (!batch_rows(g->batch[b]))
+    if (!batch_rows(g->batch))
         return OK;
     struct rows rows;
-    batch_view(g->batch[b], &g->scratch, &rows);
+    batch_view(g->batch, &g->scratch, &rows);
     enum err err = emit_rows(g, &rows);
-    batch_free(g->batch[b]); /* not cleared: it would keep columns that later rows do not have */
-    g->batch[b] = batch_new();
+    batch_free(g->batch); /* not cleared: it would keep columns that later rows do not have */
+    g->batch = batch_new();
     return err;
 }
 
@@ -187,15 +184,16 @@ static enum err open_source(struct merging *g, uint32_t source, struct rows *ret
     return OK;
 }
 
-/* To batch b. `row` NULL: all of the n rows. */
-static enum err append_rows(struct merging *g, unsigned b, struct rows *rows, const uint32_t *row,
-                            uint32_t n)
+/* `row` NULL: all of the n rows. */
+static enum err append_source(struct merging *g, uint32_t source, const uint32_t *row, uint32_t n)
 {
-    bool whole = n == rows->n;
-    enum err err = batch_append_rows(g->batch[b], rows, whole ? NULL : row, n);
-    if (err == ERR_LIMIT && batch_rows(g->batch[b])) {
-        TRY(emit_batch(g, b));
-        err = batch_append_rows(g->batch[b], rows, whole ? NULL : row, n);
+    struct rows rows;
+    TRY(open_source(g, source, &rows));
+    bool whole = n == rows.n;
+    enum err err = batch_append_rows(g->batch, &rows, whole ? NULL : row, n);
+    if (err == ERR_LIMIT && batch_rows(g->batch)) {
+        TRY(emit_batch(g));
+        err = batch_append_rows(g->batch, &rows, whole ? NULL : row, n);
     }
     return err;
 }
@@ -207,9 +205,8 @@ static enum err encode_whole_source(struct merging *g, uint32_t source)
     return emit_rows(g, &rows);
 }
 
-/* A row on its way: from where, into which of the batches. */
 struct place {
-    uint32_t source, block, row;
+    uint32_t source, row;
 };
 
 static int place_cmp(const void *pa, const void *pb)
@@ -217,52 +214,38 @@ static int place_cmp(const void *pa, const void *pb)
     const struct place *a = pa, *b = pb;
     if (a->source != b->source)
         return a->source < b->source ? -1 : 1;
-    if (a->block != b->block)
-        return a->block < b->block ? -1 : 1;
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
-/* Opens each source once; the batches get its rows. */
-static enum err scatter(struct merging *g, const struct place *place, size_t n)
+/* Appends the rows at the places source by source. */
+static enum err append_places(struct merging *g, const struct place *place, size_t n)
 {
     uint32_t *row = NEW_ARRAY(uint32_t, n);
-    struct rows rows;
     enum err err = OK;
     for (size_t i = 0; err == OK && i < n;) {
-        uint32_t source = place[i].source, block = place[i].block, count = 0;
-        if (!i || place[i - 1].source != source)
-            err = open_source(g, source, &rows);
-        for (; i < n && place[i].source == source && place[i].block == block; i++)
+        uint32_t source = place[i].source, count = 0;
+        for (; i < n && place[i].source == source; i++)
             row[count++] = place[i].row;
-        if (err == OK)
-            err = append_rows(g, block, &rows, row, count);
+        err = append_source(g, source, row, count);
     }
     mem_free(row);
     return err;
 }
 
-/* Makes blocks of the keys: end[b] is behind the last of block b. */
-static enum err make_blocks(struct merging *g, const struct key *key, const size_t *end,
-                            unsigned n_blocks)
+static enum err make_block(struct merging *g, const struct key *key, size_t n)
 {
-    size_t n = end[n_blocks - 1];
     struct place *place = NEW_ARRAY(struct place, n);
     bool ordered = true;
-    uint32_t block = 0;
     for (size_t i = 0; i < n; i++) {
-        block += i == end[block];
-        place[i] = (struct place){key[i].source, block, key[i].row};
+        place[i] = (struct place){key[i].source, key[i].row};
         ordered = ordered && (!i || place_cmp(&place[i - 1], &place[i]) < 0);
     }
     if (!ordered)
         qsort(place, n, sizeof(*place), place_cmp);
-    bool whole = n_blocks == 1 && place[0].source == place[n - 1].source &&
-                 n == g->m->source[place[0].source].rows;
-    enum err err = whole ? encode_whole_source(g, place[0].source) : scatter(g, place, n);
-    for (unsigned b = 0; err == OK && b < n_blocks; b++)
-        err = emit_batch(g, b);
+    bool whole = place[0].source == place[n - 1].source && n == g->m->source[place[0].source].rows;
+    enum err err = whole ? encode_whole_source(g, place[0].source) : append_places(g, place, n);
     mem_free(place);
-    return err;
+    return err == OK ? emit_batch(g) : err;
 }
 
 /* ---- the window ---- */
@@ -345,13 +328,13 @@ static enum err enter_next(struct merging *g)
     return err;
 }
 
-/* How many keys from `begin` of the window make a block. */
-static size_t block_keys(const struct merging *g, size_t begin)
+/* How many keys from the window's begin make a block. */
+static size_t block_keys(const struct merging *g)
 {
-    size_t have = g->n - begin, most = have < g->m->block_rows ? have : g->m->block_rows;
+    size_t have = g->n - g->begin, most = have < g->m->block_rows ? have : g->m->block_rows;
     uint64_t bytes = 0;
     for (size_t i = 0; i < most; i++) {
-        bytes += row_bytes(g, g->window[begin + i].source);
+        bytes += row_bytes(g, g->window[g->begin + i].source);
         if (bytes > g->m->block_bytes)
             return i ? i : 1;
     }
@@ -364,7 +347,7 @@ static enum err fill_window(struct merging *g, bool *ret_full)
 {
     *ret_full = false;
     while (g->next < g->m->n) {
-        size_t have = g->n - g->begin, block = block_keys(g, g->begin);
+        size_t have = g->n - g->begin, block = block_keys(g);
         if ((have > block || have == g->m->block_rows) &&
             g->m->source[g->next].time_min > g->window[g->begin + block - 1].order.time)
             break;
@@ -377,23 +360,13 @@ static enum err fill_window(struct merging *g, bool *ret_full)
     return OK;
 }
 
-/* The next blocks from the window's begin. Unless `all` of it is to go, those behind the first only
- * where no other source can have a row for them. */
-static enum err drain(struct merging *g, bool all)
+/* The next block from the window's begin; then a turn for others. */
+static enum err drain(struct merging *g)
 {
-    size_t end[MERGE_SCATTER_BLOCKS], at = g->begin;
-    unsigned n = 0;
-    while (n < g->n_batches && at < g->n) {
-        size_t next = at + block_keys(g, at);
-        if (n && !all &&
-            (next == g->n || g->window[next - 1].order.time >= g->m->source[g->next].time_min))
-            break;
-        at = next;
-        end[n++] = at - g->begin;
-    }
-    TRY(make_blocks(g, g->window + g->begin, end, n));
-    for (; g->begin < at; g->begin++)
-        g->window_bytes -= row_bytes(g, g->window[g->begin].source);
+    size_t n = block_keys(g);
+    TRY(make_block(g, g->window + g->begin, n));
+    for (; n; n--)
+        g->window_bytes -= row_bytes(g, g->window[g->begin++].source);
     arena_reset(&g->arena);
     gate_yield(g->m->gate, g->m->scratch_owner, g->scratch_bytes);
     return OK;
@@ -408,7 +381,7 @@ static enum err merge_windows(struct merging *g)
             return OK;
         bool all = full || g->next == g->m->n;
         do
-            TRY(drain(g, all));
+            TRY(drain(g));
         while (all && g->begin < g->n);
     }
 }
@@ -427,18 +400,15 @@ static enum err merge_one_block(struct merging *g)
 {
     if (g->m->n == 1)
         return encode_whole_source(g, 0);
-    for (uint32_t i = 0; i < g->m->n; i++) {
-        struct rows rows;
-        TRY(open_source(g, i, &rows));
-        TRY(append_rows(g, 0, &rows, NULL, rows.n));
-    }
-    return emit_batch(g, 0);
+    for (uint32_t i = 0; i < g->m->n; i++)
+        TRY(append_source(g, i, NULL, g->m->source[i].rows));
+    return emit_batch(g);
 }
 
-/* About what a merge takes: its largest source decoded, its batches, twice a block for the encoder,
+/* About what a merge takes: its largest source decoded, the batch, twice a block for the encoder,
  * whose worst case is one column that holds nearly all, and the window, which is copied when a
  * source enters. */
-static uint64_t scratch_bytes(const struct merge *m, unsigned n_batches)
+static uint64_t scratch_bytes(const struct merge *m)
 {
     uint64_t all = 0, largest = 0, rows = 0, most = (uint64_t)m->block_rows * MERGE_WINDOW_BLOCKS;
     uint64_t window_bytes = MERGE_WINDOW_BLOCKS * m->block_bytes;
@@ -449,23 +419,12 @@ static uint64_t scratch_bytes(const struct merge *m, unsigned n_batches)
             largest = m->source[i].raw_bytes;
     }
     uint64_t block = all < m->block_bytes ? all : m->block_bytes;
-    uint64_t batches = all < n_batches * m->block_bytes ? all : n_batches * m->block_bytes;
     uint64_t keys = rows < most ? rows : most;
     if (all > window_bytes && all / window_bytes * keys > rows)
         keys = rows / (all / window_bytes);
     if (fits_one_block(m))
         keys = 0;
-    return largest + batches + 2 * block + 2 * keys * sizeof(struct key);
-}
-
-static void make_batches(struct merging *g)
-{
-    g->n_batches = MERGE_SCATTER_BLOCKS;
-    while (g->n_batches > 1 && scratch_bytes(g->m, g->n_batches) > g->m->gate->max)
-        g->n_batches--;
-    g->scratch_bytes = scratch_bytes(g->m, g->n_batches);
-    for (unsigned b = 0; b < g->n_batches; b++)
-        g->batch[b] = batch_new();
+    return largest + 3 * block + 2 * keys * sizeof(struct key);
 }
 
 enum err merge_run(const struct merge *m)
@@ -473,15 +432,13 @@ enum err merge_run(const struct merge *m)
     CHECK(m->block_rows > 0);
     if (!m->n)
         return OK;
-    struct merging g = {.m = m};
-    make_batches(&g);
+    struct merging g = {.m = m, .batch = batch_new(), .scratch_bytes = scratch_bytes(m)};
     gate_enter(m->gate, m->scratch_owner, g.scratch_bytes);
     arena_init(&g.arena, 0, NULL);
     arena_init(&g.scratch, 0, NULL);
     enum err err = !m->one_day && fits_one_block(m) ? merge_one_block(&g) : merge_windows(&g);
     mem_free(g.window);
-    for (unsigned b = 0; b < g.n_batches; b++)
-        batch_free(g.batch[b]);
+    batch_free(g.batch);
     arena_release(&g.arena);
     arena_release(&g.scratch);
     gate_leave(m->gate, m->scratch_owner, g.scratch_bytes);

@@ -1,8 +1,8 @@
 /* Merging rows of one stream into encoded blocks: the one mechanism behind sealing and compaction.
  *
- * Sources are opened one at a time, so that memory holds one decoded source, the rows of at most
- * MERGE_SCATTER_BLOCKS blocks that are being made, and the order keys of a window of sources,
- * whatever the number of sources and however they overlap. Threads: any; a merge is one thread's,
+ * Sources are opened one at a time, so that memory holds one decoded source, the rows of the block
+ * that is being made, and the order keys of a window of sources, whatever the number of sources and
+ * however they overlap. Threads: any; a merge is one thread's,
  * which waits at the gate. */
 #ifndef WEIR_STORE_MERGE_H
 #define WEIR_STORE_MERGE_H
@@ -43,10 +43,7 @@ struct merge {
  * overlap. */
 NODISCARD enum err merge_run(const struct merge *m);
 
-/* Blocks made at a time. Each more opens the sources of a backfill less often, and holds the
- * scratch memory longer, for which encoders of new blocks wait: with three, one sender got 0.86
- * million records a second stored where it gets 1.12 with one. */
-enum { MERGE_WINDOW_BLOCKS = 8, MERGE_SCATTER_BLOCKS = 1 };
+enum { MERGE_WINDOW_BLOCKS = 8 };
 
 /* Days since 1970: that of `time` if it lies within arrival -7 .. +1 days, else that of arrival. */
 int64_t retention_day(int64_t time_ns, int64_t arrival_ns);
