@@ -94,7 +94,7 @@ enum err tree_read(struct str yaml, const char *file, struct arena *a, struct tr
     *ret = (struct tree){0};
     if (!yaml_parser_initialize(&parser))
         BUG("no memory for a YAML parser");
-    yaml_parser_set_input_string(&parser, (const unsigned char *)yaml.p, yaml.n);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)(yaml.n ? yaml.p : ""), yaml.n);
     enum err err;
     if (yaml_parser_load(&parser, &doc)) {
         err = read_document(&r, ret);

@@ -592,6 +592,12 @@ def test_transforms_and_routes(make_server, make_agent, weir, tmp_path):
     assert routes["errors"]["sent"] == 101 and routes["errors"]["dropped"] == 100 and routes["errors"]["waiting"] == 0
 
 
+def test_an_empty_file_is_all_defaults(weir, tmp_path):
+    for text in ("", "# nothing\n"):
+        (tmp_path / "weir.yaml").write_text(text)
+        assert b"is good" in weir("config", "check", str(tmp_path / "weir.yaml")).stdout
+
+
 def test_pipeline_commands(weir, tmp_path):
     config = tmp_path / "p.yaml"
     config.write_text(PIPELINE % ("/var/log", "http://a:1", "http://b:2"))
