@@ -30,7 +30,7 @@ enum {
 
 struct aws_service {
     struct aws_service_options o;
-    char *name, *endpoint, *host, *region;
+    char *name, *endpoint, *host, *region, *ca;
     unsigned attempts;
     atomic_int tokens;
     atomic_llong skew_s;
@@ -74,6 +74,8 @@ enum err aws_service_new(const struct aws_service_options *o, struct aws_service
     s->endpoint = mem_strdup(buf_str(&endpoint));
     s->host = mem_strdup(host_of(buf_str(&endpoint)));
     s->region = mem_strdup(region ? str_c(region) : STR("us-east-1"));
+    const char *ca = o->ca ? o->ca : aws_env("AWS_CA_BUNDLE");
+    s->ca = ca ? mem_strdup(str_c(ca)) : NULL;
     s->attempts = (unsigned)attempts;
     s->tokens = TOKENS_MAX;
     buf_release(&endpoint);
@@ -89,6 +91,7 @@ void aws_service_free(struct aws_service *s)
     mem_free(s->endpoint);
     mem_free(s->host);
     mem_free(s->region);
+    mem_free(s->ca);
     mem_free(s);
 }
 
@@ -103,6 +106,7 @@ enum err aws_client_new(struct aws_service *s, struct aws_client **ret)
     TRY(http_client_new(s->endpoint, NULL, &http));
     struct aws_client *c = NEW(struct aws_client);
     *c = (struct aws_client){s, http};
+    http_client_tls(http, s->ca, NULL, NULL, false);
     *ret = c;
     return OK;
 }
@@ -166,14 +170,31 @@ static enum err on_bytes(void *ctx, struct str bytes)
     return a->refused;
 }
 
+/* What is besides the request line and its headers. */
+static void add_rest(struct http_client *http, const struct aws_call *call)
+{
+    if (call->upload)
+        http_client_upload(http, call->upload);
+    if (call->on_header)
+        http_client_on_header(http, call->on_header, call->header_ctx);
+    if (call->stop)
+        http_client_stop(http, call->stop, call->stop_ctx);
+    http_client_silence(http, call->silence_s);
+}
+
 static enum err send_once(struct aws_client *c, struct attempt *a, struct aws_answer *ret)
 {
     struct aws_service *s = c->service;
     const struct aws_call *call = a->call;
-    struct aws_header header[2];
+    struct aws_header header[AWS_HEADERS_MAX + 2];
     struct aws_keys keys;
     struct http_answer answer = {.body = ret->body};
     unsigned n = 0;
+    CHECK(call->n_headers <= AWS_HEADERS_MAX);
+    while (n < call->n_headers) {
+        header[n] = call->header[n];
+        n++;
+    }
     if (call->content_type)
         header[n++] = (struct aws_header){STR("content-type"), str_c(call->content_type)};
     if (call->target)
@@ -187,6 +208,7 @@ static enum err send_once(struct aws_client *c, struct attempt *a, struct aws_an
                                   .header = header,
                                   .n_headers = n,
                                   .body = call->body,
+                                  .sha256 = call->upload ? call->upload_sha256 : NULL,
                                   .unsigned_payload = call->unsigned_payload,
                                   .s3 = call->s3,
                                   .time_s = clock_now_ns() / NS_PER_S + s->skew_s};
@@ -198,6 +220,7 @@ static enum err send_once(struct aws_client *c, struct attempt *a, struct aws_an
     aws_keys_release(&keys);
     if (err == OK) {
         ret->attempts++;
+        add_rest(c->http, call);
         err =
             http_client_send(c->http, call->body, call->timeout_ms ? call->timeout_ms : TIMEOUT_MS,
                              call->write ? on_bytes : NULL, a, &answer);
@@ -348,11 +371,16 @@ static bool is_stopping(const struct aws_service *s)
     return s->o.stopping && *s->o.stopping;
 }
 
-static void pause_before(const struct aws_service *s, unsigned attempt)
+static bool is_given_up(const struct aws_service *s, const struct aws_call *call)
+{
+    return is_stopping(s) || (call->stop && call->stop(call->stop_ctx));
+}
+
+static void pause_before(const struct aws_service *s, const struct aws_call *call, unsigned attempt)
 {
     uint64_t most = attempt < 5 ? 1000u << attempt : BACKOFF_MS_MAX;
     int64_t left = (int64_t)(random_u64() % (most + 1));
-    for (; left > 0 && !is_stopping(s); left -= 50)
+    for (; left > 0 && !is_given_up(s, call); left -= 50)
         clock_sleep_ms(left < 50 ? left : 50);
 }
 
@@ -391,10 +419,10 @@ enum err aws_send(struct aws_client *c, const struct aws_call *call, struct aws_
             continue;
         }
         int cost = err == ERR_TIMEOUT ? TOKENS_TIMEOUT : TOKENS_RETRY;
-        if (!may_pass(err) || i + 1 >= s->attempts || is_stopping(s) || !take_tokens(s, cost))
+        if (!may_pass(err) || i + 1 >= s->attempts || is_given_up(s, call) || !take_tokens(s, cost))
             return err;
         taken = cost;
-        pause_before(s, i);
+        pause_before(s, call, i);
     }
 }
 

@@ -9,6 +9,7 @@
 #define WEIR_AWS_CLIENT_H
 
 #include "aws/credentials.h"
+#include "net/http_client.h"
 
 #include <stdatomic.h>
 
@@ -28,6 +29,7 @@ struct aws_service_options {
     struct aws_credentials *credentials;
     const char *service;  /* "rds" */
     const char *endpoint; /* NULL: aws_endpoint */
+    const char *ca;       /* PEM file of authorities; NULL: AWS_CA_BUNDLE, or the system's */
     /* Before each request and after it; may be NULL. admit may block (a rate limit); an error of
      * it ends the call. */
     void *ctx;
@@ -50,8 +52,20 @@ struct aws_call {
     const char *content_type; /* NULL: none */
     const char *target;       /* x-amz-target; NULL: none */
     struct str body;
+    /* A body that is read piece by piece instead; its hash, which it must have. */
+    const struct http_upload *upload;
+    const char *upload_sha256;
+    const struct aws_header *header; /* further ones, signed; values end with NUL */
+    unsigned n_headers;
     bool unsigned_payload, s3;
     int64_t timeout_ms; /* of one request; 0: one minute */
+    unsigned silence_s; /* nothing moved for so long: ERR_TIMEOUT; 0: no bound of its own */
+    /* Gives up, also between retries: ERR_CANCELED. May be NULL. */
+    bool (*stop)(void *ctx);
+    void *stop_ctx;
+    /* The headers of each answer. May be NULL. */
+    void (*on_header)(void *ctx, struct str name, struct str value);
+    void *header_ctx;
     /* Takes a 2xx answer's bytes as they come, in place of answer->body. Once it has been called a
      * failure is not retried here. */
     enum err (*write)(void *ctx, struct str bytes);

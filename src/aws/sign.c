@@ -199,6 +199,8 @@ enum err aws_sign(const struct aws_keys *k, const struct aws_signing *s, struct 
     strftime(ret->date, sizeof(ret->date), "%Y%m%dT%H%M%SZ", &tm);
     if (s->unsigned_payload)
         snprintf(ret->payload, sizeof(ret->payload), "UNSIGNED-PAYLOAD");
+    else if (s->sha256)
+        snprintf(ret->payload, sizeof(ret->payload), "%s", s->sha256);
     else
         aws_sha256_hex(s->body, ret->payload);
     enum err err = put_request(k, s, ret, &request, &names);

@@ -29,6 +29,7 @@ struct aws_signing {
     const struct aws_header *header; /* further ones to be signed */
     unsigned n_headers;
     struct str body;
+    const char *sha256;    /* of a body that is not here, in hex; NULL: of `body` */
     bool unsigned_payload; /* the body is not hashed: it is streamed, over TLS */
     bool s3;               /* the path is encoded once; the payload's hash is a header */
     int64_t time_s;        /* as the service's clock says */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { URL_BYTES_MAX = 1 << 20, CONNECT_MS = 10000 };
+enum { URL_BYTES_MAX = 1 << 20, CONNECT_MS = 10000, TRANSFER_BYTES = 256 << 10 };
 
 struct http_client {
     CURL *curl;
@@ -19,6 +19,12 @@ struct http_client {
     const char *method;
     struct curl_slist *headers;
     unsigned silence_s; /* 0: none */
+    void (*on_header)(void *ctx, struct str name, struct str value);
+    void *header_ctx;
+    bool (*stop)(void *ctx);
+    void *stop_ctx;
+    struct http_upload upload; /* read NULL: none */
+    uint64_t uploaded;
     /* While it is being sent. */
     enum err (*write)(void *ctx, struct str bytes);
     void *ctx;
@@ -74,6 +80,9 @@ void http_client_begin(struct http_client *c, const char *method, const char *pa
     c->method = method;
     c->has_params = false;
     c->silence_s = 0;
+    c->on_header = NULL;
+    c->stop = NULL;
+    c->upload = (struct http_upload){0};
     curl_slist_free_all(c->headers);
     c->headers = NULL;
     buf_clear(&c->url);
@@ -137,7 +146,56 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
         time_t at = curl_getdate(date, NULL);
         c->answer->date_s = at > 0 ? at : 0;
     }
+    if (c->on_header && colon < line.n)
+        c->on_header(c->header_ctx, str_of(p, colon), str_trim(str_from(line, colon + 1)));
     return size * n;
+}
+
+static size_t on_upload(char *p, size_t size, size_t n, void *arg)
+{
+    struct http_client *c = arg;
+    uint64_t left = c->upload.bytes - c->uploaded;
+    n = n * size < left ? n * size : (size_t)left;
+    c->write_err = n ? c->upload.read(c->upload.ctx, c->uploaded, p, n) : OK;
+    c->uploaded += n;
+    return c->write_err == OK ? n : CURL_READFUNC_ABORT;
+}
+
+/* A connection that was kept may turn out to be gone: then the body is sent once more. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct http_client *c = arg;
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > c->upload.bytes)
+        return CURL_SEEKFUNC_FAIL;
+    c->uploaded = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t d, curl_off_t e)
+{
+    struct http_client *c = arg;
+    if (!c->stop(c->stop_ctx))
+        return 0;
+    c->write_err = err_set(ERR_CANCELED, "%s: given up", c->base);
+    return 1;
+}
+
+void http_client_on_header(struct http_client *c,
+                           void (*fn)(void *ctx, struct str name, struct str value), void *ctx)
+{
+    c->on_header = fn;
+    c->header_ctx = ctx;
+}
+
+void http_client_stop(struct http_client *c, bool (*fn)(void *ctx), void *ctx)
+{
+    c->stop = fn;
+    c->stop_ctx = ctx;
+}
+
+void http_client_upload(struct http_client *c, const struct http_upload *u)
+{
+    c->upload = *u;
 }
 
 void http_client_silence(struct http_client *c, unsigned seconds)
@@ -182,7 +240,23 @@ static void set_up(struct http_client *c, struct str body, int64_t timeout_ms)
         curl_easy_setopt(c->curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(c->curl, CURLOPT_USERPWD, c->user);
     }
-    if (body.n || !strcmp(c->method, "POST")) {
+    if (c->write)
+        curl_easy_setopt(c->curl, CURLOPT_BUFFERSIZE, (long)TRANSFER_BYTES);
+    if (c->stop) {
+        curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, c);
+    }
+    if (c->upload.read) {
+        c->uploaded = 0;
+        curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(c->curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)TRANSFER_BYTES);
+        curl_easy_setopt(c->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)c->upload.bytes);
+        curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, on_upload);
+        curl_easy_setopt(c->curl, CURLOPT_READDATA, c);
+        curl_easy_setopt(c->curl, CURLOPT_SEEKFUNCTION, on_seek);
+        curl_easy_setopt(c->curl, CURLOPT_SEEKDATA, c);
+    } else if (body.n || !strcmp(c->method, "POST")) {
         curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
         curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body.n ? body.p : "");
     }

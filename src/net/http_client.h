@@ -26,6 +26,22 @@ void http_client_header(struct http_client *c, const char *name, const char *val
  * alone. */
 void http_client_silence(struct http_client *c, unsigned seconds);
 
+/* The rest of a request begun, of this one alone: */
+
+/* The answer's headers as they come. */
+void http_client_on_header(struct http_client *c,
+                           void (*fn)(void *ctx, struct str name, struct str value), void *ctx);
+/* Asked a few times a second while it is under way: true ends it with ERR_CANCELED. */
+void http_client_stop(struct http_client *c, bool (*fn)(void *ctx), void *ctx);
+/* A body that is read piece by piece, in place of the one of http_client_send: at most n bytes from
+ * `at`. It may be read again from the beginning. What read answers ends the request. */
+struct http_upload {
+    uint64_t bytes;
+    enum err (*read)(void *ctx, uint64_t at, void *p, size_t n);
+    void *ctx;
+};
+void http_client_upload(struct http_client *c, const struct http_upload *u); /* copied */
+
 struct http_answer {
     unsigned status;
     int64_t retry_after_s; /* 0: not said */
