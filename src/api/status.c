@@ -209,6 +209,21 @@ static void put_queue(struct api *api, struct buf *out)
     buf_printf(out, ",\"poisoned\":%s}", s.poisoned ? "true" : "false");
 }
 
+/* Of a store whose segments are at rest elsewhere. */
+static void put_copies(struct buf *out, const struct store_stats *s)
+{
+    buf_put_c(out, ",\"copies\":{");
+    put_u64(out, "segments", s->objects.copies);
+    put_u64(out, "bytes", s->objects.copies_bytes);
+    put_u64(out, "max_bytes", s->objects.copies_max);
+    put_u64(out, "hits", s->objects.hits);
+    put_u64(out, "fetched", s->objects.fetched);
+    put_u64(out, "fetched_bytes", s->objects.fetched_bytes);
+    put_u64(out, "evicted", s->objects.evicted);
+    put_u64(out, "not_stored", s->objects.not_stored);
+    buf_put_byte(out, '}');
+}
+
 static void put_store(struct api *api, struct buf *out)
 {
     struct store_stats s;
@@ -230,6 +245,8 @@ static void put_store(struct api *api, struct buf *out)
     put_u64(out, "unreadable_segments", s.unreadable_segments);
     put_u64(out, "quarantined_frames", s.quarantined_frames);
     buf_printf(out, ",\"cut_failing\":%s", s.cut_failing ? "true" : "false");
+    if (s.objects.remote)
+        put_copies(out, &s);
     if (s.segment_rows + s.memtable_rows) {
         put_time(out, "oldest", s.oldest_ns);
         put_time(out, "newest", s.newest_ns);

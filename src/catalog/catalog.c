@@ -699,6 +699,24 @@ enum err catalog_new_segment_id(struct catalog *c, uint64_t *ret_id)
     return err;
 }
 
+static enum err read_number(struct catalog *c, const char *name, uint64_t *ret)
+{
+    struct sql_call get = sql_call_new(c, "SELECT value FROM counters WHERE name = ?");
+    sql_arg_text(&get, str_c(name));
+    bool found = sql_call_row(&get);
+    *ret = found ? sql_col_u64(&get, 0) : 0;
+    TRY(sql_call_end(&get));
+    return found ? OK : err_set(ERR_CORRUPT, "catalog: the counter \"%s\" is missing", name);
+}
+
+enum err catalog_ids_given(struct catalog *c, uint64_t *ret_limit)
+{
+    pthread_mutex_lock(&c->lock);
+    enum err err = read_number(c, "segment", ret_limit);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
 enum err catalog_meta_get(struct catalog *c, struct str name, struct arena *a, struct str *ret)
 {
     pthread_mutex_lock(&c->lock);

@@ -123,6 +123,8 @@ struct catalog_replacement {
     uint64_t token;
 };
 NODISCARD enum err catalog_replace(struct catalog *c, const struct catalog_replacement *r);
+/* Every id given out so far, to whomever, is below. */
+NODISCARD enum err catalog_ids_given(struct catalog *c, uint64_t *ret_limit);
 NODISCARD enum err catalog_meta_get(struct catalog *c, struct str name, struct arena *a,
                                     struct str *ret); /* ERR_NOTFOUND */
 NODISCARD enum err catalog_meta_set(struct catalog *c, struct str name, struct str value);

@@ -49,7 +49,9 @@ const struct command check_command = {
             "catalog, the\n"
             "address, inputs, the clock, the limits of files and memory, and every output. Of an "
             "agent's file:\n"
-            "what that needs. Changes nothing, sends nothing; a server or agent may be running.\n"
+            "what that needs. Changes nothing, sends nothing, but for a small object that it puts "
+            "where\n"
+            "segments are at rest, and removes; a server or agent may be running.\n"
             "Exits 1 when something failed; warnings do not count.\n\n"
             "  weir check --config /etc/weir.yaml\n"
             "  weir check --config agent.yaml --data /var/lib/weir-agent\n"
@@ -245,6 +247,11 @@ static void check_catalog(struct checking *c, struct finding *f)
     buf_release(&is);
 }
 
+static void check_rest(struct checking *c, struct finding *f)
+{
+    check_objects(conf_string(c->conf, "objects.url"), data_folder(c), f);
+}
+
 /* ---- the address ---- */
 
 /* What /healthz of a weir server says. */
@@ -422,17 +429,12 @@ static const struct {
     void (*run)(struct checking *c, struct finding *f);
     bool server; /* no agent needs it */
 } checks[] = {
-    {"data folder", check_folder, false},
-    {"sync", check_sync, false},
-    {"disk space", check_space, false},
-    {"queue", check_queue, true},
-    {"catalog", check_catalog, true},
-    {"address", check_address, true},
-    {"credentials", check_credentials, true},
-    {"inputs", check_inputs, false},
-    {"clock", check_clock, false},
-    {"open files", check_files, false},
-    {"memory", check_memory, true},
+    {"data folder", check_folder, false}, {"sync", check_sync, false},
+    {"disk space", check_space, false},   {"queue", check_queue, true},
+    {"catalog", check_catalog, true},     {"objects", check_rest, true},
+    {"address", check_address, true},     {"credentials", check_credentials, true},
+    {"inputs", check_inputs, false},      {"clock", check_clock, false},
+    {"open files", check_files, false},   {"memory", check_memory, true},
 };
 enum { CHECKS = sizeof(checks) / sizeof(*checks) };
 

@@ -19,6 +19,8 @@ bool can_write_to(const char *folder); /* or make it */
 void check_output(const char *url, struct finding *f);
 /* The same of a seam's, such as the queue's kafka://. */
 void check_peer(const char *url, struct finding *f);
+/* check_objects.c: whether a small object can be put, listed, read and removed. */
+void check_objects(const char *url, const char *data, struct finding *f);
 /* Whether a pattern of an agent's files finds any, and whether they can be read. */
 void check_pattern(const char *pattern, struct finding *f);
 /* What /healthz of a weir server says, at "http://HOST:PORT". */

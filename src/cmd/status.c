@@ -76,6 +76,13 @@ static void print_store(const json_t *s)
                number(s, "segment_raw_bytes") / number(s, "segment_bytes"));
     if (number(s, "unreadable_segments") > 0)
         print_count("UNREADABLE segments", s, "unreadable_segments");
+    const json_t *copies = json_object_get(s, "copies");
+    if (copies) {
+        print_bytes("local copies of them", copies, "bytes");
+        print_bytes("fetched", copies, "fetched_bytes");
+        if (number(copies, "not_stored") > 0)
+            print_count("only here, yet", copies, "not_stored");
+    }
     if (json_is_true(json_object_get(s, "cut_failing")))
         printf("  the last write of a segment FAILED; it is being tried again (see the server's "
                "log)\n");

@@ -56,8 +56,13 @@ const struct conf_setting conf_table[] = {
      "share: postgresql://USER@HOST/DATABASE, sqlite:PATH?shared=true."},
 
     {"objects.url", CONF_STRING, "file:", 0, 0,
-     "Where segments are at rest: file: (in server.data), or file:///FOLDER, which several servers "
-     "may reach."},
+     "Where segments are at rest: file: (in server.data), file:///FOLDER, which several servers "
+     "may "
+     "reach, or s3://BUCKET/PREFIX; see docs/objects.md."},
+    {"objects.cache_bytes", CONF_BYTES, "10GiB", 0, 0,
+     "Local copies of segments that are at rest in S3; beyond it those go that were used longest "
+     "ago; "
+     "0: no limit."},
     {"objects.stray_age", CONF_DURATION, "1d", NS_PER_S, 365 * NS_PER_DAY,
      "Age at which objects go that were put and never published."},
 

@@ -28,13 +28,15 @@ static enum err check_folder(const struct url *url)
 /* The URL taken apart, or *ret_own. */
 static enum err read_url(struct str text, struct arena *a, struct url *ret, bool *ret_own)
 {
-    static const char *const known[] = {"file", NULL};
+    static const char *const known[] = {"file", "s3", NULL};
     *ret_own = is_own(text);
     if (*ret_own)
         return OK;
     TRY(url_parse(text, a, ret));
     if (str_eq_c(ret->scheme, "file"))
         return check_folder(ret);
+    if (str_eq_c(ret->scheme, "s3"))
+        return objects_check_s3(ret);
     return url_unknown_scheme("place of objects", ret->scheme, known);
 }
 
@@ -58,8 +60,10 @@ enum err objects_open(struct str text, const char *data, struct objects **ret)
     enum err err = read_url(text, &a, &url, &own);
     if (err == OK && own)
         err = objects_open_file(str_c(data), false, ret);
-    else if (err == OK)
+    else if (err == OK && str_eq_c(url.scheme, "file"))
         err = objects_open_file(url.path, true, ret);
+    else if (err == OK)
+        err = objects_open_s3(&url, ret);
     arena_release(&a);
     return err;
 }

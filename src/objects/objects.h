@@ -29,6 +29,9 @@ struct objects_wait {
     void *ctx;
 };
 
+/* Whether the wait is over: OK, ERR_CANCELED or ERR_TIMEOUT. */
+NODISCARD enum err objects_waited(const struct objects *o, const struct objects_wait *w);
+
 /* ERR_INVALID says what is wrong, as far as can be said without reaching anything. */
 NODISCARD enum err objects_check_url(struct str url);
 /* `data`: the data folder, where the objects of file: lie. Reaches nothing yet. */
@@ -51,8 +54,8 @@ NODISCARD enum err objects_claim(struct objects *o, struct str identity,
  * the file is the object's own. */
 NODISCARD enum err objects_put(struct objects *o, const char *path, struct str key,
                                const struct objects_wait *w);
-/* Remote ones: to PATH.get, checked against `bytes` and what was put, synced, renamed. One caller a
- * path at a time. */
+/* Remote ones: to PATH.get.tmp, checked against `bytes` and what was put, synced, renamed. One
+ * caller a path at a time. */
 NODISCARD enum err objects_get(struct objects *o, struct str key, uint64_t bytes, const char *path,
                                const struct objects_wait *w);
 /* n bytes from `at` on, appended; ERR_EOF when the object ends before. */

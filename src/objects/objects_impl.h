@@ -39,10 +39,26 @@ struct objects {
     bool apart;
 };
 
-/* Whether the wait is over: OK, ERR_CANCELED or ERR_TIMEOUT, which names the place. */
-NODISCARD enum err objects_waited(const struct objects *o, const struct objects_wait *w);
-
 /* file.c */
 NODISCARD enum err objects_open_file(struct str folder, bool apart, struct objects **ret);
+
+/* s3.c */
+NODISCARD enum err objects_check_s3(const struct url *url);
+NODISCARD enum err objects_open_s3(const struct url *url, struct objects **ret);
+
+/* s3_list.c: what ListObjectsV2 and ListMultipartUploads answer. */
+struct s3_listed {
+    struct str key, upload; /* upload: of ListMultipartUploads */
+    uint64_t bytes;
+    int64_t modified_ns;
+};
+struct s3_page {
+    void *ctx;
+    enum err (*fn)(void *ctx, const struct s3_listed *one);
+    bool more;
+    char next[4096], next_upload[4096]; /* where the next page begins */
+};
+/* ERR_INVALID with the place in the text; ERR_LIMIT; or what fn answered. */
+NODISCARD enum err s3_read_page(struct str body, struct s3_page *page);
 
 #endif

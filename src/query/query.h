@@ -57,8 +57,9 @@ struct query_sink {
 struct query_meta {
     int64_t took_ns;
     uint64_t blocks_total, blocks_pruned, blocks_scanned, bytes_read, rows_matched, memory_peak;
-    uint64_t unreadable; /* blocks and sections left out because they are damaged or missing */
-    bool complete;       /* nothing was left out */
+    uint64_t bytes_fetched; /* of segments that were at rest elsewhere */
+    uint64_t unreadable;    /* blocks and sections left out because they are damaged or missing */
+    bool complete;          /* nothing was left out */
     char warning[QUERY_WARNING_MAX]; /* what was the first, where */
 };
 

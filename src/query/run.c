@@ -568,6 +568,8 @@ static enum err write_explain(struct run *r, const struct query_meta *meta)
 
 void query_put_complete(struct buf *out, const struct query_meta *meta)
 {
+    if (meta->bytes_fetched)
+        buf_printf(out, ",\"bytes_fetched\":%" PRIu64, meta->bytes_fetched);
     buf_printf(out, ",\"complete\":%s", meta->complete ? "true" : "false");
     if (meta->complete)
         return;

@@ -100,6 +100,12 @@ static uint32_t stream_list(struct str list, struct arena *arena, struct str **r
     return n;
 }
 
+static bool is_over(void *ctx)
+{
+    const struct query_request *r = ctx;
+    return r->canceled && *r->canceled;
+}
+
 /* `m` NULL: of what the store has. */
 static enum err open_scan(struct query_engine *e, const struct query_request *r,
                           const struct filter *filter, const struct merged *m, struct arena *arena,
@@ -118,8 +124,9 @@ static enum err open_scan(struct query_engine *e, const struct query_request *r,
     };
     filter_time_bounds(ret->filter, &ret->from, &ret->to);
     struct str *stream;
+    ret->wait = (struct objects_wait){ret->deadline_mono, is_over, (void *)r};
     struct snapshot_want want = {
-        .org = r->org, .from = ret->from, .to = ret->to, .after = r->after};
+        .org = r->org, .from = ret->from, .to = ret->to, .after = r->after, .wait = &ret->wait};
     want.n_streams = stream_list(r->stream, arena, &stream);
     want.stream = stream;
     if (r->n_streams) {
@@ -141,7 +148,10 @@ static enum err open_scan(struct query_engine *e, const struct query_request *r,
     ret->blocks_total = stats.blocks_total;
     ret->unreadable = stats.unreadable;
     ret->warned = stats.unreadable > 0;
-    if (stats.unreadable)
+    if (stats.unreadable && stats.why[0])
+        snprintf(ret->warning, sizeof(ret->warning), "%" PRIu64 " sections are missing: %s",
+                 stats.unreadable, stats.why);
+    else if (stats.unreadable)
         snprintf(ret->warning, sizeof(ret->warning),
                  "%" PRIu64 " sections of segments are missing or damaged, the log names them",
                  stats.unreadable);
@@ -215,9 +225,14 @@ static void fail(struct scan_run *run, enum err err)
     run->scan->stop = true;
 }
 
+static bool is_damage(enum err err)
+{
+    return err == ERR_CORRUPT || err == ERR_IO || err == ERR_EOF;
+}
+
 bool scan_unreadable(struct scan *s, enum err err)
 {
-    if (err != ERR_CORRUPT && err != ERR_IO && err != ERR_EOF)
+    if (!is_damage(err))
         return false;
     s->unreadable++;
     metric_add(metric_counter("weir_query_unreadable_blocks_total", NULL,
@@ -379,6 +394,13 @@ enum err scan_name_memory(const struct scan *s, enum err err)
                    s->memory.max >> 20, text);
 }
 
+static enum err open_and_select(struct scan *s, struct scan_block *b, struct arena *arena,
+                                uint64_t *bytes_read)
+{
+    TRY(block_open(s->snapshot, b->ref, arena, b->rows, bytes_read));
+    return scan_select(s, b->rows, arena, &b->row, &b->n);
+}
+
 static enum err scan_block(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
 {
     const struct block_ref *ref = s->block[number];
@@ -386,9 +408,9 @@ static enum err scan_block(struct scan *s, uint32_t number, unsigned worker, str
     uint64_t bytes_read = 0;
     struct scan_block b = {
         .rows = &rows, .ref = ref, .number = number, .arena = arena, .worker = worker};
-    enum err err = block_open(s->snapshot, ref, arena, &rows, &bytes_read);
-    if (err == OK)
-        err = scan_select(s, &rows, arena, &b.row, &b.n);
+    enum err err = open_and_select(s, &b, arena, &bytes_read);
+    if (is_damage(err) && block_suspect(s->snapshot, ref))
+        err = open_and_select(s, &b, arena, &bytes_read);
     uint32_t matched = b.n;
     if (err == OK && b.n && s->n_steps)
         err = run_steps(s, &b, arena);
@@ -396,7 +418,9 @@ static enum err scan_block(struct scan *s, uint32_t number, unsigned worker, str
         err = s->visit(s->ctx, &b);
     if (err == OK)
         s->matched += matched;
-    else if (scan_unreadable(s, err))
+    else if (is_damage(err))
+        (void)block_suspect(s->snapshot, ref); /* the next one reads another copy */
+    if (err != OK && scan_unreadable(s, err))
         err = OK;
     s->bytes_read += bytes_read;
     return err == OK && arena->failed ? err_set(ERR_NOMEM, "its rows do not fit") : err;
@@ -562,7 +586,11 @@ struct filter_options query_filter_options(const struct query_request *q)
 
 void scan_meta(const struct scan *s, int64_t started_mono, struct query_meta *ret)
 {
+    struct snapshot_stats stats = {0};
+    if (s->snapshot)
+        snapshot_stats(s->snapshot, &stats);
     *ret = (struct query_meta){
+        .bytes_fetched = stats.fetched,
         .took_ns = clock_mono_ns() - started_mono,
         .blocks_total = s->blocks_total,
         .blocks_pruned = s->pruned_time + s->pruned_filter + s->pruned_early,

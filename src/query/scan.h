@@ -46,7 +46,8 @@ struct scan {
     uint32_t n_blocks;
     int64_t from, to;
     int64_t deadline_mono;
-    struct account memory; /* of all that the query holds, in every thread */
+    struct objects_wait wait; /* for what is at rest elsewhere; until the scan is closed */
+    struct account memory;    /* of all that the query holds, in every thread */
     /* All from any worker. `skip` (may be NULL): true when the block need not be read; a block for
      * which `stop` becomes true ends the scan. `leave` (may be NULL): behind each that was not
      * skipped, read or not. */

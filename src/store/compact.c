@@ -49,7 +49,7 @@ struct plan {
 
 static bool mergeable(const struct manifest_segment *e)
 {
-    return e->file && !e->damaged && (!e->level || e->raw_bytes < COMPACT_DONE_RAW);
+    return (e->remote || e->file) && !e->damaged && (!e->level || e->raw_bytes < COMPACT_DONE_RAW);
 }
 
 /* Takes segments of the plan while they stay within what one merge may read. */
@@ -154,12 +154,14 @@ bool compact_is_due(struct store *s)
 struct piece {
     const struct manifest_section *section;
     struct manifest_segment *segment;
+    struct segment *file;
     uint32_t number;
 };
 
 /* A block of the section that is being written. */
 struct source_block {
     struct manifest_segment *segment;
+    struct segment *file;
     uint32_t section, block;
     struct merge_source source;
 };
@@ -167,7 +169,8 @@ struct source_block {
 struct merging {
     struct store *s;
     const struct plan *plan;
-    struct arena arena; /* rows of the new segments */
+    struct segment **file; /* of each segment of the plan, held */
+    struct arena arena;    /* rows of the new segments */
     uint32_t level;
     uint64_t position_min, position_max;
     int64_t created_ns;
@@ -236,7 +239,7 @@ static enum err open_block(void *ctx, uint32_t i, struct arena *a, struct rows *
 {
     struct merging *g = ctx;
     struct source_block *b = &g->block[i];
-    return segment_block_rows_uncached(b->segment->file, b->section, b->block, a, ret);
+    return segment_block_rows_uncached(b->file, b->section, b->block, a, ret);
 }
 
 static enum err add_block(void *ctx, struct block *b)
@@ -259,15 +262,18 @@ static enum err list_blocks(struct merging *g, const struct piece *piece, size_t
     g->n_blocks = 0;
     for (size_t i = 0; i < n; i++) {
         const struct manifest_section *sec = piece[i].section;
-        for (uint32_t k = 0; k < sec->blocks; k++) {
+        struct section_info own;
+        TRY(segment_section(piece[i].file, piece[i].number, &own));
+        for (uint32_t k = 0; k < own.blocks; k++) {
             struct segment_block_info info;
-            enum err err = segment_block(piece[i].segment->file, piece[i].number, k, &info);
+            enum err err = segment_block(piece[i].file, piece[i].number, k, &info);
             if (err == ERR_CORRUPT)
                 piece[i].segment->damaged = true;
             TRY(err);
             ARRAY_GROW(g->block, g->blocks_cap, g->n_blocks + 1);
             g->block[g->n_blocks++] =
                 (struct source_block){piece[i].segment,
+                                      piece[i].file,
                                       piece[i].number,
                                       k,
                                       {info.time_min, info.time_max, info.rows,
@@ -360,7 +366,7 @@ static enum err merge_files(struct merging *g)
     for (size_t i = 0; i < g->plan->n; i++) {
         struct manifest_segment *e = g->plan->segment[i];
         for (uint32_t k = 0; k < e->n_sections; k++)
-            piece[at++] = (struct piece){&e->section[k], e, k};
+            piece[at++] = (struct piece){&e->section[k], e, g->file[i], k};
     }
     qsort(piece, n, sizeof(*piece), piece_cmp);
     g->zstd_level = level_for(g->s, piece, n);
@@ -370,6 +376,37 @@ static enum err merge_files(struct merging *g)
 }
 
 /* ---- the whole ---- */
+
+static bool is_closing(void *ctx)
+{
+    return store_stopping(ctx);
+}
+
+/* What is at rest elsewhere is fetched, and stays here while it is merged. */
+static enum err open_inputs(struct merging *g)
+{
+    struct objects_wait wait = {.stop = is_closing, .ctx = g->s};
+    g->file = NEW_ARRAY(struct segment *, g->plan->n);
+    for (size_t i = 0; i < g->plan->n; i++)
+        TRY(copy_open(g->s, g->plan->segment[i], &wait, NULL, &g->file[i]));
+    return OK;
+}
+
+static void close_inputs(struct merging *g)
+{
+    for (size_t i = 0; g->file && i < g->plan->n; i++)
+        if (g->file[i])
+            segment_unref(g->file[i]);
+    mem_free(g->file);
+}
+
+/* A copy that is damaged is fetched once more; a file that is, is left alone. */
+static void judge_damage(struct merging *g)
+{
+    for (size_t i = 0; i < g->plan->n; i++)
+        if (g->plan->segment[i]->damaged && copy_suspect(g->s, g->plan->segment[i]))
+            g->plan->segment[i]->damaged = false;
+}
 
 static enum err check_space(struct store *s, const struct plan *p)
 {
@@ -474,9 +511,12 @@ static enum err merge_plan(struct store *s, const struct plan *p)
     arena_init(&g.arena, 0, NULL);
     describe(&g);
     take_inputs(&g);
-    enum err err = merge_files(&g);
+    enum err err = open_inputs(&g);
+    if (err == OK)
+        err = merge_files(&g);
     if (err != OK) {
         undo(&g);
+        judge_damage(&g);
     } else {
         struct summary sum = summarize(&g);
         show(&g, clock_mono_ns() - begun);
@@ -484,6 +524,7 @@ static enum err merge_plan(struct store *s, const struct plan *p)
         if (err == OK)
             report(s, &sum, g.level, clock_mono_ns() - begun);
     }
+    close_inputs(&g);
     replacement_release(&g.r);
     mem_free(g.block);
     mem_free(g.row);

@@ -12,6 +12,7 @@
 #include "store/store_impl.h"
 
 #define SETS_KEPT 8
+#define FETCH_NS (30 * NS_PER_S)
 
 struct block_ids {
     uint64_t segment_id; /* never given out twice; 0: none */
@@ -50,6 +51,7 @@ void id_cache_free(struct id_cache *c)
 /* A lookup's place: one block of one segment. */
 struct place {
     struct manifest_segment *segment;
+    struct segment *file;
     uint32_t section, block;
     struct mem_stream *st;
 };
@@ -102,7 +104,7 @@ static enum err block_has(struct store *s, const struct place *p, const struct p
         return OK;
     struct rows rows;
     struct str *id;
-    TRY(segment_block_rows(p->segment->file, p->section, p->block, a, NULL, &rows));
+    TRY(segment_block_rows(p->file, p->section, p->block, a, NULL, &rows));
     if (!block_may_hold(&rows, equal)) {
         *ret = false;
         return OK;
@@ -129,8 +131,9 @@ static enum err pass_over_damage(struct manifest_segment *e, enum err err)
     return OK;
 }
 
-static enum err segment_has(struct store *s, struct manifest_segment *e, struct mem_stream *st,
-                            const struct predicate *equal, struct hash128 hash, bool *ret)
+static enum err file_has(struct store *s, struct manifest_segment *e, struct segment *file,
+                         struct mem_stream *st, const struct predicate *equal, struct hash128 hash,
+                         bool *ret)
 {
     struct arena a;
     enum err err = OK;
@@ -138,13 +141,33 @@ static enum err segment_has(struct store *s, struct manifest_segment *e, struct 
     for (uint32_t i = 0; err == OK && !*ret && i < e->n_sections; i++) {
         if (e->section[i].stream != st)
             continue;
-        for (uint32_t b = 0; err == OK && !*ret && b < e->section[i].blocks; b++) {
-            struct place p = {e, i, b, st};
+        struct section_info info;
+        err = segment_section(file, i, &info);
+        for (uint32_t b = 0; err == OK && !*ret && b < info.blocks; b++) {
+            struct place p = {e, file, i, b, st};
             arena_reset(&a);
             err = pass_over_damage(e, block_has(s, &p, equal, hash, &a, ret));
         }
     }
     arena_release(&a);
+    return err;
+}
+
+/* `filter`: the id's hash for the filter of ids. */
+static enum err segment_has(struct store *s, struct manifest_segment *e, struct mem_stream *st,
+                            const struct predicate *equal, struct hash128 hash, uint64_t filter,
+                            bool *ret)
+{
+    struct objects_wait wait = {.deadline_mono = clock_mono_ns() + FETCH_NS};
+    struct segment *file;
+    enum err err = copy_open(s, e, &wait, NULL, &file);
+    if (err != OK) {
+        log_warn("client ids cannot be looked up, repeats may land twice", "error=%s", err_text());
+        return OK;
+    }
+    if (segment_may_hold_id(file, filter))
+        err = file_has(s, e, file, st, equal, hash, ret);
+    segment_unref(file);
     return err;
 }
 
@@ -170,7 +193,7 @@ enum err id_lookup(struct store *s, struct mem_stream *st, struct str id, struct
     bool found = false;
     for (size_t i = m->n; err == OK && !found && i-- > 0;) {
         struct manifest_segment *e = m->segment[i];
-        uint64_t own = e->file && e->created_ns >= since ? rows_of(e, st) : 0;
+        uint64_t own = (e->remote || e->file) && e->created_ns >= since ? rows_of(e, st) : 0;
         if (!own)
             continue;
         if (s->o.ids_max && rows >= s->o.ids_max) {
@@ -179,8 +202,7 @@ enum err id_lookup(struct store *s, struct mem_stream *st, struct str id, struct
             break;
         }
         rows += own;
-        if (segment_may_hold_id(e->file, filter))
-            err = segment_has(s, e, st, &equal, hash, &found);
+        err = segment_has(s, e, st, &equal, hash, filter, &found);
     }
     arena_release(&a);
     manifest_unref(m);

@@ -47,10 +47,17 @@ void manifest_segment_unref(struct manifest_segment *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (s->remote)
+        copy_gone(s->remote, s);
+    bool here = s->file || !s->remote;
     if (s->file)
         segment_unref(s->file);
-    if (s->doomed)
+    if (s->doomed && here)
         remove_file(s->path);
+    if (s->doomed && s->remote && !store_is_shared(s->remote))
+        objects_forget(s->remote, s->id);
+    for (uint32_t i = 0; i < s->n_sections; i++)
+        mem_free((void *)s->section[i].known);
     mem_free(s->section);
     mem_free(s->number);
     mem_free(s->path);
@@ -111,15 +118,16 @@ static enum err sections_of_file(struct store *s, struct manifest_segment *e,
     for (uint32_t i = 0; i < row->n_sections; i++) {
         struct section_info info;
         TRY(segment_section(e->file, i, &info));
-        struct manifest_section sec = {stream_of(s, info.stream_id, &info),
-                                       info.day,
-                                       info.time_min,
-                                       info.time_max,
-                                       info.rows,
-                                       info.raw_bytes,
-                                       info.bytes,
-                                       info.blocks,
-                                       NULL};
+        struct manifest_section sec = {.stream = stream_of(s, info.stream_id, &info),
+                                       .day = info.day,
+                                       .time_min = info.time_min,
+                                       .time_max = info.time_max,
+                                       .rows = info.rows,
+                                       .raw_bytes = info.raw_bytes,
+                                       .bytes = info.bytes,
+                                       .blocks = info.blocks,
+                                       .tail_offset = row->section[i].offset,
+                                       .tail_length = (uint32_t)row->section[i].length};
         add_section(e, i, &sec);
     }
     return OK;
@@ -128,20 +136,50 @@ static enum err sections_of_file(struct store *s, struct manifest_segment *e,
 static void sections_of_catalog(struct store *s, struct manifest_segment *e,
                                 const struct catalog_segment *row)
 {
+    uint64_t end = 0;
     e->rows = e->raw_bytes = 0;
     for (uint32_t i = 0; i < row->n_sections; i++) {
         const struct catalog_section *c = &row->section[i];
-        struct manifest_section sec = {stream_of(s, c->stream_id, NULL),
-                                       c->day,
-                                       c->time_min,
-                                       c->time_max,
-                                       c->rows,
-                                       c->raw_bytes,
-                                       0,
-                                       0,
-                                       NULL};
+        uint64_t next = c->offset + c->length;
+        struct manifest_section sec = {.stream = stream_of(s, c->stream_id, NULL),
+                                       .day = c->day,
+                                       .time_min = c->time_min,
+                                       .time_max = c->time_max,
+                                       .rows = c->rows,
+                                       .raw_bytes = c->raw_bytes,
+                                       .bytes = e->remote && next > end ? next - end : 0,
+                                       .tail_offset = c->offset,
+                                       .tail_length = (uint32_t)c->length};
+        end = next;
         add_section(e, i, &sec);
     }
+}
+
+/* Its file is at rest elsewhere: a copy that is none is as good as no copy. */
+static void without_copy(struct store *s, struct manifest_segment *e,
+                         const struct catalog_segment *row)
+{
+    if (e->file)
+        segment_unref(e->file);
+    e->file = NULL;
+    if (io_exists(e->path)) {
+        log_warn("local copy is damaged, it will be fetched again", "path=%s error=%s", e->path,
+                 err_text());
+        (void)!io_unlink(e->path);
+    }
+    sections_of_catalog(s, e, row);
+}
+
+static enum err open_file(struct store *s, struct manifest_segment *e,
+                          const struct catalog_segment *row)
+{
+    if (e->remote && !io_exists(e->path))
+        return err_set(ERR_NOTFOUND, "%s is not here", e->path);
+    TRY(segment_open(e->path, &e->file));
+    if (e->remote && segment_bytes(e->file) != row->bytes)
+        return err_set(ERR_CORRUPT, "%s has %" PRIu64 " bytes, the catalog says %" PRIu64, e->path,
+                       segment_bytes(e->file), row->bytes);
+    return sections_of_file(s, e, row);
 }
 
 enum err manifest_segment_open(struct store *s, const struct catalog_segment *row, bool tolerate,
@@ -158,9 +196,15 @@ enum err manifest_segment_open(struct store *s, const struct catalog_segment *ro
     e->position_max = row->position_max;
     e->n_sections = row->n_sections;
     e->section = NEW_ARRAY(struct manifest_section, row->n_sections ? row->n_sections : 1);
-    enum err err = segment_open(e->path, &e->file);
-    if (err == OK)
-        err = sections_of_file(s, e, row);
+    e->remote = objects_are_remote(s->o.objects) ? s : NULL;
+    enum err err = open_file(s, e, row);
+    if (err == OK && e->remote)
+        copy_here(s, e);
+    if (err != OK && tolerate && e->remote) {
+        without_copy(s, e, row);
+        e->stored = true; /* else it would not be in the catalog */
+        err = OK;
+    }
     if (err != OK && tolerate) {
         log_error("segment cannot be read, searches will be partial", "id=%" PRIu64 " error=%s",
                   row->id, err_text());
@@ -284,7 +328,7 @@ void store_swap_manifest(struct store *s, struct manifest *m)
     uint64_t bytes = 0, unreadable = 0;
     for (size_t i = 0; i < m->n; i++) {
         bytes += m->segment[i]->bytes;
-        unreadable += !m->segment[i]->file;
+        unreadable += !m->segment[i]->remote && !m->segment[i]->file;
     }
     metric_set(s->m.segments, (int64_t)m->n);
     metric_set(s->m.segment_bytes, (int64_t)bytes);
@@ -536,8 +580,11 @@ static enum err load_segments(struct store *s, struct arena *a, struct manifest 
     struct manifest_segment **e = NEW_ARRAY(struct manifest_segment *, n ? n : 1);
     enum err err = OK;
     size_t got = 0;
-    for (; err == OK && got < n; got++)
-        err = manifest_segment_open(s, &row[got], true, &e[got]);
+    for (; err == OK && got < n; got++) {
+        err = objects_bring(s, row[got].id);
+        if (err == OK)
+            err = manifest_segment_open(s, &row[got], true, &e[got]);
+    }
     if (err != OK)
         got--;
     else
@@ -546,6 +593,14 @@ static enum err load_segments(struct store *s, struct arena *a, struct manifest 
         manifest_segment_unref(e[i]);
     mem_free(e);
     return err;
+}
+
+static bool is_missing_some(const struct manifest *m)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (!m->segment[i]->file)
+            return true;
+    return false;
 }
 
 enum err manifest_load(struct store *s)
@@ -557,6 +612,9 @@ enum err manifest_load(struct store *s)
     enum err err;
     TRY_OUT(load_streams(s, &a));
     TRY_OUT(load_segments(s, &a, &m));
+    if (is_missing_some(m))
+        TRY_OUT(objects_missing(s));
+    TRY_OUT(objects_survey(s, m));
     c.m = m;
     if (objects_are_remote(s->o.objects) || !objects_are_apart(s->o.objects))
         TRY_OUT(clean_folder(&c));

@@ -9,6 +9,8 @@
 #include "store/segment.h"
 
 struct mem_stream;
+struct section_blocks;
+struct store;
 
 struct manifest_section {
     struct mem_stream *stream;
@@ -16,6 +18,9 @@ struct manifest_section {
     uint64_t rows, raw_bytes, bytes;
     uint32_t blocks;
     const uint64_t *number; /* of each block, as it was in memory; NULL: not known any more */
+    uint64_t tail_offset;
+    uint32_t tail_length;
+    _Atomic(const struct section_blocks *) known; /* of remote ones (copies.h); NULL: not yet */
 };
 
 struct manifest_segment {
@@ -23,6 +28,13 @@ struct manifest_segment {
     _Atomic bool doomed;  /* left the catalog: the file goes with the last reference */
     _Atomic bool damaged; /* a merge could not read it: leave it as it is */
     struct segment *file; /* NULL: missing or unreadable; its sections are the catalog's */
+    /* At rest elsewhere: `file` is here or not, and under the lock of copies (copies.h), as are the
+     * others but for `stored`, which says that it is known to be at rest. */
+    struct store *remote;
+    _Atomic bool stored;
+    bool fetching, counted;
+    uint64_t used;
+    int64_t suspected_mono;
     char *path;
     uint64_t id;
     uint32_t level;

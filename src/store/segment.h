@@ -32,6 +32,9 @@ NODISCARD enum err segment_open(const char *path, struct segment **ret);
 struct segment *segment_ref(struct segment *s);
 void segment_unref(struct segment *s);
 uint64_t segment_id(const struct segment *s);
+uint64_t segment_bytes(const struct segment *s); /* of the file */
+/* Nobody holds it but the caller, who sees to it that nobody comes to. */
+bool segment_is_idle(const struct segment *s);
 const char *segment_path(const struct segment *s);
 uint32_t segment_sections(const struct segment *s);
 struct section_info {

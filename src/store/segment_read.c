@@ -26,6 +26,7 @@ struct loaded {
 struct segment {
     _Atomic uint32_t refs;
     char *path;
+    uint64_t bytes;     /* of the file */
     struct arena arena; /* footer */
     size_t charged;
     struct seg_footer footer;
@@ -42,11 +43,12 @@ static enum err in_file(const char *path, enum err err)
     return err_set(err, "%s: %s", path, was);
 }
 
-static enum err read_footer(int fd, struct arena *a, struct seg_footer *ret)
+static enum err read_footer(int fd, struct arena *a, struct seg_footer *ret, uint64_t *ret_size)
 {
     uint64_t size, offset, sum;
     uint32_t length;
     TRY(io_size(fd, &size));
+    *ret_size = size;
     if (size < SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES)
         return err_set(ERR_CORRUPT, "segment: a file of %llu bytes is too short",
                        (unsigned long long)size);
@@ -78,7 +80,7 @@ enum err segment_open(const char *path, struct segment **ret)
     pthread_mutex_init(&s->lock, NULL);
     enum err err = io_open(path, IO_READ, &s->source.fd);
     if (err == OK) {
-        err = read_footer(s->source.fd, &s->arena, &s->footer);
+        err = read_footer(s->source.fd, &s->arena, &s->footer, &s->bytes);
         if (err != OK)
             err = in_file(path, err);
     }
@@ -137,6 +139,16 @@ void segment_unref(struct segment *s)
 uint64_t segment_id(const struct segment *s)
 {
     return s->footer.id;
+}
+
+uint64_t segment_bytes(const struct segment *s)
+{
+    return s->bytes;
+}
+
+bool segment_is_idle(const struct segment *s)
+{
+    return atomic_load_explicit(&s->refs, memory_order_acquire) == 1;
 }
 
 const char *segment_path(const struct segment *s)

@@ -13,6 +13,7 @@
 #include "store/store_impl.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 struct pinned {
     struct mem_stream *st;
@@ -22,10 +23,15 @@ struct pinned {
 
 /* What a block_ref's impl points to. */
 struct block_place {
-    const struct manifest_segment *segment; /* or */
+    struct manifest_segment *segment; /* or */
     const struct part *part;
     struct str stream;
     uint32_t section, block;
+};
+
+struct places {
+    struct section_place *place;
+    size_t n, cap;
 };
 
 struct snapshot {
@@ -37,8 +43,10 @@ struct snapshot {
     struct block_ref *ref;
     size_t n, cap;
     struct snapshot_stats stats;
-    uint64_t position; /* the last delivered */
-    bool unseen;       /* of a merge: read once */
+    const struct objects_wait *wait;
+    _Atomic uint64_t *fetched; /* in the arena */
+    uint64_t position;         /* the last delivered */
+    bool unseen;               /* of a merge: read once */
 };
 
 static bool wants_stream(const struct snapshot_want *w, const struct mem_stream *st)
@@ -106,7 +114,7 @@ static void add_ref(struct snapshot *n, const struct block_place *at, int64_t ti
     if (number) {
         n->ref[n->n].lasting = number[at->block] | LASTING_BLOCK;
     } else if (at->segment) {
-        n->ref[n->n].lasting = segment_id(at->segment->file);
+        n->ref[n->n].lasting = at->segment->id;
         n->ref[n->n].place = (uint64_t)at->section << 32 | at->block;
     } else if (at->part->block) {
         n->ref[n->n].lasting = block_number(at->part->block) | LASTING_BLOCK;
@@ -114,6 +122,32 @@ static void add_ref(struct snapshot *n, const struct block_place *at, int64_t ti
         n->ref[n->n].lasting = at->part->number | LASTING_FRAME;
     }
     n->n++;
+}
+
+/* A section whose file may be at rest elsewhere. */
+static enum err add_remote_section(struct snapshot *n, const struct snapshot_want *w,
+                                   struct manifest_segment *e, uint32_t section)
+{
+    const struct section_blocks *known;
+    enum err err = copy_blocks(n->s, e, section, n->wait, &known);
+    if (err == ERR_CANCELED || err == ERR_TIMEOUT)
+        return err;
+    if (err != OK) {
+        log_error("section cannot be read, the answer is partial", "error=%s", err_text());
+        if (!n->stats.unreadable++)
+            snprintf(n->stats.why, sizeof(n->stats.why), "%s", err_text());
+        return OK;
+    }
+    for (uint32_t b = 0; b < known->n; b++) {
+        const struct segment_block_info *info = &known->block[b];
+        struct block_place at = {.segment = e,
+                                 .stream = e->section[section].stream->name,
+                                 .section = section,
+                                 .block = b};
+        if (wants_time(w, info->time_min, info->time_max))
+            add_ref(n, &at, info->time_min, info->time_max, info->rows, info->bytes);
+    }
+    return OK;
 }
 
 static void add_section(struct snapshot *n, const struct snapshot_want *w,
@@ -140,7 +174,7 @@ static void add_section(struct snapshot *n, const struct snapshot_want *w,
     }
 }
 
-static void add_segments(struct snapshot *n, const struct snapshot_want *w)
+static void add_segments(struct snapshot *n, const struct snapshot_want *w, struct places *remote)
 {
     const struct manifest *m = n->manifest;
     n->stats.segments = m->n;
@@ -150,10 +184,53 @@ static void add_segments(struct snapshot *n, const struct snapshot_want *w)
             if (!sec->stream || !str_eq(sec->stream->org, w->org))
                 continue;
             n->stats.blocks_total += sec->blocks;
-            if (wants_position(w, m->segment[i]->position_max) && wants_stream(w, sec->stream) &&
-                wants_time(w, sec->time_min, sec->time_max))
+            if (!wants_position(w, m->segment[i]->position_max) || !wants_stream(w, sec->stream) ||
+                !wants_time(w, sec->time_min, sec->time_max))
+                continue;
+            if (m->segment[i]->remote) {
+                ARRAY_GROW(remote->place, remote->cap, remote->n + 1);
+                remote->place[remote->n++] = (struct section_place){m->segment[i], k};
+            } else {
                 add_section(n, w, m->segment[i], k);
+            }
         }
+}
+
+/* Those whose blocks are not known are asked for together. */
+static enum err add_remote(struct snapshot *n, const struct snapshot_want *w,
+                           const struct places *remote)
+{
+    struct places unknown = {NEW_ARRAY(struct section_place, remote->n ? remote->n : 1), 0, 0};
+    enum err err = OK;
+    for (size_t i = 0; i < remote->n; i++) {
+        const struct section_place *p = &remote->place[i];
+        if (!atomic_load(&p->segment->section[p->section].known))
+            unknown.place[unknown.n++] = *p;
+    }
+    if (unknown.n > 1)
+        copy_blocks_ahead(n->s, unknown.place, unknown.n, n->wait);
+    mem_free(unknown.place);
+    for (size_t i = 0; err == OK && i < remote->n; i++) {
+        struct manifest_segment *e = remote->place[i].segment;
+        uint32_t section = remote->place[i].section;
+        n->stats.sections++;
+        err = add_remote_section(n, w, e, section);
+        const struct section_blocks *known = atomic_load(&e->section[section].known);
+        if (known && !e->section[section].blocks)
+            n->stats.blocks_total += known->n;
+    }
+    return err;
+}
+
+static enum err add_all(struct snapshot *n, const struct snapshot_want *w)
+{
+    struct places remote = {NULL, 0, 0};
+    n->wait = w->wait;
+    n->fetched = arena_zalloc(&n->arena, sizeof(*n->fetched));
+    add_segments(n, w, &remote);
+    enum err err = remote.n ? add_remote(n, w, &remote) : OK;
+    mem_free(remote.place);
+    return err;
 }
 
 static void add_parts(struct snapshot *n, const struct snapshot_want *w)
@@ -178,9 +255,12 @@ enum err snapshot_open_merged(const struct merged *m, const struct snapshot_want
     n->unseen = true;
     arena_init(&n->arena, 0, NULL);
     n->manifest = manifest_ref(m->manifest);
-    add_segments(n, want);
-    *ret = n;
-    return OK;
+    enum err err = add_all(n, want);
+    if (err != OK)
+        snapshot_close(n);
+    else
+        *ret = n;
+    return err;
 }
 
 int64_t merged_took_ns(const struct merged *m)
@@ -194,7 +274,11 @@ enum err snapshot_open(struct store *s, const struct snapshot_want *want, struct
     n->s = s;
     arena_init(&n->arena, 0, NULL);
     pin(n, want);
-    add_segments(n, want);
+    enum err err = add_all(n, want);
+    if (err != OK) {
+        snapshot_close(n);
+        return err;
+    }
     add_parts(n, want);
     *ret = n;
     return OK;
@@ -227,6 +311,32 @@ const struct block_ref *snapshot_blocks(const struct snapshot *n, size_t *ret_n)
 void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret)
 {
     *ret = n->stats;
+    ret->fetched = *n->fetched;
+}
+
+static enum err rows_of(const struct snapshot *n, const struct block_place *at,
+                        struct segment *file, struct arena *arena, uint64_t *bytes_read,
+                        struct rows *ret)
+{
+    if (n->unseen)
+        return segment_block_rows_uncached(file, at->section, at->block, arena, ret);
+    return segment_block_rows(file, at->section, at->block, arena, bytes_read, ret);
+}
+
+static enum err open_remote(const struct snapshot *n, const struct block_place *at,
+                            struct arena *arena, uint64_t *bytes_read, struct rows *ret)
+{
+    struct segment *file;
+    TRY(copy_open(n->s, at->segment, n->wait, n->fetched, &file));
+    enum err err = rows_of(n, at, file, arena, bytes_read, ret);
+    segment_unref(file);
+    return err;
+}
+
+bool block_suspect(const struct snapshot *n, const struct block_ref *b)
+{
+    const struct block_place *at = b->impl;
+    return !at->part && copy_suspect(n->s, at->segment);
 }
 
 enum err block_open(const struct snapshot *n, const struct block_ref *b, struct arena *arena,
@@ -235,7 +345,7 @@ enum err block_open(const struct snapshot *n, const struct block_ref *b, struct 
     const struct block_place *at = b->impl;
     if (at->part)
         return part_open(at->part, at->stream, arena, bytes_read, ret);
-    if (n->unseen)
-        return segment_block_rows_uncached(at->segment->file, at->section, at->block, arena, ret);
-    return segment_block_rows(at->segment->file, at->section, at->block, arena, bytes_read, ret);
+    if (at->segment->remote)
+        return open_remote(n, at, arena, bytes_read, ret);
+    return rows_of(n, at, at->segment->file, arena, bytes_read, ret);
 }

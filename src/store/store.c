@@ -304,7 +304,7 @@ static void clean_objects(struct store *s)
     if (store_is_shared(s) && store_follow(s) != OK)
         return; /* it is not known what others have published */
     pthread_mutex_lock(&s->compact_lock);
-    if (objects_clean(s, s->o.stray_age_ns) != OK)
+    if (s->surveyed && objects_clean(s, s->o.stray_age_ns) != OK)
         log_warn("strays cannot be looked for", "error=%s", err_text());
     pthread_mutex_unlock(&s->compact_lock);
 }
@@ -327,6 +327,7 @@ static void *background_main(void *arg)
             if (store_expire(s, &freed) != OK)
                 log_error("expiry failed", "error=%s", err_text());
         }
+        objects_chores(s);
         if (s->o.stray_age_ns && now >= clean_at && store_may_merge(s)) {
             clean_at =
                 now + (s->o.stray_age_ns < CLEAN_EVERY_NS ? s->o.stray_age_ns : CLEAN_EVERY_NS);
@@ -398,6 +399,8 @@ static enum err load(struct store *s)
     size_t n;
     enum err err;
     arena_init(&a, 0, NULL);
+    if (objects_are_apart(s->o.objects))
+        TRY_OUT(catalog_ids_given(s->o.catalog, &s->ids_given));
     TRY_OUT(objects_ready(s));
     TRY_OUT(io_mkdir(s->segments_dir));
     TRY_OUT(load_checkpoint(s));
@@ -459,6 +462,8 @@ enum err store_open(const struct store_options *options, struct store **ret)
     pthread_mutex_init(&s->space_lock, NULL);
     cond_init(&s->changed);
     cond_init(&s->arrived);
+    pthread_mutex_init(&s->forget_lock, NULL);
+    copies_init(&s->copies, options->copies_max);
     gate_init(&s->scratch, options->scratch_max);
     store_set_limits(s, s->o.retention_ns, s->o.max_disk);
     s->manifest = manifest_empty();
@@ -513,6 +518,9 @@ void store_close(struct store *s)
     pthread_mutex_destroy(&s->compact_lock);
     pthread_mutex_destroy(&s->merged_lock);
     pthread_mutex_destroy(&s->space_lock);
+    pthread_mutex_destroy(&s->forget_lock);
+    copies_release(&s->copies);
+    mem_free(s->forget);
     objects_close(s->own_objects);
     mem_free(s->segments_dir);
     mem_free(s->consumer);
@@ -538,10 +546,26 @@ static void count_segments(const struct manifest *m, struct store_stats *t)
         t->segment_bytes += e->bytes;
         t->segment_rows += e->rows;
         t->segment_raw_bytes += e->raw_bytes;
-        t->unreadable_segments += !e->file;
+        t->unreadable_segments += !e->remote && !e->file;
+        t->objects.not_stored += e->remote && !e->stored;
         for (uint32_t k = 0; k < e->n_sections; k++)
             widen(t, e->section[k].time_min, e->section[k].time_max);
     }
+}
+
+static void count_copies(struct store *s, struct store_stats *t)
+{
+    struct copies *c = &s->copies;
+    t->objects.remote = objects_are_remote(s->o.objects);
+    pthread_mutex_lock(&c->lock);
+    t->objects.copies = c->files;
+    t->objects.copies_bytes = c->bytes;
+    t->objects.copies_max = c->max;
+    t->objects.hits = c->hits;
+    t->objects.fetched = c->fetched;
+    t->objects.fetched_bytes = c->fetched_bytes;
+    t->objects.evicted = c->evicted;
+    pthread_mutex_unlock(&c->lock);
 }
 
 void store_stats(struct store *s, struct store_stats *ret)
@@ -573,6 +597,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     pthread_mutex_unlock(&s->lock);
     count_segments(m, &t);
     manifest_unref(m);
+    count_copies(s, &t);
     if (t.oldest_ns > t.newest_ns)
         t.oldest_ns = t.newest_ns = 0;
     *ret = t;

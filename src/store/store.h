@@ -28,7 +28,8 @@ struct store_options {
     const char *dir; /* segments in dir/segments */
     struct catalog *catalog;
     struct objects *objects; /* where segments are at rest; NULL: file: */
-    int64_t stray_age_ns;    /* objects that nobody published go at that age; 0: never */
+    uint64_t copies_max; /* bytes of local copies of segments that are at rest elsewhere; 0: none */
+    int64_t stray_age_ns; /* objects that nobody published go at that age; 0: never */
     uint32_t block_rows;
     uint64_t block_bytes;
     uint64_t cut_bytes;       /* encoded bytes in the memtable that start a cut */
@@ -147,6 +148,9 @@ struct snapshot_want {
     int64_t from, to; /* [from, to) */
     /* Only blocks that may hold rows of queue positions behind `after` (and others besides). */
     uint64_t after;
+    /* How long to wait for what is at rest elsewhere; outlives the snapshot. NULL: as long as it
+     * takes. */
+    const struct objects_wait *wait;
 };
 /* One block: rows of one stream. Those of segments and sealed blocks are in total order; those of
  * the open part of the memtable are as they arrived, and a consumer that needs an order sorts them
@@ -169,7 +173,10 @@ struct snapshot_stats {
     uint64_t blocks_total; /* before pruning by stream and time */
     uint64_t segments, sections;
     uint64_t unreadable; /* sections that are missing or damaged: the answer is partial */
+    uint64_t fetched;    /* bytes of segments that were at rest elsewhere; so far */
+    char why[200];       /* of the first that is unreadable; "": the log says */
 };
+/* What is at rest elsewhere costs its fetch: ERR_CANCELED and ERR_TIMEOUT are those of the wait. */
 NODISCARD enum err snapshot_open(struct store *s, const struct snapshot_want *want,
                                  struct snapshot **ret);
 void snapshot_close(struct snapshot *n);
@@ -195,6 +202,9 @@ void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret);
 NODISCARD enum err block_open(const struct snapshot *s, const struct block_ref *b,
                               struct arena *arena, struct rows *ret, uint64_t *bytes_read);
 
+/* What was read of the block was damaged. True: it is worth reading once more. */
+bool block_suspect(const struct snapshot *s, const struct block_ref *b);
+
 /* Waits until something behind `position` was delivered, store_wake_waiting is called or the time
  * is over; the last position delivered. */
 uint64_t store_wait(struct store *s, uint64_t position, int64_t deadline_mono);
@@ -213,6 +223,11 @@ struct store_stats {
      * ago what others published was looked for, how often memory was dropped. */
     uint64_t node, merges_node, resets;
     int64_t followed_ago_ns;
+    struct {
+        bool remote; /* segments are at rest elsewhere; the others count their local copies */
+        uint64_t copies, copies_bytes, copies_max, hits, fetched, fetched_bytes, evicted;
+        uint64_t not_stored; /* segments that are only here, yet */
+    } objects;
 };
 void store_stats(struct store *s, struct store_stats *ret);
 /* Makes a stream that has no records yet; *ret_new: it was not there. Durable. */

@@ -6,6 +6,7 @@
 
 #include "core/metrics.h"
 #include "core/thread.h"
+#include "store/copies.h"
 #include "store/landing.h"
 #include "store/manifest.h"
 #include "store/memtable.h"
@@ -97,6 +98,17 @@ struct store {
     pthread_mutex_t space_lock;
     bool reserved; /* space_lock: DIR/reserve is there */
 
+    struct copies copies;
+    /* Of objects that lie apart. The place is ours; all of it was looked at; what was only here was
+     * put there. */
+    atomic_bool claimed, surveyed;
+    bool all_put; /* the background thread's, as chores_at */
+    int64_t chores_at;
+    uint64_t ids_given; /* at the start; of a catalog that is not shared */
+    pthread_mutex_t forget_lock;
+    uint64_t *forget; /* objects that are to be removed; under forget_lock */
+    size_t n_forget, forget_cap;
+
     struct landing *landing;
     struct producers *producers;
     struct id_cache *id_cache;
@@ -159,12 +171,24 @@ NODISCARD enum err manifest_replace(struct store *s, struct replacement *r,
 NODISCARD enum err manifest_resolve(struct store *s);
 void replacement_release(struct replacement *r);
 
-/* strays.c: objects and whose they are. At start: this store's place, and no other's. */
+/* strays.c: objects that lie apart, and whose they are. Nothing happens for others.
+ *
+ * At start: the place is this store's, and no other's; it may be out of reach. */
 NODISCARD enum err objects_ready(struct store *s);
+/* Files are missing: ERR_INVALID when the catalog says that they are somewhere else. */
+NODISCARD enum err objects_missing(struct store *s);
+/* A segment of the data folder comes to the folder that lies apart. */
+NODISCARD enum err objects_bring(struct store *s, uint64_t id);
+/* Looks at all objects, once: which are there, and which cannot be. */
+NODISCARD enum err objects_survey(struct store *s, const struct manifest *m);
 /* A segment's file becomes its object: before it is published. */
-NODISCARD enum err objects_keep(struct store *s, const struct manifest_segment *e);
+NODISCARD enum err objects_keep(struct store *s, struct manifest_segment *e);
+/* The object goes, soon, or when the sweep finds it. */
+void objects_forget(struct store *s, uint64_t id);
+/* What is left to do in the background. */
+void objects_chores(struct store *s);
 /* Removes objects that nobody ever published, once they are `age_ns` old, and what is left of puts.
- */
+ * With compact_lock. */
 NODISCARD enum err objects_clean(struct store *s, int64_t age_ns);
 
 /* compact.c */

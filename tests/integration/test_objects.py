@@ -7,6 +7,8 @@ import time
 import pytest
 import requests
 
+from parts.s3 import s3  # noqa: F401
+
 
 def lines(n, at=0, **more):
     return "\n".join(json.dumps({"n": i, "message": f"record {i} of a run", **more}) for i in range(at, at + n))
@@ -61,3 +63,85 @@ def test_a_stray_of_a_folder_goes_when_it_is_old(make_server, tmp_path):
     while stray.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not stray.exists() and len(segments_in(shared)) == 2 and count(server) == 100
+
+
+# ---- S3 ----
+
+
+class Bucket:
+    """A bucket of its own, and how a server is told of it."""
+
+    def __init__(self, s3, name):
+        self.s3, self.name, self.client = s3, name, s3.client()
+        self.client.create_bucket(Bucket=name)
+        self.env = {k: v for k, v in s3.env().items() if k != "AWS_ENDPOINT_URL_S3"}
+
+    def url(self, prefix="logs", endpoint=None, **more):
+        params = {"endpoint": endpoint or self.s3.url, "region": "eu-test-1", **more}
+        return f"s3://{self.name}/{prefix}?" + "&".join(f"{k}={v}" for k, v in params.items())
+
+    def keys(self, prefix="logs/"):
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return sorted(o["Key"] for page in pages for o in page.get("Contents", []))
+
+    def segments(self):
+        return [k for k in self.keys("logs/segments/") if k.endswith(".seg")]
+
+    def get(self, key):
+        return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+
+    def uploads(self):
+        return self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
+
+
+@pytest.fixture
+def bucket(s3, request):  # noqa: F811
+    n = sum(ord(c) * (i + 1) for i, c in enumerate(request.node.name))
+    return Bucket(s3, f"b{n}-{os.getpid()}")
+
+
+@pytest.fixture
+def s3_server(make_server, bucket):
+    def make(name="data", args=(), url=None, start=True, **settings):
+        sets = [x for k, v in settings.items() for x in ("--set", f"objects.{k}={v}")]
+        return make_server(name, args=["--objects", url or bucket.url(), *sets, *args], env=bucket.env, start=start)
+    return make
+
+
+def wait_for(what, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.05)
+
+
+def copies(server):
+    return sorted(p.name for p in (server.data / "segments").glob("*.seg"))
+
+
+def stats(server):
+    return requests.get(server.url + "/api/v1/stats", timeout=60).json()
+
+
+def test_segments_go_to_s3_and_come_back(s3_server, bucket, tmp_path):
+    server = s3_server()
+    fill(server, 3)
+    assert len(bucket.segments()) == 3 and copies(server) == [k.split("/")[-1] for k in bucket.segments()]
+    for key in bucket.segments():  # another client reads them byte for byte
+        assert bucket.get(key) == (server.data / "segments" / key.split("/")[-1]).read_bytes()
+    assert bucket.get("logs/weir-store").startswith(b"weir store ")
+    before = bucket.segments()
+    server.compact()
+    wait_for(lambda: len(bucket.segments()) == 1)
+    assert not set(before) & set(bucket.segments()) and len(copies(server)) == 1
+    assert count(server) == 150 and sorted(r["n"] for r in server.query("")) == list(range(150))
+    server.stop()
+    # A folder that has the catalog and no segment is a complete store.
+    for name in copies(server):
+        (server.data / "segments" / name).unlink()
+    server.start()
+    assert copies(server) == []
+    rows = server.query("record AND n:77", meta=1)
+    assert rows[0]["n"] == 77 and rows[-1]["_meta"]["bytes_fetched"] > 0
+    assert len(copies(server)) == 1
+    assert "bytes_fetched" not in server.query("record AND n:78", meta=1)[-1]["_meta"]

@@ -3,7 +3,7 @@
 #include "core/io.h"
 #include "core/mem.h"
 #include "folder_kit.h"
-#include "objects/objects.h"
+#include "objects/objects_impl.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -154,6 +154,107 @@ static void test_a_put_is_given_up(void **state)
     objects_close(o);
 }
 
+/* ---- s3:// ---- */
+
+static void test_urls_of_s3(void **state)
+{
+    struct objects *o;
+    assert_ok(objects_check_url(STR("s3://logs")));
+    assert_ok(objects_check_url(STR("s3://my.logs_1/a/b?region=eu-west-1&path_style=true")));
+    assert_ok(objects_check_url(
+        STR("s3://logs/?endpoint=http://127.0.0.1:9000&tls_ca=/x&part_bytes=8MiB")));
+    assert_err(objects_check_url(STR("s3://")), ERR_INVALID, "a bucket's name is wanted");
+    assert_err(objects_check_url(STR("s3://ab")), ERR_INVALID, "a bucket's name is wanted");
+    assert_err(objects_check_url(STR("s3://logs:9000/a")), ERR_INVALID, "endpoint=");
+    assert_err(objects_check_url(STR("s3://me:secret@logs/a")), ERR_INVALID, "takes no keys");
+    assert_err(objects_check_url(STR("s3://logs?endpont=http://a")), ERR_INVALID,
+               "did you mean \"endpoint\"");
+    assert_err(objects_check_url(STR("s3://logs?endpoint=127.0.0.1:9000")), ERR_INVALID,
+               "http://HOST:PORT");
+    assert_err(objects_check_url(STR("s3://logs?endpoint=http://a/b")), ERR_INVALID,
+               "http://HOST:PORT");
+    assert_err(objects_check_url(STR("s3://logs?path_style=yes")), ERR_INVALID, "true or false");
+    assert_err(objects_check_url(STR("s3://logs?part_bytes=1MiB")), ERR_INVALID, "5MiB to 4GiB");
+    assert_ok(objects_open(STR("s3://logs//a/b/?endpoint=http://127.0.0.1:9&region=x"), "d", &o));
+    assert_string_equal(objects_name(o), "s3://logs/a/b");
+    assert_true(objects_are_apart(o) && objects_are_remote(o));
+    objects_close(o);
+}
+
+struct items {
+    unsigned n;
+    char text[300];
+};
+
+static enum err note_item(void *ctx, const struct s3_listed *one)
+{
+    struct items *t = ctx;
+    size_t had = strlen(t->text);
+    t->n++;
+    snprintf(t->text + had, sizeof(t->text) - had, "%.*s %.*s %llu %lld;", STR_ARG(one->key),
+             STR_ARG(one->upload), (unsigned long long)one->bytes,
+             (long long)(one->modified_ns / NS_PER_S));
+    return one->bytes == 666 ? err_set(ERR_LIMIT, "enough") : OK;
+}
+
+static enum err read_page(const char *text, struct items *t, struct s3_page *page)
+{
+    *t = (struct items){0};
+    *page = (struct s3_page){.ctx = t, .fn = note_item};
+    return s3_read_page(str_c(text), page);
+}
+
+static void test_lists_of_s3(void **state)
+{
+    struct s3_page page;
+    struct items t;
+    assert_ok(read_page("<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\"><Name>logs</Name>"
+                        "<IsTruncated>true</IsTruncated><Contents><Key>a b&amp;c</Key>"
+                        "<LastModified>2009-10-12T17:50:30.000Z</LastModified><Size>434234</Size>"
+                        "<Owner><ID>7</ID></Owner></Contents><Contents><Size>0</Size><Key>d</Key>"
+                        "<LastModified>1970-01-01T00:00:01Z</LastModified></Contents>"
+                        "<NextContinuationToken>1+/x=</NextContinuationToken></ListBucketResult>",
+                        &t, &page));
+    assert_string_equal(t.text, "a b&c  434234 1255369830;d  0 1;");
+    assert_true(page.more);
+    assert_string_equal(page.next, "1+/x=");
+    assert_ok(read_page("<ListMultipartUploadsResult><KeyMarker/><IsTruncated>false</IsTruncated>"
+                        "<Upload><Key>k</Key><UploadId>U1</UploadId><Initiator><ID>a</ID>"
+                        "</Initiator><Initiated>1970-01-01T00:00:09.5Z</Initiated></Upload>"
+                        "</ListMultipartUploadsResult>",
+                        &t, &page));
+    assert_string_equal(t.text, "k U1 0 9;");
+    assert_false(page.more);
+}
+
+static void test_lists_that_are_none(void **state)
+{
+    struct s3_page page;
+    struct items t;
+    assert_err(read_page("<html><body>Welcome</body></html>", &t, &page), ERR_INVALID, "no list");
+    assert_err(read_page("<ListBucketResult>", &t, &page), ERR_INVALID, "XML:1");
+    assert_err(read_page("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", &t,
+                         &page),
+               ERR_INVALID, "does not say where");
+    assert_err(read_page("<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>",
+                         &t, &page),
+               ERR_INVALID, "lacks");
+    assert_err(read_page("<ListBucketResult><Contents><Size>-1</Size></Contents>"
+                         "</ListBucketResult>",
+                         &t, &page),
+               ERR_INVALID, "Size is \"-1\"");
+    assert_err(read_page("<ListBucketResult><Contents><LastModified>soon</LastModified></Contents>"
+                         "</ListBucketResult>",
+                         &t, &page),
+               ERR_INVALID, "\"soon\"");
+    assert_err(read_page("<ListBucketResult><Contents><Key>a</Key><Size>666</Size>"
+                         "<LastModified>1970-01-01T00:00:01Z</LastModified></Contents>"
+                         "</ListBucketResult>",
+                         &t, &page),
+               ERR_LIMIT, "enough");
+    assert_int_equal(t.n, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +264,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_ended_in_its_middle_is_swept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_place_belongs_to_one_store, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_put_is_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_urls_of_s3, setup, teardown),
+        cmocka_unit_test(test_lists_of_s3),
+        cmocka_unit_test(test_lists_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
