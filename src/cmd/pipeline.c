@@ -212,16 +212,40 @@ static enum err try_line(struct trial *t, struct str line)
     return OK;
 }
 
+static bool goes_on(const struct multiline *m, struct multiline_state *s, struct str line)
+{
+    line.n -= line.n && line.p[line.n - 1] == '\r';
+    return m && multiline_continues(m, s, line);
+}
+
+/* The next line, which was judged before, with those that go on with it. */
+static struct str take_lines(const struct multiline *m, struct multiline_state *s, struct str *rest)
+{
+    struct str line = {0}, all = {0};
+    (void)str_split(rest, '\n', &all);
+    for (struct str next = *rest; str_split(&next, '\n', &line) && goes_on(m, s, line);
+         *rest = next)
+        all.n = (size_t)(line.p + line.n - all.p);
+    while (all.n && strchr("\r\n", all.p[all.n - 1]))
+        all.n--;
+    return all;
+}
+
 static enum err try_lines(struct trial *t, struct str rest)
 {
-    struct str line;
-    while (str_split(&rest, '\n', &line)) {
-        line.n -= line.n && line.p[line.n - 1] == '\r';
-        if (line.n)
-            TRY(try_line(t, line));
+    struct multiline *m = NULL;
+    struct multiline_state state = {0};
+    enum err err = t->p->multiline ? multiline_new(str_c(t->p->multiline), &m) : OK;
+    if (err == OK)
+        (void)goes_on(m, &state, str_of(rest.p, str_find_byte(rest, '\n', 0)));
+    while (err == OK && rest.n) {
+        struct str record = take_lines(m, &state, &rest);
+        if (record.n)
+            err = try_line(t, record);
         arena_reset(&t->arena);
     }
-    return OK;
+    multiline_free(m);
+    return err;
 }
 
 static enum err test(const struct pipeline *p)

@@ -1,6 +1,8 @@
 /* Inputs on a UDP socket: what arrives together from one sender becomes one body. UDP has no
  * back-pressure: while BYTES_OUT bytes are out the socket is not read, and what the kernel then
- * drops is counted as errors. URL parameters: stream, service, host. */
+ * drops is counted as errors. With multiline= what one sender sends is gathered as on a connection
+ * (stream.h), of the last 64 senders. URL parameters: stream, service, host, multiline,
+ * multiline_wait. */
 #ifndef WEIR_INPUT_DATAGRAMS_H
 #define WEIR_INPUT_DATAGRAMS_H
 

@@ -22,7 +22,6 @@
 enum {
     FORWARD_PORT = 24224,
     NONCE_BYTES = 16,
-    BODY_BYTES = 1 << 20, /* messages without chunks are handed on together up to this */
     PING_ELEMENTS = 6,
     HEARTBEAT_MAX = 64,
 };
@@ -34,6 +33,7 @@ struct forward { /* what the URL says */
 struct state {
     struct forward_scan scan;
     bool trusted;
+    bool acks; /* it has asked for one */
     char nonce[NONCE_BYTES], salt[NONCE_BYTES];
 };
 
@@ -146,7 +146,7 @@ static enum err cut(void *ctx, struct conn *c, void *state, struct str in, bool 
     struct str chunk, stream = {0};
     bool nil, any = false;
     size_t at = 0, n;
-    while (at < in.n && at < BODY_BYTES) {
+    while (at < in.n && at < ret->most) {
         struct str rest = str_from(in, at);
         TRY(forward_next(&s->scan, rest, &n, &chunk, &nil));
         if (!n || (chunk.n && at))
@@ -163,6 +163,7 @@ static enum err cut(void *ctx, struct conn *c, void *state, struct str in, bool 
         any |= !nil;
         ret->stream = stream;
         if (chunk.n) {
+            s->acks = true;
             ret->key = ret->ack = chunk;
             break;
         }
@@ -170,6 +171,13 @@ static enum err cut(void *ctx, struct conn *c, void *state, struct str in, bool 
     ret->n = at;
     ret->body = str_of(in.p, any ? at : 0);
     return OK;
+}
+
+/* Who waits for acknowledgements sends nothing more before. */
+static bool gathers(void *ctx, const void *state)
+{
+    const struct state *s = state;
+    return s->trusted && !s->acks;
 }
 
 static enum err landed(void *ctx, struct conn *c, void *state, struct str chunk)
@@ -218,6 +226,7 @@ static const struct stream_protocol protocol = {
     .configure = configure,
     .open = open_conn,
     .cut = cut,
+    .gathers = gathers,
     .landed = landed,
     .datagram = heartbeat,
 };

@@ -4,10 +4,12 @@
 #include "core/governor.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/tree.h"
+#include "pipeline/stages.h"
 
 #include <stdio.h>
 
-enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 5000, DRAIN_STEP_MS = 5 };
+enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 5000, DRAIN_STEP_MS = 5, WAITS = 4 };
 
 static void try_parcel(struct parcel *p);
 
@@ -40,7 +42,55 @@ void parcel_desk_init(struct parcel_desk *d, struct reactor *r, const struct inp
 
 void parcel_desk_release(struct parcel_desk *d)
 {
+    stages_free(d->join);
+    multiline_free(d->multiline);
     pthread_mutex_destroy(&d->lock);
+}
+
+/* ---- lines that belong together ---- */
+
+static enum err read_multiline(struct parcel_desk *d, const struct url *url)
+{
+    struct str kind = url_get(url, "multiline"), wait = url_get(url, "multiline_wait");
+    if (!kind.n)
+        return wait.n ? err_set(ERR_INVALID, "multiline_wait= needs multiline= too") : OK;
+    d->wait_ns = 500 * NS_PER_MS;
+    if (wait.n && (!str_to_duration_ns(wait, &d->wait_ns) || d->wait_ns < NS_PER_MS ||
+                   d->wait_ns > 60 * NS_PER_S))
+        return err_set(ERR_INVALID, "multiline_wait: a time up to 1m is wanted, such as 500ms");
+    enum err err = multiline_new(kind, &d->multiline);
+    if (err != OK)
+        return err_set(err, "multiline: %s", err_text());
+    struct tree *list = ARENA_ARRAY(&d->arena, struct tree, 3);
+    list[2] = (struct tree){.kind = TREE_TEXT, .text = arena_str(&d->arena, kind)};
+    list[1] = (struct tree){.kind = TREE_MAP, .n = 1, .item = &list[2]};
+    list[1].key = ARENA_NEW(&d->arena, struct tree);
+    list[1].key[0] = (struct tree){.kind = TREE_TEXT, .text = STR("multiline")};
+    list[0] = (struct tree){.kind = TREE_LIST, .n = 1, .item = &list[1]};
+    return stages_new(list, &d->join);
+}
+
+enum err parcel_desk_read(struct parcel_desk *d, const struct url *url, const char *stream)
+{
+    TRY(input_read_target(url, stream, &d->arena, &d->target));
+    return read_multiline(d, url);
+}
+
+bool parcel_desk_waits(const struct parcel_desk *d, struct parcel_wait *w, size_t n,
+                       bool *ret_forced)
+{
+    int64_t now = clock_mono_ns();
+    if (!w->n)
+        w->began_ns = now;
+    if (w->n != n)
+        w->grew_ns = now;
+    w->n = n;
+    bool quiet = now - w->grew_ns >= d->wait_ns;
+    *ret_forced = !quiet;
+    if (!quiet && n < PARCEL_GATHERED && now - w->began_ns < WAITS * d->wait_ns)
+        return true;
+    w->n = 0;
+    return false;
 }
 
 /* ---- a parcel's way ---- */
@@ -106,6 +156,7 @@ static void try_parcel(struct parcel *p)
         .stream = p->stream.n ? p->stream : t->stream,
         .bytes = p->bytes,
         .format = d->format,
+        .join = d->join,
         .service = t->service,
         .host = t->host.n ? t->host : p->host,
         .key = p->key,

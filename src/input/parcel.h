@@ -8,6 +8,7 @@
 
 #include "net/reactor.h"
 #include "pipeline/input.h"
+#include "transform/multiline.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,7 +20,12 @@ struct parcel_desk {
     struct reactor *reactor;
     struct sink sink;
     struct input_target target;
-    struct arena arena; /* of the target */
+    struct arena arena; /* of the target, and of what follows */
+    /* multiline=KIND: records are made of lines (transform/join.c), and what may go on with one is
+     * waited for so long. */
+    struct multiline *multiline; /* NULL: not */
+    struct stages *join;
+    int64_t wait_ns;
     enum wire_format format;
     const char *name;       /* of the input, for logs */
     struct parcel *waiting; /* for their next try */
@@ -53,6 +59,21 @@ struct parcel {
 
 void parcel_desk_init(struct parcel_desk *d, struct reactor *r, const struct input_options *o);
 void parcel_desk_release(struct parcel_desk *d);
+/* Reads the target, multiline and multiline_wait. `stream`: by default. */
+NODISCARD enum err parcel_desk_read(struct parcel_desk *d, const struct url *url,
+                                    const char *stream);
+/* What is gathered for that at most, so that it is one batch. */
+enum { PARCEL_GATHERED = 128 << 10 };
+#define PARCEL_PARAMS "stream", "service", "host", "multiline", "multiline_wait"
+/* Whether more is waited for: of `n` bytes that were received and not handed on (all of a source,
+ * n > 0), which began and grew last at the times kept in `w`. *ret_forced: they have waited long
+ * enough although more keeps coming. */
+struct parcel_wait {
+    size_t n;
+    int64_t began_ns, grew_ns;
+};
+bool parcel_desk_waits(const struct parcel_desk *d, struct parcel_wait *w, size_t n,
+                       bool *ret_forced);
 /* Of these all but the bytes may be empty; the stream is then the target's. */
 struct parcel_content {
     struct str bytes, key, host, stream, ack;

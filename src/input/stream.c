@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { BODIES_OUT = 64, BYTES_OUT = 8 << 20, PARAMS_MAX = 24 };
+enum { BODIES_OUT = 64, BYTES_OUT = 8 << 20, BODY_BYTES = 1 << 20, PARAMS_MAX = 24 };
 
 struct stream_input {
     struct input input;
@@ -18,6 +18,8 @@ struct stream_input {
     struct datagram_socket *socket; /* NULL: the protocol has none */
     struct tls_server *tls;
     void *ctx; /* the protocol's */
+    struct reactor_ticker ticker;
+    bool stopping;
     char thread[16];
 };
 
@@ -29,11 +31,11 @@ struct sender {
     size_t bytes_out;
     bool paused;
     bool ended;
+    struct parcel_wait wait;
     _Alignas(16) char state[];
 };
 
-static const char *const common_params[] = {"stream",  "service", "host", "tls_cert",
-                                            "tls_key", "tls_ca",  NULL};
+static const char *const common_params[] = {PARCEL_PARAMS, "tls_cert", "tls_key", "tls_ca", NULL};
 
 /* ---- senders ---- */
 
@@ -153,23 +155,51 @@ static void give_up(struct sender *s, const char *text)
         conn_finish(s->conn);
 }
 
+/* More is waited for; *ret_forced: no longer, although it keeps coming. */
+static bool gathers(struct sender *s, struct str bytes, bool ended, bool *ret_forced)
+{
+    const struct stream_protocol *p = s->in->protocol;
+    *ret_forced = false;
+    if (!s->in->desk.multiline || ended || s->in->stopping || !bytes.n || !p->gathers ||
+        !p->gathers(s->in->ctx, s->state))
+        return false;
+    return parcel_desk_waits(&s->in->desk, &s->wait, bytes.n, ret_forced);
+}
+
+/* Records that may go on stay, unless they are all that there is. */
+static bool leave_open(const struct stream_input *in, struct stream_cut *cut)
+{
+    size_t n = in->protocol->before_open(in->desk.multiline, cut->body);
+    if (n)
+        cut->n = cut->body.n = n;
+    return n > 0;
+}
+
 static enum err on_data(void *ctx, struct conn *c, struct str bytes, bool ended, size_t *ret_taken)
 {
     struct stream_input *in = ctx;
     struct sender *s = sender_of(c);
     size_t at = 0;
+    bool forced;
     enum err err = OK;
+    if (gathers(s, bytes, ended, &forced))
+        return OK;
     while (!is_full(s)) {
-        struct stream_cut cut = {0};
+        struct stream_cut cut = {.most = in->desk.multiline ? PARCEL_GATHERED : BODY_BYTES};
         struct str rest = str_from(bytes, at);
         if (!rest.n)
             break;
         err = in->protocol->cut(in->ctx, c, s->state, rest, ended, &cut);
         if (err != OK || !cut.n)
             break;
+        bool more = !ended && !in->stopping && (forced || cut.n < rest.n);
+        bool left = more && cut.body.n && in->desk.multiline && in->protocol->before_open &&
+                    leave_open(in, &cut);
         at += cut.n;
         if (cut.body.n)
             send_body(s, &cut);
+        if (left && bytes.n - at < PARCEL_GATHERED)
+            break;
     }
     *ret_taken = at;
     if (err != OK) {
@@ -282,6 +312,14 @@ static enum err open_listener(struct stream_input *in, const struct input_option
     return datagram_new(in->reactor, address, on_datagrams, in, &in->socket);
 }
 
+/* What was gathered may have waited long enough. */
+static void on_ticker(void *ctx)
+{
+    struct stream_input *in = ctx;
+    if (in->desk.multiline && in->listener)
+        listener_offer(in->listener);
+}
+
 enum err stream_input_open(const struct input_type *type, const struct stream_protocol *protocol,
                            const struct input_options *o, const struct url *url, struct input **ret)
 {
@@ -293,11 +331,13 @@ enum err stream_input_open(const struct input_type *type, const struct stream_pr
     arena_init(&in->desk.arena, 0, NULL);
     TRY_OUT(reactor_new(&in->reactor));
     parcel_desk_init(&in->desk, in->reactor, o);
+    in->ticker = (struct reactor_ticker){on_ticker, in, NULL};
+    reactor_tick(in->reactor, &in->ticker);
     in->desk.format = protocol->format;
     in->desk.name = protocol->name;
     in->desk.once = protocol->settled != NULL;
     snprintf(in->thread, sizeof(in->thread), "in-%s", protocol->name);
-    TRY_OUT(input_read_target(url, protocol->name, &in->desk.arena, &in->desk.target));
+    TRY_OUT(parcel_desk_read(&in->desk, url, protocol->name));
     if (protocol->configure)
         TRY_OUT(protocol->configure(url, &in->desk.arena, &in->ctx));
     TRY_OUT(open_tls(in, url, o->dry));
@@ -330,6 +370,8 @@ enum err stream_input_start(struct input *input)
 static void stop(void *ctx)
 {
     struct stream_input *in = ctx;
+    in->stopping = true;
+    on_ticker(in);
     listener_stop(in->listener);
     if (in->socket)
         datagram_stop(in->socket);

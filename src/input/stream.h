@@ -4,7 +4,10 @@
  * A sender may have BODIES_OUT bodies or BYTES_OUT bytes out that are not durable yet; then it is
  * not read until one is. Acknowledgements go out in the order of the messages. A connection that
  * its sender has ended is closed when all it sent is durable.
- * URL parameters of all of them: stream, service, host; tls_cert, tls_key, tls_ca (PEM files). */
+ * With multiline= a sender's messages are gathered until nothing has come for multiline_wait, or
+ * PARCEL_GATHERED bytes are there; a sender that waits for acknowledgements is not made to wait.
+ * URL parameters of all of them: stream, service, host, multiline, multiline_wait; tls_cert,
+ * tls_key, tls_ca (PEM files). */
 #ifndef WEIR_INPUT_STREAM_H
 #define WEIR_INPUT_STREAM_H
 
@@ -16,7 +19,8 @@ struct stream_input;
 
 /* What the protocol found at the beginning of what was received. */
 struct stream_cut {
-    size_t n; /* bytes done with; 0: more is needed */
+    size_t most; /* given: a body of several messages is hardly more than so many bytes */
+    size_t n;    /* bytes done with; 0: more is needed */
     /* The body to hand on, whole messages; n == 0: none (a handshake, a heartbeat). It may lie
      * in what was received or in the connection's state. */
     struct str body;
@@ -46,6 +50,11 @@ struct stream_protocol {
     /* Judges the bytes; an error cuts the sender off. `ended`: nothing more comes. */
     enum err (*cut)(void *ctx, struct conn *c, void *state, struct str in, bool ended,
                     struct stream_cut *ret);
+    /* Whether messages may be gathered before they are cut; may be NULL: never. */
+    bool (*gathers)(void *ctx, const void *state);
+    /* How many of the bytes of a body, which `cut` found, are before the records that what comes
+     * may go on with. May be NULL: all. */
+    size_t (*before_open)(const struct multiline *m, struct str body);
     /* A body is durable: says so to the sender. May be NULL. */
     enum err (*landed)(void *ctx, struct conn *c, void *state, struct str ack);
     /* In place of `landed`, where what cannot land, or not now, is told to the sender, who is not

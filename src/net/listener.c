@@ -461,6 +461,16 @@ static void on_tick(void *ctx)
     }
 }
 
+void listener_offer(struct listener *l)
+{
+    for (struct conn *c = l->conns, *next; c; c = next) {
+        next = c->next;
+        if (c->opened && c->in.n)
+            offer(c);
+        settle(c);
+    }
+}
+
 /* ---- start and stop ---- */
 
 enum err listener_new(struct reactor *r, const struct listener_options *o, struct listener **ret)

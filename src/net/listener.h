@@ -50,6 +50,9 @@ void listener_stop(struct listener *l);                 /* accepts and reads not
 void listener_free(struct listener *l);                 /* closes what is open */
 const char *listener_address(const struct listener *l); /* with the real port */
 unsigned listener_connections(const struct listener *l);
+/* Calls `data` of every connection that has bytes which were not taken, as if more had come. Not
+ * from within a callback of a connection. */
+void listener_offer(struct listener *l);
 
 void *conn_state(struct conn *c);
 size_t conn_message_max(const struct conn *c);

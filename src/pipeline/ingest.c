@@ -261,10 +261,15 @@ static enum err run_stages(struct job *j, struct stages *stages, struct rows *in
     return err;
 }
 
+bool job_changes(const struct job *j)
+{
+    return j->stages[0] || j->stages[1] || j->stages[2];
+}
+
 enum err job_change(struct job *j, struct rows *rows, struct rows *ret)
 {
     *ret = *rows;
-    for (int i = 0; i < 2 && ret->n; i++) {
+    for (int i = 0; i < JOB_STAGES && ret->n; i++) {
         struct rows *in = ARENA_NEW(&j->w->arena, struct rows);
         *in = *ret;
         if (j->stages[i])
@@ -295,7 +300,7 @@ static enum err take_batch(void *ctx, struct batch *b)
     if (!batch_rows(b))
         return OK;
     j->result.accepted += batch_rows(b);
-    if (!j->stages[0] && !j->stages[1])
+    if (!job_changes(j))
         return job_add_frame(j, b, j->stream, true);
     enum err err = change_batch(j, b, &b);
     if (err == OK && b)
@@ -345,9 +350,10 @@ static void take_refused(void *ctx, uint32_t position, struct str raw, const cha
 
 static void release_stages(struct job *j)
 {
-    stages_release(j->stages[0]);
-    stages_release(j->stages[1]);
-    j->stages[0] = j->stages[1] = NULL;
+    for (int i = 0; i < JOB_STAGES; i++) {
+        stages_release(j->stages[i]);
+        j->stages[i] = NULL;
+    }
 }
 
 static void job_free(struct job *j)
@@ -587,9 +593,10 @@ struct job *job_new(struct ingest *g, const struct ingest_body *body)
     j->key_text = arena_str(&j->arena, body->key);
     j->source = arena_str(&j->arena, body->source);
     if (!str_starts(body->stream, STR("_"))) { /* Weir's own log stays as it is */
-        j->stages[0] = stages_hold(body->stages);
+        j->stages[0] = stages_hold(body->join);
+        j->stages[1] = stages_hold(body->stages);
         pthread_mutex_lock(&g->lock);
-        j->stages[1] = stages_hold(g->stages);
+        j->stages[2] = stages_hold(g->stages);
         pthread_mutex_unlock(&g->lock);
     }
     j->arrival_ns = clock_now_ns();

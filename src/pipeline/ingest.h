@@ -118,6 +118,7 @@ struct ingest_body {
     uint32_t n_fields;
     struct str key;        /* Idempotency-Key; n == 0: none */
     struct str source;     /* for the books: which input, such as forward://127.0.0.1:24224 */
+    struct stages *join;   /* makes records of lines, before all else; NULL: none */
     struct stages *stages; /* of the input, before those of all; NULL: none */
     void *ctx;
     void (*done)(void *ctx, const struct ingest_result *result);

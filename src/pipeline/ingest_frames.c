@@ -205,7 +205,7 @@ static enum err take_frame(struct job *j, const struct unit *u, struct str bytes
     TRY(claim_rows(j, &rows, a, &keep, &n));
     stamp(j, u, &info);
     j->result.accepted += n;
-    if (n && (j->stages[0] || j->stages[1]) && !str_eq(info.stream, INGEST_DEAD_LETTERS))
+    if (n && job_changes(j) && !str_eq(info.stream, INGEST_DEAD_LETTERS))
         return add_changed(j, &info, &rows, keep, n, a);
     if (n < rows.n)
         return n ? add_some(j, &info, &rows, keep, n) : OK;

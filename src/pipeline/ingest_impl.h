@@ -33,11 +33,12 @@ struct claimed {
     struct str stream, id; /* the stream's name is the same bytes for all of it */
 };
 
+enum { JOB_STAGES = 3 };
 /* One body under way. */
 struct job {
     struct ingest *g;
     struct worker *w;
-    struct stages *stages[2]; /* of the input, and of all; held */
+    struct stages *stages[JOB_STAGES]; /* as of the body, and of all; held */
     struct arena arena;
     struct str org, stream, key_text, source;
     int64_t arrival_ns, began_ns;
@@ -73,6 +74,7 @@ void job_fail(struct job *j, enum err err);
 bool job_accept_id(struct job *j, struct str id);
 /* Adds the rows as a frame. */
 NODISCARD enum err job_add_frame(struct job *j, struct batch *b, struct str stream, bool accepted);
+bool job_changes(const struct job *j); /* it has stages */
 /* Runs the stages; *ret: what is left, in the worker's arena; what was dropped is counted. */
 NODISCARD enum err job_change(struct job *j, struct rows *rows, struct rows *ret);
 /* Takes a frame over. */

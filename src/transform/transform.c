@@ -21,8 +21,8 @@ struct chain {
 /* ---- reading ---- */
 
 static const struct stage_type *const *const families[] = {
-    parse_stages, mysql_stages, shape_stages,  select_stages, value_stages,
-    nest_stages,  rate_stages,  lookup_stages, time_stages,   stamp_stages,
+    parse_stages, mysql_stages,  shape_stages, select_stages, value_stages, nest_stages,
+    rate_stages,  lookup_stages, time_stages,  stamp_stages,  join_stages,
 };
 enum {
     FAMILIES = sizeof(families) / sizeof(*families),

@@ -45,6 +45,7 @@ extern const struct stage_type *const rate_stages[];   /* rate.c */
 extern const struct stage_type *const lookup_stages[]; /* lookup.c */
 extern const struct stage_type *const time_stages[];   /* time.c */
 extern const struct stage_type *const stamp_stages[];  /* stamp.c */
+extern const struct stage_type *const join_stages[];   /* join.c */
 
 /* The text of a field in every row (p NULL: none): the first column of that name that holds text or
  * a number; an alias (message, level, ...) stands for its list. */

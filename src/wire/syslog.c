@@ -9,6 +9,7 @@
  * PRI is facility * 8 + severity, up to 191. */
 #include "wire/syslog.h"
 
+#include "core/hash.h"
 #include "record/timestamp.h"
 #include "wire/decode_impl.h"
 
@@ -367,16 +368,38 @@ static enum err put_message(void *ctx, struct put *p)
     return OK;
 }
 
-static enum err add_message(struct wire_decoder *d, struct str text)
+static struct str without_end(struct str text)
 {
     while (text.n && strchr("\r\n", text.p[text.n - 1]))
         text.n--;
+    return text;
+}
+
+static enum err add_message(struct wire_decoder *d, struct str text)
+{
+    text = without_end(text);
     if (!text.n)
         return OK;
     struct message m;
     read_message(text, &m);
     struct wire_record r = {.put = put_message, .ctx = &m, .raw = text, .cost = text.n * 4};
     return wire_add(d, &r);
+}
+
+void syslog_read_line(struct str in, struct syslog_line *ret)
+{
+    struct str text;
+    struct message m = {0};
+    if (next_frame(in, &text, &ret->n) == FRAME_OPEN) {
+        text = in;
+        ret->n = in.n;
+    }
+    text = without_end(text);
+    if (text.n)
+        read_message(text, &m);
+    ret->content = m.content;
+    ret->source =
+        hash64_seed(m.hostname, hash64_seed(m.appname, hash64_seed(m.procid, text.n == 0)));
 }
 
 enum err wire_decode_syslog(struct wire_decoder *d, struct str body)

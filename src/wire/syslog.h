@@ -14,6 +14,14 @@
  * come, and an unended line is a message. */
 size_t syslog_cut(struct str in, bool ended);
 
+/* The message at the beginning of bytes that syslog_cut found whole. */
+struct syslog_line {
+    size_t n; /* bytes with its framing */
+    struct str content;
+    uint64_t source; /* a hash of who says it: hostname, appname, procid */
+};
+void syslog_read_line(struct str in, struct syslog_line *ret);
+
 /* The number of a facility or a severity by its name, or by its number as text; -1: there is none.
  * Severities are known by other programs' names of levels too: fatal, warn, trace, ... */
 int syslog_facility(struct str name);

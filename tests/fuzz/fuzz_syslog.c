@@ -10,6 +10,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n = syslog_cut(all, false);
     CHECK(n <= size && syslog_cut(all, true) == size);
     CHECK(syslog_cut(str_of(all.p, n), false) == n);
+    struct syslog_line line;
+    size_t at = 0;
+    for (; at < n; at += line.n) {
+        syslog_read_line(str_of(all.p + at, n - at), &line);
+        CHECK(line.n && line.content.n <= line.n);
+    }
+    CHECK(at == n);
     fuzz_decode(WIRE_SYSLOG, all);
     fuzz_decode(WIRE_SYSLOG_COUNTED, all);
     return 0;

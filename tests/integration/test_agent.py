@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -603,6 +604,11 @@ def test_pipeline_commands(weir, tmp_path):
     config.write_text(PIPELINE % ("/var/log", "http://a:1", "http://b:2"))
     out = weir("pipeline", "test", str(config), input=b'{"message":"a 4111111111111111","level":"ERROR"}\nDEBUG x\n').stdout
     assert b'redact     {"level":"ERROR","message":"a ***"}' in out and b"> errors" in out and b"(dropped)" in out
+    lines = tmp_path / "lines.yaml"  # lines of a file are put together before the transforms see them
+    lines.write_text("files: a\nmultiline: python\ntransforms: [{set: {x: 1}}]\nroutes: [{output: 'stdout://'}]\n")
+    out = weir("pipeline", "test", str(lines), input=b"one\nTraceback (most recent call last):\n  File x\n\nValueError: y\ntwo\n")
+    assert re.findall(rb'set +(.*)', out.stdout) == [
+        b'{"message":"one\\nTraceback (most recent call last):\\n  File x\\n\\nValueError: y","x":1}', b'{"message":"two","x":1}']
     assert b"? level:ERROR" in weir("pipeline", "graph", str(config)).stdout
     assert weir("pipeline", "graph", "--svg", str(config)).stdout.startswith(b"<svg ")
     for text, why in [

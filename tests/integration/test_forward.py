@@ -79,6 +79,27 @@ def test_fluent_logger(make_server):
     assert len(server.query('tag:"app.nginx"')) == 2 and len(server.query("from:userA")) == 1
 
 
+def test_lines_become_the_record_that_they_are_of(make_server):
+    """Of two containers, one message a line, as Docker's driver sends them; and who waits for an acknowledgement gets it at once."""
+    server = with_inputs(make_server, "forward://127.0.0.1:0?multiline=python")
+    lines = ["failed", "Traceback (most recent call last):", '  File "pay.py", line 7, in pay', "ValueError: no card", "next"]
+    log = sender.FluentSender("docker", host="127.0.0.1", port=port(server, "forward"))
+    for line in lines:
+        for container in ("a", "b"):
+            assert log.emit("x", {"log": line, "container_id": container, "source": "stderr"})
+    rows = wait_for(server, 4, stream="forward")
+    log.close()
+    assert sorted((r["container_id"], r["log"]) for r in rows) == \
+        sorted((c, text) for c in "ab" for text in ("\n".join(lines[:4]), "next"))
+    with socket.create_connection(("127.0.0.1", port(server, "forward"))) as s:
+        for i in range(20):  # half a second each, would they wait
+            s.sendall(msgpack.packb(["t", [[1739620800, {"log": line}] for line in lines], {"chunk": f"c{i}"}]))
+            started = time.monotonic()
+            assert msgpack.unpackb(s.recv(1000)) == {"ack": f"c{i}"}
+    assert time.monotonic() - started < 0.5
+    assert len(server.query('tag:="t"', stream="forward")) == 40
+
+
 def test_chunks_are_acknowledged_when_durable_and_land_once(make_server):
     server = with_inputs(make_server, "forward://127.0.0.1:0")
     message = ["t", [[i, {"i": i}] for i in range(1, 101)], {"size": 100, "chunk": "cDE="}]

@@ -155,6 +155,51 @@ def test_back_pressure_loses_nothing(make_server, tmp_path):
     assert server.query("| stats count() as n")[0]["n"] == 60000
 
 
+def trace(app, i):
+    return [f"order {i} failed", "java.lang.IllegalStateException: no stock"] + \
+        [f"\tat com.example.{app}.Step{k}.run(Step{k}.java:{i})" for k in range(i % 9)] + ["Caused by: timeout"]
+
+
+def messages(server, app):
+    return sorted(r["message"] for r in server.query(f'appname:="{app}"', stream="syslog", limit=10000))
+
+
+def test_lines_become_the_record_that_they_are_of(make_server):
+    """Three programs by turns, line by line, as fast as they go; then slowly; then the server stops with lines in its hands."""
+    server = with_inputs(make_server, "syslog+tcp://127.0.0.1:0?multiline=java&multiline_wait=300ms")
+    n, apps = 3000, ("shop", "cart", "till")
+    queues = {app: [line for i in range(n) for line in trace(app, i)] for app in apps}
+    with socket.create_connection(("127.0.0.1", port(server, "syslog+tcp"))) as s:
+        for at in range(0, max(map(len, queues.values())), 50):
+            s.sendall("".join(f"<11>1 - web {app} 1 - - {line}\n" for k in range(at, at + 50) for app in apps
+                              for line in queues[app][k:k + 1]).encode())
+        for line in trace("slow", 5):
+            s.sendall(f"<11>1 - web slow 1 - - {line}\n".encode())
+            time.sleep(0.02)
+        wait_for(server, 3 * n + 1, seconds=60, stream="syslog", limit=10000)
+        s.sendall("".join(f"<11>1 - web last 1 - - {line}\n" for line in trace("last", 3)).encode())
+        until = time.monotonic() + 20
+        while inputs(server)[0]["accepted"] < sum(map(len, queues.values())) and time.monotonic() < until:
+            time.sleep(0.05)
+        server.stop()
+    server.start()
+    for app in apps:
+        assert messages(server, app) == sorted("\n".join(trace(app, i)) for i in range(n))
+    assert messages(server, "slow") == ["\n".join(trace("slow", 5))]
+    assert messages(server, "last") == ["\n".join(trace("last", 3))]
+
+
+def test_datagrams_become_the_record_that_they_are_of(make_server):
+    server = with_inputs(make_server, "syslog+udp://127.0.0.1:0?multiline=java")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for lines in zip(trace("shop", 4), trace("cart", 4)):
+            for app, line in zip(("shop", "cart"), lines):
+                s.sendto(f"<11>1 - web {app} 1 - - {line}".encode(), ("127.0.0.1", port(server, "syslog+udp")))
+    wait_for(server, 2, stream="syslog")
+    for app in ("shop", "cart"):
+        assert messages(server, app) == ["\n".join(trace(app, 4))]
+
+
 def test_wrong_urls_are_explained(weir, tmp_path):
     def fails(url):
         r = weir("server", "--data", str(tmp_path / "d"), "--listen", "127.0.0.1:0", "--input", url, check=False)
@@ -164,6 +209,10 @@ def test_wrong_urls_are_explained(weir, tmp_path):
     assert "did you mean syslog://?" in fails("sislog://127.0.0.1:1")
     assert "beats, forward" in (text := fails("pigeon://127.0.0.1:1")) and "syslog+tcp, syslog+udp" in text
     assert "did you mean \"stream\"" in fails("syslog+tcp://127.0.0.1:0?streem=x")
+    assert "multiline: " in fails("syslog+tcp://127.0.0.1:0?multiline=perl")
+    assert "at byte 1" in fails("syslog+udp://127.0.0.1:0?multiline=begins:(")
+    assert "multiline_wait: a time" in fails("syslog+tcp://127.0.0.1:0?multiline=go&multiline_wait=soon")
+    assert "needs multiline=" in fails("syslog+tcp://127.0.0.1:0?multiline_wait=1s")
     assert "needs tls_cert" in fails("syslog+tls://127.0.0.1:0")
     assert "cannot be used" in fails("syslog+tls://127.0.0.1:0?tls_cert=/nowhere.pem")
     assert "names that begin with '_'" in fails("syslog+tcp://127.0.0.1:0?stream=_x")

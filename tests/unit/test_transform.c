@@ -524,6 +524,36 @@ static void test_behind_each_other(void **state)
           "{\"b\":2,\"c\":\"x\"}\n{\"b\":3,\"c\":\"x\"}");
 }
 
+static void test_multiline(void **state)
+{
+    /* Two sources by turns; what has no text passes; the first line's fields stay. */
+    check("[multiline: java]",
+          "{\"msg\":\"boom\",\"appname\":\"a\",\"n\":1}\n"
+          "{\"msg\":\"java.lang.IllegalStateException: x\",\"appname\":\"a\",\"n\":2}\n"
+          "{\"msg\":\"  at B.b(B.java:1)\",\"appname\":\"b\"}\n"
+          "{\"other\":true}\n"
+          "{\"msg\":\"\\tat A.a(A.java:2)\",\"appname\":\"a\",\"n\":3}\n"
+          "{\"msg\":\"  at B.c(B.java:3)\",\"appname\":\"b\"}\n"
+          "{\"msg\":\"next\",\"appname\":\"a\",\"n\":4}\n"
+          "{\"msg\":\"Caused by: y\",\"appname\":\"a\",\"n\":5}",
+          "{\"appname\":\"a\",\"n\":1,\"msg\":\"boom\\njava.lang.IllegalStateException: x\\n\\tat "
+          "A.a(A.java:2)\"}\n"
+          "{\"appname\":\"b\",\"msg\":\"  at B.b(B.java:1)\\n  at B.c(B.java:3)\"}\n"
+          "{\"other\":true}\n"
+          "{\"appname\":\"a\",\"n\":4,\"msg\":\"next\\nCaused by: y\"}");
+    check("[multiline: {kind: 'begins:^#', from: text, by: [k]}]",
+          "{\"text\":\"# 1\",\"k\":1,\"host\":\"a\"}\n{\"text\":\"more\",\"k\":1,\"host\":\"b\"}\n"
+          "{\"text\":\"# 2\",\"k\":1}\n{\"text\":\"alone\",\"k\":2}",
+          "{\"k\":1,\"host\":\"a\",\"text\":\"# 1\\nmore\"}\n{\"text\":\"# 2\",\"k\":1}\n"
+          "{\"text\":\"alone\",\"k\":2}");
+    check("[multiline: python]", "{\"message\":\"one\"}\n{\"message\":\"two\"}",
+          "{\"message\":\"one\"}\n{\"message\":\"two\"}");
+    /* Of its own stage's output other stages see the whole. */
+    check("[multiline: {kind: 'continues:^ '}, {keep: 'message:inner'}]",
+          "{\"message\":\"a\"}\n{\"message\":\" inner\"}\n{\"message\":\"b\"}",
+          "{\"message\":\"a\\n inner\"}");
+}
+
 static void test_counts(void **state)
 {
     struct arena a;
@@ -553,6 +583,10 @@ static void test_bad_arguments(void **state)
         const char *yaml, *text;
     } cases[] = {
         {"json", "T:1:1: a list of at most"},
+        {"[multiline]", "multiline takes a kind"},
+        {"[multiline: perl]", "T:1:13: "},
+        {"[multiline: {kind: 'begins:('}]", "at byte 1"},
+        {"[multiline: {kind: java, form: x}]", "did you mean \"from\"?"},
         {"[jsn]", "T:1:2: no transform \"jsn\"; did you mean \"json\"?"},
         {"[elephant]", "no transform \"elephant\""},
         {"[{json: {}, set: {}}]", "T:1:2: a transform is a name"},
@@ -612,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_redact),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_behind_each_other),
+        cmocka_unit_test(test_multiline),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_bad_arguments),
         cmocka_unit_test(test_auto),
