@@ -11,7 +11,8 @@
 #include "query/sketch.h"
 #include "record/json_walk.h"
 
-#define VALUES_MAX 10000 /* of values(): past it the list ends */
+enum { COUNTED_RANGE = 1 << 16 }; /* integers within are counted before they go to a digest */
+#define VALUES_MAX 10000          /* of values(): past it the list ends */
 
 struct agg_table *agg_new(const struct pipe *pipe, struct account *memory)
 {
@@ -337,6 +338,102 @@ static bool fold_sums(struct fold *f, uint32_t a, const struct field_piece *piec
     return true;
 }
 
+/* How often each group has each integer, where there are few different ones near each other: a
+ * digest takes equal values at once. */
+struct counted {
+    double *value;    /* ascending */
+    uint32_t n;       /* of them */
+    uint32_t *count;  /* of each group, by value */
+    double *in_group; /* room */
+};
+
+/* Numbers the values in their order: ret_number[v - min]. False: their range is too large. */
+static bool number_values(struct fold *f, const struct field_piece *piece, int64_t *ret_min,
+                          uint32_t **ret_number, struct counted *c)
+{
+    const int64_t *v = piece->v.i64;
+    int64_t min = INT64_MAX, max = INT64_MIN;
+    for (uint32_t i = 0; i < piece->n; i++) {
+        min = v[i] < min ? v[i] : min;
+        max = v[i] > max ? v[i] : max;
+    }
+    uint64_t range = (uint64_t)max - (uint64_t)min;
+    if (range >= COUNTED_RANGE || range > piece->n)
+        return false;
+    uint32_t *number = ARENA_TRY_ARRAY(f->scratch, uint32_t, range + 1);
+    c->value = ARENA_TRY_ARRAY(f->scratch, double, 2 * (range + 1));
+    if (!number || !c->value)
+        return false;
+    c->in_group = c->value + range + 1;
+    memset(number, 0, (range + 1) * sizeof(*number));
+    for (uint32_t i = 0; i < piece->n; i++)
+        number[(uint64_t)v[i] - (uint64_t)min] = 1;
+    for (uint64_t k = 0; k <= range; k++) {
+        if (!number[k])
+            continue;
+        c->value[c->n] = (double)(min + (int64_t)k);
+        number[k] = c->n++;
+    }
+    *ret_min = min;
+    *ret_number = number;
+    return true;
+}
+
+static bool count_values(struct fold *f, const struct field_piece *piece, struct counted *c)
+{
+    int64_t min;
+    uint32_t *number;
+    if (!piece->n || !number_values(f, piece, &min, &number, c) ||
+        (uint64_t)c->n * f->n_codes > 8 * (uint64_t)piece->n)
+        return false;
+    c->count = ARENA_TRY_ARRAY(f->scratch, uint32_t, (size_t)c->n * f->n_codes + 1);
+    if (!c->count)
+        return false;
+    memset(c->count, 0, (size_t)c->n * f->n_codes * sizeof(*c->count));
+    for (uint32_t i = 0; i < piece->n; i++) {
+        uint32_t code = f->code[piece->sel ? piece->sel[i] : i];
+        uint32_t k = number[(uint64_t)piece->v.i64[i] - (uint64_t)min];
+        if (code != CODE_NONE)
+            c->count[(size_t)code * c->n + k]++;
+    }
+    return true;
+}
+
+/* Of a group, which has count[k] of each value: ascending runs of equal ones. */
+static size_t add_counted(struct state *s, const struct counted *c, const uint32_t *count)
+{
+    double weight[QUANTILE_EXACT];
+    struct quantile runs = {.value = c->in_group, .weight = weight};
+    for (uint32_t k = 0; k < c->n; k++) {
+        if (!count[k])
+            continue;
+        runs.value[runs.n] = c->value[k];
+        runs.weight[runs.n++] = count[k];
+        runs.total += count[k];
+    }
+    if (!runs.n)
+        return 0;
+    runs.min = runs.value[0];
+    runs.max = runs.value[runs.n - 1];
+    if (!s->sketch)
+        s->sketch = NEW(struct quantile);
+    size_t before = quantile_bytes(s->sketch);
+    quantile_merge_runs(s->sketch, &runs);
+    size_t after = quantile_bytes(s->sketch);
+    return after > before ? after - before : 0;
+}
+
+static bool fold_counted(struct fold *f, uint32_t a, const struct field_piece *piece, size_t *grown)
+{
+    struct counted c = {0};
+    if (!count_values(f, piece, &c) || c.n > QUANTILE_EXACT)
+        return false;
+    for (uint32_t code = 0; code < f->n_codes; code++)
+        if (f->count[code])
+            *grown += add_counted(&f->group[code]->state[a], &c, c.count + (size_t)code * c.n);
+    return true;
+}
+
 /* Numbers into sums and percentiles, each into its one group: no more is done than that takes. */
 static bool fold_numbers(struct fold *f, const struct agg_spec *spec, uint32_t a,
                          const struct field_piece *piece, size_t *grown)
@@ -347,6 +444,8 @@ static bool fold_numbers(struct fold *f, const struct agg_spec *spec, uint32_t a
         return false;
     if (sum)
         return fold_sums(f, a, piece);
+    if (fold_counted(f, a, piece, grown))
+        return true;
     for (uint32_t i = 0; i < piece->n; i++) {
         uint32_t code = f->code[piece->sel ? piece->sel[i] : i];
         int64_t n = piece->v.i64[i];

@@ -2,6 +2,7 @@
 records go on arriving."""
 import datetime
 import json
+import math
 import random
 import re
 import threading
@@ -99,6 +100,25 @@ def moving(start, n, rng):
                                "service": f"s{rng.randrange(11)}", "host": f"h{rng.randrange(400)}", "ms": rng.randrange(1, 2000),
                                "share": rng.choice([rng.randrange(1000) / 1000, rng.random(), -0.0, 7])}))
     return "\n".join(out).encode()
+
+
+def test_percentiles_of_counted_values(make_server):
+    """Integers near each other are counted before they are ranked."""
+    server, rng = make_server(args=["--set", "store.block_rows=12000"]), random.Random(34)
+    values = {}
+    for i in range(3):
+        body = moving(1_700_000_000_000 + i * 4000, 12000, rng)
+        server.ingest(body)
+        for row in map(json.loads, body.splitlines()):
+            values.setdefault(row["service"], []).append(row["ms"])
+    server.flush()
+    for service in values.values():
+        service.sort()
+    rank = lambda v, phi: v[math.ceil(phi * len(v)) - 1]
+    want = sorted((s, len(v), rank(v, 0.5), rank(v, 0.99)) for s, v in values.items())
+    for nocache in (1, 0, 0):
+        rows = server.query("* | stats count(ms) as n, p50(ms) as a, p99(ms) as b by service", nocache=nocache)
+        assert sorted((r["service"], r["n"], r["a"], r["b"]) for r in rows) == want
 
 
 def test_ranges_that_slide(make_server):
