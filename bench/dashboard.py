@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A dashboard's mix: ten queries over the last 15 minutes, so many a second, while records arrive at a rate. Latency from the
-moment a query was due (a late start counts), the share of blocks answered from what is kept, and what the queries cost ingest.
+moment a query was due (a late start counts; what is more than a second late at the end is not asked any more), the share of blocks answered from what is kept, and what the queries cost ingest.
 The dashboard has been open: each query was asked once before, which is told as first_ms.
 
   "$(scripts/python.sh)" bench/dashboard.py --stored 10 --searches 1000 --arrive 100000 --seconds 30
@@ -49,9 +49,9 @@ class Asker(threading.Thread):
     """Takes the next query that is due, from a schedule that all share. Over a bare socket: a client's own work is not to be
     what is measured."""
 
-    def __init__(self, server, schedule, nocache):
+    def __init__(self, server, schedule, nocache, until=0):
         super().__init__(daemon=True)
-        self.sock, self.schedule = socket.create_connection(("127.0.0.1", server.port)), schedule
+        self.sock, self.schedule, self.until = socket.create_connection(("127.0.0.1", server.port)), schedule, until
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.request = {q: f"GET {target(q, nocache)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for q in QUERIES}
         self.times, self.failure = [], None
@@ -74,6 +74,8 @@ class Asker(threading.Thread):
                 if wait > 0:
                     time.sleep(wait)
                 began = time.perf_counter()
+                if began > self.until:  # it cannot keep up
+                    break
                 self.ask(query)
                 self.times.append((due, began, time.perf_counter(), query))
         except Exception as e:
@@ -200,7 +202,11 @@ def run(server, options, work):
     hits, misses = kept(server)
     time.sleep(max(0, now - time.perf_counter()))
     sent, cpu, began = arrivals.sent, server.cpu(), time.monotonic()
-    askers = [Asker(server, schedule, options.nocache) for _ in range(options.clients)]
+    askers = [Asker(server, schedule, options.nocache, now + options.seconds + 1) for _ in range(options.clients)]
+    endless = Shared((0, QUERIES[i % len(QUERIES)]) for i in range(10 ** 9))
+    beside = [Asker(server, endless, True, now + options.seconds) for _ in range(options.beside)]
+    for a in beside:
+        a.start()
     watcher = Watcher(server)
     if options.trace:
         watcher.start()
@@ -212,7 +218,7 @@ def run(server, options, work):
     seconds = time.monotonic() - began
     busy = (arrivals.sent - sent) / seconds, (server.cpu() - cpu) / seconds
     arrivals.stop.set()
-    for a in askers:
+    for a in askers + beside:
         if a.failure:
             raise a.failure
     if options.trace:
@@ -220,7 +226,7 @@ def run(server, options, work):
     times, (hits_now, misses_now) = [(t[2] - t[0]) * 1000 for a in askers for t in a.times], kept(server)
     share = (hits_now - hits) / max(1, hits_now - hits + misses_now - misses)
     return {"first_ms": first, "searches_per_s": len(times) / seconds, "p50_ms": quantile(times, 0.5), "p99_ms": quantile(times, 0.99),
-            "kept_share": share, "arrive_per_s": busy[0], "arrive_alone_per_s": alone[0],
+            "kept_share": share, "beside_per_s": sum(len(a.times) for a in beside) / seconds, "arrive_per_s": busy[0], "arrive_alone_per_s": alone[0],
             "cpu_cores": busy[1], "cpu_alone_cores": alone[1], "hwm_mb": server.memory("VmHWM") / 1e6}
 
 
@@ -233,6 +239,7 @@ def main():
     p.add_argument("--seconds", type=float, default=30)
     p.add_argument("--clients", type=int, default=16)
     p.add_argument("--nocache", action="store_true")
+    p.add_argument("--beside", type=int, default=0, help="clients that ask the same with nothing kept, one after the other")
     p.add_argument("--trace", metavar="FILE", help="each request, and what the server did meanwhile")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     options = p.parse_args()
