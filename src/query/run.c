@@ -100,7 +100,10 @@ static enum err put_stream(struct run *r, struct stream_worker *w, const struct 
         w->bytes += w->out.n;
         w->rows += some;
         done += some;
-        TRY(send(r, &w->out, some));
+        scan_pause(&r->scan, b->worker);
+        enum err err = send(r, &w->out, some);
+        scan_resume(&r->scan, b->worker);
+        TRY(err);
     }
     return OK;
 }

@@ -9,6 +9,7 @@
 #include "core/metrics.h"
 #include "query/ahead.h"
 #include "query/edge.h"
+#include "query/turns.h"
 #include "record/bitmap.h"
 
 #include <inttypes.h>
@@ -40,6 +41,7 @@ enum err query_engine_new(const struct query_engine_options *o, struct query_eng
     e->pool = e->threads > 1 ? pool_new("scan", e->threads - 1, 4096) : NULL;
     e->ahead = ahead_new(e);
     e->edges = edges_new();
+    e->turns = turns_new(e->threads);
     *ret = e;
     return OK;
 }
@@ -57,6 +59,7 @@ void query_engine_free(struct query_engine *e)
     if (e->pool)
         pool_free(e->pool);
     edges_free(e->edges);
+    turns_free(e->turns);
     mem_free(e);
 }
 
@@ -289,6 +292,9 @@ static enum err mask_time(const struct scan *s, struct rows *rows, uint64_t *bit
     return OK;
 }
 
+/* A search that has read blocks for longer takes turns with others. */
+#define SHORT_NS (5 * NS_PER_MS)
+
 enum { IDENTITY_ROWS = 1 << 17 };
 
 static uint32_t identity[IDENTITY_ROWS];
@@ -440,6 +446,30 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
     return scan_name_memory(s, err);
 }
 
+void scan_pause(struct scan *s, unsigned worker)
+{
+    if (s->in_turn[worker])
+        turns_give(s->engine->turns);
+}
+
+void scan_resume(struct scan *s, unsigned worker)
+{
+    if (s->in_turn[worker])
+        turns_take(s->engine->turns);
+}
+
+/* Before `skip`: who has said that it is at a block does not wait. */
+static enum err scan_in_turn(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
+{
+    int64_t began = clock_thread_ns();
+    s->in_turn[worker] = s->spent_ns > SHORT_NS;
+    scan_resume(s, worker);
+    enum err err = scan_one(s, number, worker, arena);
+    scan_pause(s, worker);
+    s->spent_ns += clock_thread_ns() - began;
+    return err;
+}
+
 static void work(struct scan_run *run)
 {
     struct scan *s = run->scan;
@@ -452,7 +482,7 @@ static void work(struct scan_run *run)
         uint32_t number = run->next++;
         if (number >= s->n_blocks)
             break;
-        enum err err = scan_one(s, number, worker, &arena);
+        enum err err = scan_in_turn(s, number, worker, &arena);
         if (err != OK)
             fail(run, err);
         arena_reset(&arena);

@@ -18,6 +18,7 @@ struct query_engine {
     unsigned threads;
     struct ahead *ahead;
     struct edges *edges;
+    struct turns *turns;
 };
 
 #define SCAN_WORKERS_MAX 64
@@ -56,6 +57,8 @@ struct scan {
     enum err (*visit)(void *ctx, const struct scan_block *b);
     bool visit_empty; /* blocks without a matching row too */
     void *ctx;
+    _Atomic int64_t spent_ns; /* CPU, of blocks that were read */
+    bool in_turn[SCAN_WORKERS_MAX];
     /* Results. */
     _Atomic bool stop; /* a visitor may set it: enough */
     /* Blocks not read: outside the streams and times asked for; ruled out by their filters,
@@ -86,6 +89,9 @@ NODISCARD enum err query_filter(const struct query_request *r, struct arena *are
 /* Before the run: blocks in the order of their first rows, the oldest first. */
 void scan_oldest_first(struct scan *s);
 NODISCARD enum err scan_run(struct scan *s);
+/* Around what a visitor waits for, such as a client: others read blocks meanwhile. */
+void scan_pause(struct scan *s, unsigned worker);
+void scan_resume(struct scan *s, unsigned worker);
 void scan_close(struct scan *s);
 unsigned scan_workers(const struct scan *s);
 /* The matching rows of an open block, ascending; none where its filters rule it out. */
