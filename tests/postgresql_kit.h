@@ -107,12 +107,32 @@ static inline void pg_start(struct pg_server *s)
     }
 }
 
+/* Its sessions would end by themselves, but not before they are in the way of the next. */
+static inline void pg_kill_sessions(const char *pids)
+{
+    int pid, used;
+    char path[64];
+    for (; sscanf(pids, "%d%n", &pid, &used) == 1; pids += used) {
+        snprintf(path, sizeof(path), "/proc/%d/cwd", pid); /* a zombie has none */
+        kill(pid, SIGKILL);
+        while (io_exists(path))
+            clock_sleep_ms(5);
+    }
+}
+
 /* signal: SIGINT to stop, SIGKILL. */
 static inline void pg_end(struct pg_server *s, int signal)
 {
-    char path[400];
+    char path[400], children[2000] = "";
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", s->pid, s->pid);
+    FILE *f = fopen(path, "r");
+    if (f && signal == SIGKILL)
+        (void)!fread(children, 1, sizeof(children) - 1, f);
+    if (f)
+        fclose(f);
     kill(s->pid, signal);
     assert_int_equal(waitpid(s->pid, NULL, 0), s->pid);
+    pg_kill_sessions(children);
     snprintf(path, sizeof(path), "%s/d/postmaster.pid", s->dir);
     unlink(path); /* a killed one leaves it */
 }

@@ -234,6 +234,13 @@ enum err catalog_end(struct catalog *c, enum err err)
     return err;
 }
 
+enum err catalog_end_reading(struct catalog *c, enum err err)
+{
+    c->db->driver->rollback(c->db);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
 enum err catalog_take_numbers(struct catalog *c, const char *name, uint64_t n, uint64_t *ret)
 {
     struct sql_call up = sql_call_new(c, "UPDATE counters SET value = value + ? WHERE name = ?");
@@ -509,7 +516,7 @@ enum err catalog_load_segments(struct catalog *c, struct arena *a, struct catalo
                                size_t *ret_n)
 {
     TRY(catalog_begin(c));
-    return catalog_end(c, load_segments(c, a, ret, ret_n));
+    return catalog_end_reading(c, load_segments(c, a, ret, ret_n));
 }
 
 static enum err load_streams(struct catalog *c, struct arena *a, struct catalog_stream **ret,
@@ -534,7 +541,7 @@ enum err catalog_load_streams(struct catalog *c, struct arena *a, struct catalog
                               size_t *ret_n)
 {
     TRY(catalog_begin(c));
-    return catalog_end(c, load_streams(c, a, ret, ret_n));
+    return catalog_end_reading(c, load_streams(c, a, ret, ret_n));
 }
 
 static enum err load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
@@ -564,7 +571,7 @@ enum err catalog_load_keys(struct catalog *c, int64_t since_ns, struct arena *a,
                            struct catalog_key **ret, size_t *ret_n)
 {
     TRY(catalog_begin(c));
-    return catalog_end(c, load_keys(c, since_ns, a, ret, ret_n));
+    return catalog_end_reading(c, load_keys(c, since_ns, a, ret, ret_n));
 }
 
 static enum err load_producers(struct catalog *c, int64_t since_ns, struct arena *a,
@@ -590,7 +597,7 @@ enum err catalog_load_producers(struct catalog *c, int64_t since_ns, struct aren
                                 struct catalog_producer **ret, size_t *ret_n)
 {
     TRY(catalog_begin(c));
-    return catalog_end(c, load_producers(c, since_ns, a, ret, ret_n));
+    return catalog_end_reading(c, load_producers(c, since_ns, a, ret, ret_n));
 }
 
 static enum err read_checkpoint(struct catalog *c, struct str consumer, uint32_t partition,

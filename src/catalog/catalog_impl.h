@@ -31,7 +31,8 @@ int64_t sql_col_i64(struct sql_call *call, int index);
 uint64_t sql_col_u64(struct sql_call *call, int index);
 struct str sql_col_text(struct sql_call *call, int index);
 NODISCARD enum err sql_call_end(struct sql_call *call);
-/* Runs a statement without rows to its end; it can be given parameters anew. */
+/* Runs a statement without rows; it can be given parameters anew. A failure may come to light only
+ * with the commit. */
 NODISCARD enum err sql_call_run(struct sql_call *call);
 /* Runs a statement without rows, once. ret_affected may be NULL. */
 NODISCARD enum err sql_call_once(struct sql_call *call, uint64_t *ret_affected);
@@ -39,6 +40,8 @@ NODISCARD enum err sql_call_once(struct sql_call *call, uint64_t *ret_affected);
 /* A transaction that writes: commits, or takes everything back. */
 NODISCARD enum err catalog_begin(struct catalog *c);
 NODISCARD enum err catalog_end(struct catalog *c, enum err err);
+/* The end of one that only read: it cannot be unknown whether that was stored. */
+NODISCARD enum err catalog_end_reading(struct catalog *c, enum err err);
 /* Takes `n` numbers of a counter: the first of them. Within a transaction. */
 NODISCARD enum err catalog_take_numbers(struct catalog *c, const char *name, uint64_t n,
                                         uint64_t *ret);

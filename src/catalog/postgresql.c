@@ -30,10 +30,10 @@
 #include <poll.h>
 #include <stdio.h>
 
-#define ANSWER_NS (45 * NS_PER_S)
+#define ANSWER_NS (25 * NS_PER_S)
 #define PASSWORD_BYTES_MAX 1024
 #define LOCK_MS "10000"
-#define STATEMENT_MS "30000"
+#define STATEMENT_MS "20000"
 #define IDLE_MS "30000"
 #define BEGIN "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" /* not on a standby */
 enum { QUEUED_MAX = 256, PARAMS_MAX = 16, VERSION_LEAST = 120000, WHY_MAX = 160, ERR_TEXT = 256 };
@@ -72,14 +72,14 @@ static struct pg_db *db_of(struct sql *db)
 
 /* ---- errors ---- */
 
-/* libpq's and the server's words in one line. */
+/* Of libpq's and the server's words the first lines; further ones, indented, are conjectures. */
 static void put_line(char *to, size_t size, const char *text)
 {
     size_t n = 0;
-    for (; *text && n + 1 < size; text++)
-        if (*text != '\n' && *text != '\t')
+    for (; *text && n + 1 < size && !(text[0] == '\n' && text[1] == '\t'); text++)
+        if (*text != '\n')
             to[n++] = *text;
-        else if (text[1] && n && to[n - 1] != ' ')
+        else if (text[1])
             to[n++] = ' ';
     to[n] = 0;
 }
@@ -126,7 +126,7 @@ static enum err refused(struct pg_db *db, const PGresult *r)
     const char *severity = db->pq->PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
     char line[WHY_MAX];
     snprintf(db->state, sizeof(db->state), "%s", state ? state : "");
-    put_line(line, sizeof(line), text ? text : "an error without words");
+    put_line(line, sizeof(line), text ? text : db->pq->PQerrorMessage(db->conn));
     if (!severity || strcmp(severity, "ERROR") != 0)
         return lost(db, line);
     if (state && is_class(state, "55P03"))
@@ -498,10 +498,10 @@ static enum err end_statement(struct sql_stmt *s, enum err err)
     s->stage = DONE;
     db->reader = NULL;
     enum err rest = db->conn ? read_answers(db, 0) : OK;
-    if (err == OK)
-        return rest;
-    if (!db->in_tx)
+    if ((err != OK || rest != OK) && !db->in_tx)
         db_rollback(&db->base);
+    if (err == OK) /* what was only read is there, however its transaction ends */
+        return db->in_tx ? rest : OK;
     return err_set(err, "%s", text);
 }
 

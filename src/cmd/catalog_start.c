@@ -33,7 +33,8 @@ enum err catalog_start(const struct conf *c, struct catalog **ret)
     int64_t until = clock_mono_ns() + PATIENCE_NS;
     for (;;) {
         enum err err = catalog_open_home(url, conf_string(c, "server.data"), ret);
-        if (err != ERR_UNAVAILABLE || str_starts(url, STR("sqlite:")))
+        bool may_come = err == ERR_UNAVAILABLE || err == ERR_TIMEOUT;
+        if (!may_come || str_starts(url, STR("sqlite:")))
             return err;
         if (clock_mono_ns() > until)
             return give_up(err);

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 # Real servers, each started by the first test that asks for it.
-pytest_plugins = ["parts.kafka", "parts.opensearch", "parts.dynamodb", "parts.mariadb", "parts.redis"]
+pytest_plugins = ["parts.kafka", "parts.opensearch", "parts.dynamodb", "parts.mariadb", "parts.postgresql",
+                  "parts.redis"]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WEIR = os.environ.get("WEIR", str(ROOT / "build" / "release" / "weir"))

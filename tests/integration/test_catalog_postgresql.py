@@ -1,0 +1,268 @@
+"""A server whose catalog is in PostgreSQL: it starts, waits, refuses what is not its own, and loses and doubles nothing,
+whatever happens to the database, to the wire between, or to itself."""
+import json
+import os
+import random
+import re
+import signal
+import threading
+import time
+
+import pytest
+import requests
+
+from conftest import free_port
+from parts.postgresql import PostgreSql, Relay
+from test_crash import Client, check, nudge
+
+ROUNDS = int(os.environ.get("CATALOG_ROUNDS", "15"))
+SMALL = ["--set", "store.block_rows=300", "--set", "store.cut_bytes=64KiB", "--set", "queue.file_bytes=1MiB"]
+
+
+def lines(first, n, size=5):
+    return "\n".join(json.dumps({"n": i, "text": os.urandom(size).hex()}) for i in range(first, first + n))
+
+
+def numbers(server):
+    return sorted(r["n"] for r in server.query("* | fields n"))
+
+
+@pytest.fixture
+def database(postgresql):
+    """One that a test may kill."""
+    yield postgresql
+    if postgresql.process.poll() is not None:
+        postgresql.start()
+
+
+def wait_for(what, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.05)
+
+
+def test_round_trip(make_server, postgresql, weir):
+    url = postgresql.url("round_trip")
+    server = make_server(args=["--catalog", url])
+    for i in range(3):
+        server.ingest(lines(i * 100, 100))
+        server.flush()
+    server.compact()
+    assert numbers(server) == list(range(300))
+    server.kill()
+    server.start()
+    assert numbers(server) == list(range(300))
+    assert not (server.data / "catalog.db").exists()
+    assert int(postgresql.sql("SELECT sum(record_count) FROM round_trip.sections")) == 300
+    assert "libpq" in open(f"/proc/{server.process.pid}/maps").read()
+    server.stop()
+    # Another catalog knows nothing of the folder's segments, nor does this one of another folder's.
+    for args in ([], ["--catalog", postgresql.url("another")]):
+        r = weir("server", "--data", str(server.data), "--listen", f"127.0.0.1:{free_port()}", *args, check=False)
+        assert r.returncode == 1 and b"belongs to the catalog postgresql://127.0.0.1:" in r.stderr, r.stderr
+    own = make_server("own")
+    assert "libpq" not in open(f"/proc/{own.process.pid}/maps").read()
+    own.stop()
+    r = weir("server", "--data", str(own.data), "--catalog", url, "--listen", f"127.0.0.1:{free_port()}", check=False)
+    assert r.returncode == 1 and b"has a catalog of its own" in r.stderr, r.stderr
+
+
+def test_check(postgresql, weir, tmp_path):
+    def finding(url):
+        r = weir("check", "--json", "--data", str(tmp_path / "d"), "--set", "catalog.url=" + url, check=False)
+        assert b"hush" not in r.stdout + r.stderr
+        return next(c for c in json.loads(r.stdout)["checks"] if c["name"] == "catalog")
+
+    good = finding(postgresql.url("checked"))
+    assert good["status"] == "ok" and re.search(r"PostgreSQL \d+.*schema checked, no catalog in it yet", good["detail"]), good
+    assert postgresql.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'checked'") == "0"
+    away = finding(f"postgresql://weir:hush@127.0.0.1:{free_port()}/x")
+    assert away["status"] == "failed" and "refused" in away["detail"] and "start the database" in away["advice"], away
+    nobody = finding(f"postgresql://nobody:hush@127.0.0.1:{postgresql.port}/postgres")
+    assert nobody["status"] == "failed" and '"nobody" does not exist' in nobody["detail"], nobody
+    postgresql.sql("CREATE ROLE poor LOGIN")
+    poor = finding(postgresql.url(user="poor"))
+    assert poor["status"] == "failed" and "the user poor may not make tables in the schema public" in poor["detail"], poor
+
+
+def test_config_check(weir, tmp_path):
+    path = tmp_path / "weir.yaml"
+    for url, says in [
+        ("postgresql://h/d?sslmod=require", b'postgresql:// knows no parameter "sslmod"; did you mean "sslmode"?'),
+        ("postgresql://u:hush@h/d?sslmode=safe", b'invalid sslmode value: "safe"'),
+        ("postgresql://u:hu@sh@h/d", b"in a user or password of a URL, '/' is written %2F"),
+        ("mysql://h/d", b"sqlite:, sqlite:PATH or postgresql://HOST/DATABASE is wanted"),
+    ]:
+        path.write_text(f"catalog:\n  url: {url}\n")
+        r = weir("config", "check", str(path), check=False)
+        assert r.returncode == 1 and b":2:8: catalog.url: " + says in r.stderr, r.stderr
+        assert b"hush" not in r.stderr and b"hu@" not in r.stderr
+
+
+def test_password(make_server, weir, tmp_path):
+    """From a file, which is read again at each connection, and from the environment."""
+    database = PostgreSql(password="hush & hide").start()
+    try:
+        path = tmp_path / "password"
+        path.write_text("hush & hide\n")
+        server = make_server(args=["--catalog", database.url() + f"?password_file={path}"])
+        server.ingest(lines(0, 10))
+        server.flush()
+        server.stop()
+        server.args = ["--catalog", f"postgresql://weir:hush%20%26%20hide@127.0.0.1:{database.port}/postgres"]
+        server.start()
+        assert numbers(server) == list(range(10))
+        server.stop()
+        server.args = ["--catalog", database.url()]
+        server.env["PGPASSWORD"] = "hush & hide"
+        server.start()
+        assert numbers(server) == list(range(10))
+        server.stop()
+        server.env["PGPASSWORD"] = "wrong"
+        server.start(ready=False)
+        assert server.process.wait(20) == 1  # at once: to try again would not help
+        log = server.log.read_text()
+        assert 'password authentication failed for user "weir"' in log and "hush" not in log
+        server.process = None
+        path.write_text("wrong")
+        r = weir("check", "--data", str(tmp_path / "d"), "--set",
+                 "catalog.url=" + database.url() + f"?password_file={path}", check=False)
+        assert b"password authentication failed" in r.stdout and b"correct user, password" in r.stdout
+    finally:
+        database.remove()
+
+
+def test_starts_when_the_database_does(make_server):
+    database = PostgreSql()
+    try:
+        server = make_server(args=["--catalog", database.url()], start=False)
+        server.start(ready=False)
+        wait_for(lambda: "it is tried again" in server.log.read_text())
+        database.start()
+        server.wait_ready()
+        server.ingest(lines(0, 1))
+        server.stop()
+        database.stop()
+        server.start(ready=False)
+        wait_for(lambda: server.log.read_text().count("it is tried again") > 2)
+        server.process.send_signal(signal.SIGTERM)  # a stop does not wait
+        assert server.process.wait(10) == 1
+        server.process = None
+    finally:
+        database.remove()
+
+
+def test_away_while_records_come(make_server, database):
+    """Records are taken as long as there is memory for them, then refused with the reason; all of them are there, once,
+    when the database is back."""
+    server = make_server(args=["--catalog", database.url("away"), *SMALL, "--set", "memory.budget=96MiB"])
+    sent = 0
+    for _ in range(3):
+        server.ingest(lines(sent, 1000))
+        sent += 1000
+    server.flush()
+    database.kill()
+    refused = None
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        r = requests.post(server.url + "/api/v1/logs/ingest", data=lines(sent, 1000, 1000), timeout=60,
+                          headers={"Content-Type": "application/x-ndjson"})
+        if r.status_code != 202:
+            refused = r
+            break
+        sent += 1000
+    assert refused is not None and refused.status_code == 503, "memory is never full"
+    assert "catalog postgresql://127.0.0.1" in refused.text, refused.text
+    assert requests.get(server.url + "/healthz", timeout=10).status_code == 200
+    server.query("n:1")  # searches go on
+    database.start()
+    deadline = time.monotonic() + 60
+    while requests.post(server.url + "/api/v1/logs/ingest", data=lines(sent, 1), timeout=60,
+                        headers={"Content-Type": "application/x-ndjson"}).status_code != 202:
+        assert time.monotonic() < deadline, "it does not go on by itself"
+        time.sleep(0.2)
+    sent += 1
+    server.flush()
+    assert numbers(server) == list(range(sent))
+    server.kill()
+    server.start()
+    assert numbers(server) == list(range(sent))
+
+
+def test_database_hangs(make_server, database):
+    """A server that takes everything and answers nothing is given up after a while, not waited for."""
+    server = make_server(args=["--catalog", database.url("hangs"), *SMALL])
+    server.ingest(lines(0, 100))
+    server.flush()
+    sessions = database.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'weir'").split()
+    assert sessions
+    for pid in [*sessions, database.process.pid]:
+        os.kill(int(pid), signal.SIGSTOP)
+    try:
+        server.ingest(lines(100, 100))
+        began = time.monotonic()
+        assert requests.post(server.url + "/api/v1/admin/flush", timeout=120).status_code != 200
+        assert time.monotonic() - began < 60
+        assert numbers(server) == list(range(200))
+    finally:
+        for pid in [database.process.pid, *sessions]:
+            os.kill(int(pid), signal.SIGCONT)
+    wait_for(lambda: requests.post(server.url + "/api/v1/admin/flush", timeout=120).status_code == 200, 90)
+    assert numbers(server) == list(range(200))
+
+
+def start_supervised(server):
+    """A start may end because a commit of its own was lost; then whoever looks after it starts it again."""
+    for _ in range(10):
+        try:
+            return server.start()
+        except RuntimeError:
+            assert server.process.returncode == 1 and "catalog postgresql://" in server.log.read_text()[-1000:]
+    raise AssertionError("it never starts")
+
+
+def disturb(server, database, rng):
+    what = rng.choice(["weir", "weir", "database", "sessions", "nothing", "nothing"])
+    if what == "weir":
+        server.kill()
+        start_supervised(server)
+    elif what == "database":
+        database.kill()
+        time.sleep(rng.uniform(0, 0.5))
+        database.start()
+    elif what == "sessions":
+        database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weir'")
+
+
+def test_crashes(make_server, database):
+    """kill -9 of server and database, ended sessions, and commits of which the order or the answer is lost."""
+    rng = random.Random(11)
+    relay = Relay(database.port)
+    server = make_server(args=["--catalog", database.url("crashes", relay.port), *SMALL])
+    stop = threading.Event()
+    clients = [Client(server, f"c{i}", i % 2 == 0, stop) for i in range(4)]
+    for c in clients:
+        c.start()
+    relay.loss = 0.25
+    for _ in range(ROUNDS):
+        end = time.monotonic() + rng.uniform(0.1, 0.6)
+        while time.monotonic() < end:
+            nudge(server, rng)
+            time.sleep(0.02)
+        disturb(server, database, rng)
+    relay.loss = 0
+    stop.set()
+    for c in clients:
+        c.join(60)
+        assert not c.is_alive(), "a client never got its answer"
+        assert not c.problems, c.problems
+    assert relay.lost > 5 and sum(c.acked for c in clients) > 100
+    check(server, clients)
+    server.flush()
+    server.compact()
+    check(server, clients)
+    server.stop()
+    server.start()
+    check(server, clients)
+    relay.close()
