@@ -65,6 +65,8 @@ NODISCARD enum err catalog_open_home(struct str url, const char *data, struct ca
 NODISCARD enum err catalog_probe(struct str url, const char *data, struct buf *out);
 /* Its own since it was made, 32 hexadecimal digits; a copy has that of what it was made from. */
 NODISCARD enum err catalog_identity(struct catalog *c, struct arena *a, struct str *ret);
+/* All rows, in one transaction of each. ERR_EXISTS: there is something in `to`. */
+NODISCARD enum err catalog_copy(struct catalog *from, struct catalog *to, uint64_t *ret_rows);
 /* Whether other processes may write to it while it is open here. */
 bool catalog_is_shared(const struct catalog *c);
 void catalog_close(struct catalog *c);

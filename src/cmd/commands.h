@@ -25,6 +25,7 @@ COMMAND(produce);
 COMMAND(web);
 COMMAND(segment);
 COMMAND(queue);
+COMMAND(catalog);
 COMMAND(aurora);
 COMMAND(completion);
 COMMAND(man);

@@ -24,7 +24,9 @@ def lines(first, n, size=5):
 
 
 def numbers(server):
-    return sorted(r["n"] for r in server.query("* | fields n"))
+    rows = server.query("* | fields n")
+    assert all("n" in r for r in rows), [r for r in rows if "n" not in r]
+    return sorted(r["n"] for r in rows)
 
 
 @pytest.fixture
@@ -210,6 +212,43 @@ def test_database_hangs(make_server, database):
             os.kill(int(pid), signal.SIGCONT)
     wait_for(lambda: requests.post(server.url + "/api/v1/admin/flush", timeout=120).status_code == 200, 90)
     assert numbers(server) == list(range(200))
+
+
+def test_from_one_to_several(make_server, postgresql, weir, tmp_path):
+    """As docs/catalog.md says: the objects move, the catalog is copied, new servers go on."""
+    objects, catalog = f"file://{tmp_path}/objects", postgresql.url("several")
+    old = make_server("old", args=SMALL)
+    key, body = {"Idempotency-Key": "before"}, lines(0, 500)
+    old.ingest(body, **key)
+    old.flush()
+    old.stop()
+    old.args += ["--objects", objects]
+    old.start()
+    old.ingest(lines(500, 100))
+    old.stop()
+    copy = ["catalog", "copy", "--from", f"sqlite:{old.data}/catalog.db", "--to", catalog]
+    r = weir(*copy, check=False)
+    assert r.returncode == 1 and b"holds 1 entries that are in no segment yet" in r.stderr, r.stderr
+    old.start()
+    r = weir(*copy, check=False)
+    assert r.returncode == 1 and b"in use by another process" in r.stderr, r.stderr
+    old.flush()
+    old.stop()
+    assert b"rows copied" in weir(*copy).stdout
+    r = weir(*copy, check=False)
+    assert r.returncode == 1 and b"not empty" in r.stderr, r.stderr
+    args = ["--catalog", catalog, "--objects", objects, *SMALL]
+    a, b = make_server("a", args=args), make_server("b", args=args)
+    assert numbers(a) == numbers(b) == list(range(600))
+    assert a.ingest(body, **key)["accepted"] == 500  # the answer of then: it lands once
+    a.ingest(lines(600, 10))
+    b.ingest(lines(610, 10))
+    a.flush()
+    b.flush()
+    wait_for(lambda: numbers(a) == numbers(b) == list(range(620)))
+    # The old folder's queue is none of a shared catalog.
+    r = weir("server", "--data", str(old.data), "--listen", f"127.0.0.1:{free_port()}", *args, check=False)
+    assert r.returncode == 1 and b"start with an empty folder" in r.stderr, r.stderr
 
 
 def start_supervised(server):

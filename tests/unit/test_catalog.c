@@ -354,6 +354,71 @@ static void test_urls(void **state)
     assert_err(catalog_check_url(STR("sqlite:a\0b")), ERR_INVALID, "NUL");
 }
 
+/* Here and back: everything, and no more than once. */
+static void test_copy(void **state)
+{
+    struct fixture *f = *state;
+    struct catalog *to = NULL, *back = NULL;
+    struct catalog_key k = {{1, 2}, {3, 4}, 5, 6};
+    struct catalog_producer producer = {7, 8, 9, STR("window")};
+    struct catalog_segment s = {7, 1, 123, 17, 1, 10, sections, 2}, *got;
+    struct catalog_position also = {STR("kafka:c/t"), 3, 0, 500};
+    struct catalog_publish p = {.segment = &s,
+                                .consumer = STR("store"),
+                                .to = 11,
+                                .also = &also,
+                                .n_also = 1,
+                                .key = &k,
+                                .n_keys = 1,
+                                .producer = &producer,
+                                .n_producers = 1};
+    uint64_t id = 0, n = 0, again = 0, at = 0;
+    char url[500];
+    size_t count = 0;
+    struct str identity, copied;
+    struct catalog_key *keys;
+    struct catalog_producer *producers;
+    assert_ok(catalog_identity(f->c, &f->arena, &identity));
+    assert_ok(catalog_stream(f->c, STR("o"), STR("жж"), &id));
+    assert_ok(catalog_new_segment_id(f->c, &id));
+    assert_ok(catalog_publish(f->c, &p));
+    snprintf(url, sizeof(url), "sqlite:%s/to.db", f->dir);
+    assert_ok(catalog_open(str_c(url), "", &to));
+    assert_ok(catalog_copy(f->c, to, &n));
+    assert_true(n > 8);
+    assert_err(catalog_copy(f->c, to, &again), ERR_EXISTS, "not empty");
+    assert_int_equal(again, 0);
+    catalog_close(f->c);
+    f->c = NULL;
+    /* As it was, from the copy's copy. */
+    if (f->server)
+        pg_url(&server, f->url, sizeof(f->url));
+    else
+        snprintf(f->url, sizeof(f->url), "sqlite:%s/back.db", f->dir);
+    assert_ok(catalog_open(str_c(f->url), "", &back));
+    assert_ok(catalog_copy(to, back, &again));
+    catalog_close(to);
+    assert_true(f->server || again == n);
+    f->c = back;
+    assert_ok(catalog_identity(f->c, &f->arena, &copied));
+    assert_true(str_eq(identity, copied));
+    assert_int_equal(count_segments(f, &got), 1);
+    assert_memory_equal(got->section, sections, sizeof(sections));
+    assert_int_equal(got->created_ns, 17);
+    assert_int_equal(checkpoint(f, "store", 0), 11);
+    assert_int_equal(checkpoint(f, "kafka:c/t", 3), 500);
+    assert_ok(catalog_load_keys(f->c, 0, &f->arena, &keys, &count));
+    assert_int_equal(count, 1);
+    assert_memory_equal(keys, &k, sizeof(k));
+    assert_ok(catalog_load_producers(f->c, 0, &f->arena, &producers, &count));
+    assert_int_equal(count, 1);
+    assert_str(producers->window, "window");
+    assert_ok(catalog_stream(f->c, STR("o"), STR("жж"), &at));
+    assert_int_equal(at, 1);
+    assert_ok(catalog_new_segment_id(f->c, &at));
+    assert_true(at > id);
+}
+
 /* A data folder goes with one catalog, and with copies of it. */
 static void test_home(void **state)
 {
@@ -505,14 +570,15 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_streams), T(test_publish),     T(test_small),   T(test_replace),  T(test_positions),
-        T(test_keys),    T(test_segment_ids), T(test_meta),    T(test_refusals), T(test_urls),
-        T(test_home),    T(test_probe),       T(test_threads), T(test_shared),
+        T(test_streams), T(test_publish),     T(test_small), T(test_replace),  T(test_positions),
+        T(test_keys),    T(test_segment_ids), T(test_meta),  T(test_refusals), T(test_urls),
+        T(test_home),    T(test_probe),       T(test_copy),  T(test_threads),  T(test_shared),
     };
 #define P(name) cmocka_unit_test_setup_teardown(name, setup_postgresql, teardown)
     const struct CMUnitTest postgresql[] = {
-        P(test_probe), P(test_streams),     P(test_publish), P(test_replace), P(test_positions),
-        P(test_keys),  P(test_segment_ids), P(test_meta),    P(test_threads), P(test_shared),
+        P(test_probe),   P(test_copy),      P(test_streams), P(test_publish),
+        P(test_replace), P(test_positions), P(test_keys),    P(test_segment_ids),
+        P(test_meta),    P(test_threads),   P(test_shared),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return failed + cmocka_run_group_tests(postgresql, start_server, stop_server);
