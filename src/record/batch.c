@@ -46,6 +46,7 @@ struct batch *batch_new(void)
     buf_init(&b->id_text, SIZE_MAX);
     arena_init(&b->scratch, 0, NULL);
     b->at = SHAPES_ROOT;
+    b->form_shape = SHAPES_NONE;
     return b;
 }
 
@@ -103,6 +104,8 @@ void batch_clear(struct batch *b)
     b->used_shapes = b->used_columns = b->used_tokens = b->used_path_bytes = 0;
     b->at = SHAPES_ROOT;
     b->ended = b->over = b->whole_used = false;
+    b->form_shape = SHAPES_NONE;
+    b->version++;
 }
 
 uint32_t batch_rows(const struct batch *b)
@@ -532,8 +535,8 @@ static bool column_time(const struct batch_column *c, int64_t near_ns, int64_t *
     }
 }
 
-static int64_t resolve_time(const struct batch *b, const struct shapes_shape *shape,
-                            int64_t arrival_ns, uint8_t *ret_flags)
+static inline int64_t resolve_time(const struct batch *b, const struct shapes_shape *shape,
+                                   int64_t arrival_ns, uint8_t *ret_flags)
 {
     int64_t t;
     *ret_flags = 0;
@@ -572,6 +575,8 @@ static void record_undo(struct batch *b)
         b->bytes -= batch_cost(c, c->n);
     }
     b->at = SHAPES_ROOT;
+    b->form_shape = SHAPES_NONE;
+    b->version++;
     shapes_cut(&b->shapes, &b->mark);
     batch_columns_cut(b, b->shapes.n_columns);
 }
@@ -594,30 +599,48 @@ static uint32_t become_whole(struct batch *b, uint32_t of, struct str raw)
     return shape;
 }
 
-void batch_origin_add(struct batch *b, const struct origin_run *of)
+/* Whether the last run goes on with the last row. */
+static inline bool goes_on(const struct batch *b, const struct origin_run *of)
 {
     uint32_t row = b->n - 1;
     const struct origin_run *last = b->n_runs ? &b->run[b->n_runs - 1] : NULL;
-    if (last && last->position == of->position && last->partition == of->partition &&
-        last->arrival_ns == of->arrival_ns && last->index + (row - last->row) == of->index)
+    return last && last->position == of->position && last->partition == of->partition &&
+           last->arrival_ns == of->arrival_ns && last->index + (row - last->row) == of->index;
+}
+
+void batch_origin_add(struct batch *b, const struct origin_run *of)
+{
+    uint32_t row = b->n - 1;
+    if (goes_on(b, of))
         return;
     ARRAY_GROW(b->run, b->runs_cap, b->n_runs + 1);
     b->run[b->n_runs] = *of; /* NOLINT(clang-analyzer-core.NullDereference): grown above */
     b->run[b->n_runs++].row = row;
 }
 
-static void add_row(struct batch *b, uint32_t shape, int64_t time, uint8_t flags,
-                    int64_t arrival_ns)
+static inline void add_row(struct batch *b, uint32_t shape, int64_t time, uint8_t flags,
+                           int64_t arrival_ns)
 {
     b->shapes.shape[shape].rows++;
-    batch_rows_room(b, 1);
+    if (__builtin_expect(b->n == b->rows_cap, 0))
+        batch_rows_room(b, 1);
     b->time[b->n] = time;
     b->shape_of[b->n] = (uint16_t)shape;
     b->flags[b->n] = flags;
     b->n_flagged += flags != 0;
     b->n++;
-    batch_origin_add(b, &(struct origin_run){.index = b->n - 1, .arrival_ns = arrival_ns});
+    struct origin_run of = {.index = b->n - 1, .arrival_ns = arrival_ns};
+    if (!goes_on(b, &of))
+        batch_origin_add(b, &of);
     b->bytes += COST_ROW;
+}
+
+static inline void count_end(struct batch *b, size_t raw_n)
+{
+    b->last_raw = raw_n;
+    b->raw_bytes += raw_n;
+    b->ended = true;
+    b->version++;
 }
 
 /* raw: the record's JSON text; where its pointer is NULL there is none, and what is too wide is
@@ -636,9 +659,7 @@ static inline bool end(struct batch *b, int64_t arrival_ns, struct str raw)
     if (wide)
         shape = become_whole(b, shape, raw);
     add_row(b, shape, time, flags, arrival_ns);
-    b->last_raw = raw.n;
-    b->raw_bytes += raw.n;
-    b->ended = true;
+    count_end(b, raw.n);
     return true;
 }
 
@@ -650,6 +671,54 @@ void batch_end(struct batch *b, int64_t arrival_ns, struct str raw)
 bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n)
 {
     return end(b, arrival_ns, str_of(NULL, raw_n));
+}
+
+/* ---- records like the one before ---- */
+
+static uint32_t find_form(const struct batch *b, uint32_t shape, uint32_t *column)
+{
+    const struct shapes *s = &b->shapes;
+    uint32_t at = s->shape[shape].step, n = s->step[at].tokens;
+    if (n > BATCH_FORM_MAX)
+        return 0;
+    for (uint32_t i = n; i-- > 0; at = s->step[at].parent) {
+        if (s->step[at].kind != LANE_STR)
+            return 0;
+        column[i] = s->step[at].column;
+    }
+    return n;
+}
+
+uint32_t batch_form(struct batch *b)
+{
+    if (!b->ended)
+        return 0;
+    uint32_t shape = b->shape_of[b->n - 1];
+    if (b->form_shape != shape) {
+        b->form_shape = shape;
+        b->form_n = find_form(b, shape, b->form_column);
+    }
+    return b->form_n;
+}
+
+uint64_t batch_version(const struct batch *b)
+{
+    return b->version;
+}
+
+void batch_like_before(struct batch *b, const struct str *text, int64_t arrival_ns, size_t raw_n)
+{
+    CHECK(b->ended && b->form_shape == b->shape_of[b->n - 1]);
+    const struct shapes_shape *shape = &b->shapes.shape[b->form_shape];
+    batch_begin(b);
+    b->at = shape->step;
+    for (uint32_t i = 0; i < b->form_n; i++)
+        append_text(b, &b->column[b->form_column[i]], text[i]);
+    uint8_t flags;
+    int64_t time = resolve_time(b, shape, arrival_ns, &flags);
+    b->whole_id = (struct str){0};
+    add_row(b, b->form_shape, time, flags, arrival_ns);
+    count_end(b, raw_n);
 }
 
 void batch_cancel(struct batch *b)

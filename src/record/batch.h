@@ -42,6 +42,15 @@ void batch_end(struct batch *b, int64_t arrival_ns, struct str raw);
 /* As batch_end for a record whose source is not JSON, `raw_n` bytes long. False where the record
  * breaks SHAPES_MAX or PATHS_MAX: it is still under way then, to be cancelled. */
 NODISCARD bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n);
+/* The record before as a form for others: how many leaves it has where all of them are LANE_STR and
+ * none is in an object; 0 where it is of another kind, or was taken back. */
+#define BATCH_FORM_MAX 8
+uint32_t batch_form(struct batch *b);
+/* Another record of that form, as batch_begin, a batch_text a leaf in the same order, and
+ * batch_try_end would add it. */
+void batch_like_before(struct batch *b, const struct str *text, int64_t arrival_ns, size_t raw_n);
+/* Another with every record and every batch_clear, and for good. */
+uint64_t batch_version(const struct batch *b);
 /* Between begin and end: whether the record has a leaf whose dotted name has one of the hashes. */
 bool batch_has_name(const struct batch *b, const uint64_t *name_hash, unsigned n);
 /* Between begin and end: the record's time, where its envelope says it; fields are not asked. */

@@ -55,6 +55,11 @@ struct batch {
     struct str whole_id; /* of a record kept as JSON text */
     struct buf id_text;
 
+    /* What batch_form found out about a shape. */
+    uint32_t form_shape; /* SHAPES_NONE: nothing */
+    uint32_t form_n, form_column[BATCH_FORM_MAX];
+    uint64_t version;
+
     struct arena scratch; /* batch_append_rows */
 };
 

@@ -24,7 +24,11 @@
  * a head and an end, which short records pay each for itself. A string cannot hold a line break, so
  * every line of a text that the stage takes begins outside of strings, and its part of the list is
  * what it has by itself. What the stage refuses, and what the walk does, is read alone, as its text
- * is what reasons and places are told from. */
+ * is what reasons and places are told from.
+ *
+ * Of those, a record whose values are all strings is mostly followed by others of the same keys in
+ * the same text. Where the bytes between the values are those of the record before, the list has
+ * the same entries there, and the values stand between them: nothing else need be looked at. */
 #include "record/json.h"
 
 #include "core/hash.h"
@@ -39,6 +43,7 @@ enum {
     DEFAULT_FILE = 3,
     RECORD_BYTES_MAX = 1 << 30,
     AHEAD_BYTES = 32 << 10,
+    FORM_BYTES = 512,
     TIME_NAMES_MAX = 32
 };
 
@@ -60,10 +65,28 @@ struct lines_ahead {
     uint32_t escape;
 };
 
+/* Static text of a record: up to and with the opening quote of a value, from the closing quote of
+ * the one before. */
+struct piece {
+    uint16_t from, n;
+    uint16_t first;   /* place in it of its first entry in the list */
+    uint16_t entries; /* how many it has */
+};
+
+/* What a record was that held nothing but strings. */
+struct form {
+    const struct batch *batch;
+    uint64_t version; /* of the batch, just behind that record */
+    uint32_t n;
+    struct piece piece[BATCH_FORM_MAX + 1];
+    char text[FORM_BYTES];
+};
+
 struct json_reader {
     struct json_limits limits;
     struct json_simd *simd;
     struct lines_ahead ahead;
+    struct form form;
     struct buf key, value; /* unescaped */
     struct buf mended, flat, raw;
     struct alias_default defaults[DEFAULTS];
@@ -824,6 +847,116 @@ static inline bool stands_ahead(struct json_reader *r, struct str record)
     return true;
 }
 
+/* ---- records in the text of the one before ---- */
+
+/* One piece of the record at p, up to `end`; false where it does not fit the form. */
+static bool add_piece(struct form *f, const char *p, uint32_t from, uint32_t end, uint32_t first,
+                      uint32_t entries)
+{
+    const struct piece *last = &f->piece[f->n];
+    uint32_t at = f->n ? last[-1].from + last[-1].n : 0, n = end - from;
+    if (n > FORM_BYTES - at)
+        return false;
+    memcpy(f->text + at, p + from, n);
+    f->piece[f->n++] =
+        (struct piece){(uint16_t)at, (uint16_t)n, (uint16_t)(first - from), (uint16_t)entries};
+    return true;
+}
+
+/* Takes up the record that was read last, `n` strings, whose entries begin at `at`. */
+static void learn_form(struct json_reader *r, uint32_t from, const uint32_t *at, uint32_t n)
+{
+    enum { KEY_COLON_QUOTE = 3 };
+    struct form *f = &r->form;
+    f->batch = NULL;
+    f->n = 0;
+    if (*at != from)
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t next = at[KEY_COLON_QUOTE + 1], close = next - 1;
+        if (!add_piece(f, r->p, from, at[KEY_COLON_QUOTE] + 1, *at, KEY_COLON_QUOTE + 1))
+            return;
+        while (r->p[close] != '"')
+            close--;
+        from = close;
+        at += KEY_COLON_QUOTE + 1;
+    }
+    if (!add_piece(f, r->p, from, *at + 1, *at, 1))
+        return;
+    f->n = n;
+    f->batch = r->batch;
+    f->version = batch_version(r->batch);
+}
+
+static inline bool has_piece(const struct json_reader *r, const struct piece *x, uint32_t from)
+{
+    return x->n <= r->n - from && memcmp(r->p + from, r->form.text + x->from, x->n) == 0;
+}
+
+/* The strings of the record from `from` on, where it has the form; *ret_end: behind its entries. */
+static bool form_texts(struct json_reader *r, uint32_t from, struct str *text,
+                       const uint32_t **ret_end)
+{
+    const struct piece *x = r->form.piece;
+    const uint32_t *at = r->at;
+    for (uint32_t i = 0; i < r->form.n; i++, x++) {
+        if (!has_piece(r, x, from))
+            return false;
+        uint32_t open = from + x->n - 1;
+        at += x->entries;
+        if (at[-1] != open || *at >= r->n || *at - open <= x[1].first)
+            return false;
+        from = *at - x[1].first;
+        text[i] = str_of(r->p + open + 1, from - open - 1);
+    }
+    *ret_end = at + 1;
+    return has_piece(r, x, from) && from + x->n == r->n;
+}
+
+static bool unescape_texts(struct json_reader *r, uint32_t from, struct str *text)
+{
+    size_t bad, n;
+    if (!has_escape(r, from, r->n))
+        return true;
+    buf_clear(&r->value);
+    char *to = buf_reserve(&r->value, r->n - from); /* for all of them */
+    for (uint32_t i = 0; i < r->form.n; i++) {
+        if (!json_unescape(text[i], to, &n, &bad))
+            return false;
+        text[i] = str_of(to, n);
+        to += n;
+    }
+    return true;
+}
+
+/* False where the record is none of the form: nothing was done then. */
+static bool read_like_before(struct json_reader *r, int64_t arrival_ns, struct batch *b)
+{
+    struct str text[BATCH_FORM_MAX];
+    const uint32_t *end;
+    uint32_t from = *r->at;
+    if (r->form.batch != b || r->form.version != batch_version(b) || r->given || r->has_time)
+        return false;
+    if (!form_texts(r, from, text, &end) || !unescape_texts(r, from, text))
+        return false;
+    batch_like_before(b, text, arrival_ns, r->n - from);
+    r->form.version = batch_version(b);
+    r->at = end;
+    return true;
+}
+
+static enum err read_ahead(struct json_reader *r, int64_t arrival_ns, struct batch *b)
+{
+    const uint32_t *at = r->at;
+    if (read_like_before(r, arrival_ns, b))
+        return OK;
+    TRY(read_record(r, arrival_ns, b));
+    uint32_t n = batch_form(b);
+    if (n && !r->given && !r->has_time)
+        learn_form(r, *at, at, n);
+    return OK;
+}
+
 enum err json_read_record(struct json_reader *r, struct str text, int64_t arrival_ns,
                           struct batch *b)
 {
@@ -833,7 +966,7 @@ enum err json_read_record(struct json_reader *r, struct str text, int64_t arriva
     if (text.n == 0)
         return err_set(ERR_INVALID, "the record is empty");
     if (stands_ahead(r, text)) {
-        enum err err = read_record(r, arrival_ns, b);
+        enum err err = read_ahead(r, arrival_ns, b);
         r->ahead.escape = r->escape;
         if (err == OK) {
             r->ahead.at = r->at;

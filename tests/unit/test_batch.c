@@ -126,6 +126,108 @@ static void test_cancel_and_pop_leave_no_trace(void **state)
     both_release(&x);
 }
 
+/* Records of a few forms: members of strings, one of them a time, one an id, one key twice; and
+ * such as are none. */
+static const char *const forms[][4] = {
+    {"message"}, {"time", "message", "_id"}, {"a", "b", "a"}, {"o.", "in"}, {"#n", "a"}};
+enum { FORMS = 5, STRINGS = 3 };
+
+static unsigned form_members(unsigned form)
+{
+    unsigned n = 0;
+    while (n < 4 && forms[form][n])
+        n++;
+    return n;
+}
+
+static void form_add(struct batch *b, unsigned form, const struct str *text)
+{
+    batch_begin(b);
+    for (unsigned i = 0; i < form_members(form); i++) {
+        const char *key = forms[form][i];
+        if (form < STRINGS) {
+            batch_text(b, str_c(key), LANE_STR, text[i]);
+        } else if (key[0] == '#') {
+            batch_int(b, str_c(key), (int64_t)text[i].n);
+        } else if (key[1] == '.') {
+            batch_open(b, str_c(key));
+            batch_text(b, STR("x"), LANE_STR, text[i]);
+            batch_close(b);
+        } else {
+            batch_text(b, str_c(key), LANE_STR, text[i]);
+        }
+    }
+}
+
+static struct buf frame_bytes(struct batch *b)
+{
+    struct frame_info info = {.org = STR("default"), .stream = STR("s")};
+    struct buf out;
+    buf_init(&out, SIZE_MAX);
+    assert_ok(frame_encode(b, &info, &out));
+    return out;
+}
+
+static void test_like_before_is_the_same(void **state)
+{
+    static const char *const texts[] = {"2025-02-15T11:00:00Z", "", "x", "a longer text than those",
+                                        "17"};
+    struct batch *plain = batch_new(), *like = batch_new();
+    uint64_t seed = 3, version = 0;
+    unsigned last = FORMS, form = 0, met = 0;
+    for (int i = 0; i < 20000; i++) {
+        uint64_t r = records_random(&seed);
+        struct str text[4];
+        for (unsigned k = 0; k < 4; k++)
+            text[k] = str_c(texts[(r >> (8 + 4 * k)) % 5]);
+        form = r % 4 ? form : (unsigned)(r >> 32) % FORMS;
+        int64_t arrival = ARRIVAL + i / 100;
+        bool may = batch_form(like) && form == last;
+        assert_int_equal(may && form >= STRINGS, 0);
+        if (may)
+            assert_int_equal(batch_form(like), form_members(form));
+        form_add(plain, form, text);
+        if (r >> 40 & 1 && (r >> 41) % 8 == 0) {
+            form_add(like, form, text);
+            batch_cancel(plain);
+            batch_cancel(like);
+            assert_int_equal(batch_form(like), 0);
+            continue;
+        }
+        batch_end(plain, arrival, STR("{\"raw\":1}"));
+        if (may) {
+            batch_like_before(like, text, arrival, 9);
+            met++;
+        } else {
+            form_add(like, form, text);
+            batch_end(like, arrival, STR("{\"raw\":1}"));
+        }
+        assert_int_not_equal(batch_version(like), version);
+        version = batch_version(like);
+        last = form;
+        assert_true(str_eq(batch_last_id(plain), batch_last_id(like)));
+        if ((r >> 48) % 16 == 0) {
+            batch_pop(plain);
+            batch_pop(like);
+            assert_int_equal(batch_form(like), 0);
+        }
+        if ((r >> 52) % 2000 == 0) {
+            batch_clear(plain);
+            batch_clear(like);
+            assert_int_equal(batch_form(like), 0);
+        }
+        assert_int_equal(batch_bytes(plain), batch_bytes(like));
+        assert_int_equal(batch_raw_bytes(plain), batch_raw_bytes(like));
+    }
+    assert_true(met > 2000);
+    struct buf a = frame_bytes(plain), b = frame_bytes(like);
+    assert_true(str_eq(buf_str(&a), buf_str(&b)));
+    buf_release(&a);
+    buf_release(&b);
+    batch_free(plain);
+    batch_free(like);
+}
+
 static void test_bytes_bound_the_frame(void **state)
 {
     struct both x;
@@ -557,6 +659,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_records_come_back),
         cmocka_unit_test(test_cancel_and_pop_leave_no_trace),
+        cmocka_unit_test(test_like_before_is_the_same),
         cmocka_unit_test(test_bytes_bound_the_frame),
         cmocka_unit_test(test_a_number_takes_the_lane_that_keeps_its_text),
         cmocka_unit_test(test_time_is_the_first_name_that_parses),

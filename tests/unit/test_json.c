@@ -120,7 +120,9 @@ static void test_round_trip(void **state)
 static void put_lines(struct buf *out, int n)
 {
     static const char *const kinds[] = {
-        "{\"message\":\"line\"}",
+        "{\"message\":\"line #\"}",
+        "{ \"m\" :\"# \\\"is it?\\\" #\" , \"n\": \"#\\u00e9\" }",
+        "{\"time\":\"2025-02-15T11:00:#Z\",\"k\":\"#\",\"k\":\"again\"}",
         "{\"a\":{\"b\":[1,2,{\"c\":\"x\"}]},\"n\":-1.50,\"t\":true,\"z\":null}",
         "{\"k\":\"\\\"\\u00fc\\n\\\\\"}  ",
         "{\"k\":\"gr\xc3\xbc\xc3\x9f\",\"k\":\"again\"}",
@@ -129,7 +131,9 @@ static void put_lines(struct buf *out, int n)
         "",
         "   ",
         "{\"a\":1} x",
-        "{\"a\":\"\\q\"}",
+        "{\"message\":\"\\q\"}",
+        "{\"message\":\"#\" \"x\"}",
+        "{\"message\":\"#\"}}",
         "{\"a\" \"b\"}",
         "{\"a\":01}",
         "{\"a\":tru}",
@@ -141,16 +145,20 @@ static void put_lines(struct buf *out, int n)
         "{\"a\":\"tab\there\"}",
         "{\"a\":\"open}",
     };
-    enum { KINDS = sizeof(kinds) / sizeof(*kinds), CALM = 16, GOOD = 5 };
+    enum { KINDS = sizeof(kinds) / sizeof(*kinds), CALM = 20, GOOD = 7 };
     uint64_t seed = 7;
     for (int i = 0; i < n; i++) {
         seed = seed * 6364136223846793005u + 1;
-        unsigned kind = (unsigned)(seed >> 33) % (CALM + 1), spoils = CALM + i / 800 % 5;
-        if (kind == CALM && spoils < KINDS)
-            kind = spoils;
+        unsigned kind = (unsigned)(seed >> 33) % (CALM + 1), spoils = CALM + i / 800 % 8;
+        if (kind == CALM) /* in half of the parts there is none */
+            kind = spoils < KINDS ? spoils : 0;
         if (seed >> 40 & 3)
             kind %= GOOD;
-        buf_put_str(out, str_c(kinds[kind]));
+        for (const char *c = kinds[kind]; *c; c++)
+            if (*c == '#')
+                buf_put_i64(out, (int64_t)(seed >> 20 & 0xffff) >> (seed >> 60));
+            else
+                buf_put_byte(out, *c);
         for (int k = 0; seed >> 54 == 1 && k < 9000; k++)
             buf_put_str(out, STR("     "));
         if (i + 1 < n)
@@ -161,7 +169,7 @@ static void put_lines(struct buf *out, int n)
 /* Records read ahead of are read as they are alone. */
 static void test_lines(void **state)
 {
-    enum { LINES = 6000 };
+    enum { LINES = 12800 };
     struct fixture *f = *state;
     struct json_reader *ahead = json_reader_new(&limits);
     struct batch *same = batch_new();
