@@ -54,31 +54,61 @@ static size_t put_high(struct buf *out, const char *text, size_t n)
     return at;
 }
 
-static void put_escape(struct buf *out, unsigned char c)
+static inline void put_escape(struct buf *out, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
-    static const char name[] = "\"\\\b\f\n\r\t", means[] = "\"\\bfnrt";
-    const char *known = c ? strchr(name, c) : NULL;
-    if (known) {
-        buf_put(out, (char[]){'\\', means[known - name]}, 2);
-        return;
+    static const char means[128] = {['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+                                    ['\n'] = 'n', ['\r'] = 'r',  ['\t'] = 't'};
+    buf_put_byte(out, '\\');
+    if (means[c])
+        buf_put_byte(out, means[c]);
+    else
+        buf_put(out, (char[]){'u', '0', '0', hex[c >> 4], hex[c & 15]}, 5);
+}
+
+/* Puts what stands at the begin of s for a byte that cannot stand for itself; how much of s it is.
+ */
+static inline size_t put_special(struct buf *out, struct str s)
+{
+    if ((unsigned char)s.p[0] >= 0x80)
+        return put_high(out, s.p, s.n);
+    put_escape(out, (unsigned char)s.p[0]);
+    return 1;
+}
+
+/* Copies up to the first byte that cannot stand for itself; what lies behind it in the n bytes of
+ * room may be written over. */
+static inline size_t copy_run(char *to, const char *from, size_t n)
+{
+    size_t i = 0;
+    for (; n - i >= sizeof(scan_bytes); i += sizeof(scan_bytes)) {
+        scan_bytes v;
+        memcpy(&v, from + i, sizeof(v));
+        memcpy(to + i, &v, sizeof(v));
+        uint32_t bits = scan_bits(scan_special16(v));
+        if (bits)
+            return i + (size_t)__builtin_ctz(bits);
     }
-    buf_put(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+    for (; i < n && !scan_special1((unsigned char)from[i]); i++)
+        to[i] = from[i];
+    return i;
 }
 
 static __attribute__((noinline)) void put_string_slow(struct buf *out, struct str s)
 {
     buf_put_byte(out, '"');
-    for (size_t at = 0; at < s.n;) {
-        size_t run = scan_special(s.p + at, s.n - at);
-        buf_put(out, s.p + at, run);
-        at += run;
-        if (at == s.n)
-            break;
-        if ((unsigned char)s.p[at] >= 0x80)
-            at += put_high(out, s.p + at, s.n - at);
-        else
-            put_escape(out, (unsigned char)s.p[at++]);
+    while (s.n) {
+        size_t run;
+        if (buf_reserve(out, s.n)) {
+            run = copy_run(out->p + out->n, s.p, s.n);
+            out->n += run;
+        } else { /* near the maximum */
+            run = scan_special(s.p, s.n);
+            buf_put(out, s.p, run);
+        }
+        s = str_from(s, run);
+        if (s.n)
+            s = str_from(s, put_special(out, s));
     }
     buf_put_byte(out, '"');
 }
