@@ -4,10 +4,11 @@
  * POST /services/collector/raw: lines of text; ?host, source, sourcetype, index, time
  * POST /services/collector/ack: {"acks":[0,1]} -> {"acks":{"0":true,"1":true}}
  * GET  /services/collector/health
+ * OPTIONS of what takes events: 200, by which Docker's driver finds out whether somebody is there
  *
- * Credentials: "Authorization: Splunk TOKEN" with one of hec.tokens, or the root user's. Without
- * tokens and root user everything is let in. A refused event is answered with its number, as Splunk
- * does; but those behind it landed too.
+ * Credentials: "Authorization: Splunk TOKEN" with one of hec.tokens, the token as the password of
+ * any user, or the root user's. Without tokens and root user everything is let in. A refused event
+ * is answered with its number, as Splunk does; but those behind it landed too.
  *
  * Acknowledgements: an answer comes when the events are durable, and an ackId is given with it
  * where a channel is named. So every id that was ever given is acknowledged: ids count up from the
@@ -18,6 +19,9 @@
 #include "record/json_walk.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+enum { CREDENTIALS_MAX = 4096 };
 
 struct code {
     unsigned status, code;
@@ -59,6 +63,24 @@ static bool is_token(struct api *api, struct str given)
     return found;
 }
 
+/* Basic authentication, whose password is a token. */
+static bool is_basic_token(struct api *api, struct http_request *r, struct str given)
+{
+    static const struct str basic = STR("Basic ");
+    struct str text = str_trim(str_from(given, given.n < basic.n ? given.n : basic.n));
+    if (!text.n || text.n % 4 || text.n > CREDENTIALS_MAX ||
+        !str_ieq(str_of(given.p, basic.n), basic))
+        return false;
+    char *plain = arena_alloc(http_arena(r), text.n);
+    int n = EVP_DecodeBlock((unsigned char *)plain, (const unsigned char *)text.p, (int)text.n);
+    if (n < 0)
+        return false;
+    struct str pair = str_of(plain, (size_t)n);
+    while (pair.n && !pair.p[pair.n - 1]) /* what stands for the padding */
+        pair.n--;
+    return is_token(api, str_from(pair, str_find_byte(pair, ':', 0) + 1));
+}
+
 /* False: answered. */
 static bool may_come_in(struct api *api, struct http_request *r)
 {
@@ -67,6 +89,8 @@ static bool may_come_in(struct api *api, struct http_request *r)
     if (!api->n_hec_tokens && !api->authorize)
         return true;
     if (api->authorize && api->authorize(api->auth_ctx, given))
+        return true;
+    if (is_basic_token(api, r, given))
         return true;
     if (!given.n) {
         say(r, &no_token, NULL);
@@ -212,6 +236,12 @@ void push_hec_ack(void *ctx, struct http_request *r)
     else
         say(r, &bad_data, NULL);
     buf_release(&out);
+}
+
+void push_hec_options(void *ctx, struct http_request *r)
+{
+    http_reply_header(r, "Allow", "OPTIONS, POST");
+    http_reply(r, 200, NULL, (struct str){0});
 }
 
 void push_hec_health(void *ctx, struct http_request *r)

@@ -123,13 +123,18 @@ void push_gelf(void *ctx, struct http_request *r)
 /* The collector's routes ask for its own tokens (hec.c). */
 const struct http_route push_routes[] = {
     {"POST", "/loki/api/v1/push", HTTP_INGEST, false, push_loki, NULL},
+    {"POST", "/api/prom/push", HTTP_INGEST, false, push_loki, NULL}, /* of Loki before 1.0 */
     {"POST", "/v1/logs", HTTP_INGEST, false, push_otlp, NULL},
+    {"POST", "/otlp/v1/logs", HTTP_INGEST, false, push_otlp, NULL}, /* where Loki has it */
     {"POST", "/gelf", HTTP_INGEST, false, push_gelf, NULL},
     {"POST", "/services/collector", HTTP_INGEST, true, push_hec_event, NULL},
     {"POST", "/services/collector/event", HTTP_INGEST, true, push_hec_event, NULL},
     {"POST", "/services/collector/event/1.0", HTTP_INGEST, true, push_hec_event, NULL},
     {"POST", "/services/collector/raw", HTTP_INGEST, true, push_hec_raw, NULL},
     {"POST", "/services/collector/raw/1.0", HTTP_INGEST, true, push_hec_raw, NULL},
+    {"OPTIONS", "/services/collector", HTTP_FAST, true, push_hec_options, NULL},
+    {"OPTIONS", "/services/collector/event", HTTP_FAST, true, push_hec_options, NULL},
+    {"OPTIONS", "/services/collector/event/1.0", HTTP_FAST, true, push_hec_options, NULL},
     {"POST", "/services/collector/ack", HTTP_INGEST, true, push_hec_ack, NULL},
     {"GET", "/services/collector/health", HTTP_FAST, true, push_hec_health, NULL},
     {"GET", "/services/collector/health/1.0", HTTP_FAST, true, push_hec_health, NULL},

@@ -30,6 +30,7 @@ void push_otlp(void *ctx, struct http_request *r);
 void push_hec_event(void *ctx, struct http_request *r);
 void push_hec_raw(void *ctx, struct http_request *r);
 void push_hec_ack(void *ctx, struct http_request *r);
+void push_hec_options(void *ctx, struct http_request *r);
 void push_hec_health(void *ctx, struct http_request *r);
 
 #endif

@@ -1,5 +1,5 @@
 /* Content encodings: gzip (any number of members), deflate (with zlib's head or raw), zstd (any
- * number of frames), lz4 (frames), snappy (one block), identity.
+ * number of frames), lz4 (frames), snappy (one block, or its framing), identity.
  *
  * One loop drives four libraries. Each turn gives the library what is left of the input and some
  * room; what it reports is how much it took and made and whether it stands at an end. A turn
@@ -228,6 +228,89 @@ static enum err unsnap(struct str body, struct buf *out)
     return OK;
 }
 
+/* Snappy's framing (github.com/google/snappy, framing_format.txt): chunks of
+ *
+ *     u8 type, u24 length (little-endian), so many bytes
+ *
+ *     0xff  "sNaPpY", at the beginning, and where streams were put behind each other
+ *     0x00  u32 masked CRC-32C of the plain bytes, then a block of snappy
+ *     0x01  the same, then plain bytes
+ *     0x80 to 0xfe  are passed over; any other is an error
+ *
+ * Masked: the CRC turned right by 15, plus 0xa282ead8. A chunk has at most 65,536 plain bytes. */
+static const struct str snappy_stream = {"\xff\x06\0\0sNaPpY", 10};
+
+enum { SNAPPY_PLAIN = 65536, CHUNK_HEAD = 4, CHUNK_CRC = 4 };
+
+static void fill_crc32c(uint32_t table[256])
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; bit++)
+            table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0x82f63b78 : 0);
+    }
+}
+
+static uint32_t masked_crc32c(const uint32_t table[256], struct str s)
+{
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < s.n; i++)
+        crc = crc >> 8 ^ table[(crc ^ (unsigned char)s.p[i]) & 0xff];
+    crc = ~crc;
+    return (crc >> 15 | crc << 17) + 0xa282ead8;
+}
+
+/* A chunk with data, given from its CRC on. */
+static enum err unsnap_chunk(const uint32_t table[256], unsigned type, struct str chunk,
+                             struct buf *out)
+{
+    uint32_t crc;
+    size_t from = out->n;
+    if (chunk.n < CHUNK_CRC)
+        return err_set(ERR_INVALID, "a chunk of the snappy body is too short");
+    memcpy(&crc, chunk.p, sizeof(crc));
+    struct str bytes = str_from(chunk, CHUNK_CRC);
+    TRY(type ? identity(bytes, out) : unsnap(bytes, out));
+    if (out->n - from > SNAPPY_PLAIN)
+        return err_set(ERR_INVALID, "a chunk of the snappy body is too long");
+    return masked_crc32c(table, str_from(buf_str(out), from)) == crc
+               ? OK
+               : err_set(ERR_INVALID, "the checksum of a chunk of the snappy body is wrong");
+}
+
+static enum err unsnap_chunks(struct str body, struct buf *out)
+{
+    uint32_t table[256];
+    fill_crc32c(table);
+    for (size_t at = 0; at < body.n;) {
+        const unsigned char *head = (const unsigned char *)body.p + at;
+        size_t left = body.n - at;
+        size_t n = left < CHUNK_HEAD ? left : head[1] | head[2] << 8 | (size_t)head[3] << 16;
+        if (left < CHUNK_HEAD || left - CHUNK_HEAD < n)
+            return err_set(ERR_INVALID, "the snappy body ends in the middle, at byte %zu", body.n);
+        struct str chunk = str_of(body.p + at, CHUNK_HEAD + n);
+        if (head[0] < 2)
+            TRY(unsnap_chunk(table, head[0], str_from(chunk, CHUNK_HEAD), out));
+        else if (head[0] < 0x80 || (head[0] == 0xff && !str_eq(chunk, snappy_stream)))
+            return err_set(ERR_INVALID, "the snappy body has a chunk of type %u", head[0]);
+        at += chunk.n;
+    }
+    return OK;
+}
+
+/* The beginning of a stream is no block: it would copy from before its first byte. */
+static enum err unsnap_any(struct str body, bool framed, struct buf *out)
+{
+    size_t before = out->n;
+    bool stream = str_starts(body, snappy_stream);
+    if (framed && !stream)
+        return err_set(ERR_INVALID, "the body is no stream of snappy's framing");
+    enum err err = stream ? unsnap_chunks(body, out) : unsnap(body, out);
+    if (err != OK)
+        out->n = before;
+    return err;
+}
+
 static enum err inflate_by(const struct codec *c, struct str body, struct buf *out)
 {
     void *state;
@@ -249,8 +332,9 @@ enum err wire_inflate(struct str encoding, struct str body, struct buf *out)
             codec = &codecs[i];
     if (codec)
         return inflate_by(codec, body, out);
-    if (str_ieq(encoding, STR("snappy")))
-        return unsnap(body, out);
+    bool framed = str_ieq(encoding, STR("x-snappy-framed"));
+    if (framed || str_ieq(encoding, STR("snappy")))
+        return unsnap_any(body, framed, out);
     if (encoding.n == 0 || str_ieq(encoding, STR("identity")))
         return identity(body, out);
     return err_set(

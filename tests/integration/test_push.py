@@ -51,6 +51,12 @@ def test_loki_logging_handler(server):
     assert failed["service"] == "payment" and failed["logger"] == "loki-client"
 
 
+def test_loki_logging_handler_of_the_first_version(server):
+    handler = logging_loki.LokiHandler(url=server.url + "/api/prom/push", tags={"application": "old"}, version="0")
+    one_logger("loki-client-0", handler).warning("of old")
+    assert [r["message"] for r in wait_for(server, 1, stream="loki", q="application:old")] == ["of old"]
+
+
 def test_loki_forms(server):
     now = time.time_ns()
     body = json.dumps({"streams": [{"stream": {"job": "j"}, "values": [[str(now), "line", {"trace_id": "t1"}]]}]})
@@ -98,6 +104,18 @@ def test_otlp_exporter_of_opentelemetry_python(server, compression):
     # The aliases know where service and host stand.
     assert len(server.search("", service="checkout", limit=1000, stream="otlp")["logs"]) == 101
     assert len(server.query('host:="h-7"', stream="otlp")) == 101
+
+
+def test_otlp_where_loki_has_it_and_framed(server):
+    record = {"body": {"stringValue": "framed"}}
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record] * 3000}]}]}).encode()
+    framed = bytes(cramjam.snappy.compress(body))
+    assert framed[:4] == b"\xff\x06\0\0" and len(body) > 65536
+    for coding in ("x-snappy-framed", "snappy"):
+        post(server, "/otlp/v1/logs", framed, Content_Encoding=coding)
+    post(server, "/v1/logs", bytes(cramjam.snappy.compress_raw(body)), Content_Encoding="snappy")
+    assert server.query('body:="framed" | stats count() as n', stream="otlp") == [{"n": 9000}]
+    post(server, "/v1/logs", framed[:-1], Content_Encoding="x-snappy-framed", expect=400)
 
 
 def test_otlp_forms_and_partial_success(server):
@@ -148,6 +166,12 @@ def test_collector_to_the_byte(make_server):
     assert post(server, path, event, expect=401, Authorization="Bearer secret").json()["code"] == 3
     assert post(server, path, event, expect=403, Authorization="Splunk wrong").json() == {"text": "Invalid token", "code": 4}
     assert requests.post(server.url + path, data=event, auth=("root", "pw"), timeout=10).json()["code"] == 0
+    assert requests.post(server.url + path, data=event, auth=("x", "secret"), timeout=10).json()["code"] == 0
+    assert requests.post(server.url + path, data=event, auth=("secret", ""), timeout=10).json()["code"] == 3
+    for wrong in ("Basic", "Basic x", "Basic ====", "Basic c2VjcmV0"):
+        assert post(server, path, event, expect=401, Authorization=wrong).json()["code"] == 3
+    for to in ("", "/event", "/event/1.0"):  # Docker's driver asks so, and begins no container without a 200
+        assert requests.options(server.url + path + to, timeout=10).status_code == 200
     assert post(server, path, "", expect=400, **key).json()["code"] == 5
     assert post(server, path, event + '{"x":1}' + event, expect=400, **key).json() == {
         "text": "Event field is required", "code": 12, "invalid-event-number": 1}
@@ -166,7 +190,7 @@ def test_collector_to_the_byte(make_server):
     assert requests.get(server.url + "/api/v1/stats", headers=key, timeout=10).status_code == 401
     query = requests.post(server.url + "/api/v1/logs/query", params={"stream": "hec"}, auth=("root", "pw"), timeout=10).text
     rows = [json.loads(line) for line in query.splitlines()]
-    assert len([r for r in rows if r.get("m") == 1]) == 8
+    assert len([r for r in rows if r.get("m") == 1]) == 9
     assert all(r["_time"] == "2025-02-15T12:00:00.500Z" for r in rows if r.get("m") == 1)
     raw = sorted((r["message"], r.get("host"), r.get("sourcetype")) for r in rows if "message" in r)
     assert raw == [("one", "rawhost", "access"), ("three", None, None), ("two", "rawhost", "access")]

@@ -339,6 +339,56 @@ static void test_inflate_members(void **state)
     buf_release(&out);
 }
 
+/* By hand, with the CRC-32C that everybody's is held against: of "123456789", 0xe3069283. */
+static void test_inflate_snappy_frames(void **state)
+{
+#define STREAM "\xff\x06\0\0sNaPpY"
+#define DIGITS "\xe5\xb0\x8a\xc7" /* its masked CRC */
+#define PLAIN "\x01\x0d\0\0" DIGITS "123456789"
+#define BLOCK                                                                                      \
+    "\0\x0f\0\0" DIGITS "\x09\x20"                                                                 \
+    "123456789" /* 9 bytes: a literal of 9 */
+    static const struct {
+        struct str body;
+        const char *plain, *error;
+    } cases[] = {
+        {STR(STREAM PLAIN), "123456789", NULL},
+        {STR(STREAM BLOCK), "123456789", NULL},
+        {STR(STREAM), "", NULL},
+        {STR(STREAM PLAIN "\xfe\x02\0\0xx" STREAM BLOCK "\x80\0\0\0"), "123456789123456789", NULL},
+        {STR(STREAM "\x01\x0d\0\0" DIGITS "123456780"), NULL, "checksum"},
+        {STR(STREAM "\0\x0f\0\0" DIGITS "\x08\x20"
+                    "123456789"),
+         NULL, "no valid snappy block"},
+        {STR(STREAM "\x01\x03\0\0abc"), NULL, "too short"},
+        {STR(STREAM "\x02\0\0\0"), NULL, "chunk of type 2"},
+        {STR(STREAM "\xff\x06\0\0sNaPpy"), NULL, "chunk of type 255"},
+        {STR(STREAM PLAIN "\x01\x0d\0"), NULL, "ends in the middle, at byte 30"},
+        {STR(STREAM PLAIN PLAIN PLAIN PLAIN), NULL, "limit of 30 bytes"},
+    };
+    struct buf out;
+    buf_init(&out, 30);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        for (int said = 0; said < 2; said++) { /* some say only "snappy" */
+            struct str coding = said ? STR("X-Snappy-Framed") : STR("snappy");
+            buf_clear(&out);
+            if (cases[i].error) {
+                assert_err(wire_inflate(coding, cases[i].body, &out),
+                           i == 10 ? ERR_LIMIT : ERR_INVALID, cases[i].error);
+                assert_int_equal(out.n, 0);
+                continue;
+            }
+            assert_ok(wire_inflate(coding, cases[i].body, &out));
+            assert_true(str_eq_c(buf_str(&out), cases[i].plain));
+        }
+    assert_err(wire_inflate(STR("x-snappy-framed"),
+                            STR("\x09\x20"
+                                "123456789"),
+                            &out),
+               ERR_INVALID, "no stream of snappy's framing");
+    buf_release(&out);
+}
+
 static void test_inflate_other(void **state)
 {
     struct buf out;
@@ -376,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_inflate),
         cmocka_unit_test(test_inflate_members),
+        cmocka_unit_test(test_inflate_snappy_frames),
         cmocka_unit_test(test_inflate_other),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
