@@ -96,6 +96,20 @@ static void take_over(struct store *s, const struct fresh *f)
     s->changes_here++;
 }
 
+/* Local copies of what others have replaced; the objects are theirs to remove. */
+static void drop_copies(struct store *s, const struct manifest *before)
+{
+    struct manifest *m = store_manifest(s);
+    for (size_t i = 0, k = 0; i < before->n; i++) {
+        while (k < m->n && m->segment[k]->id < before->segment[i]->id)
+            k++;
+        if (before->segment[i]->remote &&
+            (k == m->n || m->segment[k]->id != before->segment[i]->id))
+            before->segment[i]->doomed = true;
+    }
+    manifest_unref(m);
+}
+
 /* ---- following ---- */
 
 void store_note_conflict(struct store *s)
@@ -142,6 +156,8 @@ static enum err follow_once(struct store *s)
     else if (err == OK)
         err = ERR_AGAIN;
     pthread_mutex_unlock(&s->lock);
+    if (err == OK)
+        drop_copies(s, before);
     manifest_unref(before);
     if (err == ERR_CONFLICT)
         store_note_conflict(s);

@@ -372,6 +372,36 @@ def test_a_search_fetches_what_it_needs(s3_server, bucket):
     assert count(server) == 300 and stats(server)["store"]["copies"]["fetched"] == 3  # by their headers
 
 
+def test_cold_segments_come_side_by_side(s3_server, bucket, relay):
+    server = s3_server(url=bucket.url(endpoint=relay.url), args=["--set", "store.compact_level_files=1000"])
+    for i in range(8):
+        server.ingest(random_lines(50, at=50 * i))
+        server.flush()
+    server.stop()
+    empty_copies(server)
+    now, most = [0], [0]
+
+    def late(relay, request, client):
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        time.sleep(0.2)
+        now[0] -= 1
+        relay.through(request, client)
+
+    relay.rule = lambda r: late if r.headers.get("range", "").startswith("bytes=0-") else None
+    server.args += ["--set", "query.threads=1"]
+    server.start()
+    assert server.query("noise:* | stats count() as c, max(n) as m, min(noise) as x")[0]["c"] == 400
+    assert most[0] >= 3 and stats(server)["store"]["copies"]["fetched"] == 8
+    server.stop()
+    empty_copies(server)
+    server.start()
+    most[0] = 0
+    server.compact()
+    assert most[0] >= 3 and count(server) == 400
+    wait_for(lambda: len(bucket.segments()) == 1)
+
+
 def test_a_deadline_holds_and_what_does_not_come_is_missed(s3_server, bucket, relay):
     server = s3_server(url=bucket.url(endpoint=relay.url))
     server.ingest(random_lines(1000))
@@ -449,24 +479,28 @@ def test_a_store_moves(s3_server, make_server, bucket, tmp_path):
 
 def test_what_a_lost_catalog_knew_is_set_aside(s3_server, bucket):
     server = s3_server()
-    fill(server, 2)
     server.stop()
     saved = {p.name: p.read_bytes() for p in server.data.glob("catalog.db*")}
     server.start()
-    fill(server, 2, at=100)
-    assert len(bucket.segments()) == 4
+    fill(server, 2)
     server.stop()
+    before = [bucket.get(k) for k in bucket.segments()]
     for p in server.data.glob("catalog.db*"):
         p.unlink()
     for name, text in saved.items():
         (server.data / name).write_bytes(text)
-    before = {k: bucket.get(k) for k in bucket.segments()}
     server.start()
-    lost = bucket.keys("logs/lost/")
-    assert len(bucket.segments()) >= 2 and len(lost) + len(bucket.segments()) >= 4
-    assert all(bucket.get(k) in before.values() for k in lost)
-    text = server.log.read_text()
-    assert not lost or "unknown to the catalog" in text
+    assert bucket.segments() == [] and sorted(bucket.get(k) for k in bucket.keys("logs/lost/")) == sorted(before)
+    assert "unknown to the catalog" in server.log.read_text()
+    fill(server, 1)
+    assert len(bucket.segments()) == 1 and len(bucket.keys("logs/lost/")) == 2
+    # A catalog that knows nothing of the place is another store's.
+    server.stop()
+    for p in server.data.glob("catalog.db*"):
+        p.unlink()
+    server.start(ready=False)
+    assert server.process.wait(60) == 1 and "belongs to another store" in server.log.read_text()
+    server.process = None
 
 
 def test_strays_and_uploads_without_an_end_go(s3_server, bucket):
@@ -480,6 +514,26 @@ def test_strays_and_uploads_without_an_end_go(s3_server, bucket):
     wait_for(lambda: len(bucket.segments()) == 2)
     wait_for(lambda: bucket.uploads() == [other])
     assert "logs/segments/notes.txt" in bucket.keys() and count(server) == 100
+
+
+def test_several_servers_and_a_fresh_folder(s3_server, bucket, tmp_path):
+    shared = ["--catalog", f"sqlite:{tmp_path}/shared.db?shared=true"]
+    a, b = s3_server("a", shared), s3_server("b", shared)
+    fill(a, 2)
+    fill(b, 2, at=100)
+    wait_for(lambda: count(a) == count(b) == 200)
+    assert sorted(r["n"] for r in a.query("record")) == sorted(r["n"] for r in b.query("record")) == list(range(200))
+    assert len(bucket.segments()) == len(copies(a)) == len(copies(b)) == 4
+    a.compact()
+    wait_for(lambda: len(copies(b)) == 0 and len(copies(a)) == 1)  # what others replaced need not be kept
+    assert count(a, "record") == count(b, "record") == 200
+    a.kill()
+    b.kill()
+    c = s3_server("c", shared)
+    assert copies(c) == [] and sorted(r["n"] for r in c.query("record")) == list(range(200))
+    b.start()
+    fill(c, 1, at=200)
+    wait_for(lambda: count(b) == 250)
 
 
 def test_kills_with_segments_in_s3(s3_server, bucket, relay):
