@@ -295,7 +295,7 @@ static enum err mask_time(const struct scan *s, struct rows *rows, uint64_t *bit
 /* A search that has read blocks for longer takes turns with others. */
 #define SHORT_NS (5 * NS_PER_MS)
 
-enum { IDENTITY_ROWS = 1 << 17 };
+enum { IDENTITY_ROWS = 1 << 17, AHEAD_BLOCKS = 16 };
 
 static uint32_t identity[IDENTITY_ROWS];
 static pthread_once_t identity_once = PTHREAD_ONCE_INIT;
@@ -432,6 +432,15 @@ static enum err scan_block(struct scan *s, uint32_t number, unsigned worker, str
     return err == OK && arena->failed ? err_set(ERR_NOMEM, "its rows do not fit") : err;
 }
 
+/* Not of the first blocks, which may be all that is wanted. */
+static void look_ahead(struct scan *s, uint32_t number)
+{
+    if (number < s->engine->threads || !snapshot_is_remote(s->snapshot))
+        return;
+    for (uint32_t i = number + 1; i < s->n_blocks && i <= number + AHEAD_BLOCKS; i++)
+        block_ahead(s->snapshot, s->block[i]);
+}
+
 static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
 {
     const struct block_ref *ref = s->block[number];
@@ -440,6 +449,7 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
         s->pruned_early++;
         return OK;
     }
+    look_ahead(s, number);
     enum err err = scan_block(s, number, worker, arena);
     if (s->leave)
         s->leave(s->ctx, ref);

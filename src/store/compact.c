@@ -387,6 +387,8 @@ static enum err open_inputs(struct merging *g)
 {
     struct objects_wait wait = {.stop = is_closing, .ctx = g->s};
     g->file = NEW_ARRAY(struct segment *, g->plan->n);
+    for (size_t i = 1; i < g->plan->n; i++)
+        copy_ahead(g->s, g->plan->segment[i]);
     for (size_t i = 0; i < g->plan->n; i++)
         TRY(copy_open(g->s, g->plan->segment[i], &wait, NULL, &g->file[i]));
     return OK;

@@ -15,7 +15,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { FETCHES_MAX = 8, AHEAD_THREADS = 8 };
+enum { FETCHES_MAX = 8, AHEAD_THREADS = 8, AHEAD_FETCHES = 3 };
+#define AHEAD_NS (60 * NS_PER_S)
 #define DOWN_NS (2 * NS_PER_S)
 #define LOOK_NS (NS_PER_S / 10)
 #define SUSPECT_EVERY_NS (600 * NS_PER_S)
@@ -305,6 +306,69 @@ enum err copy_open(struct store *s, struct manifest_segment *e, const struct obj
     enum err err = open_locked(s, e, w, fetched, ret);
     pthread_mutex_unlock(&s->copies.lock);
     return err;
+}
+
+/* ---- fetching ahead ---- */
+
+struct errand {
+    struct store *s;
+    struct manifest_segment *segment;
+};
+
+static bool is_closing(void *ctx)
+{
+    return store_stopping(ctx);
+}
+
+static void run_errand(void *arg)
+{
+    struct errand *a = arg;
+    struct objects_wait wait = {clock_mono_ns() + AHEAD_NS, is_closing, a->s};
+    struct segment *file;
+    if (copy_open(a->s, a->segment, &wait, NULL, &file) == OK)
+        segment_unref(file);
+    manifest_segment_unref(a->segment); /* who needs it will say what is wrong with it */
+    mem_free(a);
+}
+
+/* With the lock. What would take a large part of the room would only push out what is needed first.
+ */
+static bool is_worth_fetching(const struct copies *c, const struct manifest_segment *e)
+{
+    return !e->file && !e->fetching && !c->resting && (!c->max || e->bytes * 8 <= c->max) &&
+           c->fetching < FETCHES_MAX / 2 && clock_mono_ns() >= c->down_until;
+}
+
+void copy_ahead(struct store *s, struct manifest_segment *e)
+{
+    struct copies *c = &s->copies;
+    if (!e->remote)
+        return;
+    pthread_mutex_lock(&c->lock);
+    bool worth = is_worth_fetching(c, e);
+    if (worth && !c->ahead)
+        c->ahead = pool_new("fetch", AHEAD_FETCHES, AHEAD_FETCHES);
+    if (worth) {
+        struct errand *a = NEW(struct errand);
+        *a = (struct errand){s, manifest_segment_ref(e)};
+        if (pool_submit(c->ahead, run_errand, a) != OK) {
+            (void)atomic_fetch_sub(&e->refs, 1); /* not the last: the caller holds one */
+            mem_free(a);
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
+void copies_rest(struct store *s)
+{
+    struct copies *c = &s->copies;
+    pthread_mutex_lock(&c->lock);
+    struct pool *p = c->ahead;
+    c->resting = true;
+    c->ahead = NULL;
+    pthread_mutex_unlock(&c->lock);
+    if (p)
+        pool_free(p);
 }
 
 /* ---- blocks of sections ---- */

@@ -22,6 +22,8 @@ struct copies {
     /* Under lock: */
     uint64_t bytes, uses;
     unsigned files, fetching;
+    struct pool *ahead; /* made when it is first used */
+    bool resting;
     int64_t down_until; /* the objects' place does not answer; */
     char down_text[240];
     /* Numbers since the start; under lock. */
@@ -37,6 +39,10 @@ void copies_release(struct copies *c);
 NODISCARD enum err copy_open(struct store *s, struct manifest_segment *e,
                              const struct objects_wait *w, _Atomic uint64_t *fetched,
                              struct segment **ret);
+/* Begins to fetch it, if it is not here and there is room for it: by who has time. */
+void copy_ahead(struct store *s, struct manifest_segment *e);
+/* Waits for those. */
+void copies_rest(struct store *s);
 /* The blocks of a section, which need not be here: they live as long as the entry. Of remote ones.
  */
 struct section_blocks {

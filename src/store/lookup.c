@@ -158,7 +158,7 @@ static enum err segment_has(struct store *s, struct manifest_segment *e, struct 
                             const struct predicate *equal, struct hash128 hash, uint64_t filter,
                             bool *ret)
 {
-    struct objects_wait wait = {.deadline_mono = clock_mono_ns() + FETCH_NS};
+    struct objects_wait wait = {.deadline_mono = e->remote ? clock_mono_ns() + FETCH_NS : 0};
     struct segment *file;
     enum err err = copy_open(s, e, &wait, NULL, &file);
     if (err != OK) {

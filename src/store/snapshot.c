@@ -47,6 +47,7 @@ struct snapshot {
     _Atomic uint64_t *fetched; /* in the arena */
     uint64_t position;         /* the last delivered */
     bool unseen;               /* of a merge: read once */
+    bool remote;               /* some of it is at rest elsewhere */
 };
 
 static bool wants_stream(const struct snapshot_want *w, const struct mem_stream *st)
@@ -228,6 +229,7 @@ static enum err add_all(struct snapshot *n, const struct snapshot_want *w)
     n->wait = w->wait;
     n->fetched = arena_zalloc(&n->arena, sizeof(*n->fetched));
     add_segments(n, w, &remote);
+    n->remote = remote.n > 0;
     enum err err = remote.n ? add_remote(n, w, &remote) : OK;
     mem_free(remote.place);
     return err;
@@ -331,6 +333,18 @@ static enum err open_remote(const struct snapshot *n, const struct block_place *
     enum err err = rows_of(n, at, file, arena, bytes_read, ret);
     segment_unref(file);
     return err;
+}
+
+void block_ahead(const struct snapshot *n, const struct block_ref *b)
+{
+    const struct block_place *at = b->impl;
+    if (!at->part)
+        copy_ahead(n->s, at->segment);
+}
+
+bool snapshot_is_remote(const struct snapshot *n)
+{
+    return n->remote;
 }
 
 bool block_suspect(const struct snapshot *n, const struct block_ref *b)

@@ -500,6 +500,7 @@ void store_close(struct store *s)
     }
     if (s->follows)
         pthread_join(s->follow_thread, NULL);
+    copies_rest(s);
     pool_free(s->encoders);
     gate_release(&s->scratch);
     /* A doubt stays one: the catalog decides at the next start. */

@@ -202,6 +202,10 @@ void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret);
 NODISCARD enum err block_open(const struct snapshot *s, const struct block_ref *b,
                               struct arena *arena, struct rows *ret, uint64_t *bytes_read);
 
+/* It is wanted soon: begins to fetch what is at rest elsewhere. */
+void block_ahead(const struct snapshot *s, const struct block_ref *b);
+/* Whether that is worth asking. */
+bool snapshot_is_remote(const struct snapshot *s);
 /* What was read of the block was damaged. True: it is worth reading once more. */
 bool block_suspect(const struct snapshot *s, const struct block_ref *b);
 
