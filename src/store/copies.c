@@ -140,8 +140,7 @@ void copies_evict(struct store *s, uint64_t room)
     manifest_unref(m);
 }
 
-/* A full disk: more than the bound asks for. True when something went. */
-static bool evict_one(struct store *s)
+bool copies_give_way(struct store *s)
 {
     struct copies *c = &s->copies;
     struct manifest *m = store_manifest(s);
@@ -205,7 +204,7 @@ static enum err fetch_file(struct store *s, struct manifest_segment *e,
     char key[SEGMENT_KEY_MAX];
     struct str k = segment_key(e->id, key);
     enum err err = objects_get(s->o.objects, k, e->bytes, e->path, w);
-    while (err == ERR_FULL && evict_one(s))
+    while (err == ERR_FULL && copies_give_way(s))
         err = objects_get(s->o.objects, k, e->bytes, e->path, w);
     TRY(err);
     err = open_copy(e, ret);

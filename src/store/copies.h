@@ -66,5 +66,7 @@ void copy_here(struct store *s, struct manifest_segment *e);
 void copy_gone(struct store *s, struct manifest_segment *e);
 /* Lets copies go beyond the bound, which `room` more bytes are to fit in. */
 void copies_evict(struct store *s, uint64_t room);
+/* The disk is full: lets one go. False: there is none that may. */
+bool copies_give_way(struct store *s);
 
 #endif

@@ -378,8 +378,14 @@ static enum err seek_lease(struct store *s, int64_t now)
 
 /* ---- garbage ---- */
 
+static bool is_closing(void *ctx)
+{
+    return store_stopping(ctx);
+}
+
 static enum err remove_garbage(struct store *s)
 {
+    struct objects_wait wait = {.stop = is_closing, .ctx = s};
     struct arena a;
     uint64_t *id;
     size_t n;
@@ -387,7 +393,7 @@ static enum err remove_garbage(struct store *s)
     enum err err = catalog_load_garbage(s->o.catalog, clock_now_ns() - GARBAGE_NS, &a, &id, &n);
     for (size_t i = 0; err == OK && i < n; i++) {
         char key[SEGMENT_KEY_MAX];
-        err = objects_remove(s->o.objects, segment_key(id[i], key), NULL);
+        err = objects_remove(s->o.objects, segment_key(id[i], key), &wait);
     }
     if (err == OK && n)
         err = catalog_forget_garbage(s->o.catalog, id, n);

@@ -102,11 +102,21 @@ bool space_give_up_reserve(struct store *s)
         log_warn("the disk is full, its reserve is given up", NULL);
     if (s->o.reclaim)
         s->o.reclaim(s->o.ctx);
-    return had;
+    bool gave = copies_give_way(s);
+    return had || gave;
+}
+
+/* Local copies are kept for speed alone: they go until a cut of `cut` bytes fits too. */
+static enum err make_copies_give_way(struct store *s, uint64_t cut, struct space *t)
+{
+    uint64_t missing = s->reserved ? 0 : t->reserve;
+    while (t->free_bytes < t->low + missing + cut && copies_give_way(s))
+        TRY(look(s->dir, s->o.reserve_bytes, s->reserved, t));
+    return OK;
 }
 
 /* Looks, and mends what can be mended. */
-static enum err look_and_mend(struct store *s, struct space *ret)
+static enum err look_and_mend(struct store *s, uint64_t cut, struct space *ret)
 {
     TRY(look(s->dir, s->o.reserve_bytes, s->reserved, ret));
     if (s->reserved && !ret->reserve)
@@ -116,6 +126,7 @@ static enum err look_and_mend(struct store *s, struct space *ret)
         s->o.reclaim(s->o.ctx);
         TRY(look(s->dir, s->o.reserve_bytes, s->reserved, ret));
     }
+    TRY(make_copies_give_way(s, cut, ret));
     if (missing && ret->free_bytes >= ret->low + missing) {
         make_reserve(s, missing);
         TRY(look(s->dir, s->o.reserve_bytes, s->reserved, ret));
@@ -131,7 +142,7 @@ static void describe(struct store *s, char *text, size_t n)
     uint64_t cut = store_memory(s);
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&s->space_lock);
-    enum err err = look_and_mend(s, &t);
+    enum err err = look_and_mend(s, cut, &t);
     uint64_t missing = s->reserved ? 0 : t.reserve;
     uint64_t room = t.free_bytes + (s->reserved ? t.reserve : 0);
     pthread_mutex_unlock(&s->space_lock);

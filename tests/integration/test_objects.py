@@ -12,6 +12,8 @@ from collections import Counter
 import pytest
 import requests
 
+from conftest import Disk
+from inputs import make_certificates
 from parts.relay import Relay, change, cut, cut_answer, refuse, slow
 from parts.s3 import s3  # noqa: F401
 from test_crash import Client
@@ -534,6 +536,44 @@ def test_several_servers_and_a_fresh_folder(s3_server, bucket, tmp_path):
     b.start()
     fill(c, 1, at=200)
     wait_for(lambda: count(b) == 250)
+
+
+def test_a_small_disk_in_front_of_a_large_bucket(s3_server, bucket, tmp_path):
+    disk = Disk(tmp_path / "data", 64)
+    try:
+        server = s3_server(args=["--set", "store.cut_bytes=2MiB", "--set", "queue.file_bytes=4MiB", "--set", "store.reserve_bytes=8MiB"])
+        sent, refused, deadline = 0, 0, time.monotonic() + 120
+        while sent < 100_000:  # 70 MB that do not compress
+            assert time.monotonic() < deadline
+            r = requests.post(server.url + "/api/v1/logs/ingest", data=random_lines(2000, at=sent), timeout=120,
+                              headers={"Content-Type": "application/x-ndjson"})
+            assert r.status_code in (202, 503), r.text
+            sent += 2000 * (r.status_code == 202)
+            refused += r.status_code == 503
+        server.flush()
+        assert stats(server)["store"]["copies"]["evicted"] > 0 and stats(server)["store"]["segment_bytes"] > 66 << 20
+        assert count(server, "noise:*") == sent
+        server.kill()
+        server.start()
+        assert count(server, "noise:*") == sent
+        server.stop()
+    finally:
+        disk.remove()
+
+
+def test_tls(s3_server, bucket, tmp_path):
+    pem = make_certificates(tmp_path)
+    relay = Relay(bucket.s3.url, (pem["server.pem"], pem["server.key"]))
+    try:
+        server = s3_server(url=bucket.url(endpoint=relay.url))  # starts without the place, which it does not trust
+        assert "certificate" in server.log.read_text()
+        server.stop()
+        server.args = ["--objects", bucket.url(endpoint=relay.url, tls_ca=pem["ca.pem"])]
+        server.start()
+        fill(server, 1)
+        assert len(bucket.segments()) == 1 and count(server) == 50
+    finally:
+        relay.close()
 
 
 def test_kills_with_segments_in_s3(s3_server, bucket, relay):

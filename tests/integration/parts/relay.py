@@ -2,6 +2,7 @@
 
 A rule is a function of a Request that answers None (let it through), or what is to happen. One request a connection."""
 import socket
+import ssl
 import threading
 import time
 
@@ -52,10 +53,13 @@ def hang(seconds=3600):
 
 
 class Relay:
-    def __init__(self, upstream):
+    def __init__(self, upstream, certificate=None):
         host, port = upstream.split("//")[1].split(":")
         self.upstream, self.port = (host, int(port)), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}"
+        self.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
+        if certificate:
+            self.tls.load_cert_chain(*certificate)
         self.rule, self.requests, self.lock = lambda request: None, [], threading.Lock()
         self.closing = threading.Event()
         self.listener = None
@@ -87,6 +91,11 @@ class Relay:
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
+        try:
+            client = self.tls.wrap_socket(client, server_side=True) if self.tls else client
+        except OSError:
+            client.close()
+            return
         with client:
             try:
                 data = b""
