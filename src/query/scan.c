@@ -441,6 +441,17 @@ static void look_ahead(struct scan *s, uint32_t number)
         block_ahead(s->snapshot, s->block[i]);
 }
 
+/* Who waits for what is at rest elsewhere lets others have the turn. */
+static enum err have_block(struct scan *s, const struct block_ref *ref, unsigned worker)
+{
+    if (!snapshot_is_remote(s->snapshot) || block_is_here(s->snapshot, ref))
+        return OK;
+    scan_pause(s, worker);
+    enum err err = block_fetch(s->snapshot, ref);
+    scan_resume(s, worker);
+    return err;
+}
+
 static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
 {
     const struct block_ref *ref = s->block[number];
@@ -450,7 +461,11 @@ static enum err scan_one(struct scan *s, uint32_t number, unsigned worker, struc
         return OK;
     }
     look_ahead(s, number);
-    enum err err = scan_block(s, number, worker, arena);
+    enum err err = have_block(s, ref, worker);
+    if (err == OK)
+        err = scan_block(s, number, worker, arena);
+    else if (scan_unreadable(s, err))
+        err = OK;
     if (s->leave)
         s->leave(s->ctx, ref);
     return scan_name_memory(s, err);

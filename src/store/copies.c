@@ -307,6 +307,16 @@ enum err copy_open(struct store *s, struct manifest_segment *e, const struct obj
     return err;
 }
 
+bool copy_is_here(struct store *s, struct manifest_segment *e)
+{
+    if (!e->remote)
+        return e->file != NULL;
+    pthread_mutex_lock(&s->copies.lock);
+    bool here = e->file != NULL;
+    pthread_mutex_unlock(&s->copies.lock);
+    return here;
+}
+
 /* ---- fetching ahead ---- */
 
 struct errand {

@@ -39,6 +39,7 @@ void copies_release(struct copies *c);
 NODISCARD enum err copy_open(struct store *s, struct manifest_segment *e,
                              const struct objects_wait *w, _Atomic uint64_t *fetched,
                              struct segment **ret);
+bool copy_is_here(struct store *s, struct manifest_segment *e);
 /* Begins to fetch it, if it is not here and there is room for it: by who has time. */
 void copy_ahead(struct store *s, struct manifest_segment *e);
 /* Waits for those. */

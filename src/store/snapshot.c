@@ -335,6 +335,21 @@ static enum err open_remote(const struct snapshot *n, const struct block_place *
     return err;
 }
 
+bool block_is_here(const struct snapshot *n, const struct block_ref *b)
+{
+    const struct block_place *at = b->impl;
+    return at->part || copy_is_here(n->s, at->segment);
+}
+
+enum err block_fetch(const struct snapshot *n, const struct block_ref *b)
+{
+    const struct block_place *at = b->impl;
+    struct segment *file;
+    TRY(copy_open(n->s, at->segment, n->wait, n->fetched, &file));
+    segment_unref(file); /* it stays for a while */
+    return OK;
+}
+
 void block_ahead(const struct snapshot *n, const struct block_ref *b)
 {
     const struct block_place *at = b->impl;

@@ -202,6 +202,9 @@ void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret);
 NODISCARD enum err block_open(const struct snapshot *s, const struct block_ref *b,
                               struct arena *arena, struct rows *ret, uint64_t *bytes_read);
 
+/* Of a block that block_open would have to fetch: whether it is here, and fetching it. */
+bool block_is_here(const struct snapshot *s, const struct block_ref *b);
+NODISCARD enum err block_fetch(const struct snapshot *s, const struct block_ref *b);
 /* It is wanted soon: begins to fetch what is at rest elsewhere. */
 void block_ahead(const struct snapshot *s, const struct block_ref *b);
 /* Whether that is worth asking. */

@@ -213,19 +213,11 @@ static enum err set_aside_lost(struct store *s, const struct unknown *u,
     return OK;
 }
 
-static bool is_here(struct store *s, const struct manifest_segment *e)
-{
-    pthread_mutex_lock(&s->copies.lock);
-    bool here = e->file != NULL;
-    pthread_mutex_unlock(&s->copies.lock);
-    return here;
-}
-
 /* What was taken to be there, for it is nowhere else. */
 static void doubt_what_is_afar(struct store *s, const struct manifest *m)
 {
     for (size_t i = 0; i < m->n; i++)
-        if (m->segment[i]->remote && !is_here(s, m->segment[i]))
+        if (m->segment[i]->remote && !copy_is_here(s, m->segment[i]))
             m->segment[i]->stored = false;
 }
 
@@ -243,7 +235,7 @@ enum err objects_survey(struct store *s, const struct manifest *m)
     TRY(err);
     s->surveyed = true;
     for (size_t i = 0; i < m->n; i++)
-        if (m->segment[i]->remote && !is_here(s, m->segment[i]) && !m->segment[i]->stored)
+        if (m->segment[i]->remote && !copy_is_here(s, m->segment[i]) && !m->segment[i]->stored)
             log_error("segment is neither here nor at rest, searches will be partial",
                       "id=%" PRIu64 " place=%s", m->segment[i]->id, objects_name(s->o.objects));
     return OK;
@@ -360,7 +352,7 @@ static struct manifest_segment *next_to_put(struct store *s)
     struct manifest_segment *found = NULL;
     struct manifest *m = store_manifest(s);
     for (size_t i = 0; !found && i < m->n; i++)
-        if (m->segment[i]->remote && !m->segment[i]->stored && is_here(s, m->segment[i]))
+        if (m->segment[i]->remote && !m->segment[i]->stored && copy_is_here(s, m->segment[i]))
             found = manifest_segment_ref(m->segment[i]);
     manifest_unref(m);
     return found;
