@@ -15,8 +15,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { FETCHES_MAX = 8, AHEAD_THREADS = 8, AHEAD_FETCHES = 3 };
+enum { FETCHES_MAX = 8, AHEAD_THREADS = 8, AHEAD_FETCHES = 3, FULL_PAUSE_MS = 100 };
 #define AHEAD_NS (60 * NS_PER_S)
+#define FULL_NS (10 * NS_PER_S)
 #define DOWN_NS (2 * NS_PER_S)
 #define LOOK_NS (NS_PER_S / 10)
 #define SUSPECT_EVERY_NS (600 * NS_PER_S)
@@ -198,13 +199,29 @@ static enum err open_copy(struct manifest_segment *e, struct segment **ret)
     return err_set(ERR_CORRUPT, "%s: it is another segment than the catalog says", e->path);
 }
 
+/* On a full disk: what nobody reads goes; else what others read will be idle in a moment. False:
+ * there is no hope. */
+static bool make_room(struct store *s, int64_t give_up, const struct objects_wait *w)
+{
+    char text[240];
+    if (copies_give_way(s))
+        return true;
+    snprintf(text, sizeof(text), "%s", err_text());
+    bool hope = clock_mono_ns() < give_up && objects_waited(s->o.objects, w) == OK;
+    (void)err_set(ERR_FULL, "%s", text);
+    if (hope)
+        clock_sleep_ms(FULL_PAUSE_MS);
+    return hope;
+}
+
 static enum err fetch_file(struct store *s, struct manifest_segment *e,
                            const struct objects_wait *w, struct segment **ret)
 {
     char key[SEGMENT_KEY_MAX];
     struct str k = segment_key(e->id, key);
+    int64_t give_up = clock_mono_ns() + FULL_NS;
     enum err err = objects_get(s->o.objects, k, e->bytes, e->path, w);
-    while (err == ERR_FULL && copies_give_way(s))
+    while (err == ERR_FULL && make_room(s, give_up, w))
         err = objects_get(s->o.objects, k, e->bytes, e->path, w);
     TRY(err);
     err = open_copy(e, ret);

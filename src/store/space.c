@@ -91,28 +91,37 @@ static void remove_reserve(struct store *s)
     mem_free(path);
 }
 
+/* Local copies are kept for speed alone: they go until a cut of `cut` bytes fits too. True when one
+ * went. */
+static bool make_copies_give_way(struct store *s, uint64_t cut, struct space *t)
+{
+    uint64_t missing = s->reserved ? 0 : t->reserve;
+    bool any = false;
+    while (t->free_bytes < t->low + missing + cut && copies_give_way(s)) {
+        any = true;
+        if (look(s->dir, s->o.reserve_bytes, s->reserved, t) != OK)
+            break;
+    }
+    return any;
+}
+
 bool space_give_up_reserve(struct store *s)
 {
+    struct space t;
+    pthread_mutex_lock(&s->lock);
+    uint64_t cut = store_memory(s);
+    pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&s->space_lock);
     bool had = s->reserved;
     if (had)
         remove_reserve(s);
+    bool gave = look(s->dir, 0, false, &t) == OK && make_copies_give_way(s, cut, &t);
     pthread_mutex_unlock(&s->space_lock);
     if (had)
         log_warn("the disk is full, its reserve is given up", NULL);
     if (s->o.reclaim)
         s->o.reclaim(s->o.ctx);
-    bool gave = copies_give_way(s);
     return had || gave;
-}
-
-/* Local copies are kept for speed alone: they go until a cut of `cut` bytes fits too. */
-static enum err make_copies_give_way(struct store *s, uint64_t cut, struct space *t)
-{
-    uint64_t missing = s->reserved ? 0 : t->reserve;
-    while (t->free_bytes < t->low + missing + cut && copies_give_way(s))
-        TRY(look(s->dir, s->o.reserve_bytes, s->reserved, t));
-    return OK;
 }
 
 /* Looks, and mends what can be mended. */
@@ -126,7 +135,7 @@ static enum err look_and_mend(struct store *s, uint64_t cut, struct space *ret)
         s->o.reclaim(s->o.ctx);
         TRY(look(s->dir, s->o.reserve_bytes, s->reserved, ret));
     }
-    TRY(make_copies_give_way(s, cut, ret));
+    (void)make_copies_give_way(s, cut, ret);
     if (missing && ret->free_bytes >= ret->low + missing) {
         make_reserve(s, missing);
         TRY(look(s->dir, s->o.reserve_bytes, s->reserved, ret));

@@ -1,6 +1,6 @@
 /* The inside of the store, shared by its files. Lock order: cut_lock, follow_lock, compact_lock,
- * merged_lock, space_lock, lock, then those of landing and producers. Nothing does I/O under
- * `lock`. */
+ * merged_lock, space_lock, lock, then those of landing, producers and copies. Nothing does I/O
+ * under `lock`. */
 #ifndef WEIR_STORE_STORE_IMPL_H
 #define WEIR_STORE_STORE_IMPL_H
 

@@ -540,8 +540,8 @@ def test_several_servers_and_a_fresh_folder(s3_server, bucket, tmp_path):
 
 def test_a_small_disk_in_front_of_a_large_bucket(s3_server, bucket, tmp_path):
     disk = Disk(tmp_path / "data", 64)
+    server = s3_server(args=["--set", "store.cut_bytes=2MiB", "--set", "queue.file_bytes=4MiB", "--set", "store.reserve_bytes=8MiB"])
     try:
-        server = s3_server(args=["--set", "store.cut_bytes=2MiB", "--set", "queue.file_bytes=4MiB", "--set", "store.reserve_bytes=8MiB"])
         sent, refused, deadline = 0, 0, time.monotonic() + 120
         while sent < 100_000:  # 70 MB that do not compress
             assert time.monotonic() < deadline
@@ -550,14 +550,14 @@ def test_a_small_disk_in_front_of_a_large_bucket(s3_server, bucket, tmp_path):
             assert r.status_code in (202, 503), r.text
             sent += 2000 * (r.status_code == 202)
             refused += r.status_code == 503
-        server.flush()
+        wait_for(lambda: requests.post(server.url + "/api/v1/admin/flush", timeout=120).status_code == 200)
         assert stats(server)["store"]["copies"]["evicted"] > 0 and stats(server)["store"]["segment_bytes"] > 66 << 20
         assert count(server, "noise:*") == sent
         server.kill()
         server.start()
         assert count(server, "noise:*") == sent
-        server.stop()
     finally:
+        server.stop()
         disk.remove()
 
 
