@@ -10,7 +10,7 @@ build="gcc g++ make cmake ninja-build pkg-config libmicrohttpd-dev libcurl4-open
   libbz2-dev liblzma-dev librdkafka-dev libexpat1-dev libhiredis-dev libsystemd-dev libnghttp2-dev
   libpq-dev curl"
 test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsyslog rsyslog-gnutls rsyslog-elasticsearch
-  ripgrep tmux zsh fish mariadb-server postgresql redis-server systemd-journal-remote
+  ripgrep tmux zsh fish mariadb-server postgresql pgbouncer redis-server systemd-journal-remote
   chromium fonts-dejavu-core default-jdk-headless maven golang-go"
 ui="nodejs npm"
 dev="$test $ui clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from conftest import free_port
-from parts.postgresql import PostgreSql, Relay
+from parts.postgresql import PgBouncer, PostgreSql, Relay
 from test_crash import Client, check, nudge
 
 ROUNDS = int(os.environ.get("CATALOG_ROUNDS", "15"))
@@ -249,6 +249,24 @@ def test_from_one_to_several(make_server, postgresql, weir, tmp_path):
     # The old folder's queue is none of a shared catalog.
     r = weir("server", "--data", str(old.data), "--listen", f"127.0.0.1:{free_port()}", *args, check=False)
     assert r.returncode == 1 and b"start with an empty folder" in r.stderr, r.stderr
+
+
+def test_through_a_pooler(make_server, postgresql, tmp_path):
+    """Nothing of a session is relied on: two servers share a few sessions, each transaction with another."""
+    pooler = PgBouncer(postgresql).start()
+    try:
+        args = ["--catalog", postgresql.url("pooled", pooler.port), "--objects", f"file://{tmp_path}/objects", *SMALL]
+        a, b = make_server("a", args=args), make_server("b", args=args)
+        for i in range(20):
+            (a if i % 3 else b).ingest(lines(i * 10, 10))
+            (b if i % 2 else a).flush()
+            postgresql.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weir'"
+                           " AND state = 'idle' AND random() < 0.2")
+        a.flush()
+        b.flush()
+        wait_for(lambda: numbers(a) == numbers(b) == list(range(200)))
+    finally:
+        pooler.remove()
 
 
 def start_supervised(server):

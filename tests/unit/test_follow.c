@@ -1,6 +1,7 @@
 /* Several stores on one catalog and one folder: a topic of partitions is read by some of them, as
  * the Kafka queue does it, and partitions change hands at the worst of moments. */
 #include "core/fault.h"
+#include "postgresql_kit.h"
 #include "store_kit.h"
 
 enum { PARTITIONS = 3, MESSAGES = 400, MARKS = 4096, ROWS = 5 };
@@ -29,7 +30,8 @@ struct server {
     void (*after)(struct server *s);
 };
 
-static char shared[300];
+static struct pg_server database;
+static char shared[300], catalog_url[400];
 static struct topic topic;
 static struct server a, b;
 
@@ -157,7 +159,7 @@ static void read_on(struct server *s, uint32_t n)
         }
 }
 
-static void send(int partition, uint32_t messages)
+static void produce(int partition, uint32_t messages)
 {
     for (uint32_t i = 0; i < messages; i++) {
         struct kit_frame f = {.stream = partition ? STR("app") : STR("web"),
@@ -187,8 +189,7 @@ static void start(struct server *s, const char *name, bool background)
         s->k.o.node.name = STR("test");
     }
     bool is_new;
-    snprintf(path, sizeof(path), "sqlite:%.200s/catalog.db?shared=true", shared);
-    assert_ok(catalog_open(str_c(path), s->k.dir, &s->k.catalog));
+    assert_ok(catalog_open(str_c(catalog_url), s->k.dir, &s->k.catalog));
     s->k.o.node.start++;
     assert_ok(catalog_node_join(s->k.catalog, &s->k.o.node, &is_new));
     s->k.o.catalog = s->k.catalog;
@@ -222,10 +223,9 @@ static void restart(struct server *s)
     start(s, "", false);
 }
 
-static int setup(void **state)
+static int begin(void)
 {
     log_set_level(LOG_ERROR);
-    snprintf(shared, sizeof(shared), "%s", test_dir_in_memory());
     clock_set_ns(KIT_T0);
     topic = (struct topic){0};
     a = (struct server){0};
@@ -233,6 +233,20 @@ static int setup(void **state)
     start(&a, "a", false);
     start(&b, "b", false);
     return 0;
+}
+
+static int setup(void **state)
+{
+    snprintf(shared, sizeof(shared), "%s", test_dir_in_memory());
+    snprintf(catalog_url, sizeof(catalog_url), "sqlite:%s/catalog.db?shared=true", shared);
+    return begin();
+}
+
+static int setup_postgresql(void **state)
+{
+    snprintf(shared, sizeof(shared), "%s", test_dir_in_memory());
+    pg_url(&database, catalog_url, sizeof(catalog_url));
+    return begin();
 }
 
 static int teardown(void **state)
@@ -297,8 +311,8 @@ static void finish(struct server *reader)
 
 static void test_what_one_publishes_the_other_shows(void **state)
 {
-    send(0, 10);
-    send(1, 10);
+    produce(0, 10);
+    produce(1, 10);
     get(&a, 0);
     get(&b, 1);
     read_on(&a, 100);
@@ -326,13 +340,13 @@ static void test_handed_over(void **state)
 {
     for (int turn = 0; turn < 4; turn++) {
         struct server *from = turn % 2 ? &b : &a, *to = turn % 2 ? &a : &b;
-        send(0, 5);
+        produce(0, 5);
         if (!turn)
             get(from, 0);
         read_on(from, 100);
         assert_ok(store_flush(from->k.store));
         leave(from, 0);
-        send(0, 5);
+        produce(0, 5);
         get(to, 0);
         read_on(to, 100);
         assert_int_equal(shown(to), topic.rows);
@@ -347,8 +361,8 @@ static void test_cut_off(void **state)
 {
     for (int first = 0; first < 2; first++) {
         struct server *winner = first ? &a : &b, *loser = first ? &b : &a;
-        send(0, 10);
-        send(1, 10);
+        produce(0, 10);
+        produce(1, 10);
         get(&a, 0);
         get(&a, 1);
         read_on(&a, 100);
@@ -381,7 +395,7 @@ static void test_cut_off(void **state)
 /* The repetition of an agent lands once, whoever reads it. */
 static void test_what_has_landed_elsewhere_is_known(void **state)
 {
-    send(0, 10);
+    produce(0, 10);
     get(&a, 0);
     read_on(&a, 100);
     struct store_sequence n = {7, 1, 3, 11};
@@ -392,7 +406,7 @@ static void test_what_has_landed_elsewhere_is_known(void **state)
     get(&b, 0);
     assert_int_equal(store_claim_sequence(b.k.store, &n), CLAIM_SEEN);
     /* What was not published is forgotten by a reset. */
-    send(0, 1);
+    produce(0, 1);
     read_on(&b, 100);
     n = (struct store_sequence){7, 1, 11, 51};
     assert_int_equal(store_claim_sequence(b.k.store, &n), CLAIM_SEEN);
@@ -417,8 +431,8 @@ static void test_following_in_the_middle_of_a_publish(void **state)
     get(&a, 0);
     get(&b, 1);
     for (int side = 0; side < 2; side++) { /* not begun, or not over: */
-        send(0, 10);
-        send(1, 10);
+        produce(0, 10);
+        produce(1, 10);
         read_on(&a, 100);
         read_on(&b, 100);
         assert_ok(store_flush(b.k.store));
@@ -443,8 +457,8 @@ static void b_takes_all(struct server *s)
 
 static void test_overtaken_in_the_middle_of_a_publish(void **state)
 {
-    send(0, 10);
-    send(1, 5);
+    produce(0, 10);
+    produce(1, 5);
     get(&a, 0);
     get(&a, 1);
     read_on(&a, 100);
@@ -477,7 +491,7 @@ static void test_merges(void **state)
 {
     get(&a, 0);
     for (int i = 0; i < 8; i++) {
-        send(0, 3);
+        produce(0, 3);
         read_on(&a, 100);
         assert_ok(store_flush(a.k.store));
     }
@@ -496,7 +510,7 @@ static void test_merges(void **state)
     snapshot_close(old);
     /* Two who merge the same at once: one of them finds the segments gone. */
     for (int i = 0; i < 4; i++) {
-        send(0, 3);
+        produce(0, 3);
         read_on(&a, 100);
         assert_ok(store_flush(a.k.store));
     }
@@ -560,8 +574,8 @@ static void test_copied_folder(void **state)
     copy.k.store = NULL;
     copy.k.catalog = NULL;
     start(&copy, "", false);
-    send(0, 5);
-    send(1, 5);
+    produce(0, 5);
+    produce(1, 5);
     get(&a, 0);
     get(&copy, 1);
     read_on(&a, 100);
@@ -580,8 +594,8 @@ static void test_copied_folder(void **state)
 /* The answer to a commit is lost: until it is known what became of it, nothing is taken over. */
 static void test_doubt(void **state)
 {
-    send(0, 5);
-    send(1, 5);
+    produce(0, 5);
+    produce(1, 5);
     get(&a, 0);
     get(&b, 1);
     read_on(&a, 100);
@@ -599,7 +613,7 @@ static void test_doubt(void **state)
         assert_ok(store_flush(a.k.store));
         settle(&a);
         assert_int_equal(shown(&a), topic.rows);
-        send(0, 2);
+        produce(0, 2);
         read_on(&a, 100);
     }
     finish(&a);
@@ -620,7 +634,7 @@ static void test_at_random(void **state)
         case 1:
         case 2:
             if (topic.n[p] + 3 < MESSAGES)
-                send(p, 1 + r % 3);
+                produce(p, 1 + r % 3);
             break;
         case 3: /* as a session that ends: the other does not know */
             if (!s->ours[p])
@@ -666,6 +680,18 @@ static void test_at_random(void **state)
     finish(&a);
 }
 
+static int start_database(void **state)
+{
+    pg_init(&database);
+    return 0;
+}
+
+static int stop_database(void **state)
+{
+    pg_remove(&database);
+    return 0;
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -683,5 +709,20 @@ int main(void)
         TEST(test_doubt),
         TEST(test_at_random),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+#define ON_POSTGRESQL(fn) cmocka_unit_test_setup_teardown(fn, setup_postgresql, teardown)
+    const struct CMUnitTest postgresql[] = {
+        ON_POSTGRESQL(test_what_one_publishes_the_other_shows),
+        ON_POSTGRESQL(test_handed_over),
+        ON_POSTGRESQL(test_cut_off),
+        ON_POSTGRESQL(test_what_has_landed_elsewhere_is_known),
+        ON_POSTGRESQL(test_following_in_the_middle_of_a_publish),
+        ON_POSTGRESQL(test_overtaken_in_the_middle_of_a_publish),
+        ON_POSTGRESQL(test_merges),
+        ON_POSTGRESQL(test_lease),
+        ON_POSTGRESQL(test_nodes),
+        ON_POSTGRESQL(test_copied_folder),
+        ON_POSTGRESQL(test_at_random),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return failed + cmocka_run_group_tests(postgresql, start_database, stop_database);
 }

@@ -86,6 +86,41 @@ class PostgreSql(Process):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class PgBouncer(Process):
+    """A pooler in its transaction mode: each transaction may get another session of the server."""
+
+    def __init__(self, database):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-pgbouncer-"))
+        self.port, self.log = free_port(), self.folder / "log"
+        (self.folder / "ini").write_text(f"""[databases]
+postgres = host=127.0.0.1 port={database.port} dbname=postgres user=weir
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+server_round_robin = 1
+""")
+        self.folder.chmod(0o755)
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(["/usr/sbin/pgbouncer", self.folder / "ini"], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, **AS_POSTGRES)
+        self.wait_ready()
+        return self
+
+    def is_ready(self):
+        socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        return True
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 class Relay:
     """Carries connections to a port. With `loss` of a commit's, one of them is cut: before the COMMIT arrives, or before
     its answer does."""
