@@ -127,7 +127,8 @@ static enum err refused(struct pg_db *db, const PGresult *r)
     char line[WHY_MAX];
     snprintf(db->state, sizeof(db->state), "%s", state ? state : "");
     put_line(line, sizeof(line), text ? text : db->pq->PQerrorMessage(db->conn));
-    if (!severity || strcmp(severity, "ERROR") != 0)
+    bool standby = state && is_class(state, "25006"); /* the next connection may find another */
+    if (standby || !severity || strcmp(severity, "ERROR") != 0)
         return lost(db, line);
     if (state && is_class(state, "55P03"))
         return err_set(ERR_UNAVAILABLE,

@@ -201,12 +201,19 @@ static enum err parse(const struct libpq *pq, const struct parts *p, struct str 
 
 /* ---- what libpq is given ---- */
 
-static bool has(const struct pg_target *t, unsigned n, const char *name)
+static const char *value_of(const struct pg_target *t, unsigned n, const char *name)
 {
     for (unsigned i = 0; i < n; i++)
         if (!strcmp(t->name[i], name))
-            return true;
-    return false;
+            return t->value[i];
+    return NULL;
+}
+
+/* Of several the one that takes writes. */
+static bool has_several_hosts(const struct pg_target *t, unsigned n)
+{
+    const char *host = value_of(t, n, "host"), *address = value_of(t, n, "hostaddr");
+    return (host && strchr(host, ',')) || (address && strchr(address, ','));
 }
 
 /* A peer that is gone without a word is noticed in seconds, not hours. */
@@ -221,8 +228,8 @@ static void fill(struct arena *a, const PQconninfoOption *all, struct pg_target 
     unsigned n = 0, given;
     for (const PQconninfoOption *o = all; o->keyword; o++)
         n++;
-    t->name = ARENA_ARRAY(a, const char *, n + DEFAULTS + 3);
-    t->value = ARENA_ARRAY(a, const char *, n + DEFAULTS + 3);
+    t->name = ARENA_ARRAY(a, const char *, n + DEFAULTS + 4);
+    t->value = ARENA_ARRAY(a, const char *, n + DEFAULTS + 4);
     n = 0;
     for (const PQconninfoOption *o = all; o->keyword; o++) {
         if (!o->val || !strcmp(o->keyword, "client_encoding"))
@@ -232,10 +239,14 @@ static void fill(struct arena *a, const PQconninfoOption *all, struct pg_target 
     }
     given = n;
     for (unsigned i = 0; i < DEFAULTS; i++) {
-        if (has(t, given, defaults[i][0]))
+        if (value_of(t, given, defaults[i][0]))
             continue;
         t->name[n] = defaults[i][0];
         t->value[n++] = defaults[i][1];
+    }
+    if (has_several_hosts(t, given) && !value_of(t, given, "target_session_attrs")) {
+        t->name[n] = "target_session_attrs";
+        t->value[n++] = "read-write";
     }
     t->name[n] = "client_encoding";
     t->value[n++] = "UTF8";
@@ -315,7 +326,7 @@ static enum err read_target(const struct libpq *pq, struct str url, struct arena
     unsigned n = 0;
     while (t->name[n])
         n++;
-    if (t->password_file && has(t, n, "password"))
+    if (t->password_file && value_of(t, n, "password"))
         return err_set(ERR_INVALID, "both a password and a password_file");
     return check_values(pq, t, a);
 }

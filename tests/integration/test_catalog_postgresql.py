@@ -251,6 +251,39 @@ def test_from_one_to_several(make_server, postgresql, weir, tmp_path):
     assert r.returncode == 1 and b"start with an empty folder" in r.stderr, r.stderr
 
 
+def test_failover(make_server):
+    """The database dies and its standby, which has every commit, takes over."""
+    first, second = PostgreSql().start(), None
+    try:
+        second = PostgreSql(standby_of=first).start()
+        first.sql("ALTER SYSTEM SET synchronous_standby_names = '*'; SELECT pg_reload_conf()")
+        hosts = f"127.0.0.1:{second.port},127.0.0.1:{first.port}"  # a standby is not taken for the one that writes
+        server = make_server(args=["--catalog", f"postgresql://weir@{hosts}/postgres", *SMALL])
+        stop, rng = threading.Event(), random.Random(3)
+        clients = [Client(server, f"c{i}", i % 2 == 0, stop) for i in range(3)]
+        for c in clients:
+            c.start()
+        for turn in range(60):
+            nudge(server, rng)
+            if turn == 30:
+                first.kill()
+                second.promote()
+        stop.set()
+        for c in clients:
+            c.join(60)
+            assert not c.is_alive() and not c.problems, c.problems
+        server.flush()
+        check(server, clients)
+        assert int(second.sql("SELECT sum(record_count) FROM sections")) == len(server.query("* | fields n", stream="crash"))
+        server.kill()
+        server.start()
+        check(server, clients)
+    finally:
+        first.remove()
+        if second:
+            second.remove()
+
+
 def test_through_a_pooler(make_server, postgresql, tmp_path):
     """Nothing of a session is relied on: two servers share a few sessions, each transaction with another."""
     pooler = PgBouncer(postgresql).start()

@@ -22,9 +22,9 @@ AS_POSTGRES = {"user": "postgres", "group": "postgres", "extra_groups": []} if o
 
 
 class PostgreSql(Process):
-    """Syncs are left out: what is killed here is the process, not the machine."""
+    """Syncs are left out: what is killed here is the process, not the machine. With `standby_of` it follows another."""
 
-    def __init__(self, password=None, encoding="UTF8"):
+    def __init__(self, password=None, encoding="UTF8", standby_of=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-postgresql-"))
         self.port, self.log = free_port(), self.folder / "log"
         self.log.touch()
@@ -32,6 +32,11 @@ class PostgreSql(Process):
             user = pwd.getpwnam("postgres")
             for path in (self.folder, self.log):
                 os.chown(path, user.pw_uid, user.pw_gid)
+        if standby_of:
+            subprocess.run([BIN[0] / "pg_basebackup", "-D", self.folder / "d", "-R", "-h", "127.0.0.1", "-p",
+                            str(standby_of.port), "-U", "weir", "-c", "fast", "--no-sync"], check=True, cwd=self.folder,
+                           capture_output=True, **AS_POSTGRES)
+            return
         secret = self.folder / "password"
         secret.write_text(password or "none")
         secret.chmod(0o644)
@@ -50,6 +55,9 @@ class PostgreSql(Process):
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **AS_POSTGRES)
         self.wait_ready()
         return self
+
+    def promote(self):
+        self.sql("SELECT pg_promote()")
 
     def is_ready(self):
         return "ready" in (self.folder / "d" / "postmaster.pid").read_text()
