@@ -103,8 +103,10 @@ def test_config_check(weir, tmp_path):
 
 
 def test_password(make_server, weir, tmp_path):
-    """From a file, which is read again at each connection, and from the environment."""
-    database = PostgreSql(password="hush & hide").start()
+    """From a file, which is read again at each connection, and from the environment; over TLS."""
+    database = PostgreSql(password="hush & hide")
+    root = database.use_tls()
+    database.start()
     try:
         path = tmp_path / "password"
         path.write_text("hush & hide\n")
@@ -120,6 +122,12 @@ def test_password(make_server, weir, tmp_path):
         server.env["PGPASSWORD"] = "hush & hide"
         server.start()
         assert numbers(server) == list(range(10))
+        server.stop()
+        server.args = ["--catalog", database.url() + f"?sslmode=verify-full&sslrootcert={root}"]
+        server.start()
+        assert numbers(server) == list(range(10))
+        assert database.sql("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+                            " WHERE application_name = 'weir'", "hush & hide") == "t"
         server.stop()
         server.env["PGPASSWORD"] = "wrong"
         server.start(ready=False)

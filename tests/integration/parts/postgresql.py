@@ -26,7 +26,7 @@ class PostgreSql(Process):
 
     def __init__(self, password=None, encoding="UTF8", standby_of=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-postgresql-"))
-        self.port, self.log = free_port(), self.folder / "log"
+        self.port, self.log, self.options = free_port(), self.folder / "log", []
         self.log.touch()
         if AS_POSTGRES:
             user = pwd.getpwnam("postgres")
@@ -51,10 +51,19 @@ class PostgreSql(Process):
             self.process = subprocess.Popen(
                 [BIN[0] / "postgres", "-D", self.folder / "d", "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
                  "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "shared_buffers=16MB",
-                 "-c", "dynamic_shared_memory_type=mmap"],
+                 "-c", "dynamic_shared_memory_type=mmap", *self.options],
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **AS_POSTGRES)
         self.wait_ready()
         return self
+
+    def use_tls(self):
+        """With a certificate of its own, which is the root as well: its path."""
+        key, cert = self.folder / "key.pem", self.folder / "cert.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                        key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+                       check=True, capture_output=True, cwd=self.folder, **AS_POSTGRES)
+        self.options = ["-c", "ssl=on", "-c", f"ssl_cert_file={cert}", "-c", f"ssl_key_file={key}"]
+        return cert
 
     def promote(self):
         self.sql("SELECT pg_promote()")
@@ -83,9 +92,10 @@ class PostgreSql(Process):
     def url(self, schema=None, port=None, user="weir"):
         return f"postgresql://{user}@127.0.0.1:{port or self.port}/postgres" + (f"?schema={schema}" if schema else "")
 
-    def sql(self, text):
+    def sql(self, text, password=""):
         r = subprocess.run([BIN[0] / "psql", "-X", "-A", "-t", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "weir",
-                            "-d", "postgres", "-v", "ON_ERROR_STOP=1"], input=text, capture_output=True, text=True)
+                            "-d", "postgres", "-v", "ON_ERROR_STOP=1"], input=text, capture_output=True, text=True,
+                           env=dict(os.environ, PGPASSWORD=password))
         assert r.returncode == 0, r.stderr
         return r.stdout.strip()
 
