@@ -72,15 +72,20 @@ static struct pg_db *db_of(struct sql *db)
 
 /* ---- errors ---- */
 
-/* Of libpq's and the server's words the first lines; further ones, indented, are conjectures. */
+/* libpq's and the server's words in one line, without the conjectures, which are indented. */
 static void put_line(char *to, size_t size, const char *text)
 {
     size_t n = 0;
-    for (; *text && n + 1 < size && !(text[0] == '\n' && text[1] == '\t'); text++)
-        if (*text != '\n')
+    for (; *text && n + 2 < size; text++) {
+        if (text[0] == '\n' && text[1] == '\t')
+            text += strcspn(text + 1, "\n");
+        else if (*text != '\n')
             to[n++] = *text;
-        else if (text[1])
+        else if (text[1] && text[1] != '\n') {
+            to[n++] = ';';
             to[n++] = ' ';
+        }
+    }
     to[n] = 0;
 }
 
@@ -95,11 +100,11 @@ static enum err code_of(const char *state)
         const char *state;
         enum err code;
     } table[] = {
-        {"23505", ERR_EXISTS},   {"53100", ERR_FULL},        {"53", ERR_UNAVAILABLE},
-        {"08", ERR_UNAVAILABLE}, {"57", ERR_UNAVAILABLE},    {"55P03", ERR_UNAVAILABLE},
-        {"40", ERR_UNAVAILABLE}, {"25006", ERR_UNAVAILABLE}, {"25P0", ERR_UNAVAILABLE},
-        {"28", ERR_AUTH},        {"42501", ERR_AUTH},        {"XX001", ERR_CORRUPT},
-        {"XX002", ERR_CORRUPT},  {"22021", ERR_INVALID},     {"22P05", ERR_INVALID},
+        {"23505", ERR_EXISTS},   {"53100", ERR_FULL},       {"53", ERR_UNAVAILABLE},
+        {"08", ERR_UNAVAILABLE}, {"57", ERR_UNAVAILABLE},   {"55P03", ERR_UNAVAILABLE},
+        {"40", ERR_UNAVAILABLE}, {"25P0", ERR_UNAVAILABLE}, {"28", ERR_AUTH},
+        {"42501", ERR_AUTH},     {"XX001", ERR_CORRUPT},    {"XX002", ERR_CORRUPT},
+        {"22021", ERR_INVALID},  {"22P05", ERR_INVALID},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (is_class(state, table[i].state))
