@@ -16,6 +16,7 @@ from parts.postgresql import PgBouncer, PostgreSql, Relay
 from test_crash import Client, check, nudge
 
 ROUNDS = int(os.environ.get("CATALOG_ROUNDS", "15"))
+SEED = int(os.environ.get("CATALOG_SEED", "11"))
 SMALL = ["--set", "store.block_rows=300", "--set", "store.cut_bytes=64KiB", "--set", "queue.file_bytes=1MiB"]
 
 
@@ -333,22 +334,23 @@ def disturb(server, database, rng):
         database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weir'")
 
 
-def test_crashes(make_server, database):
-    """kill -9 of server and database, ended sessions, and commits of which the order or the answer is lost."""
-    rng = random.Random(11)
+def test_crashes(make_server, database, tmp_path):
+    """kill -9 of two servers and the database, ended sessions, and commits of which the order or the answer is lost."""
+    rng = random.Random(SEED)
     relay = Relay(database.port)
-    server = make_server(args=["--catalog", database.url("crashes", relay.port), *SMALL])
+    args = ["--catalog", database.url("crashes", relay.port), "--objects", f"file://{tmp_path}/objects", *SMALL]
+    servers = [make_server(name, args=args) for name in ("a", "b")]
     stop = threading.Event()
-    clients = [Client(server, f"c{i}", i % 2 == 0, stop) for i in range(4)]
+    clients = [Client(servers[i % 2], f"c{i}", i < 2, stop) for i in range(4)]
     for c in clients:
         c.start()
     relay.loss = 0.25
     for _ in range(ROUNDS):
         end = time.monotonic() + rng.uniform(0.1, 0.6)
         while time.monotonic() < end:
-            nudge(server, rng)
+            nudge(rng.choice(servers), rng)
             time.sleep(0.02)
-        disturb(server, database, rng)
+        disturb(rng.choice(servers), database, rng)
     relay.loss = 0
     stop.set()
     for c in clients:
@@ -356,11 +358,15 @@ def test_crashes(make_server, database):
         assert not c.is_alive(), "a client never got its answer"
         assert not c.problems, c.problems
     assert relay.lost > 5 and sum(c.acked for c in clients) > 100
-    check(server, clients)
-    server.flush()
-    server.compact()
-    check(server, clients)
-    server.stop()
-    server.start()
-    check(server, clients)
+    for server in servers:
+        server.flush()
+    taken = sum(len(c.body(n).split("\n")) for c in clients for n in range(1, c.acked + 1))
+    for server in servers:  # each sees what the other has published, a moment later
+        wait_for(lambda s=server: len(s.query("* | fields n", stream="crash")) >= taken)
+        check(server, clients)
+    servers[0].compact()
+    for server in servers:
+        server.kill()
+        server.start()
+        check(server, clients)
     relay.close()
