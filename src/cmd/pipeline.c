@@ -106,11 +106,45 @@ static enum err check_one(const struct pipeline *p)
     return OK;
 }
 
+/* Where it listens, as its URL says it; "" where that can be told of no two inputs. */
+static struct str place_of(const char *text, struct arena *a)
+{
+    struct url url;
+    if (url_parse(str_c(text), a, &url) != OK || !url.has_port || !url.port)
+        return STR("");
+    return str_starts(url.scheme, STR("kafka")) ? STR("") : input_plain_url(str_c(text), a);
+}
+
+/* Whether an input before number `i` of pipeline `p` listens at the same place. */
+static bool is_taken(const struct pipelines *set, unsigned p, unsigned i, struct arena *a)
+{
+    struct str place = place_of(set->list[p]->input[i], a);
+    for (unsigned q = 0; q <= p && place.n; q++)
+        for (unsigned k = 0; k < (q == p ? i : set->list[q]->n_inputs); k++)
+            if (str_eq(place, place_of(set->list[q]->input[k], a)))
+                return true;
+    return false;
+}
+
+static enum err check_places(const struct pipelines *set, struct arena *a)
+{
+    for (unsigned p = 0; p < set->n; p++)
+        for (unsigned i = 0; i < set->list[p]->n_inputs; i++)
+            if (is_taken(set, p, i, a))
+                return placed(err_set(ERR_INVALID, "another input listens there already"),
+                              set->list[p]->input_at[i]);
+    return OK;
+}
+
 enum err pipelines_check(const struct pipelines *set)
 {
+    struct arena arena;
     for (unsigned i = 0; i < set->n; i++)
         TRY(check_one(set->list[i]));
-    return OK;
+    arena_init(&arena, 0, NULL);
+    enum err err = check_places(set, &arena);
+    arena_release(&arena);
+    return err;
 }
 
 /* ---- test ---- */
@@ -310,7 +344,8 @@ static void say_good(const char *file, const struct pipelines *set)
         in += set->list[i]->n_files + set->list[i]->n_inputs;
         routes += set->list[i]->n_routes;
     }
-    printf("%s is good: %u patterns of files and inputs, %u routes\n", file, in, routes);
+    printf("%s is good: %u patterns of files and inputs, %u routes%s\n", file, in, routes,
+           set->server ? " (its settings: weir config check)" : "");
 }
 
 static enum err run(const struct options *o, struct pipelines *set)

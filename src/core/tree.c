@@ -85,6 +85,16 @@ static enum err read_document(struct reading *r, struct tree *ret)
     return convert(r, 1, 1, ret);
 }
 
+/* A tab that indents: nothing but white space is before it in its line. */
+static bool is_tab(struct str yaml, size_t line, size_t column)
+{
+    struct str at = {0};
+    for (size_t i = 0; i <= line; i++)
+        if (!str_split(&yaml, '\n', &at))
+            return false;
+    return column < at.n && at.p[column] == '\t' && !str_trim(str_of(at.p, column)).n;
+}
+
 enum err tree_read(struct str yaml, const char *file, struct arena *a, struct tree *ret)
 {
     yaml_parser_t parser;
@@ -100,9 +110,11 @@ enum err tree_read(struct str yaml, const char *file, struct arena *a, struct tr
         err = read_document(&r, ret);
         yaml_document_delete(&doc);
     } else {
-        err = err_set(ERR_INVALID, "%s:%zu:%zu: %s%s%s", file, parser.problem_mark.line + 1,
+        bool tab = is_tab(yaml, parser.problem_mark.line, parser.problem_mark.column);
+        err = err_set(ERR_INVALID, "%s:%zu:%zu: %s%s%s%s", file, parser.problem_mark.line + 1,
                       parser.problem_mark.column + 1, parser.context ? parser.context : "",
-                      parser.context ? ": " : "", parser.problem ? parser.problem : "not YAML");
+                      parser.context ? ": " : "", parser.problem ? parser.problem : "not YAML",
+                      tab ? "; YAML is indented by spaces, not by tabs" : "");
     }
     yaml_parser_delete(&parser);
     return err;

@@ -1,6 +1,7 @@
 #include "pipeline/pipeline.h"
 
 #include "core/clock.h"
+#include "core/conf.h"
 #include "core/hash.h"
 #include "core/mem.h"
 #include "pipeline/tag_glob.h"
@@ -302,7 +303,7 @@ static const char *const agent_keys[] = {
 static enum err read_named(struct pipelines *set, const struct tree *key, const struct tree *t)
 {
     if (route_check_name(key->text.p) != OK)
-        return tree_error(key, "%s", err_text());
+        return tree_error(key, "a pipeline's name: %s", err_text());
     if (t->kind != TREE_MAP)
         return tree_error(t, "a pipeline is a map: files, inputs, transforms, routes");
     if (set->n == PIPELINES_MAX)
@@ -342,6 +343,15 @@ static bool would_run(const struct tree *t)
     return true;
 }
 
+/* A group of a server's settings, such as queue. */
+static bool is_settings(struct str key)
+{
+    for (const struct conf_setting *s = conf_table; s->name; s++)
+        if (str_starts(str_c(s->name), key) && s->name[key.n] == '.')
+            return true;
+    return false;
+}
+
 /* Whether a document is an agent's: it says so by what a server's has not. */
 static bool is_agents(const struct tree *t)
 {
@@ -355,6 +365,8 @@ static bool is_agents(const struct tree *t)
         bool known = false;
         for (int k = 0; agent_keys[k]; k++)
             known = known || str_eq_c(t->key[i].text, agent_keys[k]);
+        if (!known && is_settings(t->key[i].text))
+            return false;
         if (!known &&
             (t->item[i].kind == TREE_MAP || memchr(t->key[i].text.p, '.', t->key[i].text.n)))
             return false;

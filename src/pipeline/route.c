@@ -394,8 +394,8 @@ enum err route_check_name(const char *name)
 {
     size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
     if (!n || name[n] || n > ROUTE_NAME_MAX || name[0] == '.')
-        return err_set(ERR_INVALID, "route \"%s\": a name has 1 to %d of a-z, 0-9, '.', '_', '-'",
-                       name, ROUTE_NAME_MAX);
+        return err_set(ERR_INVALID, "\"%s\": a name has 1 to %d of a-z, 0-9, '.', '_', '-'", name,
+                       ROUTE_NAME_MAX);
     return OK;
 }
 

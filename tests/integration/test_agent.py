@@ -634,6 +634,13 @@ def test_pipeline_commands(weir, tmp_path):
         ("inputs: ['forward://:1?sharedkey=x']\nroutes: [{output: 'stdout://'}]\n",
          b':1:10: forward:// knows no parameter "sharedkey"; did you mean "shared_key"?'),
         ("inputs: ['syslog+tls://:1']\nroutes: [{output: 'stdout://'}]\n", b":1:10: syslog+tls:// needs tls_cert=FILE"),
+        ("files: a\n\troutes: []\n", b"; YAML is indented by spaces, not by tabs"),
+        ("inputs: ['syslog+tcp://h:1?stream=a', 'syslog+udp://h:1', 'syslog+tcp://h:1?stream=b']\n",
+         b":1:59: another input listens there already"),
+        ("pipelines:\n  a:\n    inputs: ['gelf://:7']\n    routes: [{output: 'stdout://'}]\n"
+         "  b:\n    inputs: ['kafka://h:1/t', 'gelf://:7']\n    routes: [{output: 'stdout://'}]\n",
+         b":6:31: another input listens there already"),
+        ("pipelines:\n  a/b: {}\n", b":2:3: a pipeline's name: \"a/b\": a name has 1 to"),
         ("inputs: ['gelf://:1?strem=x']\nroutes: [{output: 'stdout://'}]\n", b':1:10: gelf:// knows no parameter "strem"'),
         ("inputs: ['aurora://?regoin=x']\nroutes: [{output: 'stdout://'}]\n", b'did you mean "region"?'),
         ("inputs: ['kubernetes:///p?apis=none']\nroutes: [{output: 'stdout://'}]\n", b':1:10: kubernetes:// knows no parameter "apis"'),
