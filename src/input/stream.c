@@ -163,7 +163,11 @@ static bool gathers(struct sender *s, struct str bytes, bool ended, bool *ret_fo
     if (!s->in->desk.multiline || ended || s->in->stopping || !bytes.n || !p->gathers ||
         !p->gathers(s->in->ctx, s->state))
         return false;
-    return parcel_desk_waits(&s->in->desk, &s->wait, bytes.n, ret_forced);
+    if (bytes.n < conn_message_max(s->conn) / 2)
+        return parcel_desk_waits(&s->in->desk, &s->wait, bytes.n, ret_forced);
+    s->wait.n = 0; /* more would be too long for one message */
+    *ret_forced = true;
+    return false;
 }
 
 /* Records that may go on stay, unless they are all that there is. */

@@ -189,6 +189,18 @@ def test_lines_become_the_record_that_they_are_of(make_server):
     assert messages(server, "last") == ["\n".join(trace("last", 3))]
 
 
+def test_lines_are_not_held_back_beyond_what_a_message_may_have(make_server):
+    server = make_server(args=["--set", "limits.body_bytes=64KiB", "--input", "syslog+tcp://127.0.0.1:0?multiline=java&multiline_wait=2s"])
+    lines = [line for i in range(4000) for line in trace("shop", i)]
+    with socket.create_connection(("127.0.0.1", port(server, "syslog+tcp"))) as s:
+        for at in range(0, len(lines), 100):  # a few kilobytes a read
+            s.sendall("".join(f"<11>1 - web shop 1 - - {line}\n" for line in lines[at:at + 100]).encode())
+            time.sleep(0.002)
+    wait_for(server, 4000, seconds=60, stream="syslog", limit=10000)
+    assert messages(server, "shop") == sorted("\n".join(trace("shop", i)) for i in range(4000))
+    assert not inputs(server)[0]["errors"]
+
+
 def test_datagrams_become_the_record_that_they_are_of(make_server):
     server = with_inputs(make_server, "syslog+udp://127.0.0.1:0?multiline=java")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
