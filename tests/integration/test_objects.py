@@ -308,6 +308,9 @@ def test_check_tries_the_place(bucket, weir, tmp_path):
     assert bucket.keys("") == []
     found = finding(f"file://{tmp_path}/shared")
     assert found["status"] == "ok" and not list((tmp_path / "shared" / "check").iterdir())
+    (tmp_path / "weir.yaml").write_text("objects: {url: 's3://logs?endpont=http://h'}\n")
+    r = weir("config", "check", str(tmp_path / "weir.yaml"), check=False)
+    assert r.returncode == 1 and b':1:16: objects.url: s3:// knows no parameter "endpont"; did you mean "endpoint"?' in r.stderr
     found = finding("s3://logs?endpont=http://h")
     assert found["status"] == "failed" and 'did you mean "endpoint"' in found["detail"], found
 
