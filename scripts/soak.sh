@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make soak: what takes too long for every push. SOAK_KILLS: how many times the server is killed (2000).
+# make soak: what takes too long for every push. SOAK_KILLS: how many times the server is killed (2000);
+# SOAK_SHARED: for how many seconds each way to harm several servers is tried (600).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,4 +16,6 @@ step "full disk, damage" "$python" -m pytest -q tests/integration/test_disk_full
     tests/integration/test_damage.py
 step "${SOAK_KILLS:-2000} kills" env SOAK_KILLS="${SOAK_KILLS:-2000}" \
     "$python" -m pytest -q tests/integration/test_crash.py --timeout 86400
+step "several servers, ${SOAK_SHARED:-600} s a test" env WEIR_SHARED_SECONDS="${SOAK_SHARED:-600}" \
+    "$python" -m pytest -q tests/integration/test_shared.py --timeout 86400
 printf '\nsoaked for %d s\n' "$SECONDS"

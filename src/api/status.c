@@ -247,6 +247,12 @@ static void put_store(struct api *api, struct buf *out)
     buf_printf(out, ",\"cut_failing\":%s", s.cut_failing ? "true" : "false");
     if (s.objects.remote)
         put_copies(out, &s);
+    if (s.node) { /* of several servers on one catalog */
+        put_u64(out, "node", s.node);
+        put_u64(out, "merges_node", s.merges_node);
+        put_u64(out, "resets", s.resets);
+        put_u64(out, "followed_ago_ms", (uint64_t)(s.followed_ago_ns / NS_PER_MS));
+    }
     if (s.segment_rows + s.memtable_rows) {
         put_time(out, "oldest", s.oldest_ns);
         put_time(out, "newest", s.newest_ns);

@@ -71,7 +71,8 @@ const struct conf_setting conf_table[] = {
     {"store.cut_queue_bytes", CONF_BYTES, "1GiB", MIB, TIB,
      "Bytes of queue not yet in segments at which one is written."},
     {"store.cut_interval", CONF_DURATION, "1h", NS_PER_S, 30 * NS_PER_DAY,
-     "Age of records in memory at which they are written to a segment."},
+     "Age of records in memory at which they are written to a segment; where servers share the "
+     "catalog, 10s unless set."},
     {"store.block_rows", CONF_INT, "262144", 16, 1 << 20, "Most rows of a block."},
     {"store.block_bytes", CONF_BYTES, "32MiB", 64 * KIB, GIB, "Most raw bytes of a block."},
     {"store.compact_level_files", CONF_INT, "8", 2, 1000,

@@ -19,7 +19,7 @@ struct query_tail {
     struct arena arena;
     const struct filter *filter;
     struct row_style style;
-    uint64_t cursor;
+    uint64_t cursor, last; /* of this server's positions, the largest there can be */
     struct buf begun; /* what query_tail_begin writes */
     /* Of the round. */
     pthread_mutex_t lock;
@@ -84,6 +84,8 @@ static enum err open_at_now(struct query_tail *t)
 {
     struct scan scan;
     struct arena arena;
+    uint64_t first;
+    store_own_positions(t->engine->options.store, &first, &t->last);
     arena_init(&arena, 0, NULL);
     enum err err = scan_open(t->engine, &t->request, t->filter, &arena, &scan);
     if (err == OK) {
@@ -96,6 +98,20 @@ static enum err open_at_now(struct query_tail *t)
     return err;
 }
 
+static enum err check_after(struct query_tail *t, uint64_t after)
+{
+    uint64_t first;
+    store_own_positions(t->engine->options.store, &first, &t->last);
+    if (store_wait(t->engine->options.store, 0, 0) < after)
+        return err_set(ERR_INVALID, "after=%llu is ahead of all that this server has",
+                       (unsigned long long)after);
+    if (after && after < first)
+        return err_set(ERR_INVALID, "after=%llu is a cursor of another server",
+                       (unsigned long long)after);
+    t->cursor = after ? after : first;
+    return OK;
+}
+
 enum err query_tail_open(struct query_engine *e, const struct query_request *r,
                          const uint64_t *after, struct query_tail **ret)
 {
@@ -105,7 +121,6 @@ enum err query_tail_open(struct query_engine *e, const struct query_request *r,
     t->engine = e;
     t->request = *r;
     t->request.deadline_ns = 0; /* each round has the engine's */
-    t->cursor = after ? *after : 0;
     arena_init(&t->arena, 0, NULL);
     buf_init(&t->text, SIZE_MAX);
     buf_init(&t->begun, SIZE_MAX);
@@ -116,9 +131,8 @@ enum err query_tail_open(struct query_engine *e, const struct query_request *r,
     t->style.search = r->aliases;
     if (!after)
         TRY_OUT(open_at_now(t));
-    else if (store_wait(e->options.store, 0, 0) < *after)
-        TRY_OUT(err_set(ERR_INVALID, "after=%llu is ahead of all that this server has",
-                        (unsigned long long)*after));
+    else
+        TRY_OUT(check_after(t, *after));
     *ret = t;
     t = NULL;
 out:
@@ -159,7 +173,7 @@ static enum err pick_new(struct query_tail *t, const struct scan_block *b, uint3
     uint32_t n = 0;
     for (uint32_t i = 0; i < b->n; i++) {
         TRY(rows_origin(b->rows, b->row[i], &at[n]));
-        if (at[n].position > t->cursor)
+        if (at[n].position > t->cursor && at[n].position <= t->last)
             row[n++] = b->row[i];
     }
     *ret_n = n;

@@ -467,6 +467,7 @@ static void *in_main(void *arg)
     while (!q->stop_in) {
         bool on = kafka_member_is_on(&q->in);
         kafka_reset_on(q);
+        q->polled_ns = clock_mono_ns();
         if (on) {
             read_on(q);
             kafka_commit_on(q);
@@ -699,6 +700,7 @@ static enum err set_in(struct kafka_queue *q, const struct url *url, struct kafk
     if (given.p && (!str_to_duration_ns(given, &session) || session < NS_PER_S))
         return err_set(ERR_INVALID, "session=%.*s: a duration is wanted, such as 6s",
                        STR_ARG(given));
+    q->session_ns = session;
     q->group = mem_strdup(group.n ? group : STR("weir-store"));
     TRY(kafka_conf_set(c, "group.id", q->group));
     TRY(kafka_conf_set(c, "enable.auto.commit", "false"));

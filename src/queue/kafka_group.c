@@ -7,10 +7,10 @@
  * seen by it.
  *
  * When another has published what was taken here (a publish met ERR_CONFLICT, kafka_agrees found
- * it, or partitions were lost), everything that was taken and is not published is forgotten, rows
- * and marks in one instant, and all our partitions are read again from their checkpoints
- * (kafka_reset). The client is told where to read (seek); what it had fetched before is passed
- * over. */
+ * it, or this server stood still for longer than a session), everything that was taken and is not
+ * published is forgotten, rows and marks in one instant, and all our partitions are read again from
+ * their checkpoints (kafka_reset). The client is told where to read (seek); what it had fetched
+ * before is passed over. */
 #include "core/log.h"
 #include "core/mem.h"
 #include "queue/kafka_inside.h"
@@ -263,19 +263,26 @@ static enum err flush(struct kafka_queue *q)
     return err;
 }
 
+/* Partitions are also lost in a rebalance that nobody was late for (a commit came into it): then
+ * their next reader has not begun, and they are stored as in peace. Whoever stood still may still
+ * try, by compare-and-swap; but what it has is known elsewhere for long, and would have to be read
+ * again there. */
 static void leave_partitions(struct kafka_queue *q, rd_kafka_t *rk,
                              const rd_kafka_topic_partition_list_t *list)
 {
     bool lost = rd_kafka_assignment_lost(rk);
+    bool silent = lost && clock_mono_ns() - q->polled_ns > q->session_ns;
     if (lost)
-        log_error("partitions were lost: this node was silent for too long; what it has of them "
-                  "in memory is read again elsewhere",
-                  "queue=%s partitions=%d", q->name, list->cnt);
-    if (lost && q->o.node)
+        log_warn("partitions were lost", "queue=%s partitions=%d silent=%s", q->name, list->cnt,
+                 silent ? "yes" : "no");
+    if (silent && q->o.node)
         q->reset_due = true;
-    else if (lost)
-        log_warn("and stored here all the same: each server has a catalog of its own", NULL);
-    else if (!q->stop_in && flush(q) == OK)
+    else if (lost && q->o.node && !q->stop_in)
+        (void)!flush(q);
+    else if (lost && !q->o.node)
+        log_error("what this node has of them in memory is stored here, and read again elsewhere",
+                  "queue=%s", q->name);
+    else if (!lost && !q->stop_in && flush(q) == OK)
         kafka_commit_now(q);
     pthread_mutex_lock(&q->lock);
     for (int i = 0; i < list->cnt; i++)

@@ -70,6 +70,8 @@ static enum err open_new(struct store *s, struct fresh *f)
         ARRAY_GROW(f->add, f->cap, f->n + 1);
         err = catalog_load_segment(s->o.catalog, f->state.segment[i], &f->arena, &row);
         if (err == OK)
+            err = manifest_learn_streams(s, &row, &f->arena);
+        if (err == OK)
             err = manifest_segment_open(s, &row, true, &f->add[f->n]);
         f->n += err == OK;
     }

@@ -572,6 +572,16 @@ static enum err load_streams(struct store *s, struct arena *a)
     return OK;
 }
 
+enum err manifest_learn_streams(struct store *s, const struct catalog_segment *row, struct arena *a)
+{
+    bool known = true;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < row->n_sections; i++)
+        known = known && stream_of_id(s, row->section[i].stream_id);
+    pthread_mutex_unlock(&s->lock);
+    return known ? OK : load_streams(s, a);
+}
+
 static enum err load_segments(struct store *s, struct arena *a, struct manifest **ret)
 {
     struct catalog_segment *row;

@@ -46,6 +46,7 @@ struct snapshot {
     const struct objects_wait *wait;
     _Atomic uint64_t *fetched; /* in the arena */
     uint64_t position;         /* the last delivered */
+    uint64_t checkpoint;       /* everything below is published */
     bool unseen;               /* of a merge: read once */
     bool remote;               /* some of it is at rest elsewhere */
 };
@@ -72,6 +73,18 @@ static bool wants_position(const struct snapshot_want *w, uint64_t position_max)
     return !w->after || position_max > w->after;
 }
 
+/* Of several servers, most segments hold positions of others, above ours or below, which nobody who
+ * asks so wants; and none holds what is not published. */
+static bool wants_segment(const struct snapshot *n, const struct snapshot_want *w,
+                          const struct manifest_segment *e)
+{
+    uint64_t first, last;
+    if (!w->after || !store_is_shared(n->s))
+        return wants_position(w, e->position_max);
+    store_own_positions(n->s, &first, &last);
+    return w->after + 1 < n->checkpoint && e->position_max > w->after && e->position_min <= last;
+}
+
 /* With the lock. */
 static void pin_stream(struct snapshot *n, struct mem_stream *st)
 {
@@ -88,6 +101,7 @@ static void pin(struct snapshot *n, const struct snapshot_want *w)
     pthread_mutex_lock(&s->lock);
     n->manifest = manifest_ref(s->manifest);
     n->position = s->delivered;
+    n->checkpoint = s->checkpoint;
     for (size_t i = 0; i < s->streams.n; i++) {
         struct mem_stream *st = s->streams.all[i];
         if (wants_stream(w, st))
@@ -185,7 +199,7 @@ static void add_segments(struct snapshot *n, const struct snapshot_want *w, stru
             if (!sec->stream || !str_eq(sec->stream->org, w->org))
                 continue;
             n->stats.blocks_total += sec->blocks;
-            if (!wants_position(w, m->segment[i]->position_max) || !wants_stream(w, sec->stream) ||
+            if (!wants_segment(n, w, m->segment[i]) || !wants_stream(w, sec->stream) ||
                 !wants_time(w, sec->time_min, sec->time_max))
                 continue;
             if (m->segment[i]->remote) {

@@ -179,6 +179,13 @@ uint64_t store_wait(struct store *s, uint64_t position, int64_t deadline_mono)
     return delivered;
 }
 
+void store_own_positions(const struct store *s, uint64_t *ret_first, uint64_t *ret_last)
+{
+    uint64_t first = s->o.node.number << STORE_NODE_SHIFT;
+    *ret_first = first;
+    *ret_last = first ? first + ((uint64_t)1 << STORE_NODE_SHIFT) - 1 : UINT64_MAX;
+}
+
 void store_wake_waiting(struct store *s)
 {
     pthread_mutex_lock(&s->lock);

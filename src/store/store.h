@@ -146,7 +146,8 @@ struct snapshot_want {
     const struct str *stream; /* n_streams 0: all */
     uint32_t n_streams;
     int64_t from, to; /* [from, to) */
-    /* Only blocks that may hold rows of queue positions behind `after` (and others besides). */
+    /* Only blocks that may hold rows of this server's queue positions behind `after` (and others
+     * besides). */
     uint64_t after;
     /* How long to wait for what is at rest elsewhere; outlives the snapshot. NULL: as long as it
      * takes. */
@@ -212,6 +213,8 @@ bool snapshot_is_remote(const struct snapshot *s);
 /* What was read of the block was damaged. True: it is worth reading once more. */
 bool block_suspect(const struct snapshot *s, const struct block_ref *b);
 
+/* Positions of this server are in (first, last]; a server alone has them all. */
+void store_own_positions(const struct store *s, uint64_t *ret_first, uint64_t *ret_last);
 /* Waits until something behind `position` was delivered, store_wake_waiting is called or the time
  * is over; the last position delivered. */
 uint64_t store_wait(struct store *s, uint64_t position, int64_t deadline_mono);

@@ -156,6 +156,10 @@ NODISCARD enum err manifest_segment_open(struct store *s, const struct catalog_s
 enum { SEGMENT_KEY_MAX = 40 };
 struct str segment_key(uint64_t id, char out[SEGMENT_KEY_MAX]);
 uint64_t segment_id_of_name(struct str name);
+/* Before a segment that another server published is opened: where its file is not here, only the
+ * catalog tells the names of its streams. */
+NODISCARD enum err manifest_learn_streams(struct store *s, const struct catalog_segment *row,
+                                          struct arena *a);
 /* Removes the file of a segment that was never published; keeps the text of the last error. */
 void manifest_drop_file(struct store *s, uint64_t id);
 /* Loads the catalog's segments; removes files that it does not name. */

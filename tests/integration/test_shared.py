@@ -1,0 +1,304 @@
+"""Several servers in one group, on one catalog and one place of objects: one store, whatever happens to any of them."""
+import json
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+
+import pytest
+import requests
+
+from parts.s3 import s3  # noqa: F401 (a fixture, as the next two)
+from test_agent import make_agent, write  # noqa: F401
+from test_kafka import eventually
+from test_kafka_queue import lines
+from test_objects import bucket  # noqa: F401
+
+SESSION = 4
+
+
+class Cluster:
+    """Servers a, b, ... of one topic. `sent`: the numbers that were acknowledged."""
+
+    def __init__(self, make_server, kafka, tmp_path, catalog, servers=3, partitions=6, bucket=None):
+        self.topic, self.kafka = kafka.topic(partitions=partitions), kafka
+        self.servers = []
+        objects = bucket.url() if bucket else f"file://{tmp_path}/objects"
+        args = ["--catalog", catalog, "--objects", objects, "--set", "store.cut_interval=1s", "--queue",
+                f"kafka://{kafka.address}/{self.topic}?group=g-{self.topic}&session={SESSION}s&timeout=5s"]
+        for i in range(servers):
+            self.servers.append(make_server(f"server-{i}", args, env=bucket and bucket.env))
+
+    def up(self):
+        return [s for s in self.servers if s.process and s.process.poll() is None]
+
+    def send(self, n, count, key, stop):
+        """With a key, again and again to any server until one says that it is there."""
+        body = lines(range(n, n + count), services=9)
+        while not stop.is_set():
+            up = self.up()
+            try:
+                r = requests.post(random.choice(up).url + "/api/v1/logs/ingest", params={"stream": "app"}, data=body,
+                                  timeout=15, headers={"Content-Type": "application/x-ndjson", "Idempotency-Key": key})
+                if r.status_code == 202:
+                    return True
+            except (requests.RequestException, IndexError):
+                pass
+            time.sleep(0.05)
+        return False
+
+
+def found(server, stream="app"):
+    """How often each number, and each id, is found."""
+    rows = server.query("* | fields n, _id", stream=stream)
+    return Counter(r["n"] for r in rows), Counter(r["_id"] for r in rows)
+
+
+def agree(cluster, want, seconds=60):
+    """Every server answers exactly `want`, and no two records have one id."""
+    deadline = time.monotonic() + seconds
+    for s in cluster.servers:
+        while True:
+            numbers, ids = found(s)
+            if numbers == want or time.monotonic() > deadline:
+                break
+            time.sleep(0.3)
+        missing, more = want - numbers, numbers - want
+        assert not missing and not more, (s.data.name, len(missing), sorted(missing)[:10], len(more), sorted(more)[:10])
+        assert max(ids.values(), default=1) == 1
+        count = s.query("* | stats count() as c, sum(n) as s", stream="app")[0]
+        assert (count["c"], count["s"]) == (sum(want.values()), sum(k * v for k, v in want.items()))
+
+
+class Senders:
+    def __init__(self, cluster, threads=3, count=10, pause=0.02):
+        self.cluster, self.stop, self.lock = cluster, threading.Event(), threading.Lock()
+        self.next, self.sent, self.count, self.pause = 0, 0, count, pause
+        self.run_id = uuid.uuid4().hex
+        self.done = threading.Event()
+        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def run(self):
+        while not self.done.is_set():
+            with self.lock:
+                n, self.next = self.next, self.next + self.count
+            assert self.cluster.send(n, self.count, f"{self.run_id}-{n}", self.stop), "not taken in"
+            time.sleep(self.pause)
+
+    def finish(self):
+        """What was begun is sent until it is there."""
+        self.done.set()
+        for t in self.threads:
+            t.join(90)
+        late = any(t.is_alive() for t in self.threads)
+        self.stop.set()
+        assert not late, "a body is not taken in"
+        return Counter(range(self.next))
+
+
+class Watch:
+    """Counts of a server never exceed what was sent; those of one that nobody harms never fall."""
+
+    def __init__(self, cluster, senders):
+        self.cluster, self.senders, self.wrong = cluster, senders, []
+        self.harmed, self.end = set(), threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        last = {}
+        while not self.end.is_set():
+            for i, s in enumerate(self.cluster.servers):
+                pid = s.process.pid
+                try:
+                    r = requests.post(s.url + "/api/v1/logs/query", params={"q": "* | fields n", "stream": "app"}, timeout=10)
+                    found = [json.loads(x)["n"] for x in r.content.splitlines()] if r.status_code == 200 else None
+                except (requests.RequestException, ValueError):
+                    found = None
+                if found is None:
+                    continue
+                life, n = (i, pid), len(found)
+                if n != len(set(found)) or n > self.senders.next:
+                    self.wrong.append((s.data.name, n, len(set(found)), self.senders.next))
+                if i not in self.harmed and n < last.get(life, 0):
+                    self.wrong.append((s.data.name, "fell", last[life], n))
+                last[life] = n
+            time.sleep(0.1)
+
+    def finish(self):
+        self.end.set()
+        self.thread.join()
+        assert not self.wrong, self.wrong[:5]
+
+
+def sqlite(tmp_path):
+    return f"sqlite:{tmp_path}/catalog.db?shared=true"
+
+
+class Tail(threading.Thread):
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.got = []
+        self.answer = requests.get(server.url + "/api/v1/logs/tail", params={"stream": "app", "q": "* | fields n"},
+                                   stream=True, timeout=120)
+        assert self.answer.status_code == 200
+        self.start()
+
+    def run(self):
+        for line in self.answer.iter_lines():
+            if line and b"_meta" not in line:
+                self.got.append(json.loads(line)["n"])
+
+
+def test_one_store(kafka, postgresql, bucket, make_server, tmp_path):  # noqa: F811
+    """What any of them takes in, all of them answer, from S3; one merges while the others are asked; a tail follows what
+    its server takes in, once; a restart of all."""
+    c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="one"), servers=2, bucket=bucket)
+    eventually(lambda: "partitions given" in c.servers[0].log.read_text(), 60)
+    tails = [Tail(s) for s in c.servers]
+    senders = Senders(c)
+    watch = Watch(c, senders)
+    time.sleep(4)
+    c.servers[0].compact()
+    time.sleep(1)
+    watch.finish()
+    want = senders.finish()
+    agree(c, want)
+    eventually(lambda: sum(len(t.got) for t in tails) >= len(want))
+    assert Counter(n for t in tails for n in t.got) == want and all(t.got for t in tails)
+    merges = [requests.get(s.url + "/api/v1/stats", timeout=30).json()["store"]["merges"] for s in c.servers]
+    assert sum(merges) > 0
+    assert "each keeps a catalog of its own" not in "".join(s.log.read_text() for s in c.servers)
+    for s in c.servers:
+        s.stop()
+    for s in c.servers:
+        s.start()
+    agree(c, want)
+
+
+def harm_and_agree(c, harm, seconds):
+    senders = Senders(c)
+    watch = Watch(c, senders)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        harm(watch)
+    for s in c.servers:
+        if s.process.poll() is not None:
+            s.start()
+    want = senders.finish()
+    watch.finish()
+    agree(c, want)
+    return want
+
+
+def test_killed_at_random(kafka, postgresql, make_server, make_agent, tmp_path):  # noqa: F811
+    """Each of them again and again, while clients with keys and an agent send. WEIR_SHARED_SECONDS: how long."""
+    c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="killed"))
+    log = tmp_path / "a.log"
+    agent = make_agent("agent", "--file", str(log), "--stream", "agent",
+                       output=f"kafka://{kafka.address}/{c.topic}?format=frames&timeout=5s").start()
+    rng, n = random.Random(11), [0]
+
+    def harm(watch):
+        write(log, n[0], 50)
+        n[0] += 50
+        time.sleep(rng.uniform(0.1, 0.9))
+        up = c.up()
+        if len(up) == len(c.servers) or (len(up) > 1 and rng.random() < 0.3):
+            rng.choice(up).kill()
+            time.sleep(SESSION + 1 if rng.random() < 0.3 else 0)  # its partitions go to others, or it has them again
+        else:
+            next(s for s in c.servers if s not in up).start(ready=rng.random() < 0.5)
+        if rng.random() < 0.2:
+            agent.kill()
+            agent.start()
+
+    harm_and_agree(c, harm, float(os.environ.get("WEIR_SHARED_SECONDS", 12)))
+    want = Counter(f"n{i}" for i in range(n[0]))
+    for s in c.servers:
+        eventually(lambda: Counter(r["message"].split()[0] for r in s.query("* | fields message", stream="agent")) == want, 60)
+
+
+def test_comes_back_from_the_dead(kafka, postgresql, make_server, tmp_path):
+    """A server stands still for longer than its session, while others read and publish what it has in memory; then it
+    goes on as if nothing had been."""
+    c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="dead"))
+    state = {"turn": 0}
+
+    def harm(watch):
+        i = state["turn"] % 2
+        state["turn"] += 1
+        watch.harmed.update(range(len(c.servers)))
+        time.sleep(1)
+        c.servers[i].process.send_signal(signal.SIGSTOP)
+        time.sleep(SESSION + random.choice([0.5, 3]))
+        c.servers[i].process.send_signal(signal.SIGCONT)
+
+    harm_and_agree(c, harm, float(os.environ.get("WEIR_SHARED_SECONDS", 12)))
+
+
+def test_catalog_away_and_answers_lost(kafka, postgresql, make_server, tmp_path):
+    """The database stops and starts; commits, or the answers to them, are lost: nothing else is. Nobody is harmed, and
+    no count falls."""
+    from parts.postgresql import Relay
+    relay = Relay(postgresql.port)
+    c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="away", port=relay.port), servers=2)
+    rng = random.Random(3)
+
+    def harm(watch):
+        relay.loss = 0.3
+        time.sleep(3)
+        relay.loss = 0
+        if rng.random() < 0.5:
+            postgresql.kill()
+            time.sleep(1)
+            postgresql.start()
+
+    harm_and_agree(c, harm, float(os.environ.get("WEIR_SHARED_SECONDS", 9)))
+    assert relay.lost > 0
+    for s in c.servers:
+        s.stop()
+    relay.close()
+
+
+def test_killed_before_the_group_knows(make_kafka, make_server, tmp_path):
+    """Published, and the offset not committed, as the brokers hang: the next reader begins where the catalog says."""
+    broker = make_kafka()
+    c = Cluster(make_server, broker, tmp_path, sqlite(tmp_path), servers=2, partitions=2)
+    a, b = c.servers
+    stop = threading.Event()
+    for n in range(0, 200, 10):
+        assert c.send(n, 10, f"k-{n}", stop)
+    broker.process.send_signal(signal.SIGSTOP)
+    a.flush()
+    b.flush()
+    a.kill()
+    b.kill()
+    broker.process.send_signal(signal.SIGCONT)
+    a.start()
+    b.start()
+    assert c.send(200, 10, "k-200", stop)
+    agree(c, Counter(range(210)))
+
+
+def test_copied_data_folder(kafka, make_server, tmp_path):
+    """Two servers with one number: the older one ends, and says why."""
+    import shutil
+    c = Cluster(make_server, kafka, tmp_path, sqlite(tmp_path), servers=1)
+    a = c.servers[0]
+    stop = threading.Event()
+    assert c.send(0, 10, "k", stop)
+    a.flush()
+    shutil.copytree(a.data, tmp_path / "copy")
+    copy = make_server("copy", [*a.args[:-1], a.args[-1] + "&instance=copy"])
+    eventually(lambda: a.process.poll() is not None, 60)
+    assert a.process.returncode == 1 and "is its data folder a copy" in a.log.read_text()
+    a.process = None
+    c.servers = [copy]
+    assert c.send(10, 10, "k2", stop)
+    agree(c, Counter(range(20)))
