@@ -176,28 +176,34 @@ static int64_t first_of_several(struct kafka_queue *q, struct partition *p, int6
     return p->begin;
 }
 
-/* Where to begin. */
-static int64_t begin_at(struct kafka_queue *q, rd_kafka_topic_partition_t *e, struct partition *p)
+/* The offset, or where what there is begins. */
+static int64_t within_topic(struct kafka_queue *q, struct partition *p, int64_t at)
 {
-    uint64_t stored = 0;
-    int64_t low = 0, high = 0, group = e->err == 0 && e->offset > 0 ? e->offset : 0;
-    p->seek = !read_checkpoint(q, e->partition, &stored);
-    int64_t at = q->o.node ? first_of_several(q, p, (int64_t)stored, group)
-                           : first_alone(p, (int64_t)stored, group);
-    if (rd_kafka_query_watermark_offsets(q->in.rk, q->conf.topic, e->partition, &low, &high,
-                                         ASK_MS))
+    int64_t low = 0, high = 0;
+    if (rd_kafka_query_watermark_offsets(q->in.rk, q->conf.topic, p->number, &low, &high, ASK_MS))
         return at;
     p->start_end = high;
     if (at > high) {
         log_error("the topic ends before what was read of it: it was made anew, or lost messages",
-                  "queue=%s partition=%d read=%" PRId64 " end=%" PRId64, q->name, e->partition, at,
+                  "queue=%s partition=%d read=%" PRId64 " end=%" PRId64, q->name, p->number, at,
                   high);
         return low;
     }
     if (at < low && at > 0)
         log_error("the topic's retention has deleted what was not read yet",
-                  "queue=%s partition=%d messages=%" PRId64, q->name, e->partition, low - at);
+                  "queue=%s partition=%d messages=%" PRId64, q->name, p->number, low - at);
     return at < low ? low : at;
+}
+
+/* Where to begin. */
+static int64_t begin_at(struct kafka_queue *q, rd_kafka_topic_partition_t *e, struct partition *p)
+{
+    uint64_t stored = 0;
+    int64_t group = e->err == 0 && e->offset > 0 ? e->offset : 0;
+    p->seek = !read_checkpoint(q, e->partition, &stored);
+    int64_t at = q->o.node ? first_of_several(q, p, (int64_t)stored, group)
+                           : first_alone(p, (int64_t)stored, group);
+    return within_topic(q, p, at);
 }
 
 /* The publishes before which all partitions stood where they stand now say nothing about them. */
@@ -370,6 +376,8 @@ static void stand_at_checkpoints(struct kafka_queue *q)
             return;
         p.published = (int64_t)stored;
         p.next = !p.ours ? -1 : stored ? (int64_t)stored : p.begin;
+        if (p.ours && q->in.rk)
+            p.next = within_topic(q, &p, p.next);
         pthread_mutex_lock(&q->lock);
         q->partition[i] = p;
         pthread_mutex_unlock(&q->lock);
