@@ -14,8 +14,8 @@ static void reply(struct http_request *r, enum err err, int64_t began)
     http_reply(r, 200, JSON_TYPE, body);
 }
 
-/* Where another server has published what is in memory here, it is soon read again, and then there is
- * less to publish, or nothing. */
+/* Where another server has published what is in memory here, it is soon read again, and then there
+ * is less to publish, or nothing. */
 enum { FLUSH_TRIES = 100, FLUSH_PAUSE_MS = 100 };
 
 static enum err flush(struct api *api)

@@ -20,7 +20,7 @@ struct query_tail {
     const struct filter *filter;
     struct row_style style;
     uint64_t cursor, last; /* of this server's positions, the largest there can be */
-    struct buf begun; /* what query_tail_begin writes */
+    struct buf begun;      /* what query_tail_begin writes */
     /* Of the round. */
     pthread_mutex_t lock;
     struct line *line;

@@ -5,8 +5,8 @@
  * (cursor, P], wherever it is by then, in memory or in segments. So nothing is lost however slow
  * the reader, and a reader that comes back with the cursor it saw last goes on from there, after a
  * restart of the server too.
- * Where several servers share a catalog it follows what this one takes in; the records of others are
- * among those that are there at the open.
+ * Where several servers share a catalog it follows what this one takes in; the records of others
+ * are among those that are there at the open.
  * Threads: one a tail. */
 #ifndef WEIR_QUERY_TAIL_H
 #define WEIR_QUERY_TAIL_H

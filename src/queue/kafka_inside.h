@@ -73,7 +73,7 @@ struct kafka_queue {
     /* The in-thread's: */
     uint64_t next_position; /* and start's */
     int64_t commit_at_ns, lag_at_ns, seek_at_ns;
-    bool paused, resetting; /* the log says that a reset waits */
+    bool paused, resetting;        /* the log says that a reset waits */
     int64_t session_ns, polled_ns; /* when the client was asked last */
 
     pthread_mutex_t lock;
