@@ -542,19 +542,20 @@ def test_several_servers_and_a_fresh_folder(s3_server, bucket, tmp_path):
 
 
 def test_a_small_disk_in_front_of_a_large_bucket(s3_server, bucket, tmp_path):
-    disk = Disk(tmp_path / "data", 64)
-    server = s3_server(args=["--set", "store.cut_bytes=2MiB", "--set", "queue.file_bytes=4MiB", "--set", "store.reserve_bytes=8MiB"])
+    disk = Disk(tmp_path / "data", 96)
+    server = s3_server(args=["--set", "store.cut_bytes=2MiB", "--set", "queue.file_bytes=4MiB", "--set", "store.reserve_bytes=8MiB",
+                             "--set", "store.cut_queue_bytes=8MiB"])
     try:
         sent, refused, deadline = 0, 0, time.monotonic() + 120
-        while sent < 100_000:  # 70 MB that do not compress
+        while sent < 140_000:  # 98 MB that do not compress
             assert time.monotonic() < deadline
-            r = requests.post(server.url + "/api/v1/logs/ingest", data=random_lines(2000, at=sent), timeout=120,
+            r = requests.post(server.url + "/api/v1/logs/ingest", data=random_lines(400, at=sent), timeout=120,
                               headers={"Content-Type": "application/x-ndjson"})
             assert r.status_code in (202, 503), r.text
-            sent += 2000 * (r.status_code == 202)
+            sent += 400 * (r.status_code == 202)
             refused += r.status_code == 503
         wait_for(lambda: requests.post(server.url + "/api/v1/admin/flush", timeout=120).status_code == 200)
-        assert stats(server)["store"]["copies"]["evicted"] > 0 and stats(server)["store"]["segment_bytes"] > 66 << 20
+        assert stats(server)["store"]["copies"]["evicted"] > 0 and stats(server)["store"]["segment_bytes"] > 92 << 20
         assert count(server, "noise:*") == sent
         server.kill()
         server.start()
