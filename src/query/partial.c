@@ -41,7 +41,7 @@ static void put_agg(const struct agg_spec *agg, struct buf *key)
 
 bool partial_key(const struct scan *s, const struct pipe *pipe, struct buf *key)
 {
-    if (s->n_steps || s->request->nocache || !agg_can_write(pipe) ||
+    if (s->n_steps || s->request->nocache || !chunk_cache_keeps() || !agg_can_write(pipe) ||
         !filter_is_lasting(s->filter) ||
         (!pipe->n_by && filter_is_all(s->filter) && agg_counts_rows(pipe)))
         return false;

@@ -170,6 +170,11 @@ void chunk_cache_set_max(size_t bytes)
         shard_trim(&shards[i], shard_max(&shards[i], bytes));
 }
 
+bool chunk_cache_keeps(void)
+{
+    return atomic_load_explicit(&max_bytes, memory_order_relaxed) > 0;
+}
+
 void chunk_cache_drop(uint64_t segment)
 {
     for (int i = 0; i < ALL_SHARDS; i++) {
