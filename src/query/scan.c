@@ -292,8 +292,9 @@ static enum err mask_time(const struct scan *s, struct rows *rows, uint64_t *bit
     return OK;
 }
 
-/* A search that has read blocks for longer takes turns with others. */
+/* A search that has read blocks for longer takes turns with others, of some blocks each. */
 #define SHORT_NS (5 * NS_PER_MS)
+#define TURN_NS (5 * NS_PER_MS)
 
 enum { IDENTITY_ROWS = 1 << 17, AHEAD_BLOCKS = 16 };
 
@@ -483,15 +484,27 @@ void scan_resume(struct scan *s, unsigned worker)
         turns_take(s->engine->turns);
 }
 
-/* Before `skip`: who has said that it is at a block does not wait. */
+static void end_turn(struct scan *s, unsigned worker)
+{
+    scan_pause(s, worker);
+    s->in_turn[worker] = false;
+}
+
+/* A turn begins before `skip`: who has said that it is at a block does not wait. */
 static enum err scan_in_turn(struct scan *s, uint32_t number, unsigned worker, struct arena *arena)
 {
+    if (!s->in_turn[worker] && s->spent_ns > SHORT_NS) {
+        s->in_turn[worker] = true;
+        s->turn_ns[worker] = 0;
+        scan_resume(s, worker);
+    }
     int64_t began = clock_thread_ns();
-    s->in_turn[worker] = s->spent_ns > SHORT_NS;
-    scan_resume(s, worker);
     enum err err = scan_one(s, number, worker, arena);
-    scan_pause(s, worker);
-    s->spent_ns += clock_thread_ns() - began;
+    int64_t took = clock_thread_ns() - began;
+    s->spent_ns += took;
+    s->turn_ns[worker] += took;
+    if (s->turn_ns[worker] > TURN_NS)
+        end_turn(s, worker);
     return err;
 }
 
@@ -512,6 +525,7 @@ static void work(struct scan_run *run)
             fail(run, err);
         arena_reset(&arena);
     }
+    end_turn(s, worker);
     arena_release(&arena);
     reservation_release(&res);
 }

@@ -59,6 +59,7 @@ struct scan {
     void *ctx;
     _Atomic int64_t spent_ns; /* CPU, of blocks that were read */
     bool in_turn[SCAN_WORKERS_MAX];
+    int64_t turn_ns[SCAN_WORKERS_MAX]; /* CPU of this turn */
     /* Results. */
     _Atomic bool stop; /* a visitor may set it: enough */
     /* Blocks not read: outside the streams and times asked for; ruled out by their filters,

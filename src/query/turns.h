@@ -1,5 +1,5 @@
-/* Turns of long searches. Each thread that reads blocks for one takes a turn for a block; there are
- * as many turns as cores, and they go round in the order of asking. So many long searches slow each
+/* Turns of long searches. A thread that reads blocks for one takes a turn for some of them; there
+ * are as many as cores, and they go round in the order of asking. So many long searches slow each
  * other down as one would expect, but not those that need a few milliseconds, which take none.
  *
  * Threads: any. Who has a turn waits for nothing that others hold, be it another turn or a client.
