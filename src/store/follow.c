@@ -438,7 +438,7 @@ static void take_turn(struct store *s, struct turn *t)
         log_info("what other servers do is known again", NULL);
     t->failing = err != OK;
     pthread_mutex_lock(&s->lock);
-    metric_set(s->m.follow_age, (clock_mono_ns() - s->followed_mono_ns) / NS_PER_MS);
+    metric_set(s->m.follow_age, (clock_mono_ns() - s->followed_mono_ns) / NS_PER_S);
     pthread_mutex_unlock(&s->lock);
 }
 

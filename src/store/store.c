@@ -379,7 +379,7 @@ static void metrics_init(struct store_metrics *m)
                                "1 while ingest is closed because the disk is full.");
     m->resets = metric_counter("weir_store_resets_total", NULL,
                                "Times that memory was dropped, as others had published it.");
-    m->follow_age = metric_gauge("weir_store_follow_age_ms", NULL,
+    m->follow_age = metric_gauge("weir_store_follow_age_seconds", NULL,
                                  "Since what other servers published was last looked for.");
     m->merges_here =
         metric_gauge("weir_store_merges_here", NULL, "1 where this server merges for all.");
