@@ -442,7 +442,9 @@ def test_dark_and_light(open_page, scheme):
 
 
 def faults(page):
-    """What axe finds: names that lack, colours too close, roles that do not fit."""
+    """What axe finds: names that lack, colours too close, roles that do not fit. Not while a search is under way: what
+    it replaces fades."""
+    expect(page.locator(".progress.on")).to_have_count(0)
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in Axe().run(page).response["violations"]]
 
 
