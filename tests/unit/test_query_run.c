@@ -4,6 +4,7 @@
 #include "query/query.h"
 
 #include "record/json.h"
+#include "store/store_impl.h"
 #include "store_kit.h"
 
 /* Row i of the table below has _time KIT_T0 + i seconds. */
@@ -390,6 +391,16 @@ static enum err run_within(size_t memory, unsigned threads, const char *q, struc
     return err;
 }
 
+/* From then on, what is read stays as it is. */
+static void wait_for_encoders(void)
+{
+    struct store *s = kit.store;
+    pthread_mutex_lock(&s->lock);
+    while (s->jobs[0] || s->jobs[1])
+        pthread_cond_wait(&s->changed, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* What a query says that it held is what it was charged for, in all of its threads and steps
  * together: as much is enough, half of it is not. */
 static void test_memory_is_told(void **state)
@@ -401,6 +412,7 @@ static void test_memory_is_told(void **state)
                                           "* | dedup n | sort n",
                                           "n:* | stats max(n) by msg | sort -msg | stats count()"};
     kit_deliver(&kit, 20000);
+    wait_for_encoders();
     for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
         struct query_meta one, many, less;
         size_t held;
