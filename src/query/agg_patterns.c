@@ -21,7 +21,8 @@ struct example {
     struct row_order order;
     struct str json; /* mem.h's */
 };
-/* The newest that were met, the newest first; all different. */
+/* The newest that were met, the newest first; all different, each as it was met last: whatever
+ * order the blocks come in. */
 struct examples {
     uint32_t n;
     struct example item[PATTERN_EXAMPLES_MAX];
@@ -41,6 +42,15 @@ static bool examples_take(const struct agg_spec *spec, const struct state *s, in
     return !e || e->n < spec->most || time > e->item[e->n - 1].order.time;
 }
 
+/* In the place of the one at `at`, or newer ones' behind which it comes. */
+static void put_example(struct examples *e, uint32_t at, const struct example *x)
+{
+    struct example item = *x;
+    for (; at > 0 && row_order_cmp(&item.order, &e->item[at - 1].order) > 0; at--)
+        e->item[at] = e->item[at - 1];
+    e->item[at] = item;
+}
+
 static size_t examples_add(const struct agg_spec *spec, struct state *s,
                            const struct row_order *order, struct str json)
 {
@@ -50,14 +60,14 @@ static size_t examples_add(const struct agg_spec *spec, struct state *s,
         s->sketch = NEW(struct examples);
     struct examples *e = s->sketch;
     for (uint32_t i = 0; i < e->n; i++)
-        if (str_eq(e->item[i].json, json))
+        if (str_eq(e->item[i].json, json)) {
+            if (row_order_cmp(order, &e->item[i].order) > 0)
+                put_example(e, i, &(struct example){*order, e->item[i].json});
             return 0;
+        }
     if (e->n == spec->most)
         mem_free((char *)(uintptr_t)e->item[--e->n].json.p);
-    uint32_t at = e->n++;
-    for (; at > 0 && row_order_cmp(order, &e->item[at - 1].order) > 0; at--)
-        e->item[at] = e->item[at - 1];
-    e->item[at] = (struct example){*order, str_of(mem_strdup(json), json.n)};
+    put_example(e, e->n++, &(struct example){*order, str_of(mem_strdup(json), json.n)});
     s->n++;
     return json.n + sizeof(struct example);
 }
