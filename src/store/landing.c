@@ -110,11 +110,8 @@ struct key_entry {
     bool freezing; /* with the cut under way */
 };
 
-struct landing {
-    pthread_mutex_t lock;
-    int64_t window_ns;
-    size_t keys_max;
-    _Atomic bool live;
+/* All that is known, but for what stays with the store: taken over whole by landing_become. */
+struct landed {
     struct id_set pending, current, frozen;
     struct key_entry *ring; /* of n_ring, a power of two; entry q is ring[q & (n_ring - 1)] */
     size_t n_ring;
@@ -123,35 +120,43 @@ struct landing {
     size_t n_table;       /* twice n_ring */
 };
 
+struct landing {
+    pthread_mutex_t lock;
+    int64_t window_ns;
+    size_t keys_max;
+    _Atomic bool live;
+    struct landed k;
+};
+
 static struct key_entry *entry_of(const struct landing *l, uint64_t q)
 {
-    return &l->ring[q & (l->n_ring - 1)];
+    return &l->k.ring[q & (l->k.n_ring - 1)];
 }
 
 static size_t table_find(const struct landing *l, struct hash128 key)
 {
-    size_t mask = l->n_table - 1, i = key.lo & mask;
-    while (l->table[i] && !hash_eq(entry_of(l, l->table[i])->key, key))
+    size_t mask = l->k.n_table - 1, i = key.lo & mask;
+    while (l->k.table[i] && !hash_eq(entry_of(l, l->k.table[i])->key, key))
         i = (i + 1) & mask;
     return i;
 }
 
 static void table_remove(struct landing *l, size_t gap)
 {
-    size_t mask = l->n_table - 1;
-    for (size_t i = (gap + 1) & mask; l->table[i]; i = (i + 1) & mask) {
-        size_t home = entry_of(l, l->table[i])->key.lo & mask;
+    size_t mask = l->k.n_table - 1;
+    for (size_t i = (gap + 1) & mask; l->k.table[i]; i = (i + 1) & mask) {
+        size_t home = entry_of(l, l->k.table[i])->key.lo & mask;
         if (((i - home) & mask) >= ((i - gap) & mask)) {
-            l->table[gap] = l->table[i];
+            l->k.table[gap] = l->k.table[i];
             gap = i;
         }
     }
-    l->table[gap] = 0;
+    l->k.table[gap] = 0;
 }
 
 static struct key_entry *key_find(const struct landing *l, struct hash128 key)
 {
-    uint64_t q = l->n_table ? l->table[table_find(l, key)] : 0;
+    uint64_t q = l->k.n_table ? l->k.table[table_find(l, key)] : 0;
     return q ? entry_of(l, q) : NULL;
 }
 
@@ -165,50 +170,50 @@ static void key_forget(struct landing *l, struct key_entry *e)
 /* Drops what is too old or too much from the front. */
 static void keys_trim(struct landing *l, int64_t now)
 {
-    while (l->first < l->next) {
-        struct key_entry *e = entry_of(l, l->first);
-        bool old = now - e->at_ns > l->window_ns || l->next - l->first > l->keys_max;
+    while (l->k.first < l->k.next) {
+        struct key_entry *e = entry_of(l, l->k.first);
+        bool old = now - e->at_ns > l->window_ns || l->k.next - l->k.first > l->keys_max;
         if (e->state != KEY_GONE && (e->state == KEY_PENDING || !old))
             return;
         if (e->state != KEY_GONE)
             key_forget(l, e);
-        l->first++;
+        l->k.first++;
     }
 }
 
 static size_t ring_bytes(const struct landing *l)
 {
-    return l->n_ring * sizeof(*l->ring) + l->n_table * sizeof(*l->table);
+    return l->k.n_ring * sizeof(*l->k.ring) + l->k.n_table * sizeof(*l->k.table);
 }
 
 static void ring_grow(struct landing *l)
 {
-    struct key_entry *old = l->ring;
-    size_t n_old = l->n_ring, bytes_old = ring_bytes(l);
-    l->n_ring = n_old ? n_old * 2 : 64;
-    l->ring = NEW_ARRAY(struct key_entry, l->n_ring);
-    for (uint64_t q = l->first; q < l->next; q++)
+    struct key_entry *old = l->k.ring;
+    size_t n_old = l->k.n_ring, bytes_old = ring_bytes(l);
+    l->k.n_ring = n_old ? n_old * 2 : 64;
+    l->k.ring = NEW_ARRAY(struct key_entry, l->k.n_ring);
+    for (uint64_t q = l->k.first; q < l->k.next; q++)
         *entry_of(l, q) = old[q & (n_old - 1)];
     mem_free(old);
-    mem_free(l->table);
-    l->n_table = l->n_ring * 2;
-    l->table = NEW_ARRAY(uint64_t, l->n_table);
-    for (uint64_t q = l->first; q < l->next; q++)
+    mem_free(l->k.table);
+    l->k.n_table = l->k.n_ring * 2;
+    l->k.table = NEW_ARRAY(uint64_t, l->k.n_table);
+    for (uint64_t q = l->k.first; q < l->k.next; q++)
         if (entry_of(l, q)->state != KEY_GONE)
-            l->table[table_find(l, entry_of(l, q)->key)] = q;
+            l->k.table[table_find(l, entry_of(l, q)->key)] = q;
     governor_force(OWNER_OTHER, ring_bytes(l) - bytes_old);
 }
 
 static struct key_entry *key_add(struct landing *l, struct hash128 key, struct hash128 payload,
                                  int64_t at_ns, enum key_state state)
 {
-    if (l->next - l->first == l->n_ring)
+    if (l->k.next - l->k.first == l->k.n_ring)
         ring_grow(l);
-    uint64_t q = l->next++;
+    uint64_t q = l->k.next++;
     struct key_entry *e = entry_of(l, q);
     *e =
         (struct key_entry){.key = key, .payload = payload, .at_ns = at_ns, .state = (uint8_t)state};
-    l->table[table_find(l, key)] = q;
+    l->k.table[table_find(l, key)] = q;
     return e;
 }
 
@@ -225,23 +230,9 @@ void landing_load_keys(struct landing *l, const struct catalog_key *key, size_t 
 void landing_become(struct landing *l, struct landing *from)
 {
     pthread_mutex_lock(&l->lock);
-    struct landing was = *l;
-    l->pending = from->pending;
-    l->current = from->current;
-    l->frozen = from->frozen;
-    l->ring = from->ring;
-    l->n_ring = from->n_ring;
-    l->first = from->first;
-    l->next = from->next;
-    l->table = from->table;
-    l->n_table = from->n_table;
-    from->pending = was.pending;
-    from->current = was.current;
-    from->frozen = was.frozen;
-    from->ring = was.ring;
-    from->n_ring = was.n_ring;
-    from->table = was.table;
-    from->n_table = was.n_table;
+    struct landed was = l->k;
+    l->k = from->k;
+    from->k = was;
     pthread_mutex_unlock(&l->lock);
     landing_free(from);
 }
@@ -312,17 +303,17 @@ void store_settle_key(struct store *s, struct hash128 key, bool landed, uint64_t
 
 static void ids_freeze(struct landing *l)
 {
-    if (!l->frozen.n) {
-        struct id_set empty = l->frozen;
-        l->frozen = l->current;
-        l->current = empty;
+    if (!l->k.frozen.n) {
+        struct id_set empty = l->k.frozen;
+        l->k.frozen = l->k.current;
+        l->k.current = empty;
         return;
     }
     /* The cut before failed: its ids are still in no segment. */
-    for (size_t i = 0; i < l->current.n_slots; i++)
-        if (!hash_none(l->current.slot[i]))
-            (void)id_set_add(&l->frozen, l->current.slot[i]);
-    id_set_release(&l->current);
+    for (size_t i = 0; i < l->k.current.n_slots; i++)
+        if (!hash_none(l->k.current.slot[i]))
+            (void)id_set_add(&l->k.frozen, l->k.current.slot[i]);
+    id_set_release(&l->k.current);
 }
 
 void landing_freeze(struct landing *l, struct arena *a, struct catalog_key **ret, size_t *ret_n)
@@ -330,12 +321,12 @@ void landing_freeze(struct landing *l, struct arena *a, struct catalog_key **ret
     pthread_mutex_lock(&l->lock);
     ids_freeze(l);
     size_t n = 0;
-    for (uint64_t q = l->first; q < l->next; q++)
+    for (uint64_t q = l->k.first; q < l->k.next; q++)
         n += entry_of(l, q)->fresh;
     struct catalog_key *key = ARENA_ARRAY(a, struct catalog_key, n);
     *ret = key;
     *ret_n = n;
-    for (uint64_t q = l->first; q < l->next; q++) {
+    for (uint64_t q = l->k.first; q < l->k.next; q++) {
         struct key_entry *e = entry_of(l, q);
         if (e->fresh) {
             *key++ = (struct catalog_key){e->key, e->payload, e->at_ns, e->records};
@@ -349,7 +340,7 @@ void landing_freeze(struct landing *l, struct arena *a, struct catalog_key **ret
 void landing_thaw(struct landing *l, bool published)
 {
     pthread_mutex_lock(&l->lock);
-    for (uint64_t q = l->first; q < l->next; q++) {
+    for (uint64_t q = l->k.first; q < l->k.next; q++) {
         struct key_entry *e = entry_of(l, q);
         if (e->freezing) {
             e->freezing = false;
@@ -357,7 +348,7 @@ void landing_thaw(struct landing *l, bool published)
         }
     }
     if (published)
-        id_set_release(&l->frozen);
+        id_set_release(&l->k.frozen);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -376,9 +367,9 @@ enum claim_state landing_claim_id(struct landing *l, struct hash128 id)
 {
     enum claim_state state = CLAIMED_NEW;
     pthread_mutex_lock(&l->lock);
-    if (id_set_has(&l->current, id) || id_set_has(&l->frozen, id))
+    if (id_set_has(&l->k.current, id) || id_set_has(&l->k.frozen, id))
         state = CLAIMED_LANDED;
-    else if (!id_set_add(&l->pending, id))
+    else if (!id_set_add(&l->k.pending, id))
         state = CLAIMED_PENDING;
     pthread_mutex_unlock(&l->lock);
     return state;
@@ -387,8 +378,8 @@ enum claim_state landing_claim_id(struct landing *l, struct hash128 id)
 void landing_settle_id(struct landing *l, struct hash128 id, bool landed)
 {
     pthread_mutex_lock(&l->lock);
-    if (id_set_remove(&l->pending, id) && landed)
-        (void)id_set_add(&l->current, id);
+    if (id_set_remove(&l->k.pending, id) && landed)
+        (void)id_set_add(&l->k.current, id);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -409,7 +400,7 @@ enum err landing_note_ids(struct landing *l, struct str org, struct str stream, 
         pthread_mutex_lock(&l->lock);
         for (uint32_t row = 0; row < rows->n; row++)
             if (id[row].n)
-                (void)id_set_add(&l->current, landing_id_hash(org, stream, id[row]));
+                (void)id_set_add(&l->k.current, landing_id_hash(org, stream, id[row]));
         pthread_mutex_unlock(&l->lock);
     }
     arena_release(&a);
@@ -455,7 +446,7 @@ enum err store_claim_id(struct store *s, struct str org, struct str stream, stru
 size_t landing_ids(struct landing *l)
 {
     pthread_mutex_lock(&l->lock);
-    size_t n = l->current.n + l->frozen.n;
+    size_t n = l->k.current.n + l->k.frozen.n;
     pthread_mutex_unlock(&l->lock);
     return n;
 }
@@ -477,18 +468,18 @@ struct landing *landing_new(int64_t window_ns, size_t keys_max)
     pthread_mutex_init(&l->lock, NULL);
     l->window_ns = window_ns;
     l->keys_max = keys_max;
-    l->first = l->next = 1;
+    l->k.first = l->k.next = 1;
     return l;
 }
 
 void landing_free(struct landing *l)
 {
-    id_set_release(&l->pending);
-    id_set_release(&l->current);
-    id_set_release(&l->frozen);
+    id_set_release(&l->k.pending);
+    id_set_release(&l->k.current);
+    id_set_release(&l->k.frozen);
     governor_give(OWNER_OTHER, ring_bytes(l));
-    mem_free(l->ring);
-    mem_free(l->table);
+    mem_free(l->k.ring);
+    mem_free(l->k.table);
     pthread_mutex_destroy(&l->lock);
     mem_free(l);
 }

@@ -5,6 +5,7 @@
 #include "store/producer.h"
 
 #include "core/clock.h"
+#include "core/governor.h"
 #include "core/mem.h"
 
 #include <inttypes.h>
@@ -20,12 +21,17 @@ struct entry {
     bool fresh, freezing;           /* not in the catalog; in the cut under way */
 };
 
-struct producers {
-    pthread_mutex_t lock;
+/* Taken over whole by producers_become. */
+struct known {
     struct entry **entry;
     size_t n, cap;
     uint32_t *table; /* open addressing: index + 1 */
     size_t n_table;
+};
+
+struct producers {
+    pthread_mutex_t lock;
+    struct known k;
     struct store_sequence *pending;
     size_t n_pending, pending_cap;
 };
@@ -37,14 +43,20 @@ struct producers *producers_new(void)
     return p;
 }
 
+static void entry_free(struct entry *e)
+{
+    governor_give(OWNER_OTHER, sizeof(*e));
+    mem_free(e);
+}
+
 void producers_free(struct producers *p)
 {
     if (!p)
         return;
-    for (size_t i = 0; i < p->n; i++)
-        mem_free(p->entry[i]);
-    mem_free(p->entry);
-    mem_free(p->table);
+    for (size_t i = 0; i < p->k.n; i++)
+        entry_free(p->k.entry[i]);
+    mem_free(p->k.entry);
+    mem_free(p->k.table);
     mem_free(p->pending);
     pthread_mutex_destroy(&p->lock);
     mem_free(p);
@@ -54,56 +66,57 @@ void producers_free(struct producers *p)
 
 static size_t slot_of(const struct producers *p, uint64_t producer, uint64_t epoch)
 {
-    size_t mask = p->n_table - 1, at = hash_mix(producer ^ hash_mix(epoch)) & mask;
-    while (p->table[at] && (p->entry[p->table[at] - 1]->producer != producer ||
-                            p->entry[p->table[at] - 1]->epoch != epoch))
+    size_t mask = p->k.n_table - 1, at = hash_mix(producer ^ hash_mix(epoch)) & mask;
+    while (p->k.table[at] && (p->k.entry[p->k.table[at] - 1]->producer != producer ||
+                              p->k.entry[p->k.table[at] - 1]->epoch != epoch))
         at = (at + 1) & mask;
     return at;
 }
 
 static struct entry *find(const struct producers *p, uint64_t producer, uint64_t epoch)
 {
-    uint32_t i = p->n_table ? p->table[slot_of(p, producer, epoch)] : 0;
-    return i ? p->entry[i - 1] : NULL;
+    uint32_t i = p->k.n_table ? p->k.table[slot_of(p, producer, epoch)] : 0;
+    return i ? p->k.entry[i - 1] : NULL;
 }
 
 static void rebuild(struct producers *p, size_t n_table)
 {
-    mem_free(p->table);
-    p->n_table = n_table;
-    p->table = NEW_ARRAY(uint32_t, n_table);
-    for (size_t i = 0; i < p->n; i++)
-        p->table[slot_of(p, p->entry[i]->producer, p->entry[i]->epoch)] = (uint32_t)i + 1;
+    mem_free(p->k.table);
+    p->k.n_table = n_table;
+    p->k.table = NEW_ARRAY(uint32_t, n_table);
+    for (size_t i = 0; i < p->k.n; i++)
+        p->k.table[slot_of(p, p->k.entry[i]->producer, p->k.entry[i]->epoch)] = (uint32_t)i + 1;
 }
 
 /* The one not heard of for longest, if the catalog has what is known of it. */
 static void drop_oldest(struct producers *p)
 {
     size_t oldest = SIZE_MAX;
-    for (size_t i = 0; i < p->n; i++)
-        if (!p->entry[i]->fresh && !p->entry[i]->freezing &&
-            (oldest == SIZE_MAX || p->entry[i]->at_ns < p->entry[oldest]->at_ns))
+    for (size_t i = 0; i < p->k.n; i++)
+        if (!p->k.entry[i]->fresh && !p->k.entry[i]->freezing &&
+            (oldest == SIZE_MAX || p->k.entry[i]->at_ns < p->k.entry[oldest]->at_ns))
             oldest = i;
     if (oldest == SIZE_MAX)
         return;
-    mem_free(p->entry[oldest]);
-    p->entry[oldest] = p->entry[--p->n];
-    rebuild(p, p->n_table);
+    entry_free(p->k.entry[oldest]);
+    p->k.entry[oldest] = p->k.entry[--p->k.n];
+    rebuild(p, p->k.n_table);
 }
 
 static struct entry *add(struct producers *p, uint64_t producer, uint64_t epoch)
 {
-    if (p->n >= PRODUCERS_MAX)
+    if (p->k.n >= PRODUCERS_MAX)
         drop_oldest(p);
     struct entry *e = NEW(struct entry);
+    governor_force(OWNER_OTHER, sizeof(*e));
     e->producer = producer;
     e->epoch = epoch;
-    ARRAY_GROW(p->entry, p->cap, p->n + 1);
-    p->entry[p->n++] = e;
-    if (p->n * 2 > p->n_table)
-        rebuild(p, p->n_table ? p->n_table * 2 : 64);
+    ARRAY_GROW(p->k.entry, p->k.cap, p->k.n + 1);
+    p->k.entry[p->k.n++] = e;
+    if (p->k.n * 2 > p->k.n_table)
+        rebuild(p, p->k.n_table ? p->k.n_table * 2 : 64);
     else
-        p->table[slot_of(p, producer, epoch)] = (uint32_t)p->n;
+        p->k.table[slot_of(p, producer, epoch)] = (uint32_t)p->k.n;
     return e;
 }
 
@@ -162,17 +175,9 @@ enum err producers_load(struct producers *p, const struct catalog_producer *row,
 void producers_become(struct producers *p, struct producers *from)
 {
     pthread_mutex_lock(&p->lock);
-    struct producers was = *p;
-    p->entry = from->entry;
-    p->n = from->n;
-    p->cap = from->cap;
-    p->table = from->table;
-    p->n_table = from->n_table;
-    from->entry = was.entry;
-    from->n = was.n;
-    from->cap = was.cap;
-    from->table = was.table;
-    from->n_table = was.n_table;
+    struct known was = p->k;
+    p->k = from->k;
+    from->k = was;
     pthread_mutex_unlock(&p->lock);
     producers_free(from);
 }
@@ -257,13 +262,13 @@ void producers_freeze(struct producers *p, struct arena *a, struct catalog_produ
 {
     size_t n = 0;
     pthread_mutex_lock(&p->lock);
-    for (size_t i = 0; i < p->n; i++)
-        n += p->entry[i]->fresh;
+    for (size_t i = 0; i < p->k.n; i++)
+        n += p->k.entry[i]->fresh;
     struct catalog_producer *row = ARENA_ARRAY(a, struct catalog_producer, n);
     *ret = row;
     *ret_n = n;
-    for (size_t i = 0; i < p->n; i++) {
-        struct entry *e = p->entry[i];
+    for (size_t i = 0; i < p->k.n; i++) {
+        struct entry *e = p->k.entry[i];
         if (!e->fresh)
             continue;
         *row++ = (struct catalog_producer){e->producer, e->epoch, e->at_ns, write_window(e, a)};
@@ -276,8 +281,8 @@ void producers_freeze(struct producers *p, struct arena *a, struct catalog_produ
 void producers_thaw(struct producers *p, bool published)
 {
     pthread_mutex_lock(&p->lock);
-    for (size_t i = 0; i < p->n; i++) {
-        struct entry *e = p->entry[i];
+    for (size_t i = 0; i < p->k.n; i++) {
+        struct entry *e = p->k.entry[i];
         e->fresh = e->fresh || (e->freezing && !published);
         e->freezing = false;
     }
