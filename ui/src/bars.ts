@@ -1,7 +1,7 @@
 // Bars of the chart: counts by level of the records found, or what a query with pipes made of times.
 import { type Histogram } from "./api";
 import { Num, show, type Obj } from "./json";
-import { gravity, levelOf } from "./level";
+import { gravity, levelOf, LEVELS } from "./level";
 import { iso } from "./time";
 
 export interface Part {
@@ -76,34 +76,43 @@ export function rowBars(rows: Obj[], q: string): Bars | null {
   if (n > MOST_BARS) return null;
   const drawn = !others.length && /\|\s*timechart\b/.test(q) ? numbers : [unit];
   const bars: Bar[] = Array.from({ length: n }, (_, i) => ({ at: begin + i * widthMs, parts: [], total: 0 }));
-  const kind = colours(/\bby\b[^|]*\blevel\b/.test(q));
+  const levels = /\bby\b[^|]*\blevel\b/.test(q);
   for (const r of rows)
     for (const number of drawn) {
       const bar = bars[Math.round((at(r) - begin) / widthMs)],
         v = r.get(number);
       if (!bar || !(v instanceof Num) || !(v.value > 0)) continue;
       const name = others.map(o => show(r.get(o))).join(" ") || number;
-      bar.parts.push({ name, kind: kind(name), count: v.value });
+      bar.parts.push({ name, kind: levels ? levelOf(name) : "other", count: v.value });
       bar.total += v.value;
     }
+  arrange(bars);
   return { bars, widthMs, unit: drawn.length > 1 ? "in all" : unit };
 }
 
-// Each name a colour of its own, as long as there are; levels have theirs.
-function colours(levels: boolean): (name: string) => string {
-  const given = new Map<string, string>();
-  return name => {
-    if (name === "null") return "other";
-    const level = levels ? levelOf(name) : "other";
-    if (!given.has(name)) given.set(name, level !== "other" ? level : `s${given.size % 6}`);
-    return given.get(name)!;
-  };
+// Every bar has its parts in the order of the legend. Levels have their colours, others one each as long as there are.
+function arrange(bars: Bar[]) {
+  const all = sum(bars);
+  const place = new Map(all.map(({ name }, i) => [name, i]));
+  const coloured = all.filter(p => p.kind === "other" && p.name !== "null");
+  const colour = new Map(coloured.map(({ name }, i) => [name, `s${i % 6}`]));
+  for (const bar of bars)
+    bar.parts = bar.parts
+      .map(p => ({ ...p, kind: colour.get(p.name) ?? p.kind }))
+      .sort((a, b) => place.get(a.name)! - place.get(b.name)!);
 }
 
-// The parts of all bars together, at most eight of them.
-export function legendOf(bars: Bar[]): Part[] {
+// The parts of all bars together: levels by gravity, then others by what they are in all, the largest first, and what has
+// no name last.
+function sum(bars: Bar[]): Part[] {
   const all = new Map<string, Part>();
   for (const p of bars.flatMap(b => b.parts))
     if (p.name) all.set(p.name, { ...p, count: (all.get(p.name)?.count ?? 0) + p.count });
-  return [...all.values()].sort((a, b) => gravity(a.kind) - gravity(b.kind)).slice(0, 8);
+  const rank = (p: Part) => (p.name === "null" ? LEVELS.length : Math.min(gravity(p.kind), gravity("other")));
+  return [...all.values()].sort(
+    (a, b) => rank(a) - rank(b) || b.count - a.count || (a.name < b.name ? -1 : 1),
+  );
 }
+
+// At most eight of them.
+export const legendOf = (bars: Bar[]): Part[] => sum(bars).slice(0, 8);

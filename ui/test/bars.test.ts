@@ -21,8 +21,8 @@ test("a row a part", () => {
     [3, 5],
   );
   assert.deepEqual(made.bars[0]!.parts, [
-    { name: "INFO", kind: "info", count: 2 },
     { name: "ERROR", kind: "error", count: 1 },
+    { name: "INFO", kind: "info", count: 2 },
   ]);
   assert.deepEqual(
     legendOf(made.bars).map(p => [p.name, p.count]),
@@ -52,6 +52,35 @@ test("a column a part; gaps are bars without height", () => {
   assert.deepEqual(
     rowBars(chart, "* | stats max(a) as cart, max(b) as info by bin(1m)")!.bars.map(b => b.total),
     [1, 2, 0, 0, 0],
+  );
+});
+
+test("the largest series comes first, whichever the first bar has", () => {
+  const chart = rows(
+    `{${at(0)},"service":"a","count":1}`,
+    `{${at(0)},"service":"d","count":4}`,
+    `{${at(0)},"service":null,"count":3}`,
+    `{${at(1)},"service":"b","count":9}`,
+    `{${at(1)},"service":"c","count":4}`,
+    `{${at(1)},"service":"a","count":1}`,
+  );
+  const { bars } = rowBars(chart, "* | stats count() by bin(1m), service")!;
+  assert.deepEqual(
+    legendOf(bars).map(p => [p.name, p.kind, p.count]),
+    [
+      ["b", "s0", 9],
+      ["c", "s1", 4],
+      ["d", "s2", 4],
+      ["a", "s3", 2],
+      ["null", "other", 3],
+    ],
+  );
+  assert.deepEqual(
+    bars.map(b => b.parts.map(p => p.name + p.kind)),
+    [
+      ["ds2", "as3", "nullother"],
+      ["bs0", "cs1", "as3"],
+    ],
   );
 });
 
