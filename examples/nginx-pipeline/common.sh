@@ -2,8 +2,10 @@
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 RUN=${RUN:-$HERE/run}                          # logs, process ids, data
-[ ! -f "$RUN/settings" ] || source "$RUN/settings"
-WEIR=${WEIR:-weir}
+[ ! -f "$RUN/settings" ] || source "$RUN/settings" # of the last ./start; what the environment names goes before
+# Not in PATH, it may have been built in this clone.
+[ -n "${WEIR:-}" ] || WEIR=$(command -v weir || echo "$HERE/../../build/release/weir")
+[[ $WEIR != */* ]] || WEIR=$(realpath -m "$WEIR")
 WEB=${WEB:-127.0.0.1:8000}
 FORWARD=${FORWARD:-127.0.0.1:24224}
 STORE=${STORE:-127.0.0.1:5080}                 # Weir's own store, which answers OpenSearch's and Loki's calls

@@ -284,10 +284,12 @@ static int run(struct options *o)
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     enum err err = start(&a);
-    if (err == OK)
+    if (err == OK) {
+        log_info("ready", "data=%s", a.data);
         wait_for_signal(&a, &set);
-    else
+    } else {
         options_fail(&agent_command, "%s", err_text());
+    }
     stop(&a);
     return err == OK ? 0 : err == ERR_INVALID || err == ERR_LIMIT ? 2 : 1;
 }

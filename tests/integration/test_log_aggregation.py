@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import pathlib
 import random
 import subprocess
 import time
@@ -9,6 +10,7 @@ from collections import Counter
 
 import pytest
 import requests
+import yaml
 
 from conftest import ROOT, WEIR, free_port
 from test_agent import wait_for
@@ -119,3 +121,21 @@ def test_every_line_arrives(example):
     for host in ("host-1", "host-2"):
         subprocess.run([WEIR, "ledger", "--data", example.run / host / "agent"], check=True, stdout=subprocess.DEVNULL)
     assert "the books balance" in example("status")
+
+
+def test_settings(tmp_path):
+    """What the environment names goes before what the last start remembers; a relative path holds from anywhere."""
+    env = {k: v for k, v in os.environ.items() if k not in ("SPOOL", "WEIR")}
+    env.update(RUN=str(tmp_path / "run"), KAFKA="127.0.0.1:1")
+
+    def start(cwd=tmp_path, **more):
+        for script in ("start", "stop"):
+            subprocess.run([EXAMPLE / script, "host-1"], env=dict(env, **more), cwd=cwd, timeout=60, check=True)
+        assert "not found" not in (tmp_path / "run/host-1.out").read_text()
+        return yaml.safe_load((tmp_path / "run/host-1.yaml").read_text())["spool"]
+
+    weir = pathlib.Path(WEIR).resolve()
+    assert start(cwd=weir.parent, WEIR=f"./{weir.name}", SPOOL="16MiB") == "16MiB"
+    assert start() == "16MiB"
+    assert start(SPOOL="17MiB") == "17MiB"
+    assert start() == "17MiB"

@@ -250,9 +250,8 @@ def test_promtail_in_the_place_of_logs(make_pipeline, tmp_path, to):
     assert json.loads(p.call("produce", "10").stdout)["sent"] == 10
     loki = peers.Loki(tmp_path).start() if to == "loki" else None
     try:
-        # The collector has nothing to say.
         with promtail(p, tmp_path, f"127.0.0.1:{loki.port}" if loki else p.store):
-            wait_for(lambda: (components_in(loki) if loki else p.components()) == {"store", "processor", "web"}, 60)
+            wait_for(lambda: (components_in(loki) if loki else p.components()) == {"store", "collector", "processor", "web"}, 60)
     finally:
         if loki:
             loki.stop()
@@ -284,7 +283,7 @@ def test_fluent_bit_in_promtails_place(make_pipeline, tmp_path):
          "-p", "labels=job=nginx-pipeline,component=$component", "-p", "line_format=json"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: p.components() == {"store", "processor", "web"}, 60)  # the collector has nothing to say
+        wait_for(lambda: p.components() == {"store", "collector", "processor", "web"}, 60)
     finally:
         bit.terminate()
         bit.wait(30)
