@@ -1,12 +1,13 @@
 #include "core/tree.h"
 
+#include "core/buf.h"
 #include "core/hash.h"
 #include "core/io.h"
 #include "core/mem.h"
 
 #include <yaml.h>
 
-enum { TEXT_MAX = 1 << 20 };
+enum { TEXT_MAX = 1 << 20, KEY_SHOWN_MAX = 60 };
 
 struct reading {
     yaml_document_t *doc;
@@ -151,6 +152,23 @@ const char *tree_nearest(struct str word, const char *const *words)
     return best;
 }
 
+static enum err unknown_key(const struct tree *key, const char *const *known)
+{
+    int n = key->text.n > KEY_SHOWN_MAX ? KEY_SHOWN_MAX : (int)key->text.n;
+    const char *near = tree_nearest(key->text, known);
+    struct buf all;
+    if (near)
+        return tree_error(key, "\"%.*s\" is not known here; did you mean \"%s\"?", n, key->text.p,
+                          near);
+    buf_init(&all, 1024);
+    for (const char *const *k = known; *k; k++)
+        buf_printf(&all, "%s%s", k == known ? "" : k[1] ? ", " : " and ", *k);
+    enum err err = tree_error(key, "\"%.*s\" is not known here; there are %.*s", n, key->text.p,
+                              STR_ARG(buf_str(&all)));
+    buf_release(&all);
+    return err;
+}
+
 enum err tree_check_keys(const struct tree *map, const char *const *known)
 {
     for (uint32_t i = 0; i < map->n; i++) {
@@ -160,10 +178,7 @@ enum err tree_check_keys(const struct tree *map, const char *const *known)
             k++;
         if (*k)
             continue;
-        const char *near = tree_nearest(key->text, known);
-        return near ? tree_error(key, "\"%.*s\" is not known here; did you mean \"%s\"?",
-                                 STR_ARG(key->text), near)
-                    : tree_error(key, "\"%.*s\" is not known here", STR_ARG(key->text));
+        return unknown_key(key, known);
     }
     return OK;
 }

@@ -193,6 +193,26 @@ enum err url_check_params(const struct url *u, const char *const *known)
     return OK;
 }
 
+enum err url_choice(const struct url *u, const char *name, const char *const *choice, unsigned *ret)
+{
+    struct str v = url_get(u, name);
+    struct buf all;
+    if (!v.p)
+        return OK;
+    for (unsigned i = 0; choice[i]; i++)
+        if (str_eq_c(v, choice[i])) {
+            *ret = i;
+            return OK;
+        }
+    buf_init(&all, 1024);
+    for (unsigned i = 0; choice[i]; i++)
+        buf_printf(&all, "%s%s", !i ? "" : choice[i + 1] ? ", " : " or ", choice[i]);
+    enum err err = err_set(ERR_INVALID, "%s=%.*s: %.*s is wanted", name, v.n > 40 ? 40 : (int)v.n,
+                           v.p, STR_ARG(buf_str(&all)));
+    buf_release(&all);
+    return err;
+}
+
 enum err url_unknown_scheme(const char *what, struct str scheme, const char *const *known)
 {
     const char *meant = nearest(scheme, known);

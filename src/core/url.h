@@ -32,6 +32,9 @@ NODISCARD enum err url_parse(struct str text, struct arena *arena, struct url *r
 NODISCARD enum err url_decode(struct str s, const char *what, struct arena *arena, struct str *ret);
 /* The last parameter of that name; p is NULL when there is none. */
 struct str url_get(const struct url *u, const char *name);
+/* *ret: which of the NULL-ended `choice` the parameter is; untouched where it is not there. */
+NODISCARD enum err url_choice(const struct url *u, const char *name, const char *const *choice,
+                              unsigned *ret);
 /* ERR_INVALID names the first parameter that is not one of the NULL-ended `known`, and the nearest
  * that is; or says that the scheme takes one host, where there are others. */
 NODISCARD enum err url_check_params(const struct url *u, const char *const *known);

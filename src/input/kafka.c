@@ -685,21 +685,6 @@ static void *run(void *arg)
 
 /* ---- life ---- */
 
-static enum err read_choice(const struct url *url, const char *name, const char *const *choice,
-                            unsigned *ret)
-{
-    struct str v = url_get(url, name);
-    if (!v.p)
-        return OK;
-    for (unsigned i = 0; choice[i]; i++)
-        if (str_eq_c(v, choice[i])) {
-            *ret = i;
-            return OK;
-        }
-    return err_set(ERR_INVALID, "%s=%.*s: %s or such is wanted", name, v.n > 40 ? 40 : (int)v.n,
-                   v.p, choice[0]);
-}
-
 static enum err read_topics(struct kafka_input *in)
 {
     struct str rest = str_c(in->conf.topic), topic;
@@ -726,9 +711,9 @@ static enum err configure(struct kafka_input *in, const struct url *url)
     struct str group = url_get(url, "group"), instance = url_get(url, "instance");
     struct str given = url_get(url, "session");
     struct kafka_conf *c = &in->conf;
-    TRY(read_choice(url, "format", formats, &format));
-    TRY(read_choice(url, "offset", from, &offset));
-    TRY(read_choice(url, "fields", yes, &place));
+    TRY(url_choice(url, "format", formats, &format));
+    TRY(url_choice(url, "offset", from, &offset));
+    TRY(url_choice(url, "fields", yes, &place));
     if (given.p && (!str_to_duration_ns(given, &session) || session < NS_PER_S))
         return err_set(ERR_INVALID, "session=%.*s: a duration is wanted, such as 10s",
                        STR_ARG(given));

@@ -53,24 +53,6 @@ struct kafka_output {
 
 /* ---- opening ---- */
 
-static enum err read_choice(const struct url *url, const char *name, const char *const *choice,
-                            unsigned *ret)
-{
-    struct str v = url_get(url, name);
-    char all[100] = "";
-    if (!v.p)
-        return OK;
-    for (unsigned i = 0, n = 0; choice[i]; i++) {
-        n += (unsigned)snprintf(all + n, sizeof(all) - n, "%s%s", i ? ", " : "", choice[i]);
-        if (str_eq_c(v, choice[i])) {
-            *ret = i;
-            return OK;
-        }
-    }
-    return err_set(ERR_INVALID, "%s=%.*s: one of %s is wanted", name, v.n > 40 ? 40 : (int)v.n, v.p,
-                   all);
-}
-
 static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     struct kafka_output *o = opaque;
@@ -92,9 +74,9 @@ static enum err configure(struct kafka_output *o, const struct url *url)
     struct str key = url_get(url, "key"), timeout = url_get(url, "timeout");
     unsigned format = 0, ack = 0, codec = 0;
     TRY(kafka_check_topic(str_c(c->topic)));
-    TRY(read_choice(url, "format", formats, &format));
-    TRY(read_choice(url, "acks", acks, &ack));
-    TRY(read_choice(url, "compression", codecs, &codec));
+    TRY(url_choice(url, "format", formats, &format));
+    TRY(url_choice(url, "acks", acks, &ack));
+    TRY(url_choice(url, "compression", codecs, &codec));
     o->format = (enum format)format;
     o->key = mem_strdup(key.p ? key : STR("service"));
     o->timeout_ns = TIMEOUT_NS;

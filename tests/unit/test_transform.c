@@ -590,6 +590,8 @@ static void test_bad_arguments(void **state)
         {"[jsn]", "T:1:2: no transform \"jsn\"; did you mean \"json\"?"},
         {"[elephant]", "no transform \"elephant\""},
         {"[{json: {}, set: {}}]", "T:1:2: a transform is a name"},
+        {"[sample: {rate: 3}]",
+         "T:1:11: \"rate\" is not known here; there are keep, where, levels and spike"},
         {"[json: {form: x}]", "T:1:9: \"form\" is not known here; did you mean \"from\"?"},
         {"[json: {remove: maybe}]", "true or false"},
         {"[csv]", "csv takes columns"},

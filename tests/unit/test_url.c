@@ -80,6 +80,20 @@ static void test_what_is_wrong_is_said(void **state)
     }
 }
 
+static void test_choices(void **state)
+{
+    static const char *const kinds[] = {"auto", "json", "text", NULL};
+    unsigned kind = 7;
+    struct url u;
+    assert_int_equal(url_parse(STR("a://h?kind=text&other=jsn"), &arena, &u), OK);
+    assert_int_equal(url_choice(&u, "none", kinds, &kind), OK);
+    assert_int_equal(kind, 7);
+    assert_int_equal(url_choice(&u, "kind", kinds, &kind), OK);
+    assert_int_equal(kind, 2);
+    assert_err(url_choice(&u, "other", kinds, &kind), ERR_INVALID,
+               "other=jsn: auto, json or text is wanted");
+}
+
 static void test_a_secret_is_not_in_the_error(void **state)
 {
     struct url u;
@@ -122,6 +136,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_more_hosts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_secret_is_not_in_the_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_choices, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_parameters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
     };
