@@ -730,12 +730,8 @@ static enum err configure(struct kafka_input *in, const struct url *url)
     TRY(kafka_conf_set_int(c, "session.timeout.ms", session / NS_PER_MS));
     TRY(kafka_conf_set_int(c, "heartbeat.interval.ms", session / NS_PER_MS / 4));
     TRY(kafka_conf_set_fetch(c, QUEUED_KIB));
-    if (instance.n) {
-        char *name = mem_strdup(instance);
-        enum err err = kafka_conf_set(c, "group.instance.id", name);
-        mem_free(name);
-        TRY(err);
-    }
+    if (instance.n)
+        TRY(kafka_conf_set_instance(c, instance));
     rd_kafka_conf_set_opaque(c->conf, in);
     rd_kafka_conf_set_rebalance_cb(c->conf, on_rebalance);
     rd_kafka_conf_set_error_cb(c->conf, on_error);

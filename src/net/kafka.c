@@ -1,5 +1,6 @@
 #include "net/kafka.h"
 
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -46,6 +47,15 @@ enum err kafka_conf_set_fetch(struct kafka_conf *c, int64_t kib)
     TRY(kafka_conf_set(c, "fetch.error.backoff.ms", pause_ms));
     (void)rd_kafka_conf_set(c->conf, "fetch.queue.backoff.ms", pause_ms, NULL, 0);
     return OK;
+}
+
+enum err kafka_conf_set_instance(struct kafka_conf *c, struct str name)
+{
+    uint32_t topics = (uint32_t)hash64(str_c(c->topic));
+    char *full = mem_printf("%.*s-%08" PRIx32, STR_ARG(name), topics);
+    enum err err = kafka_conf_set(c, "group.instance.id", full);
+    mem_free(full);
+    return err;
 }
 
 void kafka_wake_fetch(rd_kafka_t *rk, const char *topic, int32_t partition)

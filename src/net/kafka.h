@@ -31,6 +31,9 @@ NODISCARD enum err kafka_conf_set(struct kafka_conf *c, const char *name, const 
 NODISCARD enum err kafka_conf_set_int(struct kafka_conf *c, const char *name, int64_t value);
 /* A consumer that holds at most so much before it is polled, and fetches on soon after. */
 NODISCARD enum err kafka_conf_set_fetch(struct kafka_conf *c, int64_t kib);
+/* A static member of its group. Its name there is NAME-HASH, with a hash of the topics: brokers
+ * give a name that is back within its session what it had, also of topics it reads no more. */
+NODISCARD enum err kafka_conf_set_instance(struct kafka_conf *c, struct str name);
 /* librdkafka before 2.2 lets a broker rest for up to a second once a bound was met, however soon
  * the queue is empty; any request to it ends that. For who finds nothing to read of a partition
  * that is known to have more. Waits for a few milliseconds. */

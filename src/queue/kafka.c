@@ -729,11 +729,8 @@ static enum err set_instance(struct kafka_queue *q, const struct url *url, struc
         name = str_c(text);
         err = catalog_meta_set(q->o.catalog, key, name);
     }
-    if (err == OK) {
-        char *copy = mem_strdup(given.n ? given : name);
-        err = kafka_conf_set(c, "group.instance.id", copy);
-        mem_free(copy);
-    }
+    if (err == OK)
+        err = kafka_conf_set_instance(c, given.n ? given : name);
     arena_release(&a);
     return err;
 }

@@ -134,6 +134,26 @@ def test_committed_is_durable(kafka, make_server):
     assert [strip(r) for r in rows(other, 1)] == [{"late": 1}]
 
 
+def test_other_topics_at_once(kafka, make_server):
+    """Killed, and back within its session with other topics: brokers would give its name what it had."""
+    one, two = kafka.topic(partitions=3), kafka.topic(partitions=2)
+    args = {t: reader(kafka, t, group=one, instance="m") for t in (one, f"^{two}$", f"{two},{one}")}
+    both = [*range(100), *range(1000, 1040)]
+    server = make_server(args=args[one])
+    kafka.produce(one, RECORDS[:100])
+    assert len(rows(server, 100)) == 100
+    server.kill()
+    kafka.produce(one, RECORDS[100:])
+    kafka.produce(two, [{"n": n} for n in range(1000, 1040)])
+    server.args = args[f"^{two}$"]
+    server.start()
+    assert sorted(r["n"] for r in rows(server, 140)) == both
+    server.kill()
+    server.args = args[f"{two},{one}"]
+    server.start()
+    assert sorted(r["n"] for r in rows(server, 240)) == [*range(200), *range(1000, 1040)]
+
+
 def test_latest_stays_where_it_began(kafka, make_server):
     """A group that begins at the end misses nothing of what comes while its only member is away."""
     topic = kafka.topic(partitions=2)

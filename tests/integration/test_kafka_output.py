@@ -86,8 +86,7 @@ def test_broker_away(make_kafka, make_agent, tmp_path):  # noqa: F811
 def test_frames_land_once(kafka, make_agent, make_server, tmp_path):  # noqa: F811
     """Agent, Kafka, server; both ends killed all the time: every line is there, once."""
     topic, log, total = kafka.topic(partitions=3), tmp_path / "app.log", 20000
-    # A group of its own: brokers give a member that is back what it had, be it of another topic.
-    server = make_server(args=reader(kafka, topic, group=topic, format="frames", instance="one"))
+    server = make_server(args=reader(kafka, topic, format="frames", instance="one"))
     a = make_agent("agent", "--file", str(log), "--stream", "app",
                    output=output(kafka, topic, format="frames", timeout="5s")).start()
 

@@ -235,7 +235,11 @@ def test_joins_anew_when_fenced(kafka, make_server):
     topic = kafka.topic(partitions=2)
     server = make_server(args=queue(kafka, topic, instance="node-1"))
     server.ingest(lines(range(50)), stream="app")
-    thief = Consumer(kafka.config(group_id="g-" + topic, group_instance_id="node-1",
+    admin = kafka.admin()  # it answers as long as it is kept
+    group = admin.describe_consumer_groups(["g-" + topic])["g-" + topic].result(60)
+    name = group.members[0].group_instance_id
+    assert name.startswith("node-1-")
+    thief = Consumer(kafka.config(group_id="g-" + topic, group_instance_id=name,
                                   partition_assignment_strategy="cooperative-sticky"))
     thief.subscribe([topic])
     eventually(lambda: thief.poll(0.1) and False or "it will join anew" in server.log.read_text(), 60)
@@ -244,6 +248,29 @@ def test_joins_anew_when_fenced(kafka, make_server):
     eventually(lambda: numbers(server) == Counter(range(100)), 60)
     server.flush()
     eventually(lambda: committed(kafka, topic) == 10)
+
+
+def test_another_topic_at_once(kafka, make_server):
+    """Killed, and back within its session with another topic: brokers would give its name the partitions of the
+    first. Both topics' records are stored once, whichever is read when."""
+    one, two = kafka.topic(partitions=4), kafka.topic(partitions=2)
+    args = {t: queue(kafka, t, group="g-" + one) for t in (one, two)}
+    first, second = Counter(range(1000)), Counter(range(5000, 5050))
+    server = make_server(args=args[one])
+    for n in range(0, 1000, 50):
+        server.ingest(lines(range(n, n + 50)), stream="app")
+    server.kill()
+    kafka.produce(two, ["no frame"] * 3, partition=0)
+    server.args = args[two]
+    server.start()
+    server.ingest(lines(second), stream="app")
+    eventually(lambda: second <= numbers(server) <= first + second, 60)
+    server.flush()
+    server.kill()
+    server.args = args[one]
+    server.start()
+    eventually(lambda: numbers(server) == first + second, 60)
+    assert kafka.committed("g-" + one, two, 1) > 0
 
 
 def test_topic_made_anew(kafka, make_server):
