@@ -17,8 +17,8 @@
  *     1 Stream { 1 labels `{name="value", ...}`
  *                2 Entry { 1 Timestamp {1 seconds, 2 nanos}  2 line  3 LabelPair {1, 2}* }* }*  */
 #include "core/clock.h"
-#include "core/hash.h"
 #include "core/mem.h"
+#include "output/groups.h"
 #include "output/outputs.h"
 #include "output/pick.h"
 #include "output/post.h"
@@ -37,10 +37,6 @@ struct label {
     char *name;
     struct pick_text *text; /* NULL: Weir's stream */
 };
-struct group { /* a stream of Loki's: its labels as bytes of o->groups */
-    uint64_t hash;
-    size_t from, n;
-};
 struct loki_output {
     struct post_output base;
     struct label label[LABELS_MAX];
@@ -49,10 +45,8 @@ struct loki_output {
     char *tenant;
     struct pick *pick;
     unsigned message_field;
-    struct group *group; /* of the bulk that is written */
-    size_t groups_cap;
-    uint32_t n_groups;
-    struct buf groups, scratch;
+    struct groups groups; /* of the bulk that is written: Loki's streams, by their labels */
+    struct buf scratch;
 };
 
 /* ---- labels ---- */
@@ -101,23 +95,6 @@ static void put_labels(struct loki_output *o, struct str stream, struct buf *out
     if (!n)
         put_label(o, STREAM_LABEL, stream, true, out);
     buf_put_byte(out, '}');
-}
-
-/* The number of these labels: their bytes are at the end of `groups`. */
-static uint32_t find_group(struct loki_output *o, size_t from)
-{
-    struct str labels = str_from(buf_str(&o->groups), from);
-    uint64_t hash = hash64(labels);
-    for (uint32_t i = o->n_groups; i-- > 0;) {
-        const struct group *g = &o->group[i];
-        if (g->hash == hash && str_eq(str_of(o->groups.p + g->from, g->n), labels)) {
-            o->groups.n = from;
-            return i;
-        }
-    }
-    ARRAY_GROW(o->group, o->groups_cap, o->n_groups + 1);
-    o->group[o->n_groups] = (struct group){hash, from, labels.n};
-    return o->n_groups++;
 }
 
 static enum err read_label(struct loki_output *o, struct str text)
@@ -203,19 +180,18 @@ static void put_time(const struct loki_output *o, int64_t ns, struct buf *out)
 static void begin(void *ctx, const struct output_bulk *bulk)
 {
     struct loki_output *o = ctx;
-    o->n_groups = 0;
-    buf_clear(&o->groups);
+    groups_clear(&o->groups);
     pick_begin(o->pick);
 }
 
 static enum err put_row(void *ctx, const struct output_row *row, struct buf *out, uint32_t *group)
 {
     struct loki_output *o = ctx;
-    size_t from = o->groups.n, entry = pb_open(out);
+    size_t from = o->groups.bytes.n, entry = pb_open(out);
     struct metadata m = {.o = o, .out = out};
     TRY(pick_row(o->pick, row));
-    put_labels(o, row->stream, &o->groups);
-    *group = find_group(o, from);
+    put_labels(o, row->stream, &o->groups.bytes);
+    *group = groups_find(&o->groups, from, 0);
     put_time(o, row->time_ns, out);
     buf_clear(&o->scratch);
     if (o->message && pick_get(o->pick, o->message_field, &o->scratch, &m.message)) {
@@ -251,8 +227,7 @@ static int by_group_and_time(const void *a, const void *b)
 static void put_stream(const struct loki_output *o, const struct post_part *part,
                        const struct order *order, uint32_t n, bool first, struct buf *out)
 {
-    const struct group *g = &o->group[order->piece->group];
-    struct str labels = str_of(o->groups.p + g->from, g->n);
+    struct str labels = groups_bytes(&o->groups, order->piece->group);
     if (o->json) {
         buf_put_c(out, first ? "{\"stream\":" : ",{\"stream\":");
         buf_put_str(out, labels);
@@ -368,9 +343,8 @@ static void loki_close(struct output *base)
         pick_text_free(o->label[i].text);
     }
     pick_free(o->pick);
-    buf_release(&o->groups);
+    groups_release(&o->groups);
     buf_release(&o->scratch);
-    mem_free(o->group);
     mem_free(o->tenant);
     mem_free(o);
 }
@@ -383,7 +357,7 @@ static enum err loki_open(const struct url *url, struct output **ret)
     o->base.base.type = &output_loki;
     o->pick = pick_new();
     o->message_field = pick_add(o->pick, STR("message"));
-    buf_init(&o->groups, SIZE_MAX);
+    groups_init(&o->groups);
     buf_init(&o->scratch, SIZE_MAX);
     enum err err = configure(o, url);
     if (err != OK) {

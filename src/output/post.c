@@ -157,6 +157,20 @@ static enum err add_piece(void *ctx, const struct output_row *row)
     return OK;
 }
 
+static enum err add_pieces(void *ctx, uint32_t item, struct rows *rows, struct arena *a)
+{
+    struct post *p = ctx;
+    struct output_row row = {.item = item, .stream = rows->stream, .rows = rows};
+    const int64_t *time;
+    TRY(rows_time(rows, &time));
+    TRY(p->kind->begin_item(p->ctx, rows, a));
+    for (; row.row < rows->n; row.row++) {
+        row.time_ns = time[row.row];
+        TRY(add_piece(p, &row));
+    }
+    return OK;
+}
+
 static bool is_at_hand(const struct post *p, const struct output_bulk *b)
 {
     return p->written && b->producer == p->bulk.producer && b->epoch == p->bulk.epoch &&
@@ -172,7 +186,10 @@ static enum err write_pieces(struct post *p, const struct output_bulk *bulk)
     arena_reset(&p->reasons);
     if (p->kind->begin)
         p->kind->begin(p->ctx, bulk);
-    TRY(output_each_row(bulk, add_piece, p));
+    if (p->kind->begin_item)
+        TRY(output_each_item(bulk, add_pieces, p));
+    else
+        TRY(output_each_row(bulk, add_piece, p));
     p->bulk = *bulk;
     p->first_sequence = bulk->n ? bulk->item[0].sequence : 0;
     p->written = true;

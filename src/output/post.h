@@ -57,6 +57,9 @@ struct post_kind {
     unsigned default_port;
     /* A new bulk is to be written; may be NULL. */
     void (*begin)(void *ctx, const struct output_bulk *bulk);
+    /* For a kind that reads the columns: put_row gets the rows of this item next, all of them in
+     * order, and without their JSON. The arena is theirs. May be NULL. */
+    enum err (*begin_item)(void *ctx, struct rows *rows, struct arena *a);
     /* Appends the row. */
     enum err (*put_row)(void *ctx, const struct output_row *row, struct buf *out,
                         uint32_t *ret_group);

@@ -57,6 +57,11 @@ bool json_unescape(struct str inside, char *to, size_t *ret_n, size_t *ret_bad);
 bool json_unquote(struct str quoted, struct arena *arena, struct str *ret);
 /* Appends "..." with escapes; bad UTF-8 is written as U+FFFD. */
 void json_put_string(struct buf *out, struct str s);
+/* The bytes as they are shown: themselves where they are UTF-8, else mended in `scratch`, which is
+ * emptied for them. */
+struct str json_shown(struct str s, struct buf *scratch);
+/* Whether mantissa / 10^scale is had as the double nearest to it by one division: to 15 digits. */
+bool json_decimal_double(int64_t mantissa, unsigned scale, double *ret);
 void json_put_double(struct buf *out, double v); /* shortest that reads back, JSON-valid */
 void json_put_value(struct buf *out, const struct values *v, uint32_t i);
 /* Appends rows as JSON objects, one behind the other without separators; only the columns asked for

@@ -196,6 +196,27 @@ static void put_json(struct buf *out, struct str s)
     }
 }
 
+struct str json_shown(struct str s, struct buf *scratch)
+{
+    if (json_simd_utf8(s.p, s.n))
+        return s;
+    buf_clear(scratch);
+    put_json(scratch, s);
+    return buf_str(scratch);
+}
+
+/* The quotient of two doubles that hold both parts exactly is the double nearest to the number. */
+bool json_decimal_double(int64_t mantissa, unsigned scale, double *ret)
+{
+    static const double power[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                   1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    const int64_t most = 1000000000000000;
+    if (scale > 15 || mantissa >= most || mantissa <= -most)
+        return false;
+    *ret = (double)mantissa / power[scale];
+    return true;
+}
+
 void json_put_double(struct buf *out, double v)
 {
     char text[32];

@@ -236,6 +236,14 @@ uint32_t rows_find(const struct rows *r, struct str name, uint32_t from)
     return UINT32_MAX;
 }
 
+struct str rows_path_behind(const struct rows *r, const struct shape *s, uint32_t token)
+{
+    while (token < s->n && s->token[token] == SHAPE_OPEN)
+        token++;
+    CHECK(token < s->n && s->token[token] < r->n_columns);
+    return r->columns[s->token[token]].path;
+}
+
 enum err rows_origin(struct rows *r, uint32_t row, struct origin_run *ret)
 {
     CHECK(row < r->n);

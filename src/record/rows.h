@@ -176,6 +176,8 @@ NODISCARD enum err rows_spread(struct rows *r, uint32_t col, const uint64_t *val
                                uint64_t *row_bits);
 /* The first column number >= from with that name (dotted), or UINT32_MAX. */
 uint32_t rows_find(const struct rows *r, struct str name, uint32_t from);
+/* The path of the first leaf at or behind a token of a shape: of an object, the first within it. */
+struct str rows_path_behind(const struct rows *r, const struct shape *s, uint32_t token);
 /* Where a row came from. */
 NODISCARD enum err rows_origin(struct rows *r, uint32_t row, struct origin_run *ret);
 NODISCARD enum err rows_order(struct rows *r, uint32_t row, struct row_order *ret);

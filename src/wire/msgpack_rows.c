@@ -53,11 +53,10 @@ static bool is_ascii(const char *p, size_t n)
 
 static void put_mended(struct buf *out, struct str s)
 {
-    struct buf json;
-    buf_init(&json, SIZE_MAX);
-    json_put_string(&json, s);
-    msgpack_put_json_value(out, LANE_STR, str_of(json.p + 1, json.n - 2));
-    buf_release(&json);
+    struct buf scratch;
+    buf_init(&scratch, SIZE_MAX);
+    msgpack_put_str(out, json_shown(s, &scratch));
+    buf_release(&scratch);
 }
 
 static inline void put_text(struct buf *out, struct str s)
@@ -75,19 +74,6 @@ static inline void put_text(struct buf *out, struct str s)
     } else {
         msgpack_put_str(out, s);
     }
-}
-
-/* Of at most 15 digits: the quotient of two doubles that hold both parts exactly is the double
- * nearest to the number. */
-static bool put_decimal(struct buf *out, int64_t mantissa, unsigned scale)
-{
-    static const double power[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                   1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-    const int64_t most = 1000000000000000;
-    if (scale > 15 || mantissa >= most || mantissa <= -most)
-        return false;
-    msgpack_put_double(out, (double)mantissa / power[scale]);
-    return true;
 }
 
 /* What JSON would write as an integer is one. */
@@ -114,6 +100,7 @@ static void put_by_json(struct buf *out, const struct values *v, uint32_t i)
 
 static inline void put_value(struct buf *out, const struct values *v, uint32_t i)
 {
+    double d;
     switch (v->lane) {
     case LANE_STR:
         put_text(out, values_text(v, i));
@@ -129,8 +116,10 @@ static inline void put_value(struct buf *out, const struct values *v, uint32_t i
             return;
         break;
     case LANE_DEC:
-        if (put_decimal(out, v->i64[i], v->scale[i]))
+        if (json_decimal_double(v->i64[i], v->scale[i], &d)) {
+            msgpack_put_double(out, d);
             return;
+        }
         break;
     default:
         break;
@@ -186,15 +175,6 @@ static enum err add_step(struct msgpack_rows *w, struct program *p, uint32_t col
     return OK;
 }
 
-/* The path of the first leaf at or behind a token. */
-static struct str path_behind(const struct msgpack_rows *w, const struct shape *s, uint32_t t)
-{
-    while (t < s->n && s->token[t] == SHAPE_OPEN)
-        t++;
-    CHECK(t < s->n && s->token[t] < w->rows->n_columns);
-    return w->rows->columns[s->token[t]].path;
-}
-
 static enum err make_steps(struct msgpack_rows *w, const struct shape *s, bool without,
                            struct program *p)
 {
@@ -206,7 +186,7 @@ static enum err make_steps(struct msgpack_rows *w, const struct shape *s, bool w
             gone = gone == open-- ? 0 : gone;
             continue;
         }
-        struct str path = path_behind(w, s, t);
+        struct str path = rows_path_behind(w->rows, s, t);
         bool leave = without && open == 0 && is_key(w, path);
         p->members -= leave;
         if (!leave && !gone)
@@ -244,7 +224,7 @@ static enum err make_program(struct msgpack_rows *w, const struct shape *s, bool
     uint32_t end;
     struct buf text;
     p->step = ARENA_ARRAY(w->arena, struct step, s->n + 1);
-    p->whole = s->n == 1 && path_behind(w, s, 0).n == 0;
+    p->whole = s->n == 1 && rows_path_behind(w->rows, s, 0).n == 0;
     p->members = p->whole ? 0 : count_members(s, 0, &end);
     buf_init(&text, SIZE_MAX);
     w->text = &text;
