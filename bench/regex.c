@@ -120,8 +120,8 @@ static double run_ripgrep(const struct columns *c, const char *path, const char 
         if (pid == 0) {
             dup2(pipe_fd[1], 1);
             close(2); /* what it says of patterns that it does not know */
-            execlp("rg", "rg", "--no-config", "-j1", "-a", "--no-unicode", "-c", "-e", pattern,
-                   path, (char *)NULL);
+            execlp("rg", "rg", "--no-config", "--engine=auto", "-j1", "-a", "--no-unicode", "-c",
+                   "-e", pattern, path, (char *)NULL);
             _exit(127);
         }
         close(pipe_fd[1]);
