@@ -15,6 +15,7 @@
  * shape and one column are kept for whole records as JSON text, so that there is always room for
  * those. */
 #include "record/batch_impl.h"
+#include "record/joined.h"
 
 #include "record/frame.h"
 #include "record/json.h"
@@ -71,6 +72,7 @@ void batch_free(struct batch *b)
     mem_free(b->shape_of);
     mem_free(b->flags);
     mem_free(b->run);
+    mem_free(b->piece);
     buf_release(&b->id_text);
     arena_release(&b->scratch);
     mem_free(b);
@@ -94,11 +96,12 @@ void batch_clear(struct batch *b)
     }
     for (uint32_t i = 0; i < b->shapes.n_columns; i++) {
         b->column[i].n = 0;
+        b->column[i].held = 0;
         b->shapes.column[i].shapes = 0;
     }
     for (uint32_t i = 0; i < b->shapes.n_shapes; i++)
         b->shapes.shape[i].rows = 0;
-    b->n = b->n_flagged = b->n_runs = 0;
+    b->n = b->n_flagged = b->n_runs = b->n_pieces = 0;
     b->bytes = 0;
     b->raw_bytes = 0;
     b->used_shapes = b->used_columns = b->used_tokens = b->used_path_bytes = 0;
@@ -754,6 +757,29 @@ void batch_pop(struct batch *b)
 
 /* ---- looking at it ---- */
 
+/* Columns whose values lie elsewhere. */
+static void view_held(const struct batch *b, struct arena *a, struct column *column, uint32_t n,
+                      const uint32_t *number)
+{
+    struct joined *joined = ARENA_ARRAY(a, struct joined, n);
+    struct values *part = ARENA_ARRAY(a, struct values, b->n_pieces);
+    for (uint32_t i = 0; i < b->n_pieces; i++)
+        joined[number[b->piece[i].column]].n_parts++;
+    for (uint32_t k = 0; k < n; k++) {
+        joined[k].part = part;
+        part += joined[k].n_parts;
+        joined[k].n_parts = 0;
+    }
+    for (uint32_t i = 0; i < b->n_pieces; i++) {
+        struct joined *j = &joined[number[b->piece[i].column]];
+        j->part[j->n_parts++] = b->piece[i].v;
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        column[k].ops = &joined_column_ops;
+        column[k].impl = &joined[k];
+    }
+}
+
 static void view_columns(struct batch *b, struct arena *a, struct rows *r, uint32_t *number)
 {
     const struct shapes *s = &b->shapes;
@@ -782,10 +808,13 @@ static void view_columns(struct batch *b, struct arena *a, struct rows *r, uint3
             .occ = s->column[i].occ,
             .lane = c->lane,
             .n = c->n,
+            .text_bytes = c->held,
             .ops = &plain_column_ops,
             .impl = &values[k],
         };
     }
+    if (b->n_pieces)
+        view_held(b, a, column, r->n_columns, number);
     CHECK(r->n_columns == b->used_columns);
     r->columns = column;
 }

@@ -72,6 +72,11 @@ void batch_view(struct batch *b, struct arena *arena, struct rows *ret);
 NODISCARD enum err batch_append_rows(struct batch *b, struct rows *src, const uint32_t *row,
                                      uint32_t n);
 
+/* As batch_append_rows of all rows, whose values stay where they are: the arena that `src` was
+ * opened with, and what lies below it, are needed until the batch is cleared and its views are out
+ * of use. A batch that holds rows takes nothing else, and is only looked at by batch_view. */
+NODISCARD enum err batch_hold_rows(struct batch *b, struct rows *src);
+
 /* The names that hold a record's own time, in order of precedence (dotted), NULL-ended; and of the
  * aliases. Shared by decoders and the filter. */
 extern const char *const time_names[];

@@ -15,7 +15,8 @@ struct append {
     struct rows *src;
     const uint32_t *row; /* NULL: 0, 1, 2, ... */
     uint32_t n;
-    bool all; /* every row, in order */
+    bool all;  /* every row, in order */
+    bool hold; /* values stay where they are */
     bool ascending;
     const uint16_t *shape_of; /* of the source's rows */
     uint32_t *rows_of_shape;  /* by source shape: wanted rows */
@@ -193,7 +194,9 @@ static enum err fetch_values(struct append *a, uint32_t col)
     const struct column *c = &a->src->columns[col];
     struct arena *arena = &a->b->scratch;
     struct values *v = &a->values[col];
-    if (a->all) {
+    if (a->hold) {
+        TRY(c->ops->values(c, a->src->arena, v));
+    } else if (a->all) {
         TRY(c->ops->values(c, arena, v));
     } else {
         uint32_t *pos = NULL, n = 0;
@@ -209,7 +212,7 @@ static enum err fetch_values(struct append *a, uint32_t col)
     const struct batch_column *to = &a->b->column[a->column[col]];
     if (!lane_is_text(c->lane) || !v->n)
         return OK;
-    uint64_t held = to->cap ? to->off[to->n] : 0;
+    uint64_t held = to->held + (to->cap ? to->off[to->n] : 0);
     if (held + v->off[v->n] - v->off[0] > UINT32_MAX / 2)
         return err_set(ERR_LIMIT, "a column of a batch has more than 2 GiB");
     return OK;
@@ -248,6 +251,23 @@ static void append_values(struct batch *b, struct batch_column *c, const struct 
         memcpy(c->u8 + c->n, v->u8, n);
     if (!lane_is_text(c->lane))
         b->bytes += n * batch_cost(c, 0);
+    c->n += v->n;
+}
+
+static void hold_values(struct batch *b, uint32_t column, const struct values *v)
+{
+    struct batch_column *c = &b->column[column];
+    if (!v->n)
+        return;
+    if (lane_is_text(c->lane)) {
+        uint32_t bytes = v->off[v->n] - v->off[0];
+        c->held += bytes;
+        b->bytes += (size_t)v->n * COST_TEXT + bytes;
+    } else {
+        b->bytes += v->n * batch_cost(c, 0);
+    }
+    ARRAY_GROW(b->piece, b->pieces_cap, b->n_pieces + 1);
+    b->piece[b->n_pieces++] = (struct batch_piece){column, *v};
     c->n += v->n;
 }
 
@@ -336,17 +356,21 @@ static enum err append(struct append *a)
         return err;
     }
     for (uint32_t i = 0; i < a->src->n_columns; i++)
-        if (a->column[i] != SHAPES_NONE)
+        if (a->column[i] != SHAPES_NONE && a->hold)
+            hold_values(a->b, a->column[i], &a->values[i]);
+        else if (a->column[i] != SHAPES_NONE)
             append_values(a->b, &a->b->column[a->column[i]], &a->values[i]);
     append_rows(a, time, flags, run, n_runs);
     return OK;
 }
 
-enum err batch_append_rows(struct batch *b, struct rows *src, const uint32_t *row, uint32_t n)
+static enum err add_rows(struct batch *b, struct rows *src, const uint32_t *row, uint32_t n,
+                         bool hold)
 {
     if (!n)
         return OK;
-    struct append a = {.b = b, .src = src, .row = row, .n = n};
+    CHECK(b->n == 0 || hold == (b->n_pieces > 0));
+    struct append a = {.b = b, .src = src, .row = row, .n = n, .hold = hold};
     struct shapes_mark mark = shapes_mark(&b->shapes);
     buf_init(&a.key, SIZE_MAX);
     b->ended = false; /* what was ended before can no longer be taken back */
@@ -358,4 +382,14 @@ enum err batch_append_rows(struct batch *b, struct rows *src, const uint32_t *ro
     buf_release(&a.key);
     arena_reset(&b->scratch);
     return err;
+}
+
+enum err batch_append_rows(struct batch *b, struct rows *src, const uint32_t *row, uint32_t n)
+{
+    return add_rows(b, src, row, n, false);
+}
+
+enum err batch_hold_rows(struct batch *b, struct rows *src)
+{
+    return add_rows(b, src, NULL, src->n, true);
 }

@@ -20,6 +20,13 @@ struct batch_column {
     char *bytes;    /* text lanes */
     size_t bytes_cap;
     uint8_t lane;
+    uint64_t held; /* bytes of texts that stay where they are */
+};
+
+/* Values of a column that stay where they are (batch_hold_rows). */
+struct batch_piece {
+    uint32_t column;
+    struct values v;
 };
 
 struct batch {
@@ -59,6 +66,10 @@ struct batch {
     uint32_t form_shape; /* SHAPES_NONE: nothing */
     uint32_t form_n, form_column[BATCH_FORM_MAX];
     uint64_t version;
+
+    struct batch_piece *piece;
+    uint32_t n_pieces;
+    size_t pieces_cap;
 
     struct arena scratch; /* batch_append_rows */
 };

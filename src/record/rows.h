@@ -52,6 +52,9 @@ struct column_ops {
     /* The values at `n` ascending positions, as a dense result of n values. */
     enum err (*get)(const struct column *, const uint32_t *pos, uint32_t n, struct arena *,
                     struct values *ret);
+    /* As get, in any order, where that is less than a gather of every value. May be NULL. */
+    enum err (*pick)(const struct column *, const uint32_t *pos, uint32_t n, struct arena *,
+                     struct values *ret);
     /* Sets bit i of `bits` (col->n bits, all zero on entry) where value i matches. */
     enum err (*match)(const struct column *, const struct predicate *, struct arena *,
                       uint64_t *bits);
@@ -78,8 +81,9 @@ struct column {
     struct str path;
     uint64_t name_hash; /* path_name_hash(path) */
     uint16_t occ;
-    uint8_t lane; /* enum lane */
-    uint32_t n;   /* values = rows that have it; never 0 */
+    uint8_t lane;        /* enum lane */
+    uint32_t n;          /* values = rows that have it; never 0 */
+    uint64_t text_bytes; /* of text lanes; 0: not known */
     const struct column_ops *ops;
     const void *impl; /* the ops' own */
 };

@@ -72,7 +72,9 @@ struct job {
     struct places last;
     struct arena places;
     uint32_t n_rare;
-    struct refs **refs; /* of the columns held so; NULL: of none */
+    struct refs **refs;   /* of the columns held so; NULL: of none */
+    struct values *known; /* with refs, by column: what was asked for to find them; n 0: nothing */
+    struct arena known_arena;
     struct block *block;
     struct dir_field *field;
 };
@@ -394,19 +396,25 @@ static enum err column_in_order(struct job *j, uint32_t c, struct values *ret,
                                 const int64_t **ret_time)
 {
     const struct column *col = &j->rows->columns[c];
-    struct values v;
-    TRY(col->ops->values(col, &j->tmp, &v));
-    CHECK(v.n == col->n);
-    *ret = v;
-    *ret_time = j->time;
+    const struct values *known = j->known && j->known[c].n ? &j->known[c] : NULL;
     const uint32_t *pos = j->order;
+    *ret_time = j->time;
     if (col->n != j->n) {
         struct presence p;
         TRY(rows_presence(j->rows, c, &p));
-        const struct places *at = find_places(j, &p, v.n);
+        const struct places *at = find_places(j, &p, col->n);
         pos = at->pos;
         *ret_time = at->time;
     }
+    if (pos && !known && col->ops->pick)
+        return col->ops->pick(col, pos, col->n, &j->tmp, ret);
+    struct values v;
+    if (known)
+        v = *known;
+    else
+        TRY(col->ops->values(col, &j->tmp, &v));
+    CHECK(v.n == col->n);
+    *ret = v;
     if (!pos)
         return OK;
     return lane_is_text(v.lane) ? text_pick(&v, pos, v.n, &j->tmp, ret)
@@ -507,15 +515,27 @@ static int long_cmp(const void *a, const void *b)
     return n != m ? (n < m ? 1 : -1) : 0;
 }
 
+static bool may_have_refs(const struct rows *r)
+{
+    for (uint32_t c = 0; c < r->n_columns; c++) {
+        const struct column *col = &r->columns[c];
+        if (col->lane == LANE_STR && col->n >= REFS_TEXTS_MIN &&
+            (!col->text_bytes || col->text_bytes >= (uint64_t)col->n * REFS_LENGTH_MIN))
+            return true;
+    }
+    return false;
+}
+
 /* Which columns are to be held by references to which others: the largest first, and none that
  * another refers to, so that no reference leads to a reference. */
 static enum err plan_refs(struct job *j)
 {
     uint32_t n = j->rows->n_columns, n_all = 0, n_long = 0;
-    bool quick = j->o->zstd_level <= ENCODE_QUICK_LEVEL;
-    if (j->n < RARE_ROWS)
+    bool quick = j->o->zstd_level <= ENCODE_QUICK_LEVEL, any = false;
+    if (j->n < RARE_ROWS || !may_have_refs(j->rows))
         return OK;
     struct arena *a = j->scratch;
+    j->known = ARENA_ARRAY(a, struct values, n);
     struct ref_column *all = ARENA_ARRAY(a, struct ref_column, n);
     struct ref_column *large = ARENA_ARRAY(a, struct ref_column, n);
     bool *taken = ARENA_ARRAY(a, bool, n); /* referred to, or held by references */
@@ -525,8 +545,9 @@ static enum err plan_refs(struct job *j)
         struct ref_column *r = &all[n_all];
         if (!col->n || (col->lane != LANE_STR && col->lane != LANE_INT))
             continue;
-        TRY(col->ops->values(col, a, &r->v));
+        TRY(col->ops->values(col, &j->known_arena, &r->v));
         TRY(rows_presence(j->rows, c, &r->p));
+        j->known[c] = r->v;
         r->name = (struct ref_name){col->path, col->occ, col->lane};
         r->number = c;
         if (refs_long_texts(&r->v))
@@ -551,6 +572,11 @@ static enum err plan_refs(struct job *j)
         j->refs[c] = r;
         for (uint32_t k = 0; k < r->n_used; k++)
             taken[r->used[k]->number] = true;
+        any = true;
+    }
+    if (!any) {
+        j->known = NULL;
+        arena_release(&j->known_arena);
     }
     return OK;
 }
@@ -671,6 +697,7 @@ enum err block_encode(struct rows *rows, const struct block_options *o, enum own
     arena_init(&j.tmp, 0, scratch->res);
     arena_init(&j.words, 0, scratch->res);
     arena_init(&j.places, 0, scratch->res);
+    arena_init(&j.known_arena, 0, scratch->res);
     buf_init(&j.out, BLOCK_BYTES_MAX);
     buf_init(&j.rare, BLOCK_BYTES_MAX);
     buf_init(&j.filters, BLOCK_BYTES_MAX);
@@ -678,6 +705,7 @@ enum err block_encode(struct rows *rows, const struct block_options *o, enum own
     arena_release(&j.tmp);
     arena_release(&j.words);
     arena_release(&j.places);
+    arena_release(&j.known_arena);
     buf_release(&j.rare);
     buf_release(&j.filters);
     if (err != OK) {

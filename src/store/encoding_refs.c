@@ -19,15 +19,15 @@
 #include "record/words.h"
 #include "store/refs_read.h"
 
-enum { TEXTS_MIN = 1024, LENGTH_MIN = 64, VALUE_MIN = 2, VALUE_MAX = 64 << 10 };
+enum { VALUE_MIN = 2, VALUE_MAX = 64 << 10 };
 enum { GLANCE = 64, SEEN = 4096, HEAD = 16, LABEL = 16, MET = 64, PLACES = 1 << 15, HITS_MIN = 2 };
 enum { KINDS = 256, KIND_WAYS = 4, KIND_VALUES = 128 };
 enum { GAIN = 32 /* of the bytes, at least one in so many */ };
 
 bool refs_long_texts(const struct values *v)
 {
-    return v->lane == LANE_STR && v->n >= TEXTS_MIN &&
-           v->off[v->n] - v->off[0] >= (uint64_t)v->n * LENGTH_MIN;
+    return v->lane == LANE_STR && v->n >= REFS_TEXTS_MIN &&
+           v->off[v->n] - v->off[0] >= (uint64_t)v->n * REFS_LENGTH_MIN;
 }
 
 /* ---- places in a text ---- */

@@ -358,7 +358,8 @@ static enum err job_merge(struct job *j)
                       .zstd_level = j->seal ? SEAL_ZSTD_LEVEL : GATHER_ZSTD_LEVEL,
                       .owner = OWNER_MEMTABLE,
                       .scratch_owner = OWNER_ENCODE,
-                      .gate = &j->s->scratch};
+                      .gate = &j->s->scratch,
+                      .held = true};
     j->day = j->part[0]->day_min;
     if (!j->seal || job_has_one_day(j))
         return merge_run(&m);

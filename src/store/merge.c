@@ -1,11 +1,12 @@
 /* Merging: which rows make the next block, and making it.
  *
  * The usual case, everything fits one block, needs no keys: every source is appended whole and the
- * block's encoder orders the rows. Otherwise a window of *keys* (the total order: time, partition,
- * position, index; and where the row is: source, row) is kept in order. A source enters the window
- * when one of its rows may belong among the next block_rows keys, which its time_min tells; the
- * window is bounded; past it blocks are made of what is known, and later blocks overlap them in
- * time, which readers allow for.
+ * block's encoder orders the rows. Sources whose values lie in memory anyway stay open meanwhile:
+ * their columns are put together one by one, when they are encoded. Otherwise a window of *keys*
+ * (the total order: time, partition, position, index; and where the row is: source, row) is kept in
+ * order. A source enters the window when one of its rows may belong among the next block_rows keys,
+ * which its time_min tells; the window is bounded; past it blocks are made of what is known, and
+ * later blocks overlap them in time, which readers allow for.
  *
  * The first block_rows keys of the window become a block: they are grouped by source, each source
  * is opened once more and its rows are appended to a batch. A block that is one whole source is
@@ -174,14 +175,33 @@ static enum err emit_batch(struct merging *g)
     return err;
 }
 
-static enum err open_source(struct merging *g, uint32_t source, struct rows *ret)
+static enum err open_beside(struct merging *g, uint32_t source, struct rows *ret)
 {
     if (g->m->opened)
         *g->m->opened = source;
-    arena_reset(&g->arena);
     TRY(g->m->open(g->m->ctx, source, &g->arena, ret));
     CHECK(ret->n == g->m->source[source].rows);
     return OK;
+}
+
+static enum err open_source(struct merging *g, uint32_t source, struct rows *ret)
+{
+    arena_reset(&g->arena);
+    return open_beside(g, source, ret);
+}
+
+/* Adds all rows of a source, which stays open until the block is made. */
+static enum err hold_source(struct merging *g, uint32_t source)
+{
+    struct rows rows;
+    TRY(open_beside(g, source, &rows));
+    enum err err = batch_hold_rows(g->batch, &rows);
+    if (err == ERR_LIMIT && batch_rows(g->batch)) {
+        TRY(emit_batch(g));
+        TRY(open_source(g, source, &rows));
+        err = batch_hold_rows(g->batch, &rows);
+    }
+    return err;
 }
 
 /* `row` NULL: all of the n rows. */
@@ -401,7 +421,7 @@ static enum err merge_one_block(struct merging *g)
     if (g->m->n == 1)
         return encode_whole_source(g, 0);
     for (uint32_t i = 0; i < g->m->n; i++)
-        TRY(append_source(g, i, NULL, g->m->source[i].rows));
+        TRY(g->m->held ? hold_source(g, i) : append_source(g, i, NULL, g->m->source[i].rows));
     return emit_batch(g);
 }
 

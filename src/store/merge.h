@@ -1,9 +1,9 @@
 /* Merging rows of one stream into encoded blocks: the one mechanism behind sealing and compaction.
  *
- * Sources are opened one at a time, so that memory holds one decoded source, the rows of the block
- * that is being made, and the order keys of a window of sources, whatever the number of sources and
- * however they overlap. Threads: any; a merge is one thread's,
- * which waits at the gate. */
+ * Sources are opened one at a time, but for those that are in memory anyway (`held`), so that
+ * memory holds one decoded source, the rows of the block that is being made, and the order keys of
+ * a window of sources, whatever the number of sources and however they overlap. Threads: any; a
+ * merge is one thread's, which waits at the gate. */
 #ifndef WEIR_STORE_MERGE_H
 #define WEIR_STORE_MERGE_H
 
@@ -19,7 +19,8 @@ struct merge_source {
 struct merge {
     const struct merge_source *source; /* in ascending order of time_min */
     uint32_t n;
-    /* Opens source i into the arena, which is reset before the next one is opened. */
+    /* Opens source i into the arena, which is reset before the next one is opened, unless they are
+     * held. */
     enum err (*open)(void *ctx, uint32_t i, struct arena *a, struct rows *ret);
     /* Takes over the block. */
     enum err (*emit)(void *ctx, struct block *b);
@@ -34,6 +35,7 @@ struct merge {
     enum owner owner;         /* of the blocks made */
     enum owner scratch_owner; /* of what the merge itself takes */
     struct gate *gate;        /* which bounds what all merges take together */
+    bool held;                /* sources are frames in memory: as many are open as make a block */
     bool one_day;             /* only rows whose retention day is `day` */
     int64_t day;
 };

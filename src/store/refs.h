@@ -31,6 +31,8 @@ struct refs {
     uint32_t n_used;
 };
 
+/* Texts are looked at where there are so many, so long on average. */
+enum { REFS_TEXTS_MIN = 1024, REFS_LENGTH_MIN = 64 };
 /* Whether texts are long enough to be made of others. */
 bool refs_long_texts(const struct values *v);
 /* Learns from a sample of texts where which columns stand; false where that is worth nothing.

@@ -610,11 +610,83 @@ static void test_appended_rows_keep_everything(void **state)
     }
 }
 
+/* The values of each column at every position, in a random order. */
+static void picks_agree(struct rows *held, struct rows *copied, uint64_t *seed, struct arena *a)
+{
+    assert_int_equal(held->n_columns, copied->n_columns);
+    for (uint32_t c = 0; c < held->n_columns; c++) {
+        const struct column *x = &held->columns[c], *y = &copied->columns[c];
+        uint32_t *pos = arena_alloc(a, x->n * sizeof(*pos));
+        struct values all, got, want;
+        assert_int_equal(x->n, y->n);
+        for (uint32_t i = 0; i < x->n; i++)
+            pos[i] = (uint32_t)(records_random(seed) % x->n);
+        assert_ok(y->ops->values(y, a, &all));
+        assert_ok(values_gather(&all, pos, x->n, a, &want));
+        if (x->ops->pick)
+            assert_ok(x->ops->pick(x, pos, x->n, a, &got));
+        else
+            assert_ok(x->ops->get(x, pos, x->n, a, &got));
+        assert_int_equal(got.n, want.n);
+        assert_int_equal(got.lane, want.lane);
+        for (uint32_t i = 0; i < got.n && lane_is_text(got.lane); i++)
+            assert_true(str_eq(values_text(&got, i), values_text(&want, i)));
+        if (want.i64)
+            assert_memory_equal(got.i64, want.i64, want.n * sizeof(*want.i64));
+        if (want.f64)
+            assert_memory_equal(got.f64, want.f64, want.n * sizeof(*want.f64));
+        if (want.scale)
+            assert_memory_equal(got.scale, want.scale, want.n);
+        if (want.u8)
+            assert_memory_equal(got.u8, want.u8, want.n);
+    }
+}
+
+static void test_held_rows_are_those_that_were_appended(void **state)
+{
+    enum { SOURCES = 5, ROWS = 40 };
+    uint64_t seed = 77;
+    struct batch *held = batch_new(), *copied = batch_new();
+    for (unsigned round = 0; round < 40; round++) {
+        struct both src[SOURCES];
+        struct rows rows[SOURCES], got, want;
+        struct arena a;
+        struct buf *text = NEW_ARRAY(struct buf, SOURCES * ROWS);
+        uint32_t total = 0;
+        unsigned sources = 1 + round % SOURCES;
+        arena_init(&a, 0, NULL);
+        for (unsigned s = 0; s < sources; s++) {
+            struct records_maker m = {records_random(&seed), 3 + round % 10, 6, false};
+            both_init(&src[s]);
+            for (unsigned i = 0; i < ROWS; i++) {
+                both_add(&src[s], &m);
+                text[total++] = src[s].text[i];
+            }
+            batch_view(src[s].b, &a, &rows[s]);
+            assert_ok(batch_hold_rows(held, &rows[s]));
+            assert_ok(batch_append_rows(copied, &rows[s], NULL, rows[s].n));
+        }
+        batch_view(held, &a, &got);
+        batch_view(copied, &a, &want);
+        assert_int_equal(batch_bytes(held), batch_bytes(copied));
+        rows_are(&got, text, NULL, total);
+        picks_agree(&got, &want, &seed, &a);
+        batch_clear(held);
+        batch_clear(copied);
+        for (unsigned s = 0; s < sources; s++)
+            both_release(&src[s]);
+        mem_free(text);
+        arena_release(&a);
+    }
+    batch_free(held);
+    batch_free(copied);
+}
+
 static void test_an_append_past_the_limits_changes_nothing(void **state)
 {
-    struct batch *b = batch_new(), *more = batch_new();
+    struct batch *b = batch_new(), *more = batch_new(), *other = batch_new();
     struct arena a;
-    struct rows r;
+    struct rows r, held;
     arena_init(&a, 0, NULL);
     add_wide(b, 0, 9000, STR("{}"));
     size_t bytes = batch_bytes(b);
@@ -627,9 +699,17 @@ static void test_an_append_past_the_limits_changes_nothing(void **state)
     assert_ok(batch_append_rows(b, &r, NULL, 1));
     assert_int_equal(batch_rows(b), 2);
     frame_opens(b);
+    batch_clear(b);
+    assert_ok(batch_hold_rows(b, &r));
+    batch_view(b, &a, &held);
+    add_wide(other, 0, 9000, STR("{}"));
+    batch_view(other, &a, &r);
+    assert_err(batch_hold_rows(b, &r), ERR_LIMIT, "paths");
+    assert_int_equal(batch_rows(b), held.n);
     arena_release(&a);
     batch_free(b);
     batch_free(more);
+    batch_free(other);
 }
 
 static void test_alias_names(void **state)
@@ -670,6 +750,7 @@ int main(void)
         cmocka_unit_test(test_a_key_repeated_thousands_of_times),
         cmocka_unit_test(test_a_clear_forgets_what_is_long_unused),
         cmocka_unit_test(test_appended_rows_keep_everything),
+        cmocka_unit_test(test_held_rows_are_those_that_were_appended),
         cmocka_unit_test(test_an_append_past_the_limits_changes_nothing),
         cmocka_unit_test(test_alias_names),
         cmocka_unit_test(test_misuse_dies),
