@@ -6,7 +6,7 @@
  * they are tried on one to a socket that does not exist. */
 #include "catalog/postgresql.h"
 
-#include "catalog/sql.h"
+#include "catalog/remote.h"
 #include "core/buf.h"
 #include "core/mem.h"
 #include "core/url.h"
@@ -90,16 +90,6 @@ static enum err take_apart(struct str url, struct parts *ret)
     return OK;
 }
 
-static enum err own_value(struct str s, const char *name, struct arena *a, const char **ret)
-{
-    struct str v;
-    TRY(url_decode(s, name, a, &v));
-    if (!v.n || str_find_byte(v, 0, 0) < v.n)
-        return err_set(ERR_INVALID, "the %s of the URL is empty, or has a NUL", name);
-    *ret = v.p;
-    return OK;
-}
-
 /* Takes what is Weir's own out of the parameters; the others stay as they are. */
 static enum err own_params(struct str query, struct arena *a, struct buf *others,
                            struct pg_target *t)
@@ -107,9 +97,9 @@ static enum err own_params(struct str query, struct arena *a, struct buf *others
     struct str param = {0};
     while (query.n && str_split(&query, '&', &param)) {
         if (str_starts(param, STR("schema="))) {
-            TRY(own_value(str_from(param, 7), "schema", a, &t->schema));
+            TRY(remote_url_value(str_from(param, 7), "schema", a, &t->schema));
         } else if (str_starts(param, STR("password_file="))) {
-            TRY(own_value(str_from(param, 14), "password_file", a, &t->password_file));
+            TRY(remote_url_value(str_from(param, 14), "password_file", a, &t->password_file));
         } else if (param.n) {
             buf_put_byte(others, others->n ? '&' : '?');
             buf_put_str(others, param);
