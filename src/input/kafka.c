@@ -18,6 +18,12 @@
  * Frames (format=frames) are what Weir's kafka output writes; each has its place in its producer's
  * sequence, and lands once by that.
  *
+ * LINES (multiline=KIND): what comes is kept as lines (kafka_lines.h) until nothing more has come
+ * for multiline_wait and the partition has no more, or LINES_BYTES are there. Then the lines that
+ * are before the records that may still go on become a batch, of a record each; the others stay,
+ * and what is committed is where they begin. The same lines give the same batch, so that all of the
+ * above holds.
+ *
  * REBALANCES happen inside polls of this thread alone, and so never while a batch is with the sink.
  * A batch whose partition goes is dropped; nothing of it was committed. While a batch waits for a
  * sink that has no room, everything is paused and polls go on, so that the member stays one.
@@ -31,6 +37,8 @@
 #include "core/mem.h"
 #include "core/thread.h"
 #include "input/inputs.h"
+#include "input/kafka_lines.h"
+#include "input/parcel.h"
 #include "net/kafka_member.h"
 #include "pipeline/input.h"
 #include "record/frame.h"
@@ -44,6 +52,7 @@ enum {
     QUEUED_KIB = 16 << 10,
     ROUND_BYTES = 12 << 20,
     BATCH_BYTES = 4 << 20,
+    LINES_BYTES = 1 << 20,
     POLL_MS = 100,
     LINGER_MS = 5,
     MESSAGES_A_LOOK = 64, /* at the clock */
@@ -59,10 +68,12 @@ enum {
 struct batch_of {
     char *topic;
     int32_t partition;
-    int64_t first, next; /* offsets; first == next: empty */
-    int64_t boundary;    /* it must end here: 0: anywhere */
-    int64_t since_ns;    /* its first message came */
-    int64_t committed;   /* as the group has it; -1: not known */
+    int64_t first, next;      /* offsets; first == next: empty */
+    int64_t boundary;         /* it must end here: 0: anywhere */
+    int64_t since_ns;         /* its first message came */
+    int64_t grew_ns;          /* the last of `lines` came */
+    struct kafka_lines lines; /* that are in no batch yet */
+    int64_t committed;        /* as the group has it; -1: not known */
     bool sealed;
     bool ours;   /* the partition is assigned to us */
     bool begins; /* the group had no offset of it */
@@ -84,6 +95,8 @@ struct kafka_input {
     struct kafka_conf conf;
     enum kafka_value value;
     bool place, frames, latest;
+    struct multiline *multiline; /* NULL: a message is a record, or several */
+    int64_t wait_ns;
     char *group, *name;
     size_t body_max;
     struct kafka_member member;
@@ -132,6 +145,7 @@ static struct batch_of *find_batch(struct kafka_input *in, const char *topic, in
     b->partition = partition;
     b->committed = -1;
     buf_init(&b->body, SIZE_MAX);
+    kafka_lines_init(&b->lines);
     ARRAY_GROW(in->batch, in->batches_cap, in->n_batches + 1);
     return in->batch[in->n_batches++] = b;
 }
@@ -151,6 +165,12 @@ static void empty_batch(struct batch_of *b)
     buf_clear(&b->body);
     b->first = b->next;
     b->sealed = false;
+}
+
+static void drop_lines(struct batch_of *b)
+{
+    b->in->round_bytes -= kafka_lines_bytes(&b->lines);
+    kafka_lines_clear(&b->lines);
 }
 
 static void drop_held(struct kafka_input *in)
@@ -231,6 +251,7 @@ static void give_up(struct kafka_input *in, const rd_kafka_topic_partition_list_
         if (!b->ours)
             continue;
         empty_batch(b);
+        drop_lines(b);
         if (is_held(in, b))
             drop_held(in);
         b->ours = false;
@@ -341,6 +362,18 @@ static bool add_message(struct batch_of *b, const rd_kafka_message_t *m)
     return true;
 }
 
+static void add_line(struct batch_of *b, const rd_kafka_message_t *m)
+{
+    struct kafka_message message = message_of(m);
+    size_t before = kafka_lines_bytes(&b->lines);
+    b->grew_ns = clock_mono_ns();
+    if (!b->lines.n)
+        b->since_ns = b->grew_ns;
+    kafka_lines_add(&b->lines, &message);
+    b->in->round_bytes += kafka_lines_bytes(&b->lines) - before;
+    b->in->bytes += m->len;
+}
+
 /* False where the message has to wait for the next round. */
 static bool take_message(struct kafka_input *in, rd_kafka_message_t *m)
 {
@@ -356,6 +389,11 @@ static bool take_message(struct kafka_input *in, rd_kafka_message_t *m)
         rd_kafka_message_destroy(m);
         return true;
     }
+    if (in->multiline) {
+        add_line(b, m);
+        rd_kafka_message_destroy(m);
+        return true;
+    }
     if (!add_message(b, m)) {
         b->sealed = true;
         in->held = m;
@@ -367,8 +405,66 @@ static bool take_message(struct kafka_input *in, rd_kafka_message_t *m)
     return !b->sealed;
 }
 
+/* Whether the partition has more than was read of it, as far as is known. */
+static bool has_more(struct kafka_input *in, const struct batch_of *b)
+{
+    int64_t low, high, next = b->lines.line[b->lines.n - 1].offset + 1;
+    return rd_kafka_get_watermark_offsets(in->member.rk, b->topic, b->partition, &low, &high) ==
+               0 &&
+           high > next;
+}
+
+/* How many of the lines are the next batch, 0: none yet. full: no more can be kept. */
+static uint32_t lines_due(struct kafka_input *in, struct batch_of *b, int64_t now, bool full)
+{
+    const struct kafka_lines *l = &b->lines;
+    uint32_t n = l->n;
+    if (!b->ours || !n || b->first != b->next)
+        return 0;
+    if (b->boundary) {
+        bool whole = l->line[n - 1].offset + 1 >= b->boundary;
+        if (!whole && now - b->since_ns < BOUNDARY_WAIT_NS)
+            return 0; /* even if more than ROUND_BYTES are kept then */
+        if ((n = kafka_lines_before(l, b->boundary)) > 0)
+            return n;
+        b->boundary = 0; /* nothing is left of it */
+        n = l->n;
+    }
+    if (now - b->grew_ns >= in->wait_ns && !has_more(in, b))
+        return n;
+    if (!full && kafka_lines_bytes(l) < LINES_BYTES &&
+        now - b->since_ns < MULTILINE_WAITS * in->wait_ns)
+        return 0;
+    uint32_t before_open = kafka_lines_whole(l, in->multiline);
+    return before_open ? before_open : n;
+}
+
+/* Lines that are due become batches; whether there are any. */
+static bool form_batches(struct kafka_input *in)
+{
+    bool any = false, full = in->round_bytes >= ROUND_BYTES;
+    int64_t now = clock_mono_ns();
+    for (size_t i = 0; i < in->n_batches; i++) {
+        struct batch_of *b = in->batch[i];
+        uint32_t n = lines_due(in, b, now, full);
+        any = any || b->first != b->next;
+        if (!n)
+            continue;
+        any = true;
+        in->round_bytes -= kafka_lines_bytes(&b->lines);
+        begin_body(b);
+        b->first = b->lines.line[0].offset;
+        b->next = b->lines.line[n - 1].offset + 1;
+        kafka_lines_take(&b->lines, in->multiline, n, &b->body);
+        b->sealed = true;
+        b->since_ns = now;
+        in->round_bytes += kafka_lines_bytes(&b->lines) + b->body.n;
+    }
+    return any;
+}
+
 /* Batches that are whole, or may end anywhere. */
-static bool any_ready(const struct kafka_input *in, int64_t now)
+static bool any_ready(struct kafka_input *in, int64_t now)
 {
     bool any = false;
     for (size_t i = 0; i < in->n_batches; i++) {
@@ -376,7 +472,8 @@ static bool any_ready(const struct kafka_input *in, int64_t now)
         if (b->first != b->next && !b->sealed && b->boundary &&
             now - b->since_ns >= BOUNDARY_WAIT_NS)
             b->sealed = true;
-        any = any || (b->first != b->next && (b->sealed || !b->boundary));
+        any = any || (b->first != b->next && (b->sealed || !b->boundary)) ||
+              lines_due(in, b, now, false);
     }
     return any;
 }
@@ -671,6 +768,8 @@ static void *run(void *arg)
             continue;
         }
         bool any = gather(in);
+        if (in->multiline)
+            any = form_batches(in);
         if (any && write_ends(in))
             hand_all_on(in);
         else if (!any)
@@ -706,7 +805,7 @@ static enum err configure(struct kafka_input *in, const struct url *url)
     static const char *const yes[] = {"false", "true", NULL}, *const from[] = {"earliest", "latest",
                                                                                NULL};
     static const char *const formats[] = {"auto", "json", "text", "msgpack", "frames", NULL};
-    unsigned format = 0, offset = 0, place = 0;
+    unsigned format = in->multiline ? KAFKA_TEXT : KAFKA_AUTO, offset = 0, place = 0;
     int64_t session = SESSION_MS * NS_PER_MS;
     struct str group = url_get(url, "group"), instance = url_get(url, "instance");
     struct str given = url_get(url, "session");
@@ -717,6 +816,10 @@ static enum err configure(struct kafka_input *in, const struct url *url)
     if (given.p && (!str_to_duration_ns(given, &session) || session < NS_PER_S))
         return err_set(ERR_INVALID, "session=%.*s: a duration is wanted, such as 10s",
                        STR_ARG(given));
+    if (in->multiline && format != KAFKA_TEXT)
+        return err_set(ERR_INVALID,
+                       "multiline= goes with format=text; lines inside of JSON are put "
+                       "together by the transform multiline");
     in->frames = format == 4;
     in->value = in->frames ? KAFKA_REFUSED : (enum kafka_value)format;
     in->place = place;
@@ -743,12 +846,14 @@ static void kafka_close(struct input *base)
     struct kafka_input *in = (struct kafka_input *)base;
     for (size_t i = 0; i < in->n_batches; i++) {
         buf_release(&in->batch[i]->body);
+        kafka_lines_release(&in->batch[i]->lines);
         mem_free(in->batch[i]->topic);
         mem_free(in->batch[i]);
     }
     if (in->member.topics)
         rd_kafka_topic_partition_list_destroy(in->member.topics);
     mem_free(in->batch);
+    multiline_free(in->multiline);
     mem_free(in->group);
     mem_free(in->name);
     kafka_conf_release(&in->conf);
@@ -760,8 +865,8 @@ static void kafka_close(struct input *base)
 
 static enum err kafka_open(const struct input_options *o, const struct url *url, struct input **ret)
 {
-    static const char *const known[] = {"stream", "service",  "host",    "group",  "format",
-                                        "offset", "instance", "session", "fields", NULL};
+    static const char *const known[] = {PARCEL_PARAMS, "group",   "format", "offset",
+                                        "instance",    "session", "fields", NULL};
     struct kafka_input *in = NEW(struct kafka_input);
     in->base.type = &kafka_input_type;
     in->sink = o->sink;
@@ -772,6 +877,8 @@ static enum err kafka_open(const struct input_options *o, const struct url *url,
     enum err err = kafka_conf_read(url, known, &in->conf);
     if (err == OK)
         err = input_read_target(url, "kafka", &in->arena, &in->target);
+    if (err == OK)
+        err = multiline_read(url, &in->multiline, &in->wait_ns);
     if (err == OK)
         err = configure(in, url);
     if (err != OK) {

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 5000, DRAIN_STEP_MS = 5, WAITS = 4 };
+enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 5000, DRAIN_STEP_MS = 5 };
 
 static void try_parcel(struct parcel *p);
 
@@ -49,18 +49,25 @@ void parcel_desk_release(struct parcel_desk *d)
 
 /* ---- lines that belong together ---- */
 
-static enum err read_multiline(struct parcel_desk *d, const struct url *url)
+enum err multiline_read(const struct url *url, struct multiline **ret, int64_t *ret_wait_ns)
 {
     struct str kind = url_get(url, "multiline"), wait = url_get(url, "multiline_wait");
     if (!kind.n)
         return wait.n ? err_set(ERR_INVALID, "multiline_wait= needs multiline= too") : OK;
-    d->wait_ns = 500 * NS_PER_MS;
-    if (wait.n && (!str_to_duration_ns(wait, &d->wait_ns) || d->wait_ns < NS_PER_MS ||
-                   d->wait_ns > 60 * NS_PER_S))
+    *ret_wait_ns = 500 * NS_PER_MS;
+    if (wait.n && (!str_to_duration_ns(wait, ret_wait_ns) || *ret_wait_ns < NS_PER_MS ||
+                   *ret_wait_ns > 60 * NS_PER_S))
         return err_set(ERR_INVALID, "multiline_wait: a time up to 1m is wanted, such as 500ms");
-    enum err err = multiline_new(kind, &d->multiline);
-    if (err != OK)
-        return err_set(err, "multiline: %s", err_text());
+    enum err err = multiline_new(kind, ret);
+    return err == OK ? OK : err_set(err, "multiline: %s", err_text());
+}
+
+static enum err read_multiline(struct parcel_desk *d, const struct url *url)
+{
+    struct str kind = url_get(url, "multiline");
+    TRY(multiline_read(url, &d->multiline, &d->wait_ns));
+    if (!d->multiline)
+        return OK;
     struct tree *list = ARENA_ARRAY(&d->arena, struct tree, 3);
     list[2] = (struct tree){.kind = TREE_TEXT, .text = arena_str(&d->arena, kind)};
     list[1] = (struct tree){.kind = TREE_MAP, .n = 1, .item = &list[2]};
@@ -87,7 +94,7 @@ bool parcel_desk_waits(const struct parcel_desk *d, struct parcel_wait *w, size_
     w->n = n;
     bool quiet = now - w->grew_ns >= d->wait_ns;
     *ret_forced = !quiet;
-    if (!quiet && n < PARCEL_GATHERED && now - w->began_ns < WAITS * d->wait_ns)
+    if (!quiet && n < PARCEL_GATHERED && now - w->began_ns < MULTILINE_WAITS * d->wait_ns)
         return true;
     w->n = 0;
     return false;

@@ -62,6 +62,11 @@ void parcel_desk_release(struct parcel_desk *d);
 /* Reads the target, multiline and multiline_wait. `stream`: by default. */
 NODISCARD enum err parcel_desk_read(struct parcel_desk *d, const struct url *url,
                                     const char *stream);
+/* multiline and multiline_wait of a URL; both are left alone where they are not there. A sender
+ * that does not pause is waited for MULTILINE_WAITS times as long. */
+NODISCARD enum err multiline_read(const struct url *url, struct multiline **ret,
+                                  int64_t *ret_wait_ns);
+enum { MULTILINE_WAITS = 4 };
 /* What is gathered for that at most, so that it is one batch. */
 enum { PARCEL_GATHERED = 128 << 10 };
 #define PARCEL_PARAMS "stream", "service", "host", "multiline", "multiline_wait"

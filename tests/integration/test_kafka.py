@@ -121,6 +121,55 @@ def test_killed_many_times(kafka, make_server):
     assert len(got) == total and got == list(range(total))
 
 
+def trace(i):
+    return f"payment {i} failed\njava.net.SocketTimeoutException: 5 s\n\tat Stripe.pay(Stripe.java:{i})"
+
+
+def traces(first, n):
+    """Of two keys, mixed line by line."""
+    for i in range(first, first + n, 2):
+        for pair in zip(trace(i).split("\n"), trace(i + 1).split("\n")):
+            yield from zip(("key-0", "key-1"), pair)
+
+
+def produce_lines(kafka, topic, lines, partition):
+    p = confluent_kafka.Producer({"bootstrap.servers": kafka.address})
+    for key, value in lines:
+        p.produce(topic, value, key=key, partition=partition)
+    assert p.flush(30) == 0
+
+
+def test_lines_that_belong_together(kafka, make_server):
+    """Messages that are lines become records, each once, however often the server is killed in between."""
+    topic, total = kafka.topic(partitions=2), 12000
+    server = make_server(args=reader(kafka, topic, multiline="java", multiline_wait="2s", instance="one", stream="lines"))
+
+    def produce():
+        for i in range(0, total, 500):
+            produce_lines(kafka, topic, traces(i, 500), i // 500 % 2)
+            time.sleep(0.05)
+
+    sender = threading.Thread(target=produce)
+    sender.start()
+    for i in range(4):
+        time.sleep(0.5 + 0.2 * i)
+        server.kill()
+        server.start()
+    sender.join()
+    got = rows(server, total, stream="lines")
+    assert sorted(r["message"] for r in got) == sorted(map(trace, range(total)))
+    committed = lambda: sum(kafka.committed("g", topic, p) for p in (0, 1))
+    eventually(lambda: committed() == 3 * total)
+
+    # Lines of one record that come one by one.
+    lines = [*traces(total, 2)]
+    produce_lines(kafka, topic, lines[:3], 0)
+    produce_lines(kafka, topic, lines[3:], 0)
+    got = rows(server, total + 2, stream="lines")
+    assert sorted(r["message"] for r in got) == sorted(map(trace, range(total + 2)))
+    eventually(lambda: committed() == 3 * total + 6)
+
+
 def test_committed_is_durable(kafka, make_server):
     """The group's offset moves to the end, and another server with the group reads nothing again."""
     topic, group = kafka.topic(), uuid.uuid4().hex
@@ -193,7 +242,10 @@ def test_sasl_and_tls(make_kafka, make_server, weir):
     ("kafka://127.0.0.1:1", "a topic is wanted"),
     ("kafka://127.0.0.1:1/a b", "space"),
     ("kafka://127.0.0.1:1/t?gruop=x", 'did you mean "group"'),
-    ("kafka://127.0.0.1:1/t?format=xml", "format=xml"),
+    ("kafka://127.0.0.1:1/t?format=xml", "format=xml: auto, json, text, msgpack or frames is wanted"),
+    ("kafka://127.0.0.1:1/t?multiline=jav", "jav"),
+    ("kafka://127.0.0.1:1/t?multiline_wait=1s", "needs multiline="),
+    ("kafka://127.0.0.1:1/t?multiline=java&format=json", "goes with format=text"),
     ("kafka://127.0.0.1:1/t?rdkafka.no.such=1", "no.such"),
     ("kafka://127.0.0.1:1/t?tls_ca=/x", "kafka+tls"),
     ("kafka://127.0.0.1:1/t?sasl=PLAIN", "wants a user"),
