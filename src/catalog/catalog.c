@@ -341,16 +341,12 @@ static enum err add_tables(struct catalog *c)
 
 static enum err prepare_schema(struct catalog *c)
 {
-    TRY(catalog_begin(c));
     bool there = false;
-    enum err err = c->db->driver->has_table(c->db, "meta", &there);
-    if (err == OK)
-        err = there ? check_version(c) : create_schema(c);
-    if (err == OK && there)
-        err = add_tables(c);
-    if (err == OK && c->db->shared)
-        err = catalog_add_tables(c);
-    return catalog_end(c, err);
+    TRY(c->db->driver->has_table(c->db, "meta", &there));
+    TRY(there ? check_version(c) : create_schema(c));
+    if (there)
+        TRY(add_tables(c));
+    return c->db->shared ? catalog_add_tables(c) : OK;
 }
 
 static struct catalog *new_on(struct sql *db)
@@ -364,7 +360,7 @@ static struct catalog *new_on(struct sql *db)
 static enum err open_on(struct sql *db, struct catalog **ret)
 {
     struct catalog *c = new_on(db);
-    enum err err = prepare_schema(c);
+    enum err err = CATALOG_COMMIT(c, prepare_schema(c));
     if (err != OK) {
         catalog_close(c);
         return err;
@@ -678,10 +674,8 @@ enum err catalog_stream(struct catalog *c, struct str org, struct str name, uint
     enum err err = find_stream(c, org, name, &id);
     pthread_mutex_unlock(&c->lock);
     TRY(err);
-    if (id == 0) {
-        TRY(catalog_begin(c));
-        TRY(catalog_end(c, make_stream(c, org, name, &id)));
-    }
+    if (id == 0)
+        TRY(CATALOG_COMMIT(c, make_stream(c, org, name, &id)));
     *ret_id = id;
     return OK;
 }
@@ -752,8 +746,7 @@ enum err catalog_meta_set(struct catalog *c, struct str name, struct str value)
     TRY(check_name("setting", name));
     if (str_eq_c(name, "schema"))
         return err_set(ERR_INVALID, "the setting \"schema\" is the catalog's own");
-    TRY(catalog_begin(c));
-    return catalog_end(c, meta_set(c, name, value));
+    return CATALOG_COMMIT(c, meta_set(c, name, value));
 }
 
 static enum err meta_once(struct catalog *c, struct str name, struct str value, struct arena *a,
@@ -771,8 +764,7 @@ enum err catalog_meta_once(struct catalog *c, struct str name, struct str value,
                            struct str *ret)
 {
     TRY(check_name("setting", name));
-    TRY(catalog_begin(c));
-    return catalog_end(c, meta_once(c, name, value, a, ret));
+    return CATALOG_COMMIT(c, meta_once(c, name, value, a, ret));
 }
 
 /* ---- publishing and replacing ---- */

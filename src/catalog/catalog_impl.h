@@ -42,6 +42,19 @@ NODISCARD enum err catalog_begin(struct catalog *c);
 NODISCARD enum err catalog_end(struct catalog *c, enum err err);
 /* The end of one that only read: it cannot be unknown whether that was stored. */
 NODISCARD enum err catalog_end_reading(struct catalog *c, enum err err);
+/* A transaction that may be made twice: where the answer to its commit is lost, it is made again,
+ * which comes behind the lost one, whatever became of that. */
+enum { CATALOG_TRIES = 5 };
+#define CATALOG_COMMIT(c, work)                                                                    \
+    ({                                                                                             \
+        enum err commit_err_ = ERR_TIMEOUT;                                                        \
+        for (int i_ = 0; commit_err_ == ERR_TIMEOUT && i_ < CATALOG_TRIES; i_++) {                 \
+            commit_err_ = catalog_begin(c);                                                        \
+            if (commit_err_ == OK)                                                                 \
+                commit_err_ = catalog_end(c, work);                                                \
+        }                                                                                          \
+        commit_err_;                                                                               \
+    })
 /* Takes `n` numbers of a counter: the first of them. Within a transaction. */
 NODISCARD enum err catalog_take_numbers(struct catalog *c, const char *name, uint64_t n,
                                         uint64_t *ret);

@@ -78,17 +78,21 @@ static enum err take_number(struct catalog *c, struct catalog_node *n)
     return sql_call_once(&in, NULL);
 }
 
+/* Once more with the number that was taken, where it is not known whether that was stored. */
+static enum err join(struct catalog *c, struct catalog_node *n)
+{
+    bool known = false;
+    if (n->number)
+        TRY(go_on(c, n, &known));
+    return known ? OK : take_number(c, n);
+}
+
 enum err catalog_node_join(struct catalog *c, struct catalog_node *node, bool *ret_new)
 {
     struct catalog_node n = *node;
-    bool known = false;
-    TRY(catalog_begin(c));
-    enum err err = n.number ? go_on(c, &n, &known) : OK;
-    if (err == OK && !known)
-        err = take_number(c, &n);
-    TRY(catalog_end(c, err));
+    TRY(CATALOG_COMMIT(c, join(c, &n)));
+    *ret_new = n.number != node->number || n.secret != node->secret;
     *node = n;
-    *ret_new = !known;
     return OK;
 }
 

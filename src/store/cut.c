@@ -216,8 +216,7 @@ static void drop_unpublished(struct cut *c)
     (void)err_set(ERR_IO, "%s", text);
 }
 
-/* Whether a publish whose outcome was open came through. ERR when that cannot be known now. */
-static enum err read_outcome(struct store *s, uint64_t to, bool *ret_published)
+enum err cut_outcome(struct store *s, uint64_t to, bool *ret_published)
 {
     uint64_t at;
     TRY(catalog_meta_set(s->o.catalog, STR("settled"), STR("1")));
@@ -256,7 +255,7 @@ static enum err publish(struct cut *c)
     if (err == ERR_CONFLICT)
         store_note_conflict(s);
     bool published = false;
-    if (err == ERR_TIMEOUT && read_outcome(s, c->upto + 1, &published) != OK) {
+    if (err == ERR_TIMEOUT && cut_outcome(s, c->upto + 1, &published) != OK) {
         s->doubt = (struct doubt){true, c->upto + 1, c->segment, c->upto};
         c->segment = NULL;
         return err_set(err, "%s", text);
@@ -273,7 +272,7 @@ enum err cut_resolve(struct store *s)
     bool published;
     if (!s->doubt.set)
         return OK;
-    TRY(read_outcome(s, s->doubt.to, &published));
+    TRY(cut_outcome(s, s->doubt.to, &published));
     struct cut c = {
         .s = s, .upto = s->doubt.upto, .from = s->checkpoint, .segment = s->doubt.segment};
     s->doubt = (struct doubt){0};

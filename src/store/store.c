@@ -23,6 +23,7 @@
 #include <sys/resource.h>
 
 #define ENCODERS_WAITING_MAX 4096
+enum { FIRST_TRIES = 5 };
 #define TICK_NS NS_PER_S
 #define RETRY_MAX_NS (30 * NS_PER_S)
 #define CLEAN_EVERY_NS (3600 * NS_PER_S)
@@ -386,14 +387,28 @@ static void metrics_init(struct store_metrics *m)
 }
 
 /* The first position of a server with a number is above those of all with lower ones. */
+static enum err publish_first(struct store *s, uint64_t first)
+{
+    struct catalog_publish p = {.consumer = str_c(s->consumer), .to = first};
+    bool published = false;
+    enum err err = ERR_TIMEOUT;
+    for (int i = 0; err == ERR_TIMEOUT && i < FIRST_TRIES; i++) {
+        err = catalog_publish(s->o.catalog, &p);
+        if (err == ERR_TIMEOUT)
+            TRY(cut_outcome(s, first, &published));
+        if (published)
+            return OK;
+    }
+    return err;
+}
+
 static enum err load_checkpoint(struct store *s)
 {
     uint64_t first = (s->o.node.number << STORE_NODE_SHIFT) + 1;
     TRY(catalog_checkpoint(s->o.catalog, str_c(s->consumer), 0, &s->checkpoint));
     if (s->checkpoint || !store_is_shared(s))
         return OK;
-    struct catalog_publish p = {.consumer = str_c(s->consumer), .to = first};
-    TRY(catalog_publish(s->o.catalog, &p));
+    TRY(publish_first(s, first));
     s->checkpoint = first;
     return OK;
 }

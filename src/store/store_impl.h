@@ -135,6 +135,9 @@ NODISCARD enum err cut_run(struct store *s, uint64_t target);
 bool cut_due(struct store *s); /* with the lock */
 /* Finds out what became of a cut whose outcome was open. With cut_lock. */
 NODISCARD enum err cut_resolve(struct store *s);
+/* Whether a publish up to `to` whose outcome was open came through. ERR when that cannot be known
+ * now. */
+NODISCARD enum err cut_outcome(struct store *s, uint64_t to, bool *ret_published);
 
 /* follow.c */
 void *follow_main(void *arg);
