@@ -56,11 +56,11 @@ static enum err code_of(const char *state)
         const char *state;
         enum err code;
     } table[] = {
-        {"23505", ERR_EXISTS},   {"53100", ERR_FULL},       {"53", ERR_UNAVAILABLE},
-        {"08", ERR_UNAVAILABLE}, {"57", ERR_UNAVAILABLE},   {"55P03", ERR_UNAVAILABLE},
-        {"40", ERR_UNAVAILABLE}, {"25P0", ERR_UNAVAILABLE}, {"28", ERR_AUTH},
-        {"42501", ERR_AUTH},     {"XX001", ERR_CORRUPT},    {"XX002", ERR_CORRUPT},
-        {"22021", ERR_INVALID},  {"22P05", ERR_INVALID},
+        {"23505", ERR_EXISTS},     {"53", ERR_UNAVAILABLE},    {"08", ERR_UNAVAILABLE},
+        {"57", ERR_UNAVAILABLE},   {"55P03", ERR_UNAVAILABLE}, {"40", ERR_UNAVAILABLE},
+        {"25P0", ERR_UNAVAILABLE}, {"28", ERR_AUTH},           {"42501", ERR_AUTH},
+        {"XX001", ERR_CORRUPT},    {"XX002", ERR_CORRUPT},     {"22021", ERR_INVALID},
+        {"22P05", ERR_INVALID},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (is_class(state, table[i].state))

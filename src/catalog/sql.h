@@ -4,8 +4,9 @@
  * Statements are written once for all drivers: parameters are `?`, values are 64-bit integers and
  * text (binary collation; bytes travel as hexadecimal text), no RETURNING, no upsert. `affected`
  * counts rows that a statement's condition found, whether or not it changed their values. A broken
- * UNIQUE or PRIMARY KEY is ERR_EXISTS, a database that somebody else holds ERR_UNAVAILABLE, a full
- * disk ERR_FULL, a damaged file ERR_CORRUPT, anything else ERR_IO.
+ * UNIQUE or PRIMARY KEY is ERR_EXISTS, a database that somebody else holds ERR_UNAVAILABLE, as is a
+ * server whose disk is full, a full disk of ours ERR_FULL, a damaged file ERR_CORRUPT, anything
+ * else ERR_IO.
  *
  * A statement outside of begin and commit is a transaction of its own, and only reads. One
  * statement at a time gives rows: its end, reset or finish comes before anything else.

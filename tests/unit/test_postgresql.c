@@ -243,6 +243,11 @@ static void test_failures(void **state)
     assert_err(insert(f->db, 2, true), ERR_EXISTS, "t_pkey");
     f->d->rollback(f->db);
     assert_int_equal(count(f->db), 0);
+    /* The disk that is full is the server's: nothing is gained by making room here. */
+    assert_ok(f->d->begin(f->db));
+    assert_err(f->d->exec(f->db, "DO $$ BEGIN RAISE 'no space' USING ERRCODE = '53100'; END $$"),
+               ERR_UNAVAILABLE, "no space");
+    f->d->rollback(f->db);
     /* A commit that the server makes a rollback. */
     assert_ok(f->d->begin(f->db));
     assert_ok(insert(f->db, 1, true));
