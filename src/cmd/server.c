@@ -378,6 +378,7 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
         .objects = s->objects,
         .copies_max = conf_bytes(c, "objects.cache_bytes"),
         .stray_age_ns = conf_duration_ns(c, "objects.stray_age"),
+        .garbage_age_ns = conf_duration_ns(c, "objects.garbage_age"),
         .block_rows = (uint32_t)conf_int(c, "store.block_rows"),
         .block_bytes = conf_bytes(c, "store.block_bytes"),
         .cut_bytes = conf_bytes(c, "store.cut_bytes"),

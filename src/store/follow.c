@@ -22,8 +22,9 @@
  * takes it when it has not been renewed for LEASE_NS of its own clock. Replacements name the
  * lease's token, and fail when it is another's.
  *
- * GARBAGE: objects of replaced segments are removed by the same server, GARBAGE_NS later, so that
- * servers which have not followed yet, and their queries, still find them. */
+ * GARBAGE: objects of replaced segments are removed by the same server, options.garbage_age_ns
+ * later, so that servers which have not followed yet, and their queries, still find them. That is
+ * done in the background: this thread waits for nothing but the catalog. */
 #include "catalog/shared.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -36,8 +37,6 @@
 #define BEAT_NS (5 * NS_PER_S)
 #define LEASE_NS (30 * NS_PER_S)
 #define LEASE_RENEW_NS (10 * NS_PER_S)
-#define GARBAGE_NS (600 * NS_PER_S)
-#define GARBAGE_EVERY_NS (60 * NS_PER_S)
 enum { FOLLOW_TRIES = 4 };
 
 /* ---- what was read, to be taken over ---- */
@@ -294,8 +293,8 @@ static enum err reset_once(struct store *s, void (*forget)(void *ctx), void *ctx
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
-    manifest_unref(before);
     if (err == OK) {
+        drop_copies(s, before);
         metric_add(s->m.resets, 1);
         log_warn("what is in no segment yet is read again: other servers read it, too",
                  "rows=%" PRIu64, rows);
@@ -303,6 +302,7 @@ static enum err reset_once(struct store *s, void (*forget)(void *ctx), void *ctx
         landing_free(k.landing);
         producers_free(k.producers);
     }
+    manifest_unref(before);
     fresh_release(&k.fresh);
     return err;
 }
@@ -358,9 +358,16 @@ static enum err renew_lease(struct store *s, int64_t now)
     enum err err = catalog_lease_renew(s->o.catalog, &lease);
     if (err == OK)
         set_lease(s, &lease, true, now);
-    else if (err == ERR_CONFLICT || now - s->lease_mono_ns > LEASE_NS - LEASE_RENEW_NS)
+    else if (err == ERR_CONFLICT)
         set_lease(s, &s->lease, false, now);
     return err == ERR_CONFLICT ? OK : err;
+}
+
+/* While the catalog is away: another may soon have it. */
+static void let_lease_lapse(struct store *s, int64_t now)
+{
+    if (s->merges_here && now - s->lease_mono_ns > LEASE_NS - LEASE_RENEW_NS)
+        set_lease(s, &s->lease, false, now);
 }
 
 static enum err seek_lease(struct store *s, int64_t now)
@@ -385,14 +392,15 @@ static bool is_closing(void *ctx)
     return store_stopping(ctx);
 }
 
-static enum err remove_garbage(struct store *s)
+enum err store_remove_garbage(struct store *s)
 {
     struct objects_wait wait = {.stop = is_closing, .ctx = s};
     struct arena a;
     uint64_t *id;
     size_t n;
     arena_init(&a, 0, NULL);
-    enum err err = catalog_load_garbage(s->o.catalog, clock_now_ns() - GARBAGE_NS, &a, &id, &n);
+    enum err err =
+        catalog_load_garbage(s->o.catalog, clock_now_ns() - s->o.garbage_age_ns, &a, &id, &n);
     for (size_t i = 0; err == OK && i < n; i++) {
         char key[SEGMENT_KEY_MAX];
         err = objects_remove(s->o.objects, segment_key(id[i], key), &wait);
@@ -406,7 +414,7 @@ static enum err remove_garbage(struct store *s)
 /* ---- the thread ---- */
 
 struct turn {
-    int64_t beat_at, garbage_at;
+    int64_t beat_at;
     bool failing; /* the log says so */
 };
 
@@ -419,12 +427,7 @@ static enum err chores(struct store *s, struct turn *t, int64_t now)
         TRY(err);
         t->beat_at = now + BEAT_NS;
     }
-    TRY(s->merges_here ? renew_lease(s, now) : seek_lease(s, now));
-    if (s->merges_here && now >= t->garbage_at) {
-        TRY(remove_garbage(s));
-        t->garbage_at = now + GARBAGE_EVERY_NS;
-    }
-    return OK;
+    return s->merges_here ? renew_lease(s, now) : seek_lease(s, now);
 }
 
 static void take_turn(struct store *s, struct turn *t)
@@ -432,6 +435,8 @@ static void take_turn(struct store *s, struct turn *t)
     enum err err = store_follow(s);
     if (err == OK || err == ERR_AGAIN || err == ERR_CONFLICT)
         err = chores(s, t, clock_mono_ns());
+    if (err != OK)
+        let_lease_lapse(s, clock_mono_ns());
     if (err != OK && !t->failing)
         log_warn("what other servers do is not known", "error=\"%s\"", err_text());
     else if (err == OK && t->failing)

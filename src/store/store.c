@@ -27,6 +27,7 @@ enum { FIRST_TRIES = 5 };
 #define TICK_NS NS_PER_S
 #define RETRY_MAX_NS (30 * NS_PER_S)
 #define CLEAN_EVERY_NS (3600 * NS_PER_S)
+#define GARBAGE_EVERY_NS (60 * NS_PER_S)
 #define EXPIRE_EVERY_NS (60 * NS_PER_S)
 #define WATCH_EVERY_NS NS_PER_S
 #define WATCH_TIGHT_NS (NS_PER_S / 10) /* while a reserve stands: the disk is rather full */
@@ -317,10 +318,31 @@ static void clean_objects(struct store *s)
     pthread_mutex_unlock(&s->compact_lock);
 }
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Objects that nobody published, or that were replaced. */
+static void clean_when_due(struct store *s, int64_t now, int64_t *clean_at, int64_t *garbage_at)
+{
+    if (!store_may_merge(s))
+        return;
+    if (s->o.stray_age_ns && now >= *clean_at) {
+        *clean_at = now + smaller(s->o.stray_age_ns, CLEAN_EVERY_NS);
+        clean_objects(s);
+    }
+    if (store_is_shared(s) && now >= *garbage_at) {
+        *garbage_at = now + smaller(s->o.garbage_age_ns, GARBAGE_EVERY_NS);
+        if (store_remove_garbage(s) != OK && !store_stopping(s))
+            log_warn("replaced segments cannot be removed", "error=%s", err_text());
+    }
+}
+
 static void *background_main(void *arg)
 {
     struct store *s = arg;
-    int64_t expire_at = 0, watch_at = 0, merge_at = 0, clean_at = 0;
+    int64_t expire_at = 0, watch_at = 0, merge_at = 0, clean_at = 0, garbage_at = 0;
     (void)setpriority(PRIO_PROCESS, 0, 10); /* on Linux: of this thread */
     while (!store_stopping(s)) {
         int64_t now = clock_mono_ns();
@@ -336,11 +358,7 @@ static void *background_main(void *arg)
                 log_error("expiry failed", "error=%s", err_text());
         }
         objects_chores(s);
-        if (s->o.stray_age_ns && now >= clean_at && store_may_merge(s)) {
-            clean_at =
-                now + (s->o.stray_age_ns < CLEAN_EVERY_NS ? s->o.stray_age_ns : CLEAN_EVERY_NS);
-            clean_objects(s);
-        }
+        clean_when_due(s, now, &clean_at, &garbage_at);
         if (now >= merge_at && store_may_merge(s) && landing_live(s->landing) &&
             compact_is_due(s) && !merge_due(s))
             merge_at = clock_mono_ns() + RETRY_MAX_NS;

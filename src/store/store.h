@@ -30,6 +30,8 @@ struct store_options {
     struct objects *objects; /* where segments are at rest; NULL: file: */
     uint64_t copies_max; /* bytes of local copies of segments that are at rest elsewhere; 0: none */
     int64_t stray_age_ns; /* objects that nobody published go at that age; 0: never */
+    /* Of several servers: those of replaced segments go so long after; no query takes longer. */
+    int64_t garbage_age_ns;
     uint32_t block_rows;
     uint64_t block_bytes;
     uint64_t cut_bytes;       /* encoded bytes in the memtable that start a cut */

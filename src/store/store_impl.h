@@ -1,4 +1,4 @@
-/* The inside of the store, shared by its files. Lock order: cut_lock, follow_lock, compact_lock,
+/* The inside of the store, shared by its files. Lock order: follow_lock, compact_lock, cut_lock,
  * merged_lock, space_lock, lock, then those of landing, producers and copies. Nothing does I/O
  * under `lock`. */
 #ifndef WEIR_STORE_STORE_IMPL_H
@@ -146,6 +146,8 @@ void store_note_conflict(struct store *s);
  * it is alone, or was asked to by hand). */
 bool store_may_merge(struct store *s);
 uint64_t store_lease_token(struct store *s);
+/* Removes the objects of segments that were replaced long enough ago, and forgets them. */
+NODISCARD enum err store_remove_garbage(struct store *s);
 static inline bool store_is_shared(const struct store *s)
 {
     return s->o.node.number != 0;

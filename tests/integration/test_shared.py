@@ -23,12 +23,12 @@ SESSION = 4
 class Cluster:
     """Servers a, b, ... of one topic. `sent`: the numbers that were acknowledged."""
 
-    def __init__(self, make_server, kafka, tmp_path, catalog, servers=3, partitions=6, bucket=None):
+    def __init__(self, make_server, kafka, tmp_path, catalog, servers=3, partitions=6, bucket=None, more=()):
         self.topic, self.kafka = kafka.topic(partitions=partitions), kafka
         self.servers = []
         objects = bucket.url() if bucket else f"file://{tmp_path}/objects"
         args = ["--catalog", catalog, "--objects", objects, "--set", "store.cut_interval=1s", "--queue",
-                f"kafka://{kafka.address}/{self.topic}?group=g-{self.topic}&session={SESSION}s&timeout=5s"]
+                f"kafka://{kafka.address}/{self.topic}?group=g-{self.topic}&session={SESSION}s&timeout=5s", *more]
         for i in range(servers):
             self.servers.append(make_server(f"server-{i}", args, env=bucket and bucket.env))
 
@@ -224,10 +224,10 @@ def test_killed_at_random(kafka, postgresql, make_server, make_agent, tmp_path):
         eventually(lambda: Counter(r["message"].split()[0] for r in s.query("* | fields message", stream="agent")) == want, 60)
 
 
-def test_comes_back_from_the_dead(kafka, postgresql, make_server, tmp_path):
-    """A server stands still for longer than its session, while others read and publish what it has in memory; then it
-    goes on as if nothing had been."""
-    c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="dead"))
+def test_comes_back_from_the_dead(kafka, postgresql, bucket, make_server, tmp_path):  # noqa: F811
+    """A server stands still for longer than its session, while others read and publish what it has in memory, and merge
+    what it has copies of; then it goes on as if nothing had been, and keeps no copy of what is gone."""
+    c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="dead"), bucket=bucket, more=["--set", "store.compact_level_files=2"])
     state = {"turn": 0}
 
     def harm(watch):
@@ -240,6 +240,11 @@ def test_comes_back_from_the_dead(kafka, postgresql, make_server, tmp_path):
         c.servers[i].process.send_signal(signal.SIGCONT)
 
     harm_and_agree(c, harm, float(os.environ.get("WEIR_SHARED_SECONDS", 12)))
+
+    def named():
+        return {f"{int(x):016x}.seg" for x in postgresql.sql("SELECT id FROM dead.segments").split()}
+    for s in c.servers:
+        eventually(lambda s=s: {f.name for f in (s.data / "segments").glob("*.seg")} <= named(), 60)
 
 
 def test_catalog_away_and_answers_lost(kafka, postgresql, make_server, tmp_path):
@@ -264,6 +269,57 @@ def test_catalog_away_and_answers_lost(kafka, postgresql, make_server, tmp_path)
     for s in c.servers:
         s.stop()
     relay.close()
+
+
+def test_expiry_and_garbage(postgresql, bucket, make_server):  # noqa: F811
+    """One of two expires and merges for both. What was replaced stays at rest for a while, as the other may still read
+    it, and then goes: from the bucket, from the catalog's list, from both data folders; and nothing else does."""
+    day = 24 * 3600
+    args = ["--catalog", postgresql.url(schema="expiry"), "--objects", bucket.url(), "--set", "store.cut_interval=1s",
+            "--set", "objects.garbage_age=4s", "--set", "store.compact_level_files=4"]
+    servers = [make_server(name, args, env=bucket.env) for name in ("a", "b")]
+
+    def send(server, numbers, ago):
+        at = int(time.time() - ago)
+        server.ingest("\n".join(json.dumps({"n": n, "_time": at * 10**9}) for n in numbers), stream="app")
+        server.flush()
+
+    def ids(table="segments", column="id"):
+        return {int(x) for x in postgresql.sql(f"SELECT {column} FROM expiry.{table}").split()}
+
+    def named(ids):
+        return {f"{i:016x}.seg" for i in ids}
+
+    def held():
+        return {k.rsplit("/", 1)[1] for k in bucket.segments()}
+
+    for i in range(4):
+        send(servers[i % 2], range(i * 10, i * 10 + 10), 5 * day)
+        send(servers[i % 2], range(100 + i * 10, 110 + i * 10), 0)
+    want = Counter([*range(40), *range(100, 140)])
+    for s in servers:
+        eventually(lambda s=s: found(s)[0] == want, 60)
+        s.stop()
+    before = held()
+    assert before >= named(ids()) and len(ids()) >= 2
+    fresh = Counter(range(100, 140))
+    for s in servers:
+        s.args += ["--set", "store.retention=2d"]
+        s.start()
+    for s in servers:
+        eventually(lambda s=s: found(s)[0] == fresh, 60)
+    assert len(held()) > len(ids())  # it is not removed at once
+    end = time.monotonic() + 5
+    while time.monotonic() < end:  # nor is it missed by those who read
+        assert all(found(s)[0] == fresh for s in servers)
+    servers[0].compact()
+    eventually(lambda: not ids("garbage", "segment_id") and held() == named(ids()), 60)
+    assert before - held()
+    for s in servers:
+        eventually(lambda s=s: found(s)[0] == fresh, 60)
+        eventually(lambda s=s: {f.name for f in (s.data / "segments").iterdir()} <= named(ids()), 60)
+    stats = [requests.get(s.url + "/api/v1/stats", timeout=30).json()["store"] for s in servers]
+    assert sum(s["expired_segments"] for s in stats) >= 1 and not any(s["unreadable_segments"] for s in stats)
 
 
 def test_killed_before_the_group_knows(make_kafka, make_server, tmp_path):
