@@ -300,17 +300,17 @@ static enum err list_objects(struct objects *o, struct str prefix,
 static enum err on_begun_upload(void *ctx, const struct s3_listed *one)
 {
     struct listing *l = ctx;
-    struct str prefix = str_c(l->s->prefix);
+    struct str key, prefix = str_c(l->s->prefix);
     struct buf query;
-    if (one->modified_ns >= l->before_ns || !str_starts(one->key, prefix))
-        return OK;
+    key = str_from(one->key, prefix.n);
+    if (one->modified_ns >= l->before_ns || !str_starts(one->key, prefix) ||
+        !str_starts(key, STR("segments/")))
+        return OK; /* the bucket may be somebody else's, too */
     buf_init(&query, 64 << 10);
     buf_put_c(&query, "uploadId=");
     aws_encode(&query, one->upload, true);
-    struct s3_request r = {.action = "AbortMultipartUpload",
-                           .method = "DELETE",
-                           .key = str_from(one->key, prefix.n),
-                           .query = buf_str(&query)};
+    struct s3_request r = {
+        .action = "AbortMultipartUpload", .method = "DELETE", .key = key, .query = buf_str(&query)};
     enum err err = s3_send(l->s, &r, l->wait, NULL);
     buf_release(&query);
     return err == ERR_NOTFOUND ? OK : err;
@@ -333,6 +333,7 @@ static enum err sweep(struct objects *o, int64_t before_ns, const struct objects
     buf_init(&first, 64 << 10);
     buf_put_c(&first, "uploads=&prefix=");
     aws_encode(&first, str_c(s->prefix), true);
+    aws_encode(&first, STR("segments/"), true);
     buf_put_byte(&first, '\0');
     enum err err = each_page(s, "ListMultipartUploads", first.p, &page, put_markers, w);
     buf_release(&first);

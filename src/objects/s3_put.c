@@ -3,6 +3,7 @@
  * memory than libcurl's buffer. An upload that fails is aborted; what a crash leaves of one is
  * found by the sweep. */
 #include "aws/xml.h"
+#include "core/clock.h"
 #include "core/io.h"
 #include "core/mem.h"
 #include "objects/s3_impl.h"
@@ -10,6 +11,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 
+#define ABORT_NS (5 * NS_PER_S)
 enum { READ_BYTES = 256 << 10, PARTS_MAX = 10000, ETAG_MAX = 200, UPLOAD_ID_MAX = 1024 };
 
 /* A stretch of the file and what is said of it. */
@@ -222,11 +224,13 @@ static enum err end_upload(struct putting *p)
     return err;
 }
 
-/* Also when the caller wants no more: it is one request. Keeps the text of the last error. */
+/* Also when the caller wants no more, for a moment: what stays is found by the sweep. Keeps the
+ * text of the last error. */
 static void abort_upload(struct putting *p)
 {
     char text[300];
     struct buf query;
+    struct objects_wait wait = {.deadline_mono = clock_mono_ns() + ABORT_NS};
     snprintf(text, sizeof(text), "%s", err_text());
     buf_init(&query, 64 << 10);
     buf_put_c(&query, "uploadId=");
@@ -234,9 +238,8 @@ static void abort_upload(struct putting *p)
     struct s3_request r = {.action = "AbortMultipartUpload",
                            .method = "DELETE",
                            .key = p->key,
-                           .query = buf_str(&query),
-                           .silence_s = 5};
-    (void)!s3_send(p->s, &r, NULL, NULL);
+                           .query = buf_str(&query)};
+    (void)!s3_send(p->s, &r, &wait, NULL);
     buf_release(&query);
     (void)err_set(ERR_IO, "%s", text);
 }

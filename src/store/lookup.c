@@ -12,7 +12,10 @@
 #include "store/store_impl.h"
 
 #define SETS_KEPT 8
-#define FETCH_NS (30 * NS_PER_S)
+/* How long a lookup waits for segments that are at rest elsewhere, and how long those behind one
+ * that waited in vain do without. */
+#define FETCH_NS (10 * NS_PER_S)
+#define WITHOUT_NS (60 * NS_PER_S)
 
 struct block_ids {
     uint64_t segment_id; /* never given out twice; 0: none */
@@ -25,6 +28,7 @@ struct id_cache {
     pthread_mutex_t lock;
     struct block_ids kept[SETS_KEPT];
     uint64_t uses;
+    _Atomic int64_t without_until; /* what is not here is not waited for */
 };
 
 struct id_cache *id_cache_new(void)
@@ -153,18 +157,31 @@ static enum err file_has(struct store *s, struct manifest_segment *e, struct seg
     return err;
 }
 
+/* NULL: it cannot be had. */
+static struct segment *open_segment(struct store *s, struct manifest_segment *e,
+                                    const struct objects_wait *w)
+{
+    struct segment *file;
+    if (e->remote && clock_mono_ns() < s->id_cache->without_until && !copy_is_here(s, e))
+        return NULL;
+    if (copy_open(s, e, w, NULL, &file) == OK)
+        return file;
+    log_warn("client ids cannot be looked up, repeats may land twice", "error=%s", err_text());
+    if (e->remote)
+        s->id_cache->without_until = clock_mono_ns() + WITHOUT_NS;
+    copy_ahead(s, e);
+    return NULL;
+}
+
 /* `filter`: the id's hash for the filter of ids. */
 static enum err segment_has(struct store *s, struct manifest_segment *e, struct mem_stream *st,
                             const struct predicate *equal, struct hash128 hash, uint64_t filter,
-                            bool *ret)
+                            const struct objects_wait *w, bool *ret)
 {
-    struct objects_wait wait = {.deadline_mono = e->remote ? clock_mono_ns() + FETCH_NS : 0};
-    struct segment *file;
-    enum err err = copy_open(s, e, &wait, NULL, &file);
-    if (err != OK) {
-        log_warn("client ids cannot be looked up, repeats may land twice", "error=%s", err_text());
+    enum err err = OK;
+    struct segment *file = open_segment(s, e, w);
+    if (!file)
         return OK;
-    }
     if (segment_may_hold_id(file, filter))
         err = file_has(s, e, file, st, equal, hash, ret);
     segment_unref(file);
@@ -190,6 +207,7 @@ enum err id_lookup(struct store *s, struct mem_stream *st, struct str id, struct
     arena_init(&a, 0, NULL);
     enum err err = predicate_equal(&a, id, &equal);
     uint64_t rows = 0, filter = hash64_seed(id, st->id);
+    struct objects_wait wait = {.deadline_mono = clock_mono_ns() + FETCH_NS};
     bool found = false;
     for (size_t i = m->n; err == OK && !found && i-- > 0;) {
         struct manifest_segment *e = m->segment[i];
@@ -202,7 +220,7 @@ enum err id_lookup(struct store *s, struct mem_stream *st, struct str id, struct
             break;
         }
         rows += own;
-        err = segment_has(s, e, st, &equal, hash, filter, &found);
+        err = segment_has(s, e, st, &equal, hash, filter, &wait, &found);
     }
     arena_release(&a);
     manifest_unref(m);
