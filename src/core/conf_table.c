@@ -66,8 +66,8 @@ const struct conf_setting conf_table[] = {
     {"objects.stray_age", CONF_DURATION, "1d", NS_PER_S, 365 * NS_PER_DAY,
      "Age at which objects go that were put and never published."},
     {"objects.garbage_age", CONF_DURATION, "10m", NS_PER_S, 30 * NS_PER_DAY,
-     "Where servers share the catalog: how long after a merge or its expiry a segment's object goes; "
-     "no search may take longer."},
+     "Where servers share the catalog: how long after a merge or its expiry a segment's object "
+     "goes; no search may take longer."},
 
     {"store.cut_bytes", CONF_BYTES, "64MiB", 64 * KIB, 16 * GIB,
      "Encoded bytes in memory at which they are written to a segment."},

@@ -57,7 +57,7 @@ bool cut_due(struct store *s)
 {
     if (!anything_behind(s) || s->conflict)
         return false;
-    return s->disk_low || s->cut_wanted || s->sealed_bytes >= s->o.cut_bytes ||
+    return s->disk_low || s->cut_wanted || s->cut_failed || s->sealed_bytes >= s->o.cut_bytes ||
            s->since_cut_bytes >= s->o.cut_queue_bytes ||
            store_memory(s) >= s->o.memtable_max / 4 * 3 ||
            (s->o.ids_max && landing_ids(s->landing) >= s->o.ids_max) ||

@@ -466,6 +466,25 @@ static void test_merge_in_doubt(void **state)
     doubt_everywhere(compact);
 }
 
+/* Whatever a cut was due for: it is due again when it has failed, with no record more. */
+static void test_failed_cut_is_tried_again(void **state)
+{
+    k.o.background = true;
+    k.o.cut_queue_bytes = 4096;
+    clock_set_ns(0);
+    kit_open(&k);
+    fault_set(&(struct fault_plan){.kind = FAULT_FSYNC, .at = 1, .sticky = true});
+    send_some(30);
+    for (int i = 0; i < 60000 && !kit_stats(&k).cut_failing; i++)
+        clock_sleep_ms(1);
+    assert_true(kit_stats(&k).cut_failing);
+    fault_set(NULL);
+    for (int i = 0; i < 60000 && store_checkpoint(k.store) != k.position; i++)
+        clock_sleep_ms(1);
+    assert_int_equal(store_checkpoint(k.store), k.position);
+    settle(flush);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +498,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_failed_syncs_and_short_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_in_doubt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_merge_in_doubt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_cut_is_tried_again, setup, teardown),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
