@@ -254,6 +254,17 @@ static enum err open_kafka(struct server *s, size_t budget)
     return queue_open_kafka(&o, &s->queue);
 }
 
+/* A small disk would be full before the first of so many bytes could go. */
+enum { FILE_PART = 16, CUT_PART = 8 };
+
+static uint64_t part_of_disk(const char *data, uint64_t bytes, unsigned part)
+{
+    uint64_t free_bytes, total;
+    if (io_disk_space(data, &free_bytes, &total) != OK || bytes < total / part)
+        return bytes;
+    return total / part;
+}
+
 static enum err open_queue(struct server *s, const char *data, size_t budget)
 {
     char dir[4096];
@@ -263,7 +274,7 @@ static enum err open_queue(struct server *s, const char *data, size_t budget)
     snprintf(dir, sizeof(dir), "%s/queue", data);
     struct queue_options o = {
         .dir = dir,
-        .file_bytes = conf_bytes(s->conf, "queue.file_bytes"),
+        .file_bytes = part_of_disk(data, conf_bytes(s->conf, "queue.file_bytes"), FILE_PART),
         .sync = conf_bool(s->conf, "queue.sync"),
         .waiting_max = smaller(QUEUE_MAX, budget / 6) + conf_bytes(s->conf, "limits.body_bytes"),
         .direct_min = DIRECT_MIN,
@@ -382,7 +393,7 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
         .block_rows = (uint32_t)conf_int(c, "store.block_rows"),
         .block_bytes = conf_bytes(c, "store.block_bytes"),
         .cut_bytes = conf_bytes(c, "store.cut_bytes"),
-        .cut_queue_bytes = conf_bytes(c, "store.cut_queue_bytes"),
+        .cut_queue_bytes = part_of_disk(data, conf_bytes(c, "store.cut_queue_bytes"), CUT_PART),
         .cut_interval_ns = cut_interval(s),
         .memtable_max = smaller(MEMTABLE_MAX, budget / 3),
         .compact_files = (unsigned)conf_int(c, "store.compact_level_files"),

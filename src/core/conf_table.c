@@ -44,7 +44,7 @@ const struct conf_setting conf_table[] = {
     {"queue.sync", CONF_BOOL, "true", 0, 0,
      "Acknowledge only what is synced to disk; false: a power cut may lose acknowledged records."},
     {"queue.file_bytes", CONF_BYTES, "64MiB", MIB, 64 * GIB,
-     "Size at which a queue file is rotated."},
+     "Size at which a queue file is rotated; at most a sixteenth of the disk."},
     {"queue.behind_max", CONF_BYTES, "1GiB", MIB, 64 * TIB,
      "Bytes of queue that are kept for a route that is behind; older records it does not get."},
     {"queue.compression", CONF_STRING, "auto", 0, 0,
@@ -72,7 +72,7 @@ const struct conf_setting conf_table[] = {
     {"store.cut_bytes", CONF_BYTES, "64MiB", 64 * KIB, 16 * GIB,
      "Encoded bytes in memory at which they are written to a segment."},
     {"store.cut_queue_bytes", CONF_BYTES, "1GiB", MIB, TIB,
-     "Bytes of queue not yet in segments at which one is written."},
+     "Bytes of queue not yet in segments at which one is written; at most an eighth of the disk."},
     {"store.cut_interval", CONF_DURATION, "1h", NS_PER_S, 30 * NS_PER_DAY,
      "Age of records in memory at which they are written to a segment; where servers share the "
      "catalog, 10s unless set."},

@@ -20,9 +20,9 @@ ARGS = ["--set", "queue.file_bytes=4MiB", "--set", "store.cut_bytes=2MiB", "--se
 
 
 @pytest.fixture
-def disk(tmp_path):
+def disk(tmp_path, request):
     """The data folder of the server to come, as a disk of its own."""
-    disk = Disk(tmp_path / "data", DISK_MIB)
+    disk = Disk(tmp_path / "data", getattr(request, "param", DISK_MIB))
     yield disk.path
     disk.remove()
 
@@ -96,6 +96,23 @@ class Searching(threading.Thread):
         self.done.set()
         self.join(30)
         assert self.count > 5 and not self.problems, (self.count, self.problems[:3])
+
+
+@pytest.mark.parametrize("disk", [64], indirect=True)
+def test_small_disk(disk, make_server):
+    """64 MiB, and nothing set: what is in memory always gets into a segment, until these fill the disk."""
+    server = make_server()
+    sender = Sender(server)
+    sender.send_until(lambda status: len(sender.refusals) > 20)
+    deadline, rows = time.monotonic() + 60, 1000
+    while rows >= 1000 and time.monotonic() < deadline:  # the server's own log goes on
+        time.sleep(0.1)
+        rows = requests.get(server.url + "/api/v1/stats", timeout=30).json()["store"]["memtable_rows"]
+    assert rows < 1000 < len(sender.acked) * 100, server.log.read_text()[-2000:]
+    sender.check()
+    server.kill()
+    server.start()
+    sender.check()
 
 
 def test_full_disk(disk, make_server):
