@@ -328,16 +328,14 @@ static enum err read_node(const char *path, struct catalog_node *ret)
     return err;
 }
 
-/* What a folder's own queue holds would be passed over: its positions are below all that follow. */
-static enum err check_no_queue(const char *data)
+/* What a folder's own queue holds would be passed over under a new number: its positions are below
+ * all that follow. */
+static enum err check_no_queue(const struct server *s, const char *data, const char *why)
 {
     char *path = mem_printf("%s/queue", data);
-    bool there = io_exists(path);
+    bool there = !is_kafka(s) && io_exists(path);
     mem_free(path);
-    return there ? err_set(ERR_INVALID,
-                           "the data folder %s has a queue of its own, from before it "
-                           "shared a catalog: start with an empty folder",
-                           data)
+    return there ? err_set(ERR_INVALID, "the data folder %s has a queue of its own, %s", data, why)
                  : OK;
 }
 
@@ -357,10 +355,16 @@ static enum err join_catalog(struct server *s, const char *data)
     s->node.name = str_c(mem_strdup(str_c(name)));
     s->node.start = random_u64() >> 1;
     enum err err = read_node(path, &s->node);
-    if (err == OK && !s->node.number && !is_kafka(s))
-        err = check_no_queue(data);
+    bool had = s->node.number != 0;
+    if (err == OK && !had)
+        err =
+            check_no_queue(s, data, "from before it shared a catalog: start with an empty folder");
     if (err == OK)
         err = catalog_node_join(s->catalog, &s->node, &is_new);
+    if (err == OK && had && is_new)
+        err = check_no_queue(s, data,
+                             "whose server the catalog does not know any more: put the catalog "
+                             "back as it was, or start with an empty folder");
     snprintf(line, sizeof(line), "number=%" PRIu64 "\nsecret=%" PRIx64 "\n", s->node.number,
              s->node.secret);
     if (err == OK && is_new)

@@ -260,6 +260,19 @@ def test_from_one_to_several(make_server, postgresql, weir, tmp_path):
     assert r.returncode == 1 and b"start with an empty folder" in r.stderr, r.stderr
 
 
+def test_a_catalog_that_forgot_a_server(make_server, postgresql, weir):
+    """An older state of the catalog was put back: what is in the server's queue is not passed over under a new number."""
+    server = make_server(args=["--catalog", postgresql.url("forgot"), *SMALL])
+    server.ingest(lines(0, 100))
+    server.kill()
+    postgresql.sql("CREATE TABLE forgot.old AS SELECT * FROM forgot.nodes; DELETE FROM forgot.nodes")
+    r = weir("server", "--data", str(server.data), "--listen", f"127.0.0.1:{free_port()}", *server.args, check=False)
+    assert r.returncode == 1 and b"the catalog does not know any more" in r.stderr, r.stderr
+    postgresql.sql("INSERT INTO forgot.nodes SELECT * FROM forgot.old")
+    server.start()
+    assert numbers(server) == list(range(100))
+
+
 def test_failover(make_server):
     """The database dies and its standby, which has every commit, takes over."""
     first, second = PostgreSql().start(), None
