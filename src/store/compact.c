@@ -377,15 +377,10 @@ static enum err merge_files(struct merging *g)
 
 /* ---- the whole ---- */
 
-static bool is_closing(void *ctx)
-{
-    return store_stopping(ctx);
-}
-
 /* What is at rest elsewhere is fetched, and stays here while it is merged. */
 static enum err open_inputs(struct merging *g)
 {
-    struct objects_wait wait = {.stop = is_closing, .ctx = g->s};
+    struct objects_wait wait = store_until_closing(g->s);
     g->file = NEW_ARRAY(struct segment *, g->plan->n);
     for (size_t i = 1; i < g->plan->n; i++)
         copy_ahead(g->s, g->plan->segment[i]);

@@ -341,16 +341,12 @@ struct errand {
     struct manifest_segment *segment;
 };
 
-static bool is_closing(void *ctx)
-{
-    return store_stopping(ctx);
-}
-
 static void run_errand(void *arg)
 {
     struct errand *a = arg;
-    struct objects_wait wait = {clock_mono_ns() + AHEAD_NS, is_closing, a->s};
+    struct objects_wait wait = store_until_closing(a->s);
     struct segment *file;
+    wait.deadline_mono = clock_mono_ns() + AHEAD_NS;
     if (copy_open(a->s, a->segment, &wait, NULL, &file) == OK)
         segment_unref(file);
     manifest_segment_unref(a->segment); /* who needs it will say what is wrong with it */

@@ -387,14 +387,9 @@ static enum err seek_lease(struct store *s, int64_t now)
 
 /* ---- garbage ---- */
 
-static bool is_closing(void *ctx)
-{
-    return store_stopping(ctx);
-}
-
 enum err store_remove_garbage(struct store *s)
 {
-    struct objects_wait wait = {.stop = is_closing, .ctx = s};
+    struct objects_wait wait = store_until_closing(s);
     struct arena a;
     uint64_t *id;
     size_t n;

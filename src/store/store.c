@@ -40,6 +40,16 @@ bool store_stopping(struct store *s)
     return stopping;
 }
 
+static bool is_closing(void *ctx)
+{
+    return store_stopping(ctx);
+}
+
+struct objects_wait store_until_closing(struct store *s)
+{
+    return (struct objects_wait){.stop = is_closing, .ctx = s};
+}
+
 uint64_t store_checkpoint(struct store *s)
 {
     pthread_mutex_lock(&s->lock);

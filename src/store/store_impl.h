@@ -126,6 +126,7 @@ static inline uint64_t store_memory(const struct store *s) /* with the lock */
 struct manifest *store_manifest(struct store *s); /* a reference */
 char *store_segment_path(const struct store *s, uint64_t id);
 bool store_stopping(struct store *s);
+struct objects_wait store_until_closing(struct store *s);
 /* Puts a frame that cannot be read aside, under quarantine/. */
 NODISCARD enum err store_quarantine(struct store *s, struct str frame, uint64_t position,
                                     const char *why);

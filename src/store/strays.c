@@ -22,16 +22,6 @@
 #define START_NS (10 * NS_PER_S)
 #define AGAIN_NS (10 * NS_PER_S)
 
-static bool is_closing(void *ctx)
-{
-    return store_stopping(ctx);
-}
-
-static struct objects_wait until_closing(struct store *s)
-{
-    return (struct objects_wait){.stop = is_closing, .ctx = s};
-}
-
 static uint64_t id_of_key(struct str key)
 {
     struct str prefix = STR("segments/");
@@ -117,7 +107,7 @@ static enum err own_place(struct store *s, const struct objects_wait *w)
 enum err objects_keep(struct store *s, struct manifest_segment *e)
 {
     char key[SEGMENT_KEY_MAX];
-    struct objects_wait wait = until_closing(s);
+    struct objects_wait wait = store_until_closing(s);
     if (!objects_are_apart(s->o.objects))
         return OK;
     TRY(own_place(s, &wait));
@@ -130,7 +120,7 @@ enum err objects_keep(struct store *s, struct manifest_segment *e)
 enum err objects_bring(struct store *s, uint64_t id)
 {
     char key[SEGMENT_KEY_MAX];
-    struct objects_wait wait = until_closing(s);
+    struct objects_wait wait = store_until_closing(s);
     struct str k = segment_key(id, key);
     enum err err = OK;
     if (objects_are_remote(s->o.objects) || !objects_are_apart(s->o.objects))
@@ -223,7 +213,7 @@ static void doubt_what_is_afar(struct store *s, const struct manifest *m)
 
 enum err objects_survey(struct store *s, const struct manifest *m)
 {
-    struct objects_wait wait = until_closing(s);
+    struct objects_wait wait = store_until_closing(s);
     struct looking l = {.m = m, .before_ns = INT64_MAX};
     if (!objects_are_apart(s->o.objects) || s->surveyed || !s->claimed)
         return OK;
@@ -258,7 +248,7 @@ static bool is_in_doubt(struct store *s, uint64_t id)
 static enum err remove_object(struct store *s, uint64_t id)
 {
     char key[SEGMENT_KEY_MAX];
-    struct objects_wait wait = until_closing(s);
+    struct objects_wait wait = store_until_closing(s);
     return objects_remove(s->o.objects, segment_key(id, key), &wait);
 }
 
@@ -295,7 +285,7 @@ static enum err remove_strays(struct store *s, const struct unknown *u)
 
 enum err objects_clean(struct store *s, int64_t age_ns)
 {
-    struct objects_wait wait = until_closing(s);
+    struct objects_wait wait = store_until_closing(s);
     struct looking l = {.before_ns = clock_now_ns() - age_ns};
     if (!objects_are_apart(s->o.objects))
         return OK;
@@ -375,7 +365,7 @@ static enum err put_what_is_here(struct store *s)
 
 static enum err chores(struct store *s)
 {
-    struct objects_wait wait = until_closing(s);
+    struct objects_wait wait = store_until_closing(s);
     TRY(own_place(s, &wait));
     if (objects_are_remote(s->o.objects) && !s->all_put) {
         TRY(put_what_is_here(s));
