@@ -33,6 +33,7 @@ struct home {
     const char *data;
     bool own;          /* the URL means the folder's own catalog.db */
     bool has_own;      /* which is there */
+    bool shares_own;   /* the URL means it, too, shared */
     char *path;        /* of catalog.id */
     struct str was;    /* what it says; empty: there is none */
     struct str was_at; /* the URL */
@@ -85,7 +86,7 @@ static enum err settle(struct home *h, struct catalog *c, struct str plain)
     TRY(catalog_identity(c, &h->arena, &is));
     if (h->own)
         return str_eq(is, was) ? io_unlink(h->path) : refuse_foreign(h, plain);
-    if (!was.n && h->has_own)
+    if (!was.n && h->has_own && !h->shares_own)
         TRY(read_own(h, &was));
     if (was.n && !str_eq(is, was))
         return refuse_foreign(h, plain);
@@ -122,6 +123,7 @@ enum err catalog_open_home(struct str url, const char *data, struct catalog **re
     arena_init(&h.arena, 0, NULL);
     char *own = mem_printf("sqlite:%s/catalog.db", data);
     h.own = str_eq_c(url, "sqlite:") || str_eq_c(url, own);
+    h.shares_own = str_starts(url, str_c(own)) && url.n > strlen(own) && url.p[strlen(own)] == '?';
     h.has_own = io_exists(own + STR("sqlite:").n);
     h.path = mem_printf("%s/catalog.id", data);
     enum err err = open_home(&h, url, ret);

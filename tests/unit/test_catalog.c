@@ -451,7 +451,13 @@ static void test_home(void **state)
     assert_err(catalog_open_home(str_c(other), f->dir, &c), ERR_CONFLICT, "of its own");
     assert_ok(catalog_open_home(str_c(shared), f->dir, &c));
     catalog_close(c);
+    /* Its own one, shared where it lies. */
     snprintf(own, sizeof(own), "%s/catalog.id", f->dir);
+    assert_ok(io_unlink(own));
+    snprintf(other, sizeof(other), "sqlite:%s/catalog.db?shared=true", f->dir);
+    assert_ok(catalog_open_home(str_c(other), f->dir, &c));
+    catalog_close(c);
+    assert_true(io_exists(own));
     assert_ok(io_write_file(own, STR("nonsense")));
     assert_err(catalog_open_home(str_c(shared), f->dir, &c), ERR_CORRUPT, "catalog.id");
 }
