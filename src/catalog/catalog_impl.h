@@ -43,16 +43,21 @@ NODISCARD enum err catalog_end(struct catalog *c, enum err err);
 /* The end of one that only read: it cannot be unknown whether that was stored. */
 NODISCARD enum err catalog_end_reading(struct catalog *c, enum err err);
 /* A transaction that may be made twice: where the answer to its commit is lost, it is made again,
- * which comes behind the lost one, whatever became of that. */
+ * which comes behind the lost one, whatever became of that; it may hold the others up for half a
+ * minute. */
 enum { CATALOG_TRIES = 5 };
 #define CATALOG_COMMIT(c, work)                                                                    \
     ({                                                                                             \
-        enum err commit_err_ = ERR_TIMEOUT;                                                        \
-        for (int i_ = 0; commit_err_ == ERR_TIMEOUT && i_ < CATALOG_TRIES; i_++) {                 \
+        enum err commit_err_;                                                                      \
+        bool lost_ = false;                                                                        \
+        int tries_ = 0;                                                                            \
+        do {                                                                                       \
             commit_err_ = catalog_begin(c);                                                        \
             if (commit_err_ == OK)                                                                 \
                 commit_err_ = catalog_end(c, work);                                                \
-        }                                                                                          \
+            lost_ = lost_ || commit_err_ == ERR_TIMEOUT;                                           \
+        } while (++tries_ < CATALOG_TRIES &&                                                       \
+                 (commit_err_ == ERR_TIMEOUT || (lost_ && commit_err_ == ERR_UNAVAILABLE)));       \
         commit_err_;                                                                               \
     })
 /* Takes `n` numbers of a counter: the first of them. Within a transaction. */
