@@ -602,22 +602,42 @@ static uint64_t one_packed(const uint8_t *p, const uint8_t *end, uint32_t i, uns
     return width == 64 ? v : v & (((uint64_t)1 << width) - 1);
 }
 
-static void pick_residues(const struct residues *d, const uint32_t *pos, uint32_t n, uint64_t *out)
+static void pick_planes(const struct residues *d, const uint32_t *pos, uint32_t n, uint64_t *out)
+{
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = d->p[pos[i]];
+    for (unsigned k = 1; k < d->width; k++) {
+        const uint8_t *plane = d->p + (size_t)k * d->n;
+        for (uint32_t i = 0; i < n; i++)
+            out[i] |= (uint64_t)plane[pos[i]] << (8 * k);
+    }
+}
+
+/* Of blocks of which many are wanted, all are unpacked. */
+static void pick_packed(const struct residues *d, const uint32_t *pos, uint32_t n, uint64_t *out)
 {
     const uint8_t *p = d->p;
-    uint32_t block = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (d->planes) {
-            out[i] = 0;
-            for (unsigned k = 0; k < d->width; k++)
-                out[i] |= (uint64_t)d->p[(size_t)k * d->n + pos[i]] << (8 * k);
-            continue;
-        }
+    uint64_t all[BLOCK];
+    for (uint32_t block = 0, i = 0, end; i < n; i = end) {
         for (; block < pos[i] / BLOCK; block++)
             p += packed_bytes(BLOCK, d->each ? d->each[block] : d->width);
         unsigned w = d->each ? d->each[block] : d->width;
-        out[i] = w ? one_packed(p, d->end, pos[i] % BLOCK, w) : 0;
+        for (end = i + 1; end < n && pos[end] / BLOCK == block;)
+            end++;
+        bool many = end - i > BLOCK / 8;
+        if (many)
+            unpack(p, d->end, block_len(d->n, block), w, all);
+        for (uint32_t k = i; k < end; k++)
+            out[k] = many ? all[pos[k] % BLOCK] : w ? one_packed(p, d->end, pos[k] % BLOCK, w) : 0;
     }
+}
+
+static void pick_residues(const struct residues *d, const uint32_t *pos, uint32_t n, uint64_t *out)
+{
+    if (d->planes)
+        pick_planes(d, pos, n, out);
+    else
+        pick_packed(d, pos, n, out);
 }
 
 static enum err read_frame(struct reader *r, uint32_t n, bool planes, int64_t *ret_base,
@@ -725,13 +745,15 @@ enum err ints_get(struct reader *r, uint32_t n, const uint32_t *pos, uint32_t n_
         return OK;
     CHECK(pos[n_pos - 1] < n);
     uint8_t head = reader_left(r) ? *r->p : 0;
-    if ((head & KIND_MASK) != KIND_FRAME || n_pos > n / 8) {
+    if ((head & KIND_MASK) != KIND_FRAME) {
+        struct arena_mark mark = arena_mark(scratch);
         int64_t *all = ARENA_TRY_ARRAY(scratch, int64_t, n);
         if (!all)
             return err_set(ERR_NOMEM, "no memory for %u integers", n);
         TRY(ints_decode(r, n, scratch, all));
         for (uint32_t i = 0; i < n_pos; i++)
             out[i] = all[pos[i]];
+        arena_rewind(scratch, &mark);
         return OK;
     }
     read_u8(r);
