@@ -57,6 +57,8 @@ bool json_unescape(struct str inside, char *to, size_t *ret_n, size_t *ret_bad);
 bool json_unquote(struct str quoted, struct arena *arena, struct str *ret);
 /* Appends "..." with escapes; bad UTF-8 is written as U+FFFD. */
 void json_put_string(struct buf *out, struct str s);
+/* The same without the quotes. */
+void json_put_inside(struct buf *out, struct str s);
 /* The bytes as they are shown: themselves where they are UTF-8, else mended in `scratch`, which is
  * emptied for them. */
 struct str json_shown(struct str s, struct buf *scratch);

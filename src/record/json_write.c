@@ -94,9 +94,8 @@ static inline size_t copy_run(char *to, const char *from, size_t n)
     return i;
 }
 
-static __attribute__((noinline)) void put_string_slow(struct buf *out, struct str s)
+void json_put_inside(struct buf *out, struct str s)
 {
-    buf_put_byte(out, '"');
     while (s.n) {
         size_t run;
         if (buf_reserve(out, s.n)) {
@@ -110,6 +109,12 @@ static __attribute__((noinline)) void put_string_slow(struct buf *out, struct st
         if (s.n)
             s = str_from(s, put_special(out, s));
     }
+}
+
+static __attribute__((noinline)) void put_string_slow(struct buf *out, struct str s)
+{
+    buf_put_byte(out, '"');
+    json_put_inside(out, s);
     buf_put_byte(out, '"');
 }
 
@@ -306,6 +311,7 @@ struct source {
     uint32_t column, n;
     uint32_t *position; /* NULL: every value of the column */
     struct presence has;
+    struct json_texts *texts; /* NULL: the values are */
     struct values values;
     uint32_t next; /* the value to put */
 };
@@ -527,14 +533,19 @@ static void place_scattered(struct json_writer *w)
     }
 }
 
+static bool are_neighbours(const struct json_rows *what)
+{
+    return what->row[what->n - 1] - what->row[0] == what->n - 1;
+}
+
 static enum err place_positions(struct json_writer *w)
 {
     const struct json_rows *what = w->what;
-    bool neighbours = what->row[what->n - 1] - what->row[0] == what->n - 1;
+    bool neighbours = are_neighbours(what);
     for (uint32_t k = 0; k < w->n_sources; k++) {
         struct source *s = &w->source[k];
         CHECK(s->n <= what->rows->columns[s->column].n);
-        if (s->n == what->rows->columns[s->column].n)
+        if (s->texts || s->n == what->rows->columns[s->column].n)
             continue;
         s->position = ARENA_TRY_ARRAY(what->arena, uint32_t, s->n);
         if (!s->position)
@@ -547,12 +558,32 @@ static enum err place_positions(struct json_writer *w)
     return OK;
 }
 
+/* Texts of neighbours that can be put where they go. */
+static enum err find_texts(struct json_writer *w)
+{
+    const struct json_rows *what = w->what;
+    for (uint32_t k = 0; k < w->n_sources && are_neighbours(what); k++) {
+        struct source *s = &w->source[k];
+        const struct column *c = &what->rows->columns[s->column];
+        if (c->lane != LANE_STR || !c->ops->json)
+            continue;
+        uint32_t from = presence_rank(&s->has, what->row[0]);
+        enum err err = c->ops->json(c, from, s->n, what->arena, &s->texts);
+        if (err != ERR_UNSUPPORTED)
+            TRY(err);
+    }
+    return OK;
+}
+
 static enum err read_sources(struct json_writer *w)
 {
+    TRY(find_texts(w));
     TRY(place_positions(w));
     for (uint32_t k = 0; k < w->n_sources; k++) {
         struct source *s = &w->source[k];
         const struct column *c = &w->what->rows->columns[s->column];
+        if (s->texts)
+            continue;
         if (s->position)
             TRY(c->ops->get(c, s->position, s->n, w->what->arena, &s->values));
         else
@@ -642,7 +673,10 @@ static void put_row(struct json_writer *w, const struct program *p)
             return;
         }
         put_copy(out, step->before);
-        put_value(out, &s->values, at);
+        if (s->texts)
+            s->texts->put(s->texts, out);
+        else
+            put_value(out, &s->values, at);
     }
     put_copy(out, p->after);
 }

@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "record/type.h"
 
+struct buf;
 struct predicate;
 struct rows;
 struct column;
@@ -36,6 +37,12 @@ static inline struct str values_text(const struct values *v, uint32_t i)
 NODISCARD enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n,
                                  struct arena *a, struct values *ret);
 
+/* Texts that are written into JSON one by one, in quotes and with their escapes, as many as were
+ * asked for: what holds them has them in pieces, and need not put them together first. */
+struct json_texts {
+    void (*put)(struct json_texts *, struct buf *out); /* the next one */
+};
+
 /* Of each pattern of a column: how many values have it, their least and greatest time, and the
  * positions of up to PATTERN_SAMPLES of them, UINT32_MAX where there are fewer. */
 #define PATTERN_SAMPLES 3
@@ -55,6 +62,10 @@ struct column_ops {
     /* As get, in any order, where that is less than a gather of every value. May be NULL. */
     enum err (*pick)(const struct column *, const uint32_t *pos, uint32_t n, struct arena *,
                      struct values *ret);
+    /* n neighbours from `from` on, of LANE_STR. ERR_UNSUPPORTED (without an error text) where they
+     * are best had as values. May be NULL. */
+    enum err (*json)(const struct column *, uint32_t from, uint32_t n, struct arena *,
+                     struct json_texts **ret);
     /* Sets bit i of `bits` (col->n bits, all zero on entry) where value i matches. */
     enum err (*match)(const struct column *, const struct predicate *, struct arena *,
                       uint64_t *bits);

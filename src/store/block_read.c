@@ -352,6 +352,15 @@ static enum err column_get(const struct column *col, const uint32_t *pos, uint32
     return err == OK ? OK : in_column(col->impl, err);
 }
 
+static enum err column_json(const struct column *col, uint32_t from, uint32_t n, struct arena *a,
+                            struct json_texts **ret)
+{
+    const struct chunk *c = NULL;
+    TRY(chunk_of(col, &c));
+    enum err err = chunk_json(c, from, n, a, ret);
+    return err == OK || err == ERR_UNSUPPORTED ? err : in_column(col->impl, err);
+}
+
 static enum err column_patterns(const struct column *col, struct arena *a,
                                 struct values *ret_pattern, const uint32_t **ret_code,
                                 struct pattern_sums *ret_sums);
@@ -473,6 +482,7 @@ static enum err column_patterns(const struct column *col, struct arena *a,
 static const struct column_ops block_column_ops = {
     .values = column_values,
     .get = column_get,
+    .json = column_json,
     .match = column_match,
     .may_match = column_may_match,
     .codes = column_codes,

@@ -186,6 +186,13 @@ enum err chunk_get(const struct chunk *c, const uint32_t *pos, uint32_t n, struc
                                  : pick_numbers(&all, pos, n, a, ret);
 }
 
+enum err chunk_json(const struct chunk *c, uint32_t from, uint32_t n, struct arena *a,
+                    struct json_texts **ret)
+{
+    const struct encoding_ops *ops = table[c->encoding];
+    return c->lane == LANE_STR && ops->json ? ops->json(c, from, n, a, ret) : ERR_UNSUPPORTED;
+}
+
 enum err chunk_match(const struct chunk *c, const struct predicate *p, struct arena *a,
                      uint64_t *bits)
 {

@@ -116,6 +116,10 @@ NODISCARD enum err chunk_get(const struct chunk *c, const uint32_t *pos, uint32_
                              struct arena *a, struct values *ret);
 NODISCARD enum err chunk_match(const struct chunk *c, const struct predicate *p, struct arena *a,
                                uint64_t *bits);
+/* The texts at positions [from, from + n), in their order, as they stand in JSON (record/rows.h).
+ * ERR_UNSUPPORTED where they are best had as values. */
+NODISCARD enum err chunk_json(const struct chunk *c, uint32_t from, uint32_t n, struct arena *a,
+                              struct json_texts **ret);
 /* ERR_UNSUPPORTED where it is not a dictionary. */
 NODISCARD enum err chunk_codes(const struct chunk *c, struct arena *a, struct values *ret_dict,
                                const uint32_t **ret_code);

@@ -81,8 +81,8 @@ enum err encode_difference(const struct encoder *e)
 
 /* ---- reading ---- */
 
-static enum err difference_open(const struct chunk *c, struct arena *a, struct numeral_form *ret,
-                                int64_t **ret_number)
+enum err difference_numbers(const struct chunk *c, struct arena *a, struct numeral_form *ret,
+                            int64_t **ret_number)
 {
     struct str head;
     int64_t *number = NULL;
@@ -106,7 +106,7 @@ static enum err difference_values(const struct chunk *c, struct arena *a, struct
 {
     struct numeral_form f;
     int64_t *number = NULL;
-    TRY(difference_open(c, a, &f, &number));
+    TRY(difference_numbers(c, a, &f, &number));
     return numeral_texts(&f, number, NULL, c->n, c->lane, a, ret);
 }
 
@@ -115,7 +115,7 @@ static enum err difference_get(const struct chunk *c, const uint32_t *pos, uint3
 {
     struct numeral_form f;
     int64_t *number = NULL;
-    TRY(difference_open(c, a, &f, &number));
+    TRY(difference_numbers(c, a, &f, &number));
     return numeral_texts(&f, number, pos, n, c->lane, a, ret);
 }
 

@@ -91,6 +91,41 @@ enum err numeral_mantissas(const struct chunk *c, struct arena *a, int64_t **ret
     return part_ints(c, 1, 0, c->n, a, ret);
 }
 
+static enum err numbers_at(const struct chunk *c, uint32_t from, uint32_t n, struct arena *a,
+                           const int64_t **ret)
+{
+    int64_t *number;
+    if (n == c->n) {
+        TRY(part_ints(c, 1, 0, n, a, &number));
+        *ret = number;
+        return OK;
+    }
+    uint32_t *pos = ARENA_TRY_ARRAY(a, uint32_t, n);
+    if (!pos)
+        return err_set(ERR_NOMEM, "no memory for %u numbers", n);
+    for (uint32_t i = 0; i < n; i++)
+        pos[i] = from + i;
+    TRY(part_ints_get(c, 1, 0, pos, n, a, &number));
+    *ret = number;
+    return OK;
+}
+
+enum err chunk_numerals(const struct chunk *c, uint32_t from, uint32_t n, struct arena *a,
+                        struct numeral_form *ret, const int64_t **ret_number)
+{
+    int64_t *all = NULL;
+    CHECK(n <= c->n && from <= c->n - n);
+    if (c->encoding == ENC_DIFFERENCE) {
+        TRY(difference_numbers(c, a, ret, &all));
+        *ret_number = all + from;
+        return OK;
+    }
+    if (c->encoding != ENC_NUMERAL)
+        return not_mine();
+    TRY(form_open(c, ret));
+    return numbers_at(c, from, n, a, ret_number);
+}
+
 static enum err numeral_values(const struct chunk *c, struct arena *a, struct values *ret)
 {
     struct numeral_form f;

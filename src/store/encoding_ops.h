@@ -16,6 +16,8 @@ struct encoding_ops {
                       uint64_t *bits);
     enum err (*codes)(const struct chunk *, struct arena *, struct values *ret_dict,
                       const uint32_t **ret_code);
+    enum err (*json)(const struct chunk *, uint32_t from, uint32_t n, struct arena *,
+                     struct json_texts **ret);
     /* As chunk_alike; NULL: the codes are. */
     enum err (*alike)(const struct chunk *, struct arena *, struct values *ret,
                       const uint32_t **ret_code);
@@ -67,6 +69,12 @@ NODISCARD enum err numerals_read(const struct encoder *e, struct numeral_form *r
                                  int64_t **ret_number);
 /* The mantissas of a chunk of ENC_NUMERAL. */
 NODISCARD enum err numeral_mantissas(const struct chunk *c, struct arena *a, int64_t **ret);
+/* Of a chunk of numbers, however held, those at positions [from, from + n), and how they are
+ * written; not checked to have a text. ERR_UNSUPPORTED where it holds none. */
+NODISCARD enum err chunk_numerals(const struct chunk *c, uint32_t from, uint32_t n, struct arena *a,
+                                  struct numeral_form *ret, const int64_t **ret_number);
+NODISCARD enum err difference_numbers(const struct chunk *c, struct arena *a,
+                                      struct numeral_form *ret, int64_t **ret_number);
 bool numeral_could_match(const struct predicate *p);
 
 /* Text being gathered: n values of together `bytes` bytes, set one by one. */

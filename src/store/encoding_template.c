@@ -545,4 +545,5 @@ const struct encoding_ops encoding_template = {.name = "template",
                                                .get = template_get,
                                                .match = template_match,
                                                .codes = template_codes,
+                                               .json = template_json,
                                                .alike = template_alike};

@@ -214,12 +214,13 @@ static enum err sibling_of_slot(void *ctx, uint8_t back, const int64_t **ret)
     return OK;
 }
 
-static enum err number_pool(struct templated *o)
+enum err templated_numbers(struct templated *o, uint32_t slot, const int64_t **ret)
 {
     int64_t *all = NULL;
     if (!o->number)
         TRY(part_ints(o->c, TEMPLATE_NUMBERS, 0, o->n_numbers, o->a, &all));
     o->number = o->number ? o->number : all;
+    *ret = o->number + o->slot[slot].at;
     return OK;
 }
 
@@ -329,8 +330,9 @@ enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot, c
 {
     struct slot *s = &o->slot[slot];
     if (s->kind == SLOT_NUMBER) {
-        TRY(number_pool(o));
-        return numeral_texts(&s->form, o->number + s->at, rank, n, LANE_STR, o->a, ret);
+        const int64_t *number = NULL;
+        TRY(templated_numbers(o, slot, &number));
+        return numeral_texts(&s->form, number, rank, n, LANE_STR, o->a, ret);
     }
     if (s->kind == SLOT_TEXT)
         return texts_out(o, slot, rank, n, ret);

@@ -57,6 +57,8 @@ NODISCARD enum err templated_open(const struct chunk *c, struct arena *a, struct
 /* The values of a slot: all of them, or those at n ascending ranks. */
 NODISCARD enum err templated_slot(struct templated *o, uint32_t template, uint32_t slot,
                                   const uint32_t *rank, uint32_t n, struct values *ret);
+/* The numbers of all texts in a slot of kind number. */
+NODISCARD enum err templated_numbers(struct templated *o, uint32_t slot, const int64_t **ret);
 /* The chunk of a slot of kind own. */
 NODISCARD enum err templated_own(struct templated *o, uint32_t template, uint32_t slot,
                                  struct chunk **ret);
@@ -81,5 +83,9 @@ NODISCARD enum err template_pieces(struct str pattern, uint32_t n_slots, struct 
 /* template_match.c */
 NODISCARD enum err template_match(const struct chunk *c, const struct predicate *p, struct arena *a,
                                   uint64_t *bits);
+
+/* template_json.c: as chunk_json. */
+NODISCARD enum err template_json(const struct chunk *c, uint32_t from, uint32_t n, struct arena *a,
+                                 struct json_texts **ret);
 
 #endif

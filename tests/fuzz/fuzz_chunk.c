@@ -68,6 +68,18 @@ static void use_text(const struct values *v)
     check(sum < SIZE_MAX);
 }
 
+static void use_json(struct chunk *c, uint32_t from, uint32_t n, struct arena *a)
+{
+    struct json_texts *texts;
+    struct buf out;
+    if (chunk_json(c, from, n, a, &texts) != OK)
+        return;
+    buf_init(&out, 1 << 20);
+    for (uint32_t i = 0; i < n; i++)
+        texts->put(texts, &out);
+    buf_release(&out);
+}
+
 static void use(struct chunk *c, struct arena *a)
 {
     struct values v;
@@ -84,6 +96,9 @@ static void use(struct chunk *c, struct arena *a)
         if (lane_is_text(v.lane))
             use_text(&v);
     }
+    for (uint32_t from = 0; from < c->n; from = from * 2 + 1)
+        use_json(c, from, c->n - from, a);
+    use_json(c, c->n / 3, 1, a);
     if (chunk_codes(c, a, &v, &code) == OK)
         for (uint32_t i = 0; i < c->n; i++)
             check(code[i] < v.n);

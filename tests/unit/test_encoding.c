@@ -1,3 +1,4 @@
+#include "record/json.h"
 #include "record/template_cut.h"
 #include "rows_util.h"
 #include "store/encoding.h"
@@ -64,6 +65,7 @@ enum kind {
     FEW_LINES,
     NEARLY_LINES,
     NESTED,
+    QUOTED,
     HOLES,
     NEARLY_HEX,
     NEARLY_PREFIX,
@@ -149,6 +151,24 @@ static int nested_line(uint64_t r, char *s, size_t max)
     }
 }
 
+/* Words and slots' texts that are escaped in JSON, and characters that slots cut in two. */
+static int quoted_line(uint64_t r, uint32_t i, char *s, size_t max)
+{
+    static const char *const part[] = {"a\"b", "c:\\x", "\x01", "plain", "d\"\"e"};
+    const char *a = part[r % 5], *b = part[r / 5 % 4];
+    unsigned x = (unsigned)(r >> 8) % 1000, y = (unsigned)(r >> 20) % 100000;
+    switch (r >> 40 & 3) {
+    case 0:
+        return snprintf(s, max, "opened \"%s\\%x_%s%u\" of '%u'", a, y, b, x, i);
+    case 1:
+        return snprintf(s, max, "%s said <%s-%u\t%x> at alpha %u.%02u", a, b, x, y, i, x % 100);
+    case 2:
+        return snprintf(s, max, "took \xc3%c%u \xe2\x82 %u alpha", (int)(0x80 + r % 64), x, y);
+    default:
+        return snprintf(s, max, "job%u x<%s_%u.%x/%s>y", (unsigned)(r >> 42) % 40, a, x, y, b);
+    }
+}
+
 static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s, size_t max)
 {
     static const char *const word[] = {"alpha", "Beta", "timeout", "Failed", "42", "naïve"};
@@ -198,6 +218,8 @@ static int text_of(enum kind kind, uint32_t i, uint32_t n, int64_t time, char *s
         return i % 50 == 0 ? snprintf(s, max, "%llx \x1a %u", r, i) : line_of(r, i, s, max);
     case NESTED:
         return nested_line(r, s, max);
+    case QUOTED:
+        return quoted_line(r, i, s, max);
     case HOLES:
         return snprintf(s, max, "\x1a%s\x1a", word[r % 6]);
     case NEARLY_HEX:
@@ -262,6 +284,7 @@ static const uint8_t expected[KINDS] = {
     [FEW_LINES] = ENC_DICT,
     [NEARLY_LINES] = ENC_TEMPLATE,
     [NESTED] = ENC_TEMPLATE,
+    [QUOTED] = ENC_TEMPLATE,
     [HOLES] = ENC_DICT,
     [NEARLY_HEX] = ENC_TEMPLATE,
     [NEARLY_PREFIX] = ENC_PLAIN,
@@ -370,6 +393,33 @@ static void check_values(const struct chunk *c, const struct made *m)
         assert_int_equal(v.n, n);
         for (uint32_t i = 0; i < n; i++)
             assert_same_value(&v, i, &m->v, pos[i]);
+    }
+}
+
+/* As JSON: all, and some neighbours; also where they meet a buffer's maximum. */
+static void check_json(const struct chunk *c, const struct made *m)
+{
+    for (uint32_t k = 0; k < 6; k++) {
+        struct json_texts *texts;
+        struct buf got, want;
+        uint32_t from = k ? rnd_below(m->v.n) : 0, n = k ? rnd_below(m->v.n - from) : m->v.n;
+        n += n == 0;
+        enum err err = chunk_json(c, from, n, &arena, &texts);
+        if (err == ERR_UNSUPPORTED &&
+            (c->encoding != ENC_TEMPLATE || c->lane != LANE_STR || n < c->n / 16))
+            continue;
+        assert_ok(err);
+        buf_init(&want, SIZE_MAX);
+        for (uint32_t i = from; i < from + n; i++)
+            json_put_string(&want, values_text(&m->v, i));
+        buf_init(&got, k == 5 ? want.n / 2 + 1 : SIZE_MAX);
+        for (uint32_t i = 0; i < n; i++)
+            texts->put(texts, &got);
+        if (k == 5)
+            want.n = got.max;
+        assert_true(str_eq(buf_str(&got), buf_str(&want)));
+        buf_release(&got);
+        buf_release(&want);
     }
 }
 
@@ -504,6 +554,7 @@ static void test_every_encoding_does_as_plain_values(void **state)
                     stats.encoding != expected[kind])
                     fail_msg("kind %d became %s", kind, encoding_name(stats.encoding));
                 check_values(&c, &m);
+                check_json(&c, &m);
                 check_predicates(&c, &m);
                 check_alike(&c, &m);
                 for (uint32_t i = 0; stats.has_range && m.v.lane == LANE_INT && i < m.v.n; i++)
@@ -515,6 +566,31 @@ static void test_every_encoding_does_as_plain_values(void **state)
 }
 
 /* Text of many pages; get opens only some. */
+/* Words of a dictionary larger than a cache, which are fetched before they are put. */
+static void test_many_words(void **state)
+{
+    enum { N = 90000 };
+    struct made m;
+    struct buf out;
+    struct chunk_stats stats;
+    char s[64];
+    buf_init(&out, SIZE_MAX);
+    made_init(&m, LANE_STR, N);
+    for (uint32_t i = 0; i < N; i++) {
+        static const char *const of[] = {"order-worker", "inventory-api", "auth", "payments-api"};
+        uint32_t r = (uint32_t)rnd();
+        made_text(&m, i, s,
+                  (size_t)snprintf(s, sizeof(s), "%s-%03x-x7k2p", of[r % 4], r / 4 % 12288));
+    }
+    made_finish(&m);
+    struct chunk c = open_encoded(&m, false, &out, &stats);
+    assert_int_equal(stats.encoding, ENC_TEMPLATE);
+    check_json(&c, &m);
+    buf_release(&out);
+    buf_release(&m.bytes);
+    arena_reset(&arena);
+}
+
 static void test_pages(void **state)
 {
     struct made m;
@@ -660,6 +736,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_encoding_does_as_plain_values),
         cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_many_words),
         cmocka_unit_test(test_small_where_it_can_be),
         cmocka_unit_test(test_templates_join_slots_alike),
         cmocka_unit_test(test_damage_is_found_and_never_crashes),
