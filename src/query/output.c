@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "filter/filter.h"
 #include "query/field.h"
+#include "query/row_tail.h"
 #include "record/json.h"
 
 /* One member that may be added: its value for each row, where the row has no own key of the name.
@@ -84,9 +85,10 @@ static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, s
 struct row_output {
     struct extra extra[EXTRAS];
     uint32_t n_extras;
-    size_t *end;        /* may be NULL */
-    struct buf *before; /* where the row before stands; NULL: nowhere */
-    size_t added;       /* what was added to it */
+    struct row_tail *tail; /* NULL: there are `extra` */
+    size_t *end;           /* may be NULL */
+    struct buf *before;    /* where the row before stands; NULL: nowhere */
+    size_t added;          /* what was added to it */
     struct json_writer *writer;
 };
 
@@ -110,6 +112,16 @@ static uint32_t put_same(const struct row_output *o, uint32_t i, struct buf *out
         out->n += n;
     }
     return k;
+}
+
+static void end_by_tail(void *ctx, uint32_t i, size_t begin, struct buf *out)
+{
+    struct row_output *o = ctx;
+    bool empty = out->n - begin <= 2;
+    out->n--;
+    row_tail_put(o->tail, i, empty, out);
+    if (o->end)
+        o->end[i] = out->n;
 }
 
 static void end_line(void *ctx, uint32_t i, size_t begin, struct buf *out)
@@ -250,6 +262,11 @@ static enum err read_extras(struct rows *rows, const uint32_t *row, uint32_t n,
                             const struct row_style *style, struct arena *arena,
                             struct row_output *o)
 {
+    bool usual = !style->n_fields && !style->search && !style->bare && !style->local;
+    if (usual)
+        TRY(row_tail_new(rows, row, n, arena, &o->tail));
+    if (o->tail)
+        return OK;
     for (uint32_t i = 0; i < EXTRAS; i++) {
         if (!wanted(style, i))
             continue;
@@ -270,7 +287,7 @@ static struct json_rows json_rows_of(struct rows *rows, const uint32_t *row, uin
                               .arena = arena,
                               .fields = style->field,
                               .n_fields = style->n_fields,
-                              .row_done = end_line,
+                              .row_done = o->tail ? end_by_tail : end_line,
                               .ctx = o};
 }
 

@@ -4,6 +4,7 @@
 
 #include "record/frame.h"
 #include "record/json.h"
+#include "record/timestamp.h"
 #include "test.h"
 
 #define T0 1700000000000000000
@@ -117,11 +118,65 @@ static void test_members(void **state)
     buf_release(&out);
 }
 
+/* Rows that say nothing of what is added: of several requests, times of several lengths, one record
+ * that is empty; members are those that are put together here. */
+static void test_tails(void **state)
+{
+    enum { N = 5000 };
+    int64_t time[N];
+    uint16_t shape_of[N];
+    uint32_t row[N], n = 0, token = 0;
+    const int64_t value[N] = {0};
+    struct values values = {.n = N - 1, .lane = LANE_INT, .i64 = value};
+    struct column column = {
+        .path = STR("n"), .lane = LANE_INT, .n = N - 1, .ops = &plain_column_ops, .impl = &values};
+    struct shape shapes[2] = {{.token = &token, .n = 1}, {0}};
+    const struct origin_run runs[] = {
+        {0, 250, 3, 77, T0}, {17, 0, 3, 78, T0}, {3000, 0xffff0, 0, 1, T0}};
+    for (uint32_t i = 0; i < N; i++) {
+        static const int64_t part[] = {0, 0, 5000000, 123456789, 120000};
+        time[i] = T0 + i / 40 * 700000000LL + (i % 1000 < 500 ? 0 : part[i % 5]);
+        shape_of[i] = i == 1234;
+        if (i % 700 < 500 || i == 1234)
+            row[n++] = i;
+    }
+    const struct plain_rows plain = {.time = time, .shape_of = shape_of, .run = runs, .n_runs = 3};
+    struct rows made = {.n = N,
+                        .n_shapes = 2,
+                        .n_columns = 1,
+                        .shapes = shapes,
+                        .columns = &column,
+                        .ops = &plain_rows_ops,
+                        .impl = (void *)&plain,
+                        .arena = &arena,
+                        .stream = STR("say \"a\"")};
+    struct buf got, want;
+    struct row_output *o;
+    buf_init(&got, SIZE_MAX);
+    buf_init(&want, SIZE_MAX);
+    assert_ok(output_begin(&made, row, n, &(struct row_style){0}, &arena, &o));
+    for (uint32_t at = 0; at < n; at += 777)
+        assert_ok(output_next(o, n - at < 777 ? n - at : 777, &got));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct origin_run *run = &runs[row[i] < 17 ? 0 : row[i] < 3000 ? 1 : 2];
+        char text[TIME_TEXT_MAX];
+        size_t length = time_rfc3339(time[row[i]], text);
+        buf_printf(&want,
+                   "{%s\"_time\":\"%.*s\",\"_stream\":\"say \\\"a\\\"\",\"_id\":\"%x-%x-%x\"}\n",
+                   row[i] == 1234 ? "" : "\"n\":0,", (int)length, text, run->partition,
+                   (unsigned)run->position, run->index + row[i] - run->row);
+    }
+    assert_true(str_eq(buf_str(&got), buf_str(&want)));
+    buf_release(&got);
+    buf_release(&want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_members),
+        cmocka_unit_test(test_tails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
