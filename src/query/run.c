@@ -28,14 +28,14 @@
 enum {
     STREAM_ROWS = 4096,
     DECODED_ROWS = 16384,
-    DECODED_BYTES = 8 << 20,
+    DECODED_BYTES = 16 << 20,
     SENT_ROWS = 2048,
     LIMIT_NEWEST = 10000
 };
 
 struct stream_worker {
     struct buf out;       /* lines */
-    uint64_t rows, bytes; /* of the block before, as lines */
+    uint64_t rows, bytes; /* decoded last, and what they took */
 };
 
 struct run {
@@ -77,16 +77,16 @@ static enum err send(struct run *r, struct buf *out, uint32_t rows)
     return err;
 }
 
-/* How many rows are decoded together, so many times as to be all: as a rule what one takes is what
- * those of the block before took. */
-static uint32_t rows_at_once(const struct stream_worker *w, uint32_t n)
+/* How many of n rows are decoded together, so many times as to be all: as a rule what one takes is
+ * what the ones before took. All workers take a quarter of the query's memory for this, at most. */
+static uint32_t rows_at_once(const struct run *r, const struct stream_worker *w, uint32_t n)
 {
-    uint32_t most = DECODED_ROWS;
+    uint64_t most = DECODED_ROWS, bytes = r->scan.memory.max / 4 / scan_workers(&r->scan);
     if (w->rows)
-        most = (uint32_t)(DECODED_BYTES / (w->bytes / w->rows + 1)) + 1;
+        most = (bytes < DECODED_BYTES ? bytes : DECODED_BYTES) / (w->bytes / w->rows + 1);
     most = most < STREAM_ROWS ? STREAM_ROWS : most;
-    uint32_t times = (n - 1) / most + 1;
-    return (n - 1) / times + 1;
+    uint64_t times = (n - 1) / most + 1;
+    return (uint32_t)((n - 1) / times + 1);
 }
 
 static enum err put_stream(struct run *r, struct stream_worker *w, const struct scan_block *b,
@@ -97,8 +97,6 @@ static enum err put_stream(struct run *r, struct stream_worker *w, const struct 
     for (uint32_t done = 0; done < n && !r->scan.stop;) {
         uint32_t some = n - done < SENT_ROWS ? n - done : SENT_ROWS;
         TRY(output_next(o, some, &w->out));
-        w->bytes += w->out.n;
-        w->rows += some;
         done += some;
         scan_pause(&r->scan, b->worker);
         enum err err = send(r, &w->out, some);
@@ -117,13 +115,14 @@ static enum err visit_stream(void *ctx, const struct scan_block *b)
     struct reservation res;
     struct arena batch;
     enum err err = OK;
-    uint32_t n, once = rows_at_once(w, b->n);
-    w->bytes = w->rows = 0;
+    uint32_t n;
     reservation_init_of(&res, OWNER_QUERY, &r->scan.memory);
     arena_init(&batch, 0, &res);
     for (uint32_t at = 0; at < b->n && !r->scan.stop && err == OK; at += n) {
-        n = b->n - at < once ? b->n - at : once;
+        n = rows_at_once(r, w, b->n - at);
         err = put_stream(r, w, b, at, n, &batch);
+        w->rows = n;
+        w->bytes = batch.used;
         b->arena->failed |= batch.failed;
         arena_reset(&batch);
     }
