@@ -391,21 +391,29 @@ static const struct places *find_places(struct job *j, const struct presence *p,
     return &j->last;
 }
 
-/* A column's values in the new order, and the times of their rows. */
-static enum err column_in_order(struct job *j, uint32_t c, struct values *ret,
-                                const int64_t **ret_time)
+/* Where the values of a column in the new order stand in the old one (NULL: in the same), and the
+ * times of their rows. */
+static enum err column_places(struct job *j, uint32_t c, const uint32_t **ret_pos,
+                              const int64_t **ret_time)
+{
+    const struct column *col = &j->rows->columns[c];
+    *ret_pos = j->order;
+    *ret_time = j->time;
+    if (col->n == j->n)
+        return OK;
+    struct presence p;
+    TRY(rows_presence(j->rows, c, &p));
+    const struct places *at = find_places(j, &p, col->n);
+    *ret_pos = at->pos;
+    *ret_time = at->time;
+    return OK;
+}
+
+/* A column's values at those places. */
+static enum err column_in_order(struct job *j, uint32_t c, const uint32_t *pos, struct values *ret)
 {
     const struct column *col = &j->rows->columns[c];
     const struct values *known = j->known && j->known[c].n ? &j->known[c] : NULL;
-    const uint32_t *pos = j->order;
-    *ret_time = j->time;
-    if (col->n != j->n) {
-        struct presence p;
-        TRY(rows_presence(j->rows, c, &p));
-        const struct places *at = find_places(j, &p, col->n);
-        pos = at->pos;
-        *ret_time = at->time;
-    }
     if (pos && !known && col->ops->pick)
         return col->ops->pick(col, pos, col->n, &j->tmp, ret);
     struct values v;
@@ -590,13 +598,18 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
 {
     const struct column *col = &j->rows->columns[c];
     struct values v;
-    const int64_t *time;
-    TRY(column_in_order(j, c, &v, &time));
+    const uint32_t *pos;
     struct encode_options o = options(j);
-    o.time = time;
+    TRY(column_places(j, c, &pos, &o.time));
     if (j->refs && j->refs[c]) {
         TRY(rows_of_column(j, c, false, &j->tmp, &j->refs[c]->row));
         o.refs = j->refs[c];
+    }
+    if (o.refs && o.zstd_level <= ENCODE_QUICK_LEVEL) {
+        j->refs[c]->text = pos; /* they are read once, and need not be put in order first */
+        v = j->known[c];
+    } else {
+        TRY(column_in_order(j, c, pos, &v));
     }
     f->rare = o.small = is_rare(j, &v);
     f->n = v.n;

@@ -7,8 +7,9 @@
  * encoding_number.c (ints, decimal, double, empty). Not every encoding fits every lane; an encoding
  * that meets a foreign lane answers ERR_CORRUPT.
  *
- * Choice, for text: constant; times; templates for lines of a log, of which many are different, at
- * the level of ingest; a dictionary where a sample promises few distinct values; else
+ * Choice, for text: constant; at the level of ingest references to other columns, where block.c
+ * found that they pay; times; templates for lines of a log, of which many are different, at the
+ * level of ingest; a dictionary where a sample promises few distinct values; else
  * the first that fits of numerals, times of day, a prefix and a number, hexadecimal digits,
  * templates, plain. Each of them gives up early, most on a sample. In a merge, which has time, and
  * in the slots of templates, which are small, a dictionary has to be smaller than what else fits,
@@ -114,14 +115,14 @@ enum err encode_text(const struct encoder *e)
         TRY(encode_dict_or(slot, e, true));
         return e->o->siblings ? encode_if_smaller(difference, e, start) : OK;
     }
+    bool compare = e->o->zstd_level > ENCODE_QUICK_LEVEL;
     enum err err = encode_const(e);
+    if (err == ERR_UNSUPPORTED && !compare && e->o->refs)
+        return encode_refs(e);
     if (err == ERR_UNSUPPORTED)
         err = encode_time(e);
     if (err != ERR_UNSUPPORTED)
         return err;
-    bool compare = e->o->zstd_level > ENCODE_QUICK_LEVEL;
-    if (!compare && e->o->refs)
-        return encode_refs(e);
     if (!compare && texts_are_many_lines(e->v, e->scratch))
         return encode_first(lines, e);
     TRY(encode_dict_or(rest, e, compare));

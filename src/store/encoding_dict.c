@@ -85,14 +85,28 @@ bool texts_are_many_lines(const struct values *v, struct arena *a)
     return spaces > LINES_SAMPLE / 2 && sample_distinct(v, a) > SAMPLE / LINES_SHARE;
 }
 
+/* Of a sample of n > SAMPLE values. */
+static bool are_few(uint32_t distinct, uint32_t n)
+{
+    /* With D = n / 2: s (1 - s / 2D + ...), the first terms of the series. */
+    double share = (double)SAMPLE / n;
+    return distinct < SAMPLE * (1 - share + share * share * 2 / 3);
+}
+
 static bool sample_promises(const struct values *v, struct arena *a)
 {
-    if (v->n <= SAMPLE)
+    return v->n <= SAMPLE || are_few(sample_distinct(v, a), v->n);
+}
+
+/* The same of values whose numbers are known. */
+static bool numbers_promise(const uint32_t *code, uint32_t n, uint32_t different, struct arena *a)
+{
+    if (n <= SAMPLE)
         return true;
-    uint32_t distinct = sample_distinct(v, a);
-    /* With D = n / 2: s (1 - s / 2D + ...), the first terms of the series. */
-    double share = (double)SAMPLE / v->n;
-    return distinct < SAMPLE * (1 - share + share * share * 2 / 3);
+    uint64_t *seen = ARENA_ARRAY(a, uint64_t, bitmap_words(different));
+    for (uint32_t i = 0; i < SAMPLE; i++)
+        bitmap_set(seen, code[i * (n / SAMPLE)]);
+    return are_few(bitmap_count(seen, different), n);
 }
 
 struct sort_entry {
@@ -128,11 +142,12 @@ static size_t common_prefix(struct str a, struct str b)
 
 /* Lines: their templates make the entries small, in whatever order, and codes of lines that follow
  * each other repeat where the lines do. */
-static bool entries_are_lines(const struct encoder *e, const struct table *t)
+static bool entries_are_lines(const struct encoder *e, const struct values *v,
+                              const struct table *t)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < t->n; i++)
-        bytes += values_text(e->v, t->first[i]).n;
+        bytes += values_text(v, t->first[i]).n;
     return !e->o->slot && bytes >= (uint64_t)t->n * LINE_BYTES;
 }
 
@@ -170,11 +185,16 @@ static enum err sort_entries(const struct table *t, const struct values *v, stru
     return OK;
 }
 
+static uint32_t entries_max(uint32_t n)
+{
+    uint32_t max = n / DISTINCT_SHARE;
+    return max > ENTRIES_MAX ? ENTRIES_MAX : max;
+}
+
 /* Codes of the values, or false when there are too many distinct ones. */
 static bool collect(const struct values *v, struct table *t, uint32_t *code, struct arena *a)
 {
-    uint32_t max = v->n / DISTINCT_SHARE;
-    max = max > ENTRIES_MAX ? ENTRIES_MAX : max;
+    uint32_t max = entries_max(v->n);
     table_init(t, max + 1, a);
     for (uint32_t i = 0; i < v->n; i++) {
         code[i] = table_add(t, v, i);
@@ -207,28 +227,46 @@ static enum err entries_part(const struct encoder *e, const struct values *entri
     return err;
 }
 
-enum err encode_dict(const struct encoder *e)
+/* The entries stand in v; codes become places. */
+static enum err put_dict(const struct encoder *e, const struct values *v, const struct table *t,
+                         uint32_t *code)
 {
-    const struct values *v = e->v;
     struct arena *a = e->scratch;
-    if (v->n < 4 || !sample_promises(v, a))
-        return not_mine();
-    struct table t;
-    uint32_t *code = arena_alloc(a, v->n * sizeof(*code));
-    if (!collect(v, &t, code, a))
-        return not_mine();
     struct values entries;
-    uint32_t *place = arena_alloc(a, t.n * sizeof(uint32_t));
-    bool lines = entries_are_lines(e, &t);
-    TRY(lines ? entries_as_met(&t, v, a, &entries) : sort_entries(&t, v, a, &entries, place));
-    for (uint32_t i = 0; !lines && i < v->n; i++)
+    uint32_t n = e->v->n, *place = arena_alloc(a, t->n * sizeof(uint32_t));
+    bool lines = entries_are_lines(e, v, t);
+    TRY(lines ? entries_as_met(t, v, a, &entries) : sort_entries(t, v, a, &entries, place));
+    for (uint32_t i = 0; !lines && i < n; i++)
         code[i] = place[code[i]];
     struct part_out part[2];
     TRY(entries_part(e, &entries, lines, &part[0]));
-    TRY(part_of_codes(code, v->n, e->o, a, &part[1]));
+    TRY(part_of_codes(code, n, e->o, a, &part[1]));
     e->stats->encoding = ENC_DICT;
-    e->stats->distinct = t.n;
-    return chunk_write(ENC_DICT, v->n, part, 2, e->o, a, e->out);
+    e->stats->distinct = t->n;
+    return chunk_write(ENC_DICT, n, part, 2, e->o, a, e->out);
+}
+
+enum err encode_dict(const struct encoder *e)
+{
+    const struct values *v = e->v;
+    if (v->n < 4 || !sample_promises(v, e->scratch))
+        return not_mine();
+    struct table t;
+    uint32_t *code = arena_alloc(e->scratch, v->n * sizeof(*code));
+    return collect(v, &t, code, e->scratch) ? put_dict(e, v, &t, code) : not_mine();
+}
+
+enum err encode_dict_known(const struct encoder *e, const struct values *different, uint32_t *code)
+{
+    uint32_t n = e->v->n;
+    if (n < 4 || different->n > entries_max(n) ||
+        !numbers_promise(code, n, different->n, e->scratch))
+        return not_mine();
+    struct table t = {.n = different->n};
+    t.first = arena_alloc(e->scratch, t.n * sizeof(*t.first));
+    for (uint32_t i = 0; i < t.n; i++)
+        t.first[i] = i;
+    return put_dict(e, different, &t, code);
 }
 
 /* ---- reading ---- */

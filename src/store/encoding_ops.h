@@ -48,6 +48,10 @@ NODISCARD enum err encode_empty(const struct encoder *e);
  * appended. */
 NODISCARD enum err encode_const(const struct encoder *e);
 NODISCARD enum err encode_dict(const struct encoder *e);
+/* Of values of which the different ones are known, and the number of each among them, which become
+ * places in the dictionary. */
+NODISCARD enum err encode_dict_known(const struct encoder *e, const struct values *different,
+                                     uint32_t *code);
 NODISCARD enum err encode_hex(const struct encoder *e);
 NODISCARD enum err encode_prefix_int(const struct encoder *e);
 NODISCARD enum err encode_time(const struct encoder *e);

@@ -68,13 +68,35 @@ static void places_begin(struct places *x, struct str s)
     x->epoch++;
 }
 
+typedef uint8_t lanes __attribute__((vector_size(16)));
+
+/* The first place at or behind i > 0; n where there is none. Long words are passed sixteen bytes at
+ * a time. */
+static size_t next_place(const uint8_t *p, size_t i, size_t n)
+{
+    for (;;) {
+        size_t end = n - i < sizeof(lanes) ? n : i + sizeof(lanes);
+        for (; i < end; i++)
+            if (opens[p[i - 1]] && (p[i - 1] == '\n' || (!opens[p[i]] && p[i] > ' ')))
+                return i;
+        for (; i < n && n - i >= sizeof(lanes); i += sizeof(lanes)) {
+            lanes v;
+            uint64_t half[2];
+            memcpy(&v, p + i - 1, sizeof(v));
+            lanes hit = (lanes)(v < '-') | (lanes)(v - ':' <= '>' - ':') | (lanes)(v == '[');
+            memcpy(half, &hit, sizeof(half));
+            if (half[0] | half[1])
+                break;
+        }
+        if (i >= n)
+            return n;
+    }
+}
+
 /* The next place, as what tells it from others. */
 static bool places_next(struct places *x, uint64_t *ret)
 {
-    const uint8_t *p = (const uint8_t *)x->s.p;
-    size_t i = x->at, n = x->s.n;
-    while (i < n && i && !(opens[p[i - 1]] && (p[i - 1] == '\n' || (!opens[p[i]] && p[i] > ' '))))
-        i++;
+    size_t n = x->s.n, i = x->at ? next_place((const uint8_t *)x->s.p, x->at, n) : 0;
     x->at = i;
     if (i >= n)
         return false;
@@ -148,9 +170,14 @@ struct learner {
     uint32_t n_seen;
 };
 
+static uint32_t home_of(uint64_t key, uint16_t column)
+{
+    return (uint32_t)hash_mix(key + column) & (PLACES - 1);
+}
+
 static struct refs_place *place_at(struct refs_place *table, uint64_t key, uint16_t column)
 {
-    uint32_t at = (uint32_t)hash_mix(key + column) & (PLACES - 1);
+    uint32_t at = home_of(key, column);
     while (table[at].column && (table[at].key != key || (column && table[at].column != column)))
         at = (at + 1) & (PLACES - 1);
     return &table[at];
@@ -258,6 +285,7 @@ static void choose(const struct learner *l, struct arena *a)
             *number = (uint8_t)r->n_used;
         }
         b->column = *number ? *number : UINT16_MAX;
+        bitmap_set(r->known, i);
     }
 }
 
@@ -267,6 +295,7 @@ bool refs_learn(const struct values *v, struct refs *r, struct arena *a)
         return false;
     struct learner l = {.v = v, .r = r};
     r->place = ARENA_ARRAY(a, struct refs_place, PLACES);
+    r->known = ARENA_ARRAY(a, uint64_t, bitmap_words(PLACES));
     r->used = ARENA_ARRAY(a, const struct ref_column *, REFS_MAX);
     r->n_used = 0;
     struct arena_mark mark = arena_mark(a);
@@ -317,14 +346,15 @@ static bool seen_before(struct words_seen *w, struct str s)
 
 static void put_value_words(struct words_seen *w, struct str value, bool stays)
 {
+    if (!stays && value.n <= WORDS_QUANTITY_DIGITS && value.p[0] != '-')
+        return; /* a number that is none of a filter's words */
     if (w->sink && !(stays && seen_before(w, value)))
         words_hashes(value, w->sink->fn, w->sink->ctx);
 }
 
-/* Of a text as it is written. */
-static void put_rest_words(struct words_seen *w, struct str s)
+static void put_line_words(struct words_seen *w, struct str s)
 {
-    if (!w->sink || seen_before(w, s))
+    if (seen_before(w, s))
         return;
     for (const char *hit; (hit = memchr(s.p, REF, s.n)) != NULL;) {
         size_t n = (size_t)(hit - s.p);
@@ -334,91 +364,167 @@ static void put_rest_words(struct words_seen *w, struct str s)
     words_hashes(s, w->sink->fn, w->sink->ctx);
 }
 
+/* Of a text as it is written, line by line: most lines stand in many texts. */
+static void put_rest_words(struct words_seen *w, struct str s)
+{
+    while (w->sink && s.n && !word_sink_full(w->sink)) {
+        const char *end = memchr(s.p, '\n', s.n);
+        size_t n = end ? (size_t)(end - s.p) + 1 : s.n;
+        put_line_words(w, str_of(s.p, n));
+        s = str_from(s, n);
+    }
+}
+
+/* A text as it is written, taken apart. */
+struct piece {
+    uint32_t bytes;
+    uint8_t behind; /* the reference's byte behind them; 0: the end */
+};
+struct kind {
+    struct str rest; /* n 0: none */
+    const struct piece *piece;
+    uint32_t entry; /* its number among the different ones */
+};
 /* What the last texts were written as, by their first bytes: most texts are again one of those but
  * for the values, and need not be asked place by place. */
 struct kinds {
-    struct str rest[KINDS][KIND_WAYS]; /* the newest first; n 0: none */
-    struct str value[KIND_VALUES];     /* of the text at hand */
+    struct kind kind[KINDS][KIND_WAYS]; /* the newest first */
+    struct str value[KIND_VALUES];      /* of the text at hand */
     uint16_t column[KIND_VALUES];
     uint32_t n;
 };
 
+/* What texts are written as: the different ones, and of each text its number among them. */
+struct written {
+    struct text_out out;
+    uint32_t *code;
+    uint32_t *slot; /* of a table: number of one + 1, or 0 */
+    uint32_t mask;
+    struct arena *a;
+};
+
 /* Whether the text, but for the values of its row, is what a text before was written as. */
 static bool is_like(struct kinds *x, const struct refs *r, uint32_t row, struct str s,
-                    struct str rest, struct ref_number *number)
+                    const struct kind *kind, struct ref_number *number)
 {
     size_t at = 0;
-    for (x->n = 0; rest.n;) {
-        const char *hit = memchr(rest.p, REF, rest.n);
-        size_t n = hit ? (size_t)(hit - rest.p) : rest.n;
-        if (n > s.n - at || memcmp(s.p + at, rest.p, n) != 0)
+    const char *rest = kind->rest.p;
+    x->n = 0;
+    for (const struct piece *p = kind->piece;; p++) {
+        if (p->bytes > s.n - at || memcmp(s.p + at, rest, p->bytes) != 0)
             return false;
-        at += n;
-        if (!hit)
-            break;
-        uint8_t byte = (uint8_t)hit[1];
-        rest = str_from(rest, n + 2);
-        if (byte == REF) {
+        at += p->bytes;
+        rest += p->bytes + 2;
+        if (!p->behind)
+            return at == s.n;
+        if (p->behind == REF) {
             if (at == s.n || s.p[at++] != REF)
                 return false;
             continue;
         }
         struct str *value = &x->value[x->n];
         if (x->n == KIND_VALUES ||
-            !value_of(r->used[byte - REF_FIRST], row, &number[x->n], value) ||
+            !value_of(r->used[p->behind - REF_FIRST], row, &number[x->n], value) ||
             !stands(s, at, *value))
             return false;
-        x->column[x->n++] = byte - REF_FIRST;
+        x->column[x->n++] = p->behind - REF_FIRST;
         at += value->n;
     }
-    return at == s.n;
 }
 
-static struct str *kind_of(struct kinds *x, struct str s)
+static struct kind *kind_of(struct kinds *x, struct str s)
 {
-    return x->rest[hash64(str_of(s.p, s.n < HEAD ? s.n : HEAD)) % KINDS];
+    return x->kind[hash64(str_of(s.p, s.n < HEAD ? s.n : HEAD)) % KINDS];
 }
 
 /* Writes it as the text before that it is like, if it is. */
-static bool write_like(const struct encoder *e, uint32_t i, struct kinds *x,
-                       struct words_seen *words, struct text_out *out)
+static bool write_like(const struct refs *r, uint32_t row, struct str s, struct kind *kind,
+                       struct kinds *x, struct words_seen *words, uint32_t *code)
 {
-    const struct refs *r = e->o->refs;
     struct ref_number number[KIND_VALUES];
-    struct str s = values_text(e->v, i), *rest = kind_of(x, s);
-    for (int way = 0; way < KIND_WAYS && rest[way].n; way++) {
-        if (!is_like(x, r, r->row[i], s, rest[way], number))
+    for (int way = 0; way < KIND_WAYS && kind[way].rest.n; way++) {
+        if (!is_like(x, r, row, s, &kind[way], number))
             continue;
         for (uint32_t k = 0; k < x->n; k++)
             put_value_words(words, x->value[k], r->used[x->column[k]]->v.lane != LANE_INT);
-        put(out, &out->used, rest[way]);
-        out->off[++out->n] = (uint32_t)out->used;
+        *code = kind[way].entry;
         return true;
     }
     return false;
 }
 
-static void note_kind(struct kinds *x, struct str s, struct str written)
+static const struct piece *pieces_of(struct str rest, struct arena *a)
 {
-    struct str *rest = kind_of(x, s);
-    memmove(rest + 1, rest, (KIND_WAYS - 1) * sizeof(*rest));
-    rest[0] = written;
+    struct str s = rest;
+    uint32_t n = 1;
+    for (const char *hit; (hit = memchr(s.p, REF, s.n)) != NULL; n++)
+        s = str_from(s, (size_t)(hit - s.p) + 2);
+    struct piece *piece = arena_alloc(a, n * sizeof(*piece));
+    s = rest;
+    for (uint32_t i = 0; i < n; i++) {
+        const char *hit = i + 1 < n ? memchr(s.p, REF, s.n) : NULL;
+        size_t bytes = hit ? (size_t)(hit - s.p) : s.n;
+        piece[i] = (struct piece){(uint32_t)bytes, hit ? (uint8_t)hit[1] : 0};
+        s = str_from(s, hit ? bytes + 2 : bytes);
+    }
+    return piece;
 }
 
-static void write_text(const struct encoder *e, uint32_t i, struct places *places,
-                       struct words_seen *words, struct text_out *out)
+static void note_kind(struct kind *kind, const struct text_out *out, uint32_t entry,
+                      struct arena *a)
 {
-    const struct refs *r = e->o->refs;
-    struct str s = values_text(e->v, i), value;
+    struct values v = text_out_values(out, LANE_STR);
+    struct str rest = values_text(&v, entry);
+    memmove(kind + 1, kind, (KIND_WAYS - 1) * sizeof(*kind));
+    kind[0] = (struct kind){rest, pieces_of(rest, a), entry};
+}
+
+static void written_grow(struct written *w)
+{
+    w->mask = w->mask ? w->mask * 2 + 1 : 1023;
+    w->slot = ARENA_ARRAY(w->a, uint32_t, (size_t)w->mask + 1);
+    struct values v = text_out_values(&w->out, LANE_STR);
+    for (uint32_t i = 0; i < v.n; i++) {
+        uint32_t at = (uint32_t)hash64(values_text(&v, i)) & w->mask;
+        while (w->slot[at])
+            at = (at + 1) & w->mask;
+        w->slot[at] = i + 1;
+    }
+}
+
+/* The number of what was written behind the last of them, up to `used`. */
+static uint32_t entry_of(struct written *w, size_t used)
+{
+    if (w->out.n >= w->mask / 2)
+        written_grow(w);
+    struct values v = text_out_values(&w->out, LANE_STR);
+    struct str s = str_of(w->out.bytes + w->out.used, used - w->out.used);
+    uint32_t at = (uint32_t)hash64(s) & w->mask;
+    for (; w->slot[at]; at = (at + 1) & w->mask)
+        if (str_eq(values_text(&v, w->slot[at] - 1), s))
+            return w->slot[at] - 1;
+    w->out.used = used;
+    w->out.off[++w->out.n] = (uint32_t)used;
+    w->slot[at] = w->out.n;
+    return w->out.n - 1;
+}
+
+/* Writes it place by place; returns where it ends. */
+static size_t write_text(const struct refs *r, uint32_t row, struct str s, struct places *places,
+                         struct words_seen *words, struct text_out *out)
+{
+    struct str value;
     struct ref_number number;
     size_t done = 0, used = out->used;
     uint64_t key;
     places_begin(places, s);
     while (places_next(places, &key)) {
-        const struct refs_place *p = place_at(r->place, key, 0);
         size_t at = places->at++;
+        if (!bitmap_get(r->known, home_of(key, 0)))
+            continue;
+        const struct refs_place *p = place_at(r->place, key, 0);
         if (!p->column || p->column > r->n_used ||
-            !value_of(r->used[p->column - 1], r->row[i], &number, &value) || !stands(s, at, value))
+            !value_of(r->used[p->column - 1], row, &number, &value) || !stands(s, at, value))
             continue;
         put_static(out, &used, str_of(s.p + done, at - done));
         out->bytes[used++] = REF;
@@ -429,34 +535,41 @@ static void write_text(const struct encoder *e, uint32_t i, struct places *place
     }
     put_static(out, &used, str_from(s, done));
     put_rest_words(words, str_of(out->bytes + out->used, used - out->used));
-    out->used = used;
-    out->off[++out->n] = (uint32_t)used;
+    return used;
 }
 
-static enum err write_texts(const struct encoder *e, struct values *ret)
+static enum err written_init(const struct encoder *e, struct written *ret)
 {
     const struct values *v = e->v;
-    struct places *places = ARENA_NEW(e->scratch, struct places);
-    struct words_seen *words = ARENA_NEW(e->scratch, struct words_seen);
     uint64_t bytes = v->off[v->n] - v->off[0];
-    struct kinds *kinds = ARENA_NEW(e->scratch, struct kinds);
-    words->sink = e->o->words;
     const char *p = v->bytes + v->off[0], *end = v->bytes + v->off[v->n];
     for (const char *hit; (hit = memchr(p, REF, (size_t)(end - p))) != NULL; p = hit + 1)
         bytes++;
-    struct text_out out;
-    TRY(text_out_init(&out, v->n, bytes, e->scratch));
-    for (uint32_t i = 0; i < v->n; i++) {
-        size_t from = out.used;
-        if (write_like(e, i, kinds, words, &out))
+    *ret = (struct written){.a = e->scratch};
+    ret->code = arena_alloc(e->scratch, v->n * sizeof(*ret->code));
+    return text_out_init(&ret->out, v->n, bytes, e->scratch);
+}
+
+static enum err write_texts(const struct encoder *e, struct written *ret)
+{
+    const struct refs *r = e->o->refs;
+    struct places *places = ARENA_NEW(e->scratch, struct places);
+    struct words_seen *words = ARENA_NEW(e->scratch, struct words_seen);
+    struct kinds *kinds = ARENA_NEW(e->scratch, struct kinds);
+    words->sink = e->o->words;
+    TRY(written_init(e, ret));
+    for (uint32_t i = 0; i < e->v->n; i++) {
+        struct str s = values_text(e->v, r->text ? r->text[i] : i);
+        struct kind *kind = kind_of(kinds, s);
+        if (write_like(r, r->row[i], s, kind, kinds, words, &ret->code[i]))
             continue;
-        write_text(e, i, places, words, &out);
-        note_kind(kinds, values_text(v, i), str_of(out.bytes + from, out.used - from));
+        size_t used = write_text(r, r->row[i], s, places, words, &ret->out);
+        CHECK(used <= ret->out.max);
+        ret->code[i] = entry_of(ret, used);
+        note_kind(kind, &ret->out, ret->code[i], e->scratch);
     }
-    CHECK(out.used <= bytes);
     if (words->sink)
         words->sink->done = true;
-    *ret = text_out_values(&out, v->lane);
     return OK;
 }
 
@@ -478,12 +591,25 @@ static struct part_out names_part(const struct encoder *e)
     return part;
 }
 
+/* Each different text is looked at once in a search. */
+static enum err encode_written(const struct encoder *e, struct written *w)
+{
+    struct values different = text_out_values(&w->out, e->v->lane), texts;
+    enum err err = encode_dict_known(e, &different, w->code);
+    if (err != ERR_UNSUPPORTED)
+        return err;
+    TRY(text_pick(&different, w->code, e->v->n, e->scratch, &texts));
+    struct encoder all = *e;
+    all.v = &texts;
+    return encode_text(&all);
+}
+
 enum err encode_refs(const struct encoder *e)
 {
     if (!e->o->refs || e->o->inner)
         return not_mine();
-    struct values texts;
-    TRY(write_texts(e, &texts));
+    struct written w;
+    TRY(write_texts(e, &w));
     struct encode_options o = *e->o;
     struct chunk_stats unused;
     struct buf b;
@@ -491,10 +617,8 @@ enum err encode_refs(const struct encoder *e)
     o.inner++;
     o.refs = NULL;
     o.words = NULL;
-    struct encoder inner = {&texts, &o, e->scratch, &b, &unused};
-    enum err err = encode_dict(&inner); /* each different text is looked at once in a search */
-    if (err == ERR_UNSUPPORTED)
-        err = encode_text(&inner);
+    struct encoder inner = {e->v, &o, e->scratch, &b, &unused};
+    enum err err = encode_written(&inner, &w);
     struct part_out part[2] = {names_part(e), {.raw = buf_str(&b), .zip = ZIP_NEVER}};
     if (err == OK) {
         e->stats->encoding = ENC_REFS;

@@ -21,12 +21,14 @@ struct ref_column {
 /* What an encoder of texts knows of the other columns of their rows. */
 struct refs_place;
 struct refs {
-    const uint32_t *row; /* of each text */
+    const uint32_t *row;  /* of each text */
+    const uint32_t *text; /* where each stands among the values; NULL: in their order */
     const struct ref_column *column;
     uint32_t n;
     uint32_t sample; /* texts to learn from, at most */
     /* Learned: what stands where; the columns in use, and their numbers among all. */
     struct refs_place *place;
+    uint64_t *known; /* which of them are in use: a bit each, which stays in cache */
     const struct ref_column **used;
     uint32_t n_used;
 };
