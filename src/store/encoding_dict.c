@@ -9,9 +9,9 @@
  * Sorting brings entries that look alike together, which the entries' own encoding likes. Whether a
  * column is worth a dictionary is asked of a sample first: in a sample of s values of D distinct
  * ones about D (1 - exp(-s / D)) are distinct. */
-#include "core/hash.h"
 #include "store/codes.h"
 #include "store/encoding_ops.h"
+#include "store/quick_hash.h"
 
 #include <stdlib.h>
 
@@ -48,7 +48,7 @@ static void table_init(struct table *t, uint32_t entries, struct arena *a)
 static uint32_t table_add(struct table *t, const struct values *v, uint32_t i)
 {
     struct str s = values_text(v, i);
-    uint64_t h = hash64(s), tag = h & 0xffffffff00000000ULL;
+    uint64_t h = quick_hash(s), tag = h & 0xffffffff00000000ULL;
     for (uint32_t at = (uint32_t)h & t->mask;; at = (at + 1) & t->mask) {
         uint64_t slot = t->slot[at];
         if (!slot) {

@@ -351,9 +351,11 @@ static enum err pools_init(struct writer *w)
         if (x->rows >= OWN_FROM)
             continue;
         n += (uint64_t)x->rows * x->n_slots;
-        for (uint32_t i = 0; i < x->rows; i++)
+        for (uint32_t i = 0; x->n_slots && i < x->rows; i++) {
+            const struct template_var *var = &w->t->var[w->t->first[x->row[i]]];
             for (uint32_t s = 0; s < x->n_slots; s++)
-                bytes += templates_var(w->t, x->row[i], x->slot[s]).n;
+                bytes += var[x->slot[s]].to - var[x->slot[s]].from;
+        }
     }
     if (n > CHUNK_VALUES_MAX)
         return not_mine();

@@ -7,9 +7,9 @@
  * hexadecimal ids, which are then stored as such, and one for the rest. */
 #include "store/template_words.h"
 
-#include "core/hash.h"
 #include "store/encoding_ops.h"
 #include "store/numeral.h"
+#include "store/quick_hash.h"
 
 enum {
     WORD_MAX = 1024,
@@ -131,7 +131,7 @@ static uint64_t looks_of(const struct finder *f, const struct text_template *x, 
     const struct template_var *var = &f->t->var[f->t->first[text]];
     struct str s = values_text(f->t->v, text), first = templates_var(f->t, text, x->slot[slot]);
     uint32_t from = var[x->slot[slot]].to, to = var[x->slot[slot + 1]].from;
-    uint64_t h = hash64(str_of(s.p + from, to - from));
+    uint64_t h = quick_hash(str_of(s.p + from, to - from));
     bool before = false;
     for (size_t i = 0; i < first.n; i++) {
         bool word = in_words(first.p[i]);
@@ -166,8 +166,8 @@ static void count_pair(const struct finder *f, const struct text_template *x, ui
     uint32_t table[JOIN_SAMPLE * 2], n = x->rows < JOIN_SAMPLE ? x->rows : JOIN_SAMPLE, d[3];
     for (uint32_t i = 0; i < n; i++) {
         uint32_t text = x->row[(uint64_t)i * x->rows / n];
-        hash[0][i] = hash64(templates_var(f->t, text, x->slot[slot]));
-        hash[1][i] = hash64(templates_var(f->t, text, x->slot[slot + 1]));
+        hash[0][i] = quick_hash(templates_var(f->t, text, x->slot[slot]));
+        hash[1][i] = quick_hash(templates_var(f->t, text, x->slot[slot + 1]));
         hash[2][i] = hash_mix(hash[0][i]) + hash[1][i];
     }
     for (int k = 0; k < 3; k++)
@@ -366,7 +366,7 @@ static void count_value(struct finder *f, uint32_t first, uint32_t slot, uint32_
     *p = (struct pending){.of_first = of_first, .code = code, .dict = f->slot[slot].dict};
     if (of_first == code) {
         p->text = templates_var(f->t, first, var);
-        p->hash = p->text.n > WORD_MAX ? 0 : hash64_seed(p->text, p->dict);
+        p->hash = p->text.n > WORD_MAX ? 0 : quick_hash(p->text) + p->dict;
         __builtin_prefetch(&f->table[(uint32_t)p->hash & f->mask]);
     }
     if (f->n_pending == PENDING)
