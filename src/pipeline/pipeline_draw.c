@@ -62,7 +62,7 @@ static void draw_text(const struct pipelines *set, unsigned at, struct buf *out)
     }
 }
 
-enum { BOX_W = 240, BOX_H = 28, STEP_X = 280, STEP_Y = 40 };
+enum { BOX_W = 280, BOX_H = 28, STEP_X = 320, STEP_Y = 40, BOX_LETTERS = 36 };
 
 struct drawing {
     struct buf *out;
@@ -81,13 +81,38 @@ static void put_escaped(struct buf *out, struct str text)
     }
 }
 
+/* As much of the text as a box holds. */
+static struct str fitting(struct str text)
+{
+    size_t n = 0, cut = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        if (((unsigned char)text.p[i] & 0xc0) == 0x80)
+            continue; /* a letter's next byte */
+        cut = n == BOX_LETTERS - 1 ? i : cut;
+        n++;
+    }
+    return n > BOX_LETTERS ? str_of(text.p, cut) : text;
+}
+
+/* What does not fit is shown by the pointer. */
+static void put_label(struct drawing *d, struct str text)
+{
+    struct str fits = fitting(text);
+    put_escaped(d->out, fits);
+    if (fits.n < text.n) {
+        buf_put_c(d->out, "…<title>");
+        put_escaped(d->out, text);
+        buf_put_c(d->out, "</title>");
+    }
+}
+
 static void box(struct drawing *d, unsigned x, unsigned y, const char *kind, struct str text)
 {
     buf_printf(d->out,
                "<g class=\"%s\"><rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%d\" rx=\"4\"/>"
                "<text x=\"%u\" y=\"%u\">",
                kind, x, y, BOX_W, BOX_H, x + 8, y + 18);
-    put_escaped(d->out, text);
+    put_label(d, text);
     buf_put_c(d->out, "</text></g>\n");
     d->width = x + BOX_W + 20 > d->width ? x + BOX_W + 20 : d->width;
     d->height = y + BOX_H + 20 > d->height ? y + BOX_H + 20 : d->height;
@@ -184,13 +209,14 @@ static void draw_svg(const struct pipelines *set, struct buf *out)
         draw_one(&d, set, i);
         d.top = d.height + 10;
     }
-    buf_printf(out,
-               "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\">\n"
-               "<style>rect{fill:#f4f6f8;stroke:#567}path{stroke:#567;fill:none}"
-               "text{font:12px monospace;fill:#123}.name{font-weight:bold}"
-               ".spool rect{fill:#fde9c8}"
-               ".output rect{fill:#d8efdc}.where rect{fill:#e3e0f5}</style>\n",
-               d.width, d.height);
+    buf_printf(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\">\n"
+        "<style>svg{background:#fff}rect{fill:#f4f6f8;stroke:#567}path{stroke:#567;fill:none}"
+        "text{font:12px monospace;fill:#123}.name{font-weight:bold}"
+        ".spool rect{fill:#fde9c8}"
+        ".output rect{fill:#d8efdc}.where rect{fill:#e3e0f5}</style>\n",
+        d.width, d.height);
     buf_put_str(out, buf_str(&body));
     buf_put_c(out, "</svg>\n");
     buf_release(&body);

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from xml.etree import ElementTree
 
 import pytest
 import requests
@@ -610,7 +611,11 @@ def test_pipeline_commands(weir, tmp_path):
     assert re.findall(rb'set +(.*)', out.stdout) == [
         b'{"message":"one\\nTraceback (most recent call last):\\n  File x\\n\\nValueError: y","x":1}', b'{"message":"two","x":1}']
     assert b"? level:ERROR" in weir("pipeline", "graph", str(config)).stdout
-    assert weir("pipeline", "graph", "--svg", str(config)).stdout.startswith(b"<svg ")
+    where = "service:(payment OR cart) message:\"é é é é é é\" <"
+    lines.write_text(f"files: a\nroutes: [{{name: r, output: 'stdout://', where: '{where}'}}]\n")
+    svg = ElementTree.fromstring(weir("pipeline", "graph", "--svg", str(lines)).stdout)
+    boxes = {t.text: "".join(x.text for x in t) for t in svg.iter("{http://www.w3.org/2000/svg}text")}
+    assert boxes == {"a": "", "spool": "", "r": "", where[:35] + "…": where, "stdout://": ""}  # 36 letters fit
     for text, why in [
         ("file: [a]\n", b":1:1: \"file\" is not known here; did you mean \"files\"?"),
         ("routes:\n  - outptu: http://a\n", b":2:5: \"outptu\" is not known here; did you mean \"output\"?"),
