@@ -111,6 +111,8 @@ static void put_page(struct buf *out)
               ".TP\n.B WEIR_URL\nThe server that commands talk to (http://127.0.0.1:5080).\n"
               ".TP\n.B WEIR_ROOT_USER\\fR, \\fBWEIR_ROOT_PASSWORD\nCredentials of server and "
               "commands.\n"
+              ".TP\n.B WEIR_TLS_CA\nAuthorities that commands take for the certificate of an https "
+              "server (the system's).\n"
               ".TP\n.B WEIR_...\nAny setting of the server: store.retention is "
               "WEIR_STORE_RETENTION.\n"
               ".TP\n.B PAGER\nWhat shows long output on a terminal (less \\-RFX).\n"

@@ -23,6 +23,10 @@ enum err remote_open(const struct options *o, struct http_client **ret)
         user = both = mem_printf("%s:%s", name, password);
     enum err err = http_client_new(remote_url(o), user, ret);
     mem_free(both);
+    const char *ca = options_value(o, "tls-ca");
+    ca = ca ? ca : getenv("WEIR_TLS_CA");
+    if (err == OK && ca && *ca)
+        http_client_tls(*ret, ca, NULL, NULL, false);
     return err;
 }
 

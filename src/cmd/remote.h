@@ -9,8 +9,10 @@
 /* For their tables. */
 #define REMOTE_OPTIONS                                                                             \
     {"url", 'u', "URL", "The server ($WEIR_URL, http://127.0.0.1:5080)."},                         \
+        {"user", 'U', "NAME:PASSWORD", "Credentials ($WEIR_ROOT_USER, $WEIR_ROOT_PASSWORD)."},     \
     {                                                                                              \
-        "user", 'U', "NAME:PASSWORD", "Credentials ($WEIR_ROOT_USER, $WEIR_ROOT_PASSWORD)."        \
+        "tls-ca", 0, "FILE",                                                                       \
+            "Authorities of an https server, PEM, in place of the system's ($WEIR_TLS_CA)."        \
     }
 
 NODISCARD enum err remote_open(const struct options *o, struct http_client **ret);

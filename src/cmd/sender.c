@@ -113,7 +113,7 @@ enum err sender_send(struct sender *s, struct str body, const char *content_type
         err = try_once(s, body, content_type, &a);
         bool again =
             err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || (err == OK && may_retry(a.status));
-        if (!again || clock_mono_ns() >= give_up)
+        if (!again || http_client_distrusts(s->client) || clock_mono_ns() >= give_up)
             break;
         s->retries++;
         pause_before_retry(s, &a, err, &pause_ms);

@@ -13,7 +13,7 @@ struct http_client {
     CURL *curl;
     char *base, *user;
     char *ca, *cert, *key; /* NULL: none */
-    bool trust_anyone;
+    bool trust_anyone, distrusts;
     struct buf url; /* of the request begun, without a NUL until it is sent */
     bool has_params;
     const char *method;
@@ -73,6 +73,11 @@ void http_client_tls(struct http_client *c, const char *ca, const char *cert, co
     c->cert = cert ? mem_strdup(str_c(cert)) : NULL;
     c->key = key ? mem_strdup(str_c(key)) : NULL;
     c->trust_anyone = trust_anyone;
+}
+
+bool http_client_distrusts(const struct http_client *c)
+{
+    return c->distrusts;
 }
 
 void http_client_begin(struct http_client *c, const char *method, const char *path)
@@ -284,6 +289,7 @@ enum err http_client_send(struct http_client *c, struct str body, int64_t timeou
     c->url.n--; /* it may be sent again */
     if (c->write_err != OK)
         return c->write_err;
+    c->distrusts = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
     if (code != CURLE_OK)
         return err_set(code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE, "%s: %s",
                        c->base, why[0] ? why : curl_easy_strerror(code));

@@ -17,6 +17,10 @@ void http_client_free(struct http_client *c);
 void http_client_tls(struct http_client *c, const char *ca, const char *cert, const char *key,
                      bool trust_anyone);
 
+/* Whether the last request failed because the peer's certificate is not to be trusted, or the file
+ * of authorities not to be read: what another try does not change. */
+bool http_client_distrusts(const struct http_client *c);
+
 /* Begins a new request line: method, and the path below the base. */
 void http_client_begin(struct http_client *c, const char *method, const char *path);
 void http_client_param(struct http_client *c, const char *name,

@@ -2,6 +2,7 @@
 import gzip
 import json
 import re
+import ssl
 import subprocess
 import threading
 import time
@@ -9,6 +10,9 @@ import time
 import conftest
 import requests
 import zstandard
+
+from inputs import make_certificates
+from test_output_peers import http_peer  # noqa: F401 (a fixture)
 
 
 def test_help_teaches(weir):
@@ -198,6 +202,32 @@ def test_produce_says_what_became_of_it(weir, make_server):
     assert re.match(r"30 made, 30 accepted, 0 refused, 0 duplicates in .* 30 requests, [1-9]\d* sent again", summary)
     r = weir("produce", "--host", server.url, "--user", "root:wrong", "--count", "5", "--retry-for", "0", check=False)
     assert r.returncode != 0 and b"0 accepted" in r.stderr
+
+
+def test_a_server_behind_tls(weir, make_server, tmp_path, http_peer):  # noqa: F811
+    """A certificate that nobody vouches for ends it at once; with its authority it is sent, again where it must be."""
+    server = make_server(env={"WEIR_ROOT_USER": "root", "WEIR_ROOT_PASSWORD": "p"})
+    pem = make_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem["server.pem"], pem["server.key"])
+    http_peer.socket = context.wrap_socket(http_peer.socket, server_side=True)
+    asked = []
+
+    def answer(request, body):
+        asked.append(request.path)
+        if len(asked) == 1:
+            return 503, b""
+        headers = {k: request.headers[k] for k in ("Authorization", "Content-Type", "Idempotency-Key")}
+        r = requests.post(server.url + request.path.removeprefix("/logs"), data=body, headers=headers, timeout=60)
+        return r.status_code, r.content
+
+    http_peer.answer = answer
+    args = ("produce", "--host", f"https://127.0.0.1:{http_peer.server_port}/logs", "--user", "root:p", "--count", "3000")
+    for more in ((), ("--tls-ca", str(tmp_path / "none.pem"))):
+        r = weir(*args, *more, check=False)
+        assert r.returncode != 0 and b"certificate" in r.stderr and b"waiting" not in r.stderr and not asked, r.stderr
+    said = weir(*args, "--tls-ca", str(pem["ca.pem"])).stderr.decode()
+    assert "3000 made, 3000 accepted, 0 refused" in said and "2 requests, 1 sent again" in said
 
 
 def test_status_and_idle_memory(server, weir):
