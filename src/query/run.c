@@ -89,13 +89,27 @@ static uint32_t rows_at_once(const struct run *r, const struct stream_worker *w,
     return (uint32_t)((n - 1) / times + 1);
 }
 
+/* Decodes *n rows, or fewer where so many are more than the query may hold: those before them may
+ * have been of another kind. */
+static enum err begin_stream(const struct run *r, const struct scan_block *b, uint32_t at,
+                             uint32_t *n, struct arena *arena, struct row_output **ret)
+{
+    enum err err = output_begin(b->rows, b->row + at, *n, &r->style, arena, ret);
+    while ((err == ERR_NOMEM || arena->failed) && *n > STREAM_ROWS) {
+        *n = *n / 4 > STREAM_ROWS ? *n / 4 : STREAM_ROWS;
+        arena_reset(arena);
+        err = output_begin(b->rows, b->row + at, *n, &r->style, arena, ret);
+    }
+    return err;
+}
+
 static enum err put_stream(struct run *r, struct stream_worker *w, const struct scan_block *b,
-                           uint32_t at, uint32_t n, struct arena *arena)
+                           uint32_t at, uint32_t *n, struct arena *arena)
 {
     struct row_output *o;
-    TRY(output_begin(b->rows, b->row + at, n, &r->style, arena, &o));
-    for (uint32_t done = 0; done < n && !r->scan.stop;) {
-        uint32_t some = n - done < SENT_ROWS ? n - done : SENT_ROWS;
+    TRY(begin_stream(r, b, at, n, arena, &o));
+    for (uint32_t done = 0; done < *n && !r->scan.stop;) {
+        uint32_t some = *n - done < SENT_ROWS ? *n - done : SENT_ROWS;
         TRY(output_next(o, some, &w->out));
         done += some;
         scan_pause(&r->scan, b->worker);
@@ -120,7 +134,7 @@ static enum err visit_stream(void *ctx, const struct scan_block *b)
     arena_init(&batch, 0, &res);
     for (uint32_t at = 0; at < b->n && !r->scan.stop && err == OK; at += n) {
         n = rows_at_once(r, w, b->n - at);
-        err = put_stream(r, w, b, at, n, &batch);
+        err = put_stream(r, w, b, at, &n, &batch);
         w->rows = n;
         w->bytes = batch.used;
         b->arena->failed |= batch.failed;

@@ -428,6 +428,29 @@ static void test_memory_is_told(void **state)
     }
 }
 
+/* Rows of a block that are more than the query may hold, decoded, stream out in more parts. */
+static void test_rows_stream_within_memory(void **state)
+{
+    enum { ROWS = 36000 };
+    struct kit wide, was = kit;
+    struct query_meta meta;
+    size_t held;
+    kit_begin(&wide);
+    wide.o.block_rows = ROWS;
+    wide.o.block_bytes = 64 << 20;
+    wide.pad = 400;
+    kit_open(&wide);
+    kit_deliver(&wide, ROWS);
+    assert_ok(store_flush(wide.store));
+    kit = wide; /* for run_within */
+    enum err err = run_within(5 << 20, 1, "*", &meta, &held);
+    kit = was;
+    kit_end(&wide);
+    assert_ok(err);
+    assert_int_equal(meta.rows_matched, ROWS);
+    assert_true(meta.memory_peak <= 5 << 20);
+}
+
 /* ---- search ---- */
 
 static struct query_meta search(const struct query_request *r)
@@ -543,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_histogram),
         cmocka_unit_test(test_memory), /* the last two: they add rows */
         cmocka_unit_test(test_memory_is_told),
+        cmocka_unit_test(test_rows_stream_within_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
