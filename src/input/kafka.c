@@ -279,8 +279,9 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
         else
             (void)rd_kafka_assign(rk, NULL);
     }
-    log_info("partitions of an input", "input=%s %s=%d", in->name,
-             code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "got" : "gave", list->cnt);
+    bool got = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    log_info("partitions of an input", "input=%s got=%d gave=%d", in->name, got ? list->cnt : 0,
+             got ? 0 : list->cnt);
     if (error) {
         note_error(in, rd_kafka_error_string(error));
         rd_kafka_error_destroy(error);
