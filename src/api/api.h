@@ -32,6 +32,8 @@ struct api {
     atomic_bool stopping;
 };
 
+/* Large bodies of lines are decoded while they come. It lives as long as the API. */
+struct http_taker api_taker(struct api *api);
 /* The table for http_server_start: static, one a process; every handler's ctx is `api`. */
 const struct http_route *api_routes(struct api *api);
 /* That of an agent, which has no store: what takes records in, and tells of the process. */

@@ -18,6 +18,8 @@
 #include "record/json.h"
 #include "wire/frames.h"
 
+enum { UPLOAD_MIN = 256 << 10 }; /* smaller bodies are gathered */
+
 static bool is_one_of(struct str s, const char *const *names)
 {
     for (; *names; names++)
@@ -37,8 +39,8 @@ static bool is_frames(struct http_request *r)
     return str_ieq(media_type(r), STR(FRAMES_TYPE));
 }
 
-/* False: answered. */
-static bool read_format(struct http_request *r, struct ingest_body *body)
+/* By the type; false: no format has it. */
+static bool find_format(struct http_request *r, struct ingest_body *body)
 {
     static const char *const json[] = {"application/json", "text/json", NULL};
     static const char *const ndjson[] = {"application/x-ndjson",    "application/ndjson",
@@ -55,14 +57,21 @@ static bool read_format(struct http_request *r, struct ingest_body *body)
         body->format = WIRE_NDJSON;
     else if (type.n > 5 && str_ieq(str_of(type.p, 5), STR("text/")))
         body->format = WIRE_TEXT;
-    else if (!body->sniff) {
-        http_error(
-            r, 415,
-            "Content-Type %.*s: application/json, application/x-ndjson or text/plain is wanted",
-            type.n > 100 ? 100 : (int)type.n, type.p);
-        return false;
-    }
+    else
+        return body->sniff;
     return true;
+}
+
+/* False: answered. */
+static bool read_format(struct http_request *r, struct ingest_body *body)
+{
+    struct str type = media_type(r);
+    if (find_format(r, body))
+        return true;
+    http_error(r, 415,
+               "Content-Type %.*s: application/json, application/x-ndjson or text/plain is wanted",
+               type.n > 100 ? 100 : (int)type.n, type.p);
+    return false;
 }
 
 static void write_result(const struct ingest_result *result, const char *error, struct buf *out)
@@ -110,12 +119,12 @@ struct str api_plain_encoding(struct http_request *r)
     return str_ieq(encoding, STR("identity")) ? STR("") : encoding;
 }
 
-void api_ingest(void *ctx, struct http_request *r)
+static struct ingest_body body_of(struct http_request *r)
 {
-    struct api *api = ctx;
-    struct ingest_body body = {
+    struct str stream = http_param(r, "stream");
+    return (struct ingest_body){
         .org = API_ORG,
-        .stream = http_param(r, "stream"),
+        .stream = stream.p ? stream : STR("default"),
         .bytes = http_body(r),
         .encoding = api_plain_encoding(r),
         .service = http_header(r, "X-Service-Id"),
@@ -124,10 +133,47 @@ void api_ingest(void *ctx, struct http_request *r)
         .ctx = r,
         .done = answer,
     };
+}
+
+/* Whatever is wrong with it, the handler says. */
+static void *begin_upload(void *ctx, struct http_request *r, uint64_t length)
+{
+    struct api *api = ctx;
+    if (!api->ready || !str_eq(http_path(r), STR("/api/v1/logs/ingest")))
+        return NULL;
+    struct ingest_body body = body_of(r);
+    if (ingest_check_stream(body.stream) != OK || is_frames(r) || !find_format(r, &body))
+        return NULL;
+    return ingest_upload_begin(api->ingest, &body, length);
+}
+
+static size_t take_upload(void *upload, struct str bytes)
+{
+    return ingest_upload_take(upload, bytes);
+}
+
+static void abandon_upload(void *upload)
+{
+    ingest_upload_abandon(upload);
+}
+
+struct http_taker api_taker(struct api *api)
+{
+    _Static_assert(HTTP_GATHER == INGEST_UPLOAD_GATHER, "handed through");
+    return (struct http_taker){api, UPLOAD_MIN, begin_upload, take_upload, abandon_upload};
+}
+
+void api_ingest(void *ctx, struct http_request *r)
+{
+    struct api *api = ctx;
+    struct ingest_upload *upload = http_upload(r);
+    if (upload) {
+        ingest_upload_end(upload, http_body(r), r, answer);
+        return;
+    }
+    struct ingest_body body = body_of(r);
     if (!api_is_ready(api, r))
         return;
-    if (!body.stream.p)
-        body.stream = STR("default");
     enum err err = ingest_check_stream(body.stream);
     if (err != OK) {
         http_error_of(r, err, err_text());

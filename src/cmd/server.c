@@ -104,6 +104,7 @@ struct server {
     struct flows *flows;
     struct http_server *http;
     struct api api;
+    struct http_taker taker;
     struct str *hec_tokens;
     pthread_t replay;
     bool replay_started;
@@ -621,6 +622,7 @@ static enum err start_http(struct server *s)
     s->api.auth_ctx = s;
     s->api.started_ns = clock_now_ns();
     api_register_metrics(&s->api);
+    s->taker = api_taker(&s->api);
     struct http_server_options o = {
         .listen = conf_string(c, "server.listen"),
         .body_max = conf_bytes(c, "limits.body_bytes"),
@@ -633,6 +635,7 @@ static enum err start_http(struct server *s)
         .routes = api_routes(&s->api),
         .authorize = s->root.user.n ? authorize : NULL,
         .auth_ctx = s,
+        .taker = &s->taker,
     };
     return http_server_start(&o, &s->http);
 }

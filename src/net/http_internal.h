@@ -69,6 +69,8 @@ struct http_request {
     struct arena arena;
     struct buf body;
     struct reservation body_reserved;
+    void *upload;        /* the taker's, until the handler has it; `body` is what is left to take */
+    size_t taken;        /* bytes of the body that the taker has */
     size_t body_dropped; /* bytes read and thrown away because the request is refused already */
     int64_t began_ns;
     bool refused; /* answered by an error before its body was there: the body is read past */

@@ -122,6 +122,13 @@ struct str http_header(const struct http_request *r, const char *name)
     return found;
 }
 
+void *http_upload(struct http_request *r)
+{
+    void *upload = r->upload;
+    r->upload = NULL;
+    return upload;
+}
+
 struct str http_body(const struct http_request *r)
 {
     return buf_str(&r->body);

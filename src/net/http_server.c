@@ -6,7 +6,7 @@
  *      Continue" or sends no body, else after its body was read past (a client that is still
  *      sending would not read the answer and see a reset connection instead), up to DRAIN_FACTOR
  *      times the largest body;
- *   2. its body grows in one buffer, charged to the governor;
+ *   2. its body grows in one buffer, charged to the governor, or goes to a taker piece by piece;
  *   3. it is whole: the connection is suspended and the route's pool runs the handler;
  *   4. the handler or whoever it told answers, on any thread: the connection is resumed;
  *   5. libmicrohttpd calls back, the response is queued and sent; a streamed one suspends when it
@@ -33,6 +33,7 @@ enum {
     CONNECTION_BYTES =
         128 << 10, /* of libmicrohttpd for headers, and what one read of a body takes */
     BODY_PADDING = 64,
+    TAKE_STEP = 4 << 10,  /* that much is copied first to find the end of what was left */
     DRAIN_FACTOR = 4,
     IDLE_SECONDS = 75,
     UPLOADS_MS = 2000, /* for bodies on their way when the server stops */
@@ -123,13 +124,23 @@ static void refuse_size(struct http_request *r)
 
 static bool reserve_body(struct http_request *r, size_t n)
 {
-    size_t want = r->body.n + n + BODY_PADDING;
+    size_t want = r->taken + r->body.n + n + BODY_PADDING;
     if (want > r->body_reserved.bytes &&
         reservation_grow(&r->body_reserved, want - r->body_reserved.bytes) != OK) {
         http_error(r, 503, "no memory for the body: %s", err_text());
         return false;
     }
     return true;
+}
+
+/* The body, which is charged, is to be taken in pieces, or gathered. */
+static void prepare_body(struct http_request *r, uint64_t length)
+{
+    const struct http_taker *t = r->server->options.taker;
+    if (t && r->slot->route->pool == HTTP_INGEST && length >= t->least)
+        r->upload = t->begin(t->ctx, r, length);
+    if (!r->upload)
+        (void)buf_reserve(&r->body, length + BODY_PADDING);
 }
 
 /* Answers the request where its head already decides it. */
@@ -162,26 +173,73 @@ static void judge_head(struct http_request *r)
         if (length > o->body_max)
             refuse_size(r);
         else if (reserve_body(r, length))
-            (void)buf_reserve(&r->body, length + BODY_PADDING);
+            prepare_body(r, length);
     }
 }
 
 /* ---- 2: the body ---- */
 
+static void abandon_upload(struct http_request *r)
+{
+    if (r->upload)
+        r->server->options.taker->abandon(r->upload);
+    r->upload = NULL;
+}
+
+/* What the taker takes of bytes that BODY_PADDING readable ones are behind. */
+static size_t take(struct http_request *r, struct str bytes)
+{
+    size_t took = r->server->options.taker->take(r->upload, bytes);
+    if (took == HTTP_GATHER) {
+        CHECK(!r->taken);
+        r->upload = NULL;
+        (void)buf_reserve(&r->body, r->body_reserved.bytes - r->body.n);
+        return 0;
+    }
+    CHECK(took <= bytes.n);
+    r->taken += took;
+    return took;
+}
+
+/* Hands on what was left with its continuation, of which no more is copied than that takes; then
+ * the rest from where it lies, all but as many bytes as must be readable behind. What is left of
+ * all is kept. */
+static void take_pieces(struct http_request *r, struct str s)
+{
+    for (size_t step = TAKE_STEP; r->upload && r->body.n && s.n; step *= 2) {
+        size_t had = r->body.n, n = s.n < step ? s.n : step;
+        buf_put(&r->body, s.p, n);
+        memset(buf_reserve(&r->body, BODY_PADDING), 0, BODY_PADDING);
+        size_t took = take(r, buf_str(&r->body));
+        if (took > had) {
+            s = str_from(s, took - had);
+            buf_clear(&r->body);
+        } else {
+            s = str_from(s, n);
+            r->body.n -= took;
+            memmove(r->body.p, r->body.p + took, took ? r->body.n : 0);
+        }
+    }
+    if (r->upload && !r->body.n && s.n > BODY_PADDING)
+        s = str_from(s, take(r, str_of(s.p, s.n - BODY_PADDING)));
+    buf_put(&r->body, s.p, s.n);
+}
+
 static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *n)
 {
     size_t got = *n;
     *n = 0;
-    if (!r->answered && got > r->server->options.body_max - r->body.n)
+    if (!r->answered && got > r->server->options.body_max - r->taken - r->body.n)
         refuse_size(r);
     if (!r->answered && reserve_body(r, got)) {
         /* Within the maximum, as was just judged. */
-        buf_put(&r->body, p, got);
+        take_pieces(r, str_of(p, got));
         if (r->body.cap > r->body_reserved.bytes)
             reservation_force(&r->body_reserved, r->body.cap - r->body_reserved.bytes);
         return MHD_YES;
     }
     r->refused = true;
+    abandon_upload(r);
     http_body_release(r);
     r->body_dropped += got;
     return r->body_dropped / DRAIN_FACTOR > r->server->options.body_max ? MHD_NO : MHD_YES;
@@ -201,6 +259,8 @@ static void run_handler(void *arg)
 static enum MHD_Result dispatch(struct http_request *r)
 {
     memset(buf_reserve(&r->body, BODY_PADDING), 0, BODY_PADDING);
+    if (!r->taken)
+        abandon_upload(r); /* all of it is here */
     const struct http_route *route = r->slot->route;
     if (route->pool == HTTP_QUERY)
         http_watch_add(r);
@@ -215,8 +275,10 @@ static enum MHD_Result dispatch(struct http_request *r)
         return MHD_NO;
     r->dispatched = true;
     atomic_fetch_add(&r->refs, 1);
-    if (pool_submit(r->server->pool[route->pool], run_handler, r) != OK)
+    if (pool_submit(r->server->pool[route->pool], run_handler, r) != OK) {
+        abandon_upload(r);
         http_error(r, 503, "the server is busy: %s", err_text());
+    }
     return MHD_YES;
 }
 
@@ -291,6 +353,8 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
         return;
     *state = NULL;
     http_watch_remove(r);
+    if (!r->dispatched)
+        abandon_upload(r);
     pthread_mutex_lock(&r->lock);
     r->connection = NULL;
     r->canceled = true;

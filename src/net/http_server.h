@@ -30,6 +30,22 @@ struct http_route {
     void (*handle)(void *ctx, struct http_request *r);
     void *ctx;
 };
+/* Takes large bodies of a declared length while they come, in place of their being gathered.
+ * Threads: libmicrohttpd's, where nothing may wait; one at a time for an upload. */
+struct http_taker {
+    void *ctx;
+    size_t least; /* bytes of a body that is worth it */
+    /* The head is there. NULL: the body is to be gathered. */
+    void *(*begin)(void *ctx, struct http_request *r, uint64_t length);
+    /* Takes as much as it can use off the begin of `bytes`, behind which 64 bytes are readable,
+     * and says how much: what it leaves comes again, with more behind it, or is the rest of the
+     * body that the handler finds. HTTP_GATHER, before it took any: the body is to be gathered
+     * after all, and the upload is gone. */
+    size_t (*take)(void *upload, struct str bytes);
+    /* The request ends before its handler. */
+    void (*abandon)(void *upload);
+};
+#define HTTP_GATHER SIZE_MAX
 struct http_server_options {
     const char *listen; /* "127.0.0.1:5080", "[::1]:0", ":5080" */
     size_t body_max;
@@ -42,6 +58,7 @@ struct http_server_options {
      * empty) is good for the request. */
     bool (*authorize)(void *ctx, struct str authorization);
     void *auth_ctx;
+    const struct http_taker *taker; /* of routes of HTTP_INGEST; may be NULL */
 };
 NODISCARD enum err http_server_start(const struct http_server_options *o, struct http_server **ret);
 /* "127.0.0.1:5080", with the real port. */
@@ -60,7 +77,10 @@ struct str http_path_rest(const struct http_request *r, unsigned i);
  * with application/x-www-form-urlencoded the body's are there too. */
 struct str http_param(const struct http_request *r, const char *name);
 struct str http_header(const struct http_request *r, const char *name);
-/* The body as received; JSON_PADDING-like 64 readable zero bytes follow it. */
+/* What the taker began, once: it is the handler's from here on. NULL: the body was gathered. */
+void *http_upload(struct http_request *r);
+/* The body as received, or what the taker left of it; JSON_PADDING-like 64 readable zero bytes
+ * follow it. */
 struct str http_body(const struct http_request *r);
 /* Frees the body before the answer; http_body is empty from then on. */
 void http_body_release(struct http_request *r);

@@ -309,7 +309,7 @@ static enum err take_batch(void *ctx, struct batch *b)
     return err;
 }
 
-static enum err flush_dead(struct job *j)
+enum err job_flush_dead(struct job *j)
 {
     if (!batch_rows(j->w->dead))
         return OK;
@@ -343,7 +343,7 @@ static void take_refused(void *ctx, uint32_t position, struct str raw, const cha
         batch_int(b, STR("raw_bytes"), (int64_t)whole);
     batch_end(b, j->arrival_ns, raw);
     if (batch_bytes(b) >= FRAME_BYTES_MAX - (64 << 10))
-        job_fail(j, flush_dead(j));
+        job_fail(j, job_flush_dead(j));
 }
 
 /* ---- the end of a body ---- */
@@ -394,6 +394,12 @@ static void settle_ids(struct job *j, bool landed)
     for (uint32_t i = 0; i < j->n_ids; i++)
         ground_of(j)->settle_id(ground_of(j)->ctx, j->org, j->id[i].stream, j->id[i].id, landed);
     j->n_ids = 0;
+}
+
+void job_abandon(struct job *j)
+{
+    settle_ids(j, false);
+    job_free(j);
 }
 
 /* Settles the claims, answers, and frees the job. */
@@ -529,9 +535,14 @@ enum err job_inflate(struct job *j, struct str encoding, struct str *bytes)
     return OK;
 }
 
+struct wire_sink job_sink(struct job *j)
+{
+    return (struct wire_sink){j, take_batch, take_refused, accept_id, take_stream};
+}
+
 static enum err decode_once(struct job *j, const struct ingest_body *body, struct str bytes)
 {
-    struct wire_sink sink = {j, take_batch, take_refused, accept_id, take_stream};
+    struct wire_sink sink = job_sink(j);
     uint32_t records = 0;
     enum err err;
     if (j->bulk.n)
@@ -542,7 +553,7 @@ static enum err decode_once(struct job *j, const struct ingest_body *body, struc
     if (j->failed != OK)
         return err_set(j->failed, "%s", j->failed_text.p);
     TRY(err);
-    return flush_dead(j);
+    return job_flush_dead(j);
 }
 
 /* Gives back what was claimed and made, to begin again. */

@@ -16,6 +16,7 @@ struct stages;
 struct queue_body;
 struct blob;
 struct ingest_entry;
+struct ingest_upload;
 
 #define INGEST_DEAD_LETTERS STR("_dead_letters")
 
@@ -124,6 +125,24 @@ struct ingest_body {
     void (*done)(void *ctx, const struct ingest_result *result);
 };
 void ingest_body(struct ingest *g, const struct ingest_body *body);
+
+/* A body of lines that is decoded while it comes: what it says is kept as frames, and becomes
+ * durable as a whole, when all of it is there. Only a few at a time are, for each holds a decoder;
+ * others are to be gathered, and so are those that need all of their bytes at once: compressed
+ * ones, those with an Idempotency-Key, where records go through stages, or have ids that may be
+ * other bodies' (ingest_upload_take). `bytes`, ctx and done are not used. NULL: to be gathered. */
+struct ingest_upload *ingest_upload_begin(struct ingest *g, const struct ingest_body *body,
+                                          uint64_t length);
+/* Takes whole lines off the begin of `bytes` (JSON_PADDING readable bytes behind), and says how
+ * many bytes they are: 0 where there is none. INGEST_UPLOAD_GATHER, before it took anything: the
+ * body is to be gathered after all, and the upload is gone. Does not wait for others. */
+size_t ingest_upload_take(struct ingest_upload *u, struct str bytes);
+#define INGEST_UPLOAD_GATHER SIZE_MAX
+/* What is left of it, as of ingest_body: `done` is called, and the upload is gone. */
+void ingest_upload_end(struct ingest_upload *u, struct str rest, void *ctx,
+                       void (*done)(void *ctx, const struct ingest_result *result));
+/* The sender has left before the end: nothing of it lands. */
+void ingest_upload_abandon(struct ingest_upload *u);
 
 /* The body of an agent (wire/frames.h): `bytes`, `encoding`, `org`, ctx and done are used. A unit
  * lands once; what had landed before counts as duplicates. A body is refused as a whole. */

@@ -1,6 +1,6 @@
-/* The inside of the way in, shared by its files: ingest.c (bodies of a protocol), ingest_frames.c
- * (frames of an agent), ingest_bulk.c (what a bulk is made of), ingest_batch.c (batches of an input
- * in the same process). */
+/* The inside of the way in, shared by its files: ingest.c (bodies of a protocol), ingest_upload.c
+ * (bodies decoded while they come), ingest_frames.c (frames of an agent), ingest_bulk.c (what a
+ * bulk is made of), ingest_batch.c (batches of an input in the same process). */
 #ifndef WEIR_PIPELINE_INGEST_IMPL_H
 #define WEIR_PIPELINE_INGEST_IMPL_H
 
@@ -26,6 +26,7 @@ struct ingest {
     pthread_mutex_t lock;
     struct stages *stages;
     struct worker *idle;
+    unsigned uploads; /* under way */
     struct metric *records, *bytes, *rejected, *duplicates, *bodies, *failed, *seconds;
 };
 
@@ -59,7 +60,8 @@ struct job {
     uint32_t n_ids, ids_cap;
     uint32_t *id_slot; /* open addressing: number + 1 */
     uint32_t id_slots;
-    enum err failed; /* by a callback of the decoder, and why */
+    struct ingest_upload *upload; /* whose it is; NULL: of a body that was gathered */
+    enum err failed;              /* by a callback of the decoder, and why */
     struct str failed_text;
     struct reservation inflated;
     void *ctx;
@@ -85,6 +87,12 @@ NODISCARD enum err job_read_bulk(struct job *j, const struct ingest_body *body, 
 NODISCARD enum err job_inflate(struct job *j, struct str encoding, struct str *bytes);
 /* Replay is over, and memtable and disk have room. */
 NODISCARD enum err ingest_admit(struct ingest *g, size_t bytes);
+/* The ends of the decoder, for the job's stream. */
+struct wire_sink job_sink(struct job *j);
+/* What was refused so far becomes a frame. */
+NODISCARD enum err job_flush_dead(struct job *j);
+/* Gives back what was claimed, and ends the job without an answer. */
+void job_abandon(struct job *j);
 /* Appends what has come together, or answers the error: the end of the job either way. */
 void job_end(struct job *j, enum err err);
 

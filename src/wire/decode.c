@@ -208,18 +208,25 @@ static struct str without_end(struct str line, bool is_text)
     return line;
 }
 
-static enum err each_line(struct wire_decoder *d, struct str body, bool is_text)
+/* *ret_n: the bytes of the lines before that at which it was halted. */
+static enum err each_line(struct wire_decoder *d, struct str body, bool is_text, size_t *ret_n)
 {
-    if (str_starts(body, STR("\xef\xbb\xbf")))
-        body = str_from(body, 3); /* a byte order mark */
+    const char *begin = body.p;
+    d->halted = false;
     while (body.n) {
+        *ret_n = (size_t)(body.p - begin);
         const char *newline = memchr(body.p, '\n', body.n);
         size_t n = newline ? (size_t)(newline - body.p) : body.n;
         struct str line = without_end(str_of(body.p, n), is_text);
         body = str_from(body, newline ? n + 1 : n);
         if (line.n)
             TRY(is_text ? add_text(d, line) : wire_add_json(d, line));
+        if (d->halted) {
+            d->position--;
+            return OK;
+        }
     }
+    *ret_n = (size_t)(body.p - begin);
     return OK;
 }
 
@@ -228,17 +235,29 @@ static enum err decode_json(struct wire_decoder *d, struct str body)
     return json_each_record(d->reader, body, add_json, d);
 }
 
-static enum err decode_ndjson(struct wire_decoder *d, struct str body)
+static struct str without_mark(struct str body)
 {
-    json_reader_lines(d->reader, body);
-    enum err err = each_line(d, body, false);
+    return str_starts(body, STR("\xef\xbb\xbf")) ? str_from(body, 3) : body;
+}
+
+static enum err json_lines(struct wire_decoder *d, struct str lines, size_t *ret_n)
+{
+    json_reader_lines(d->reader, lines);
+    enum err err = each_line(d, lines, false, ret_n);
     json_reader_lines(d->reader, (struct str){0});
     return err;
 }
 
+static enum err decode_ndjson(struct wire_decoder *d, struct str body)
+{
+    size_t n;
+    return json_lines(d, without_mark(body), &n);
+}
+
 static enum err decode_text(struct wire_decoder *d, struct str body)
 {
-    return each_line(d, body, true);
+    size_t n;
+    return each_line(d, without_mark(body), true, &n);
 }
 
 /* ---- bodies ---- */
@@ -269,8 +288,8 @@ static void scratch_trim(struct buf *b)
         buf_release(b);
 }
 
-enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str body,
-                     int64_t arrival_ns, const struct wire_sink *sink, uint32_t *ret_records)
+static void body_begin(struct wire_decoder *d, enum wire_format format, int64_t arrival_ns,
+                       const struct wire_sink *sink)
 {
     bool json = formats[format].json;
     if (!json && !d->plain)
@@ -280,7 +299,10 @@ enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str
     d->arrival_ns = arrival_ns;
     d->position = d->accepted = 0;
     batch_clear(d->batch);
-    enum err err = formats[format].decode(d, body);
+}
+
+static enum err body_end(struct wire_decoder *d, enum err err, uint32_t *ret_records)
+{
     if (err == OK)
         err = wire_flush(d);
     arena_reset(&d->arena);
@@ -292,4 +314,40 @@ enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str
     TRY(err);
     *ret_records = d->accepted;
     return OK;
+}
+
+enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str body,
+                     int64_t arrival_ns, const struct wire_sink *sink, uint32_t *ret_records)
+{
+    body_begin(d, format, arrival_ns, sink);
+    return body_end(d, formats[format].decode(d, body), ret_records);
+}
+
+void wire_lines_begin(struct wire_decoder *d, enum wire_format format, int64_t arrival_ns,
+                      const struct wire_sink *sink)
+{
+    CHECK(format == WIRE_NDJSON || format == WIRE_TEXT);
+    body_begin(d, format, arrival_ns, sink);
+    d->text_lines = format == WIRE_TEXT;
+    d->at_start = true;
+}
+
+enum err wire_lines(struct wire_decoder *d, struct str lines, size_t *ret_n)
+{
+    struct str rest = d->at_start ? without_mark(lines) : lines;
+    size_t n = 0;
+    TRY(d->text_lines ? each_line(d, rest, true, &n) : json_lines(d, rest, &n));
+    d->at_start = d->at_start && !n;
+    *ret_n = n ? lines.n - rest.n + n : 0;
+    return OK;
+}
+
+void wire_lines_halt(struct wire_decoder *d)
+{
+    d->halted = true;
+}
+
+enum err wire_lines_end(struct wire_decoder *d, uint32_t *ret_records)
+{
+    return body_end(d, OK, ret_records);
 }

@@ -51,6 +51,17 @@ void wire_decoder_inflate_max(struct wire_decoder *d, size_t bytes);
 NODISCARD enum err wire_decode(struct wire_decoder *d, enum wire_format format, struct str body,
                                int64_t arrival_ns, const struct wire_sink *sink,
                                uint32_t *ret_records);
+/* A body of WIRE_NDJSON or WIRE_TEXT that comes in pieces: begun, then as many whole lines at a
+ * time as there are (only the last may lack its line break; JSON_PADDING readable bytes behind
+ * them), then ended, after an error too. What wire_decode would hand to the sink is handed to it.
+ */
+void wire_lines_begin(struct wire_decoder *d, enum wire_format format, int64_t arrival_ns,
+                      const struct wire_sink *sink);
+NODISCARD enum err wire_lines(struct wire_decoder *d, struct str lines, size_t *ret_n);
+/* From accept_id, which then answers false: the record at hand is not to be taken yet, nor what is
+ * behind it. *ret_n of wire_lines says where it begins; else it is all of the lines. */
+void wire_lines_halt(struct wire_decoder *d);
+NODISCARD enum err wire_lines_end(struct wire_decoder *d, uint32_t *ret_records);
 /* Decodes the items whose action is possible, stream by stream, each with the `_id` of its action,
  * and writes their outcomes; may be done again. Positions are those of the items. */
 NODISCARD enum err wire_decode_bulk(struct wire_decoder *d, struct bulk *bulk, int64_t arrival_ns,

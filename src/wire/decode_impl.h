@@ -36,6 +36,8 @@ struct wire_decoder {
     struct batch *batch;
     int64_t arrival_ns;
     uint32_t position, accepted;
+    bool text_lines, at_start; /* of a body in pieces: WIRE_TEXT; nothing of it came yet */
+    bool halted;
 };
 
 /* Hands the batch on where a record of `bytes` JSON text, with what is added to it, might lead past

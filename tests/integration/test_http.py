@@ -60,6 +60,86 @@ def test_bad_records_are_named_and_kept(server):
     assert all(d["reason"] and d["stream"] == "default" for d in dead)
 
 
+def raw_post(server, head, pieces, pause=0):
+    """One request on a connection of its own, its body in pieces; the connection, to be read."""
+    c = socket.create_connection(("127.0.0.1", server.port))
+    c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    c.sendall(f"POST /api/v1/logs/ingest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{head}\r\n\r\n".encode())
+    for piece in pieces:
+        c.sendall(piece)
+        time.sleep(pause)
+    return c
+
+
+def answer_of(c):
+    data = b""
+    while more := c.recv(1 << 16):
+        data += more
+    c.close()
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+NDJSON = "Content-Type: application/x-ndjson\r\nContent-Length: %d"
+
+
+def test_large_bodies_are_taken_as_they_come(server):
+    """Lines of all lengths, bad ones among them, cut anywhere: as a body that is gathered (for it has a key)."""
+    lines = [json.dumps({"n": i, "text": "x" * (i * 7919 % (90_000 if i % 97 == 0 else 900))}) for i in range(3000)]
+    for bad in (0, 5, 1500, 2999):
+        lines[bad] = "bad" + lines[bad]
+    body = "\n".join(lines).encode()
+    assert len(body) > 1 << 20
+    status, whole = answer_of(raw_post(server, "Idempotency-Key: k\r\n" + NDJSON % len(body), [body]))
+    assert status == 202 and whole["accepted"] == 2996 and whole["rejected"] == 4
+    for size, pause in ((len(body), 0), (70_001, 0.001), (333_333, 0.01)):
+        pieces = [body[i:i + size] for i in range(0, len(body), size)]
+        assert answer_of(raw_post(server, NDJSON % len(body), pieces, pause)) == (202, whole)
+    rows = server.query("*")
+    assert len(rows) == 4 * 2996
+    want = {i: json.loads(lines[i])["text"] for i in range(3000) if i not in (0, 5, 1500, 2999)}
+    seen = {}
+    for r in rows:
+        assert want[r["n"]] == r["text"]
+        seen[r["n"]] = seen.get(r["n"], 0) + 1
+    assert set(seen.values()) == {4}
+    assert len(server.query("*", stream="_dead_letters")) == 16
+
+
+def test_large_bodies_that_break_off_leave_nothing(server):
+    body = b"".join(b'{"half":%d}\n' % i for i in range(100_000))
+    for share in (1, 2, 3):
+        c = raw_post(server, NDJSON % len(body), [body[:len(body) * share // 4]])
+        time.sleep(0.2)
+        c.close()
+    server.ingest('{"whole":1}')
+    assert [r for r in server.query("*")] == server.query("whole:1")
+    assert len(server.query("*")) == 1
+    server.kill()
+    server.start()
+    assert len(server.query("*")) == 1
+
+
+def test_large_bodies_with_ids_land_once(server):
+    """Be the ids in every record, or in the last ones alone; sent at once, again, and one within another."""
+    every = "".join(json.dumps({"_id": f"e{i}", "a": "y" * 100}) + "\n" for i in range(6000)).encode()
+    late = "".join(json.dumps({"b": i, "pad": "y" * 100}) + "\n" for i in range(6000)) + \
+        "".join(json.dumps({"_id": f"l{i}", "c": i}) + "\n" for i in range(10)) + '{"_id":"l3"}\n'
+    for body, new, old in ((every, 6000, 0), (every, 0, 6000), (late.encode(), 6010, 1), (late.encode(), 6000, 11)):
+        status, answer = answer_of(raw_post(server, NDJSON % len(body), [body]))
+        assert status == 202 and (answer["accepted"], answer["duplicates"]) == (new, old)
+    again = late.replace('"l', '"p').encode()
+    again = late.replace('"l', '"p').encode()  # ids are claimed when all of their body is there
+    open_one = raw_post(server, NDJSON % (len(again) + 10_000), [again])
+    time.sleep(0.2)
+    status, answer = answer_of(raw_post(server, NDJSON % len(again), [again]))
+    assert status == 202 and (answer["accepted"], answer["duplicates"]) == (6010, 1)
+    open_one.sendall(b" " * 10_000)
+    status, answer = answer_of(open_one)
+    assert status == 202 and (answer["accepted"], answer["duplicates"]) == (6000, 11)
+    assert len(server.query("_id:p3")) == 1 and len(server.query("_id:l3")) == 1
+
+
 def test_limits_are_named(make_server):
     server = make_server(args=["--set", "limits.body_bytes=100KiB", "--set", "limits.record_bytes=1KiB"])
     r = requests.post(server.url + "/api/v1/logs/ingest", data=b"x" * 200000)

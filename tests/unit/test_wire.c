@@ -109,6 +109,93 @@ static void assert_decodes(struct fixture *f, enum wire_format format, const cha
     assert_int_equal(f->batches, accepted > 0);
 }
 
+/* Bodies in pieces of whole lines: as those that come at once. */
+static void test_lines_in_pieces(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const line[] = {"{\"a\":1,\"b\":\"text\"}\n",
+                                       "{\"a\":2,\"b\":\"more\"}\n",
+                                       "\n",
+                                       "not json\n",
+                                       "{\"n\":{\"x\":[1,2]}}\r\n",
+                                       "\xef\xbb\xbf{\"a\":3}\n",
+                                       "{\"_id\":\"twice\"}\n"};
+    enum { LINES = sizeof(line) / sizeof(*line) };
+    uint64_t seed = 3;
+    f->duplicate = "twice";
+    for (unsigned round = 0; round < 400; round++) {
+        enum wire_format format = round % 2 ? WIRE_NDJSON : WIRE_TEXT;
+        struct buf body, rows, refused;
+        uint32_t records, want, n = 0, cut[64];
+        size_t taken = 0;
+        buf_init(&body, SIZE_MAX);
+        buf_init(&rows, SIZE_MAX);
+        buf_init(&refused, SIZE_MAX);
+        for (unsigned i = 0; i < round % 40; i++) {
+            seed = seed * 6364136223846793005 + 1442695040888963407;
+            buf_put_c(&body, line[(seed >> 40) % LINES]);
+            if (seed >> 62 == 0)
+                cut[n++] = (uint32_t)body.n;
+        }
+        if (round % 3 == 0 && body.n)
+            body.n--; /* the last line has no end */
+        assert_ok(decode(f, format, buf_str(&body), &want));
+        buf_put_str(&rows, buf_str(&f->rows));
+        buf_put_str(&refused, buf_str(&f->refused));
+        buf_clear(&f->rows);
+        buf_clear(&f->refused);
+        wire_lines_begin(f->decoder, format, 5, &f->sink);
+        uint32_t at = 0;
+        for (uint32_t i = 0; i <= n; at = i < n ? cut[i] : at, i++) {
+            size_t end = i < n && cut[i] < body.n ? cut[i] : body.n;
+            if (end > at)
+                assert_ok(wire_lines(f->decoder, str_of(f->in.p + at, end - at), &taken));
+        }
+        assert_ok(wire_lines_end(f->decoder, &records));
+        assert_true(str_eq(buf_str(&f->rows), buf_str(&rows)));
+        assert_true(str_eq(buf_str(&f->refused), buf_str(&refused)));
+        assert_int_equal(records, want);
+        buf_release(&body);
+        buf_release(&rows);
+        buf_release(&refused);
+    }
+    f->duplicate = NULL;
+}
+
+static bool halt_at_id(void *ctx, struct str id)
+{
+    struct fixture *f = ctx;
+    wire_lines_halt(f->decoder);
+    return false;
+}
+
+static void test_lines_halt_at_a_record(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_sink sink = f->sink;
+    struct str lines = STR("\xef\xbb\xbf{\"a\":1}\nbad\n{\"_id\":\"x\"}\nworse\n{\"_id\":\"y\"}\n");
+    uint32_t records;
+    size_t first = str_find(lines, STR("{\"_id")), n = 0;
+    assert_ok(decode(f, WIRE_NDJSON, lines, &records));
+    struct str whole = str_of(f->in.p, lines.n);
+    buf_clear(&f->rows);
+    buf_clear(&f->refused);
+    sink.accept_id = halt_at_id;
+    wire_lines_begin(f->decoder, WIRE_NDJSON, 5, &sink);
+    assert_ok(wire_lines(f->decoder, whole, &n));
+    assert_int_equal(n, first);
+    assert_ok(wire_lines(f->decoder, str_from(whole, n), &n));
+    assert_int_equal(n, 0);
+    sink.accept_id = accept_id;
+    assert_ok(wire_lines(f->decoder, str_from(whole, first), &n));
+    assert_int_equal(n, lines.n - first);
+    assert_ok(wire_lines_end(f->decoder, &records));
+    assert_int_equal(records, 3);
+    assert_str(buf_str(&f->rows), "{\"a\":1}\n{\"_id\":\"x\"}\n{\"_id\":\"y\"}\n");
+    assert_true(str_starts(buf_str(&f->refused), STR("1:bad: ")));
+    assert_true(strstr(f->refused.p, "\n3:worse: "));
+}
+
 static void test_ndjson(void **state)
 {
     struct fixture *f = *state;
@@ -419,6 +506,8 @@ static void test_inflate_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines_in_pieces),
+        cmocka_unit_test(test_lines_halt_at_a_record),
         cmocka_unit_test(test_ndjson),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
