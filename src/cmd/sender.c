@@ -93,8 +93,9 @@ static void pause_before_retry(struct sender *s, const struct http_answer *a, en
         snprintf(why, sizeof(why), "%s", err_text());
     else
         snprintf(why, sizeof(why), "the server answered %u", a->status);
-    if (s->waiting)
+    if (s->waiting && strcmp(s->why, why) != 0)
         s->waiting(s->ctx, why);
+    snprintf(s->why, sizeof(s->why), "%s", why);
     int64_t ms = *pause_ms / 2 + (int64_t)(random_u64() % (uint64_t)*pause_ms);
     if (a->retry_after_s * 1000 > ms && a->retry_after_s < 3600)
         ms = a->retry_after_s * 1000;
@@ -109,6 +110,7 @@ enum err sender_send(struct sender *s, struct str body, const char *content_type
     enum err err;
     buf_init(&a.body, 16 << 20);
     s->batches++;
+    s->why[0] = '\0';
     for (;;) {
         err = try_once(s, body, content_type, &a);
         bool again =

@@ -13,7 +13,8 @@ struct sender {
     char run[33];        /* random: what the keys of this run begin with */
     uint64_t batches, retries, accepted, rejected, duplicates;
     unsigned complaints;                         /* refusals shown so far */
-    void (*waiting)(void *ctx, const char *why); /* may be NULL: called before each pause */
+    char why[256];                               /* the batch waits, as was said */
+    void (*waiting)(void *ctx, const char *why); /* may be NULL: a pause begins for a new reason */
     void *ctx;
 };
 
