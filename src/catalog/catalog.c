@@ -281,18 +281,29 @@ static size_t text_type(struct str text)
     return str_starts(text, STR(" VARCHAR(")) ? str_find_byte(text, ')', 0) + 1 : 0;
 }
 
+static void put_type(const struct sql_driver *d, struct str type, struct buf *out)
+{
+    size_t bound = str_find_byte(type, '(', 0);
+    buf_put_byte(out, ' ');
+    buf_put_c(out, bound < type.n ? d->varchar : d->text);
+    buf_put_str(out, str_from(type, bound));
+    buf_put_c(out, d->text_end);
+}
+
 static void put_table(const struct sql_driver *d, struct str text, struct buf *out)
 {
     while (text.n) {
         size_t type = text_type(text), n = type ? type : 1;
-        buf_put(out, text.p, n);
-        buf_put_c(out, type ? d->text_end : "");
+        if (type)
+            put_type(d, str_of(text.p, type), out);
+        else
+            buf_put_byte(out, *text.p);
         text = str_from(text, n);
     }
     buf_put_c(out, d->table_end);
 }
 
-enum err catalog_run_schema(struct catalog *c, const char *text)
+static enum err run_schema(struct catalog *c, const char *text)
 {
     struct buf whole;
     buf_init(&whole, 64 << 10);
@@ -304,6 +315,32 @@ enum err catalog_run_schema(struct catalog *c, const char *text)
     enum err err = c->db->driver->exec(c->db, whole.p);
     buf_release(&whole);
     return err;
+}
+
+enum err catalog_run_schema(struct catalog *c, const char *text)
+{
+    bool row = str_starts(str_c(text), STR("INSERT "));
+    if (c->schema_part == (row ? SCHEMA_TABLES : SCHEMA_ROWS))
+        return OK;
+    enum err err = run_schema(c, text);
+    /* Made by another, or by one who did not come further. */
+    return err == ERR_EXISTS && c->schema_part == SCHEMA_TABLES ? OK : err;
+}
+
+enum err catalog_has_row(struct catalog *c, const char *table, const char *name, bool *ret)
+{
+    char text[100];
+    bool there;
+    TRY(c->db->driver->has_table(c->db, table, &there));
+    if (there) {
+        snprintf(text, sizeof(text), "SELECT 1 FROM %s WHERE name = ?", table);
+        struct sql_call call = sql_call_new(c, text);
+        sql_arg_text(&call, str_c(name));
+        there = sql_call_row(&call);
+        TRY(sql_call_end(&call));
+    }
+    *ret = there;
+    return OK;
 }
 
 static enum err create_schema(struct catalog *c)
@@ -339,14 +376,26 @@ static enum err add_tables(struct catalog *c)
     return there ? OK : catalog_run_schema(c, PRODUCERS_TABLE);
 }
 
-static enum err prepare_schema(struct catalog *c)
+/* The version of the schema is the last of its rows, which are all there or none. */
+static enum err make_schema(struct catalog *c)
 {
     bool there = false;
-    TRY(c->db->driver->has_table(c->db, "meta", &there));
+    TRY(catalog_has_row(c, "meta", "schema", &there));
     TRY(there ? check_version(c) : create_schema(c));
     if (there)
         TRY(add_tables(c));
     return c->db->shared ? catalog_add_tables(c) : OK;
+}
+
+static enum err prepare_schema(struct catalog *c)
+{
+    bool apart = c->db->driver->ddl_commits;
+    if (apart) {
+        c->schema_part = SCHEMA_TABLES;
+        TRY(make_schema(c));
+    }
+    c->schema_part = apart ? SCHEMA_ROWS : SCHEMA_ALL;
+    return CATALOG_COMMIT(c, make_schema(c));
 }
 
 static struct catalog *new_on(struct sql *db)
@@ -360,7 +409,7 @@ static struct catalog *new_on(struct sql *db)
 static enum err open_on(struct sql *db, struct catalog **ret)
 {
     struct catalog *c = new_on(db);
-    enum err err = CATALOG_COMMIT(c, prepare_schema(c));
+    enum err err = prepare_schema(c);
     if (err != OK) {
         catalog_close(c);
         return err;

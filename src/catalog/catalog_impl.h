@@ -12,6 +12,9 @@ struct catalog {
     pthread_mutex_t lock;
     struct sql *db;
     uint64_t next_segment, segment_limit; /* ids at hand */
+    /* What catalog_run_schema runs: where making a table ends a transaction, the tables go before
+     * it and the rows into it. */
+    enum { SCHEMA_ALL, SCHEMA_TABLES, SCHEMA_ROWS } schema_part;
 };
 
 /* A statement and the place of its next parameter; the first error stays. */
@@ -64,6 +67,9 @@ enum { CATALOG_TRIES = 5 };
 NODISCARD enum err catalog_take_numbers(struct catalog *c, const char *name, uint64_t n,
                                         uint64_t *ret);
 NODISCARD enum err catalog_run_schema(struct catalog *c, const char *text);
+/* Whether there is the table, and in it the row. */
+NODISCARD enum err catalog_has_row(struct catalog *c, const char *table, const char *name,
+                                   bool *ret);
 /* Columns stream_id to tail_length of a row of `sections`, from column 1 on. */
 void catalog_read_section(struct sql_call *call, struct catalog_section *ret);
 

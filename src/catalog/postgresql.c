@@ -424,6 +424,8 @@ static enum err db_describe(struct sql *base, struct buf *out)
 
 static const struct sql_driver driver = {
     .table_end = "",
+    .text = "TEXT",
+    .varchar = "VARCHAR",
     .text_end = " COLLATE \"C\"", /* others change with the machine's libraries */
     REMOTE_DRIVER,
     .has_table = db_has_table,

@@ -8,8 +8,6 @@
 
 #include <libpq-fe.h>
 
-/* An agent, and a server with a catalog of its own, do without the library and all that it loads.
- */
 #define LIBPQ_FUNCTIONS(X)                                                                         \
     X(PQclear)                                                                                     \
     X(PQcmdStatus)                                                                                 \

@@ -11,7 +11,6 @@
 #include "core/mem.h"
 #include "core/url.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -21,39 +20,31 @@ enum { URL_BYTES_MAX = 8192, NAMES_MAX = 128 };
 /* ---- the library ---- */
 
 static struct libpq library;
-static char missing[200]; /* why there is none */
+static const struct remote_symbol symbols[] = {
+#define X(name) {#name, offsetof(struct libpq, name)},
+    LIBPQ_FUNCTIONS(X)
+#undef X
+};
+static struct remote_library loaded = {
+    .file = "libpq.so.5",
+    .needs = "postgresql:// needs libpq (Debian's libpq5)",
+    .old = "libpq is older than PostgreSQL 14",
+    .symbol = symbols,
+    .n = sizeof(symbols) / sizeof(*symbols),
+    .table = &library,
+};
 
 static void load(void)
 {
-    static const struct {
-        const char *name;
-        size_t at;
-    } functions[] = {
-#define X(name) {#name, offsetof(struct libpq, name)},
-        LIBPQ_FUNCTIONS(X)
-#undef X
-    };
-    void *handle = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
-    if (!handle) {
-        snprintf(missing, sizeof(missing), "postgresql:// needs libpq (Debian's libpq5): %s",
-                 dlerror());
-        return;
-    }
-    for (size_t i = 0; i < sizeof(functions) / sizeof(*functions); i++) {
-        void *symbol = dlsym(handle, functions[i].name);
-        if (!symbol)
-            snprintf(missing, sizeof(missing), "libpq is older than PostgreSQL 14: it has no %s",
-                     functions[i].name);
-        memcpy((char *)&library + functions[i].at, &symbol, sizeof(symbol));
-    }
+    (void)remote_load_library(&loaded);
 }
 
 enum err libpq_load(const struct libpq **ret)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
-    if (missing[0])
-        return err_set(ERR_UNSUPPORTED, "%s", missing);
+    if (loaded.missing[0])
+        return err_set(ERR_UNSUPPORTED, "%s", loaded.missing);
     *ret = &library;
     return OK;
 }
@@ -90,6 +81,13 @@ static enum err take_apart(struct str url, struct parts *ret)
     return OK;
 }
 
+static enum err own_value(struct str s, const char *name, struct arena *a, const char **ret)
+{
+    struct str v;
+    TRY(url_decode(s, name, a, &v));
+    return remote_check_value(v, name, ret);
+}
+
 /* Takes what is Weir's own out of the parameters; the others stay as they are. */
 static enum err own_params(struct str query, struct arena *a, struct buf *others,
                            struct pg_target *t)
@@ -97,9 +95,9 @@ static enum err own_params(struct str query, struct arena *a, struct buf *others
     struct str param = {0};
     while (query.n && str_split(&query, '&', &param)) {
         if (str_starts(param, STR("schema="))) {
-            TRY(remote_url_value(str_from(param, 7), "schema", a, &t->schema));
+            TRY(own_value(str_from(param, 7), "schema", a, &t->schema));
         } else if (str_starts(param, STR("password_file="))) {
-            TRY(remote_url_value(str_from(param, 14), "password_file", a, &t->password_file));
+            TRY(own_value(str_from(param, 14), "password_file", a, &t->password_file));
         } else if (param.n) {
             buf_put_byte(others, others->n ? '&' : '?');
             buf_put_str(others, param);

@@ -9,8 +9,8 @@
 
 #include "core/io.h"
 #include "core/mem.h"
-#include "core/url.h"
 
+#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -27,6 +27,20 @@ void remote_init(struct remote *db, const struct sql_driver *driver, const struc
     db->wire = wire;
     db->plain = "";
     arena_init(&db->arena, 0, NULL);
+}
+
+bool remote_load_library(struct remote_library *l)
+{
+    void *handle = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        snprintf(l->missing, sizeof(l->missing), "%s: %s", l->needs, dlerror());
+    for (size_t i = 0; handle && i < l->n; i++) {
+        void *symbol = dlsym(handle, l->symbol[i].name);
+        if (!symbol)
+            snprintf(l->missing, sizeof(l->missing), "%s: it has no %s", l->old, l->symbol[i].name);
+        memcpy((char *)l->table + l->symbol[i].at, &symbol, sizeof(symbol));
+    }
+    return !l->missing[0];
 }
 
 /* ---- connections ---- */
@@ -88,10 +102,8 @@ enum err remote_read_password(const char *path, char ret[REMOTE_PASSWORD_MAX + 1
     return there ? OK : err_set(ERR_AUTH, "password_file %s is empty", path);
 }
 
-enum err remote_url_value(struct str s, const char *name, struct arena *a, const char **ret)
+enum err remote_check_value(struct str v, const char *name, const char **ret)
 {
-    struct str v;
-    TRY(url_decode(s, name, a, &v));
     if (!v.n || str_find_byte(v, 0, 0) < v.n)
         return err_set(ERR_INVALID, "the %s of the URL is empty, or has a NUL", name);
     *ret = v.p;

@@ -20,6 +20,22 @@ enum {
     REMOTE_PASSWORD_MAX = 4096 /* a token may be long */
 };
 
+/* A library that is loaded when it is needed: an agent, and a server with a catalog of its own, do
+ * without it and all that it loads. */
+struct remote_symbol {
+    const char *name;
+    size_t at; /* in the table */
+};
+struct remote_library {
+    const char *file, *needs, *old; /* its name; how errors begin: there is none, or an old one */
+    const struct remote_symbol *symbol;
+    size_t n;
+    void *table;
+    char missing[200]; /* why it cannot be used */
+};
+/* Fills the table; `missing` says why it cannot. Once. */
+bool remote_load_library(struct remote_library *l);
+
 struct remote;
 struct wire {
     bool numbered; /* parameters are $1, $2, ... */
@@ -73,9 +89,8 @@ NODISCARD enum err remote_need_connection(struct remote *db);
 enum err remote_no_turn(const struct remote *db);
 /* The first line of a file, for one connection. */
 NODISCARD enum err remote_read_password(const char *path, char ret[REMOTE_PASSWORD_MAX + 1]);
-/* A parameter of a URL, a NUL behind; neither empty nor with one inside. */
-NODISCARD enum err remote_url_value(struct str s, const char *name, struct arena *a,
-                                    const char **ret);
+/* A part of a URL, undone, with a NUL behind: neither empty nor with one inside. */
+NODISCARD enum err remote_check_value(struct str v, const char *name, const char **ret);
 /* Whether a query with one parameter finds a row. */
 NODISCARD enum err remote_finds(struct sql *db, const char *text, const char *value, bool *ret);
 

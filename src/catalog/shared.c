@@ -16,23 +16,40 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static const char *const schema[] = {
-    "CREATE TABLE nodes (number BIGINT NOT NULL PRIMARY KEY, secret BIGINT NOT NULL,"
-    " start BIGINT NOT NULL, name VARCHAR(255) NOT NULL, beat_ns BIGINT NOT NULL)",
-    "CREATE TABLE leases (name VARCHAR(255) NOT NULL PRIMARY KEY, holder BIGINT NOT NULL,"
-    " token BIGINT NOT NULL, beat BIGINT NOT NULL)",
-    "CREATE TABLE garbage (segment_id BIGINT NOT NULL PRIMARY KEY, removed_ns BIGINT NOT NULL)",
-    "INSERT INTO counters (name, value) VALUES ('node', 1)",
-    "INSERT INTO counters (name, value) VALUES ('manifest', 1)",
-    "INSERT INTO leases (name, holder, token, beat) VALUES ('compact', 0, 0, 0)",
+static const struct {
+    const char *name, *text;
+} tables[] = {
+    {"nodes", "CREATE TABLE nodes (number BIGINT NOT NULL PRIMARY KEY, secret BIGINT NOT NULL,"
+              " start BIGINT NOT NULL, name VARCHAR(255) NOT NULL, beat_ns BIGINT NOT NULL)"},
+    {"leases",
+     "CREATE TABLE leases (name VARCHAR(255) NOT NULL PRIMARY KEY, holder BIGINT NOT NULL,"
+     " token BIGINT NOT NULL, beat BIGINT NOT NULL)"},
+    {"garbage",
+     "CREATE TABLE garbage (segment_id BIGINT NOT NULL PRIMARY KEY, removed_ns BIGINT NOT NULL)"},
+};
+static const struct {
+    const char *table, *name, *text;
+} rows[] = {
+    {"counters", "node", "INSERT INTO counters (name, value) VALUES ('node', 1)"},
+    {"counters", "manifest", "INSERT INTO counters (name, value) VALUES ('manifest', 1)"},
+    {"leases", "compact",
+     "INSERT INTO leases (name, holder, token, beat) VALUES ('compact', 0, 0, 0)"},
 };
 
+/* Each by itself: a copy of a shared catalog for one server has the rows of `counters` alone. */
 enum err catalog_add_tables(struct catalog *c)
 {
     bool there = false;
-    TRY(c->db->driver->has_table(c->db, "nodes", &there));
-    for (size_t i = 0; !there && i < sizeof(schema) / sizeof(schema[0]); i++)
-        TRY(catalog_run_schema(c, schema[i]));
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        TRY(c->db->driver->has_table(c->db, tables[i].name, &there));
+        if (!there)
+            TRY(catalog_run_schema(c, tables[i].text));
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        TRY(catalog_has_row(c, rows[i].table, rows[i].name, &there));
+        if (!there)
+            TRY(catalog_run_schema(c, rows[i].text));
+    }
     return OK;
 }
 

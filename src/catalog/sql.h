@@ -26,7 +26,10 @@ struct sql_stmt;
 
 struct sql_driver {
     const char *table_end; /* of a CREATE TABLE with a primary key: how rows are best kept */
-    const char *text_end;  /* behind the type of a text column: a binary collation */
+    /* Types of text columns, of any length and of a bounded one, and what stands behind: a binary
+     * collation. */
+    const char *text, *varchar, *text_end;
+    bool ddl_commits; /* to make a table ends a transaction: each is made before one, by itself */
     bool sure; /* a commit that failed, but for ERR_TIMEOUT, can never come back from the disk */
     void (*close)(struct sql *db);
     enum err (*exec)(struct sql *db, const char *text); /* one statement without parameters */
@@ -67,9 +70,13 @@ NODISCARD enum err sql_open_sqlite_shared(const char *path, struct sql **ret);
  * when it is not there. */
 NODISCARD enum err sql_open_postgresql(struct str url, bool make, struct sql **ret);
 NODISCARD enum err sql_check_postgresql(struct str url);
-/* sqlite:, sqlite:PATH, sqlite:PATH?shared=true, postgresql://... data: the folder whose catalog.db
- * is meant where there is no path. ERR_INVALID says what is wrong with the URL; ERR_NOTFOUND: there
- * is no such file, and it is not to be made. */
+/* mysql://..., mysql+tls://...: of MySQL, Aurora MySQL, MariaDB (mysql_url.c). make: the table that
+ * turns are taken by, when it is not there. */
+NODISCARD enum err sql_open_mysql(struct str url, bool make, struct sql **ret);
+NODISCARD enum err sql_check_mysql(struct str url);
+/* sqlite:, sqlite:PATH, sqlite:PATH?shared=true, postgresql://..., mysql://... data: the folder
+ * whose catalog.db is meant where there is no path. ERR_INVALID says what is wrong with the URL;
+ * ERR_NOTFOUND: there is no such file, and it is not to be made. */
 NODISCARD enum err sql_open_url(struct str url, const char *data, bool make, struct sql **ret);
 /* The URL without user and parameters, for logs. Lives in the arena, a NUL behind. */
 struct str sql_url_plain(struct str url, struct arena *a);

@@ -194,7 +194,9 @@ static enum err db_describe(struct sql *base, struct buf *out)
 
 static const struct sql_driver sqlite_driver = {
     .table_end = " WITHOUT ROWID", /* else each key is an index beside the table, a page at least */
-    .text_end = "",                /* binary unless told otherwise */
+    .text = "TEXT",
+    .varchar = "VARCHAR",
+    .text_end = "", /* binary unless told otherwise */
     .close = db_close,
     .exec = db_exec,
     .begin = db_begin,
