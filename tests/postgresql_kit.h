@@ -6,7 +6,7 @@
 #include "core/clock.h"
 #include "core/io.h"
 #include "core/mem.h"
-#include "test.h"
+#include "free_port.h"
 
 #include <arpa/inet.h>
 #include <glob.h>
@@ -52,17 +52,6 @@ static inline pid_t pg_spawn(const struct pg_server *s, const char *name, char *
     }
     globfree(&found);
     return pid;
-}
-
-static inline unsigned pg_free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof(a);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
-    return ntohs(a.sin_port);
 }
 
 /* Its last word in the file of its process id. */
@@ -140,7 +129,7 @@ static inline void pg_end(struct pg_server *s, int signal)
 static inline void pg_init(struct pg_server *s)
 {
     int status = 0;
-    *s = (struct pg_server){.port = pg_free_port()};
+    *s = (struct pg_server){.port = free_port()};
     snprintf(s->dir, sizeof(s->dir), "%s", test_dir_in_memory());
     if (geteuid() == 0) {
         const struct passwd *user = getpwnam("postgres");
