@@ -4,6 +4,7 @@
  *   sqlite:PATH                another file
  *   sqlite:PATH?shared=true    a file of several processes of one host
  *   postgresql://...           a server's; postgres:// is the same
+ *   mysql://..., mysql+tls://  a server's
  *
  * A path stands as it is, without percent escapes. */
 #include "catalog/sql.h"
@@ -38,12 +39,19 @@ static bool is_postgresql(struct str url)
     return str_starts(url, STR("postgresql://")) || str_starts(url, STR("postgres://"));
 }
 
+static bool is_mysql(struct str url)
+{
+    return str_starts(url, STR("mysql://")) || str_starts(url, STR("mysql+tls://"));
+}
+
 /* sqlite: */
 static enum err read_url(struct str url, struct place *ret)
 {
     struct place place = {0};
     if (!str_starts(url, STR("sqlite:")))
-        return err_set(ERR_INVALID, "sqlite:, sqlite:PATH or postgresql://HOST/DATABASE is wanted");
+        return err_set(ERR_INVALID,
+                       "sqlite:, sqlite:PATH, postgresql://HOST/DATABASE or mysql://HOST/DATABASE "
+                       "is wanted");
     if (str_find_byte(url, 0, 0) < url.n)
         return err_set(ERR_INVALID, "a NUL in the URL");
     TRY(read_sqlite(str_from(url, STR("sqlite:").n), &place));
@@ -56,6 +64,8 @@ enum err sql_check_url(struct str url)
     struct place place;
     if (is_postgresql(url))
         return sql_check_postgresql(url);
+    if (is_mysql(url))
+        return sql_check_mysql(url);
     return read_url(url, &place);
 }
 
@@ -64,6 +74,8 @@ enum err sql_open_url(struct str url, const char *data, bool make, struct sql **
     struct place place;
     if (is_postgresql(url))
         return sql_open_postgresql(url, make, ret);
+    if (is_mysql(url))
+        return sql_open_mysql(url, make, ret);
     TRY(read_url(url, &place));
     char *path = place.path.n ? mem_strdup(place.path) : mem_printf("%s/catalog.db", data);
     enum err err = !make && !io_exists(path) ? err_set(ERR_NOTFOUND, "there is no %s yet", path)
@@ -76,13 +88,14 @@ enum err sql_open_url(struct str url, const char *data, bool make, struct sql **
 struct str sql_url_plain(struct str url, struct arena *a)
 {
     struct str plain = str_of(url.p, str_find_byte(url, '?', 0));
-    if (!is_postgresql(url))
+    if (!is_postgresql(url) && !is_mysql(url))
         return arena_str(a, plain);
     size_t host = str_find(plain, STR("://")) + 3;
     for (size_t i = host; i < plain.n; i++)
         if (plain.p[i] == '@')
             host = i + 1;
-    struct str rest = str_from(plain, host), scheme = STR("postgresql://");
+    struct str rest = str_from(plain, host),
+               scheme = is_mysql(url) ? STR("mysql://") : STR("postgresql://");
     char *text = arena_alloc(a, scheme.n + rest.n + 1);
     memcpy(text, scheme.p, scheme.n);
     memcpy(text + scheme.n, rest.n ? rest.p : "", rest.n);

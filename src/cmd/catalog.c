@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 static const struct option_def option_defs[] = {
-    {"from", 'f', "URL", "The catalog that there is: sqlite:PATH, postgresql://..."},
+    {"from", 'f', "URL", "The catalog that there is: sqlite:PATH, postgresql://..., mysql://..."},
     {"to", 't', "URL", "Where it is to be: another of these, with nothing in it."},
     {0},
 };

@@ -58,7 +58,7 @@ enum { BOOKS_TRIES = 20, BOOKS_PAUSE_MS = 5 };
 static const struct option_def option_defs[] = {
     SETTINGS_OPTIONS,
     {"queue", 'q', "URL", "disk: (the default), or kafka://HOST:PORT/TOPIC."},
-    {"catalog", 0, "URL", "sqlite: (the default), or postgresql://USER@HOST/DATABASE."},
+    {"catalog", 0, "URL", "sqlite: (the default), postgresql://USER@HOST/DATABASE, or mysql://..."},
     {"objects", 0, "URL",
      "file: (the default), file:///FOLDER, or s3://BUCKET/PREFIX: where segments are at rest."},
     {"input", 'i', "URL", "One more input, such as forward://127.0.0.1:24224; may be given often.",

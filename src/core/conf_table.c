@@ -53,7 +53,8 @@ const struct conf_setting conf_table[] = {
 
     {"catalog.url", CONF_STRING, "sqlite:", 0, 0,
      "Where it is kept which segments there are: sqlite: (in server.data), or what several servers "
-     "share: postgresql://USER@HOST/DATABASE, sqlite:PATH?shared=true."},
+     "share: postgresql://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE, "
+     "sqlite:PATH?shared=true."},
 
     {"objects.url", CONF_STRING, "file:", 0, 0,
      "Where segments are at rest: file: (in server.data), file:///FOLDER, which several servers "

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     if (sql_check_url(url) != OK && !err_text()[0])
         abort();
     struct str plain = sql_url_plain(url, &a);
-    if (str_starts(plain, STR("postgresql://")) && str_find_byte(plain, '@', 0) < plain.n)
+    bool server = str_starts(plain, STR("postgresql://")) || str_starts(plain, STR("mysql://"));
+    if (server && str_find_byte(plain, '@', 0) < plain.n)
         abort();
     arena_release(&a);
     return 0;

@@ -1,5 +1,5 @@
-"""A server whose catalog is in PostgreSQL: it starts, waits, refuses what is not its own, and loses and doubles nothing,
-whatever happens to the database, to the wire between, or to itself."""
+"""A server whose catalog is in PostgreSQL, or in MySQL where it says `database`: it starts, waits, refuses what is not its
+own, and loses and doubles nothing, whatever happens to the database, to the wire between, or to itself."""
 import json
 import os
 import random
@@ -30,12 +30,13 @@ def numbers(server):
     return sorted(r["n"] for r in rows)
 
 
-@pytest.fixture
-def database(postgresql):
-    """One that a test may kill."""
-    yield postgresql
-    if postgresql.process.poll() is not None:
-        postgresql.start()
+@pytest.fixture(params=["postgresql", "mysql"])
+def database(request):
+    """One that a test may kill, of each kind."""
+    server = request.getfixturevalue(request.param)
+    yield server
+    if server.process.poll() is not None:
+        server.start()
 
 
 def wait_for(what, seconds=60):
@@ -45,8 +46,8 @@ def wait_for(what, seconds=60):
         time.sleep(0.05)
 
 
-def test_round_trip(make_server, postgresql, weir):
-    url = postgresql.url("round_trip")
+def test_round_trip(make_server, database, weir):
+    url = database.url("round_trip")
     server = make_server(args=["--catalog", url])
     for i in range(3):
         server.ingest(lines(i * 100, 100))
@@ -57,15 +58,15 @@ def test_round_trip(make_server, postgresql, weir):
     server.start()
     assert numbers(server) == list(range(300))
     assert not (server.data / "catalog.db").exists()
-    assert int(postgresql.sql("SELECT sum(record_count) FROM round_trip.sections")) == 300
-    assert "libpq" in open(f"/proc/{server.process.pid}/maps").read()
+    assert int(database.sql("SELECT sum(record_count) FROM round_trip.sections")) == 300
+    assert database.library in open(f"/proc/{server.process.pid}/maps").read()
     server.stop()
     # Another catalog knows nothing of the folder's segments, nor does this one of another folder's.
-    for args in ([], ["--catalog", postgresql.url("another")]):
+    for args in ([], ["--catalog", database.url("another")]):
         r = weir("server", "--data", str(server.data), "--listen", f"127.0.0.1:{free_port()}", *args, check=False)
-        assert r.returncode == 1 and b"belongs to the catalog postgresql://127.0.0.1:" in r.stderr, r.stderr
+        assert r.returncode == 1 and f"belongs to the catalog {database.scheme}://127.0.0.1:".encode() in r.stderr, r.stderr
     own = make_server("own")
-    assert "libpq" not in open(f"/proc/{own.process.pid}/maps").read()
+    assert database.library not in open(f"/proc/{own.process.pid}/maps").read()
     own.stop()
     r = weir("server", "--data", str(own.data), "--catalog", url, "--listen", f"127.0.0.1:{free_port()}", check=False)
     assert r.returncode == 1 and b"has a catalog of its own" in r.stderr, r.stderr
@@ -95,7 +96,9 @@ def test_config_check(weir, tmp_path):
         ("postgresql://h/d?sslmod=require", b'postgresql:// knows no parameter "sslmod"; did you mean "sslmode"?'),
         ("postgresql://u:hush@h/d?sslmode=safe", b'invalid sslmode value: "safe"'),
         ("postgresql://u:hu@sh@h/d", b"in a user or password of a URL, '/' is written %2F"),
-        ("mysql://h/d", b"sqlite:, sqlite:PATH or postgresql://HOST/DATABASE is wanted"),
+        ("mysqld://h/d", b"sqlite:, sqlite:PATH, postgresql://HOST/DATABASE or mysql://HOST/DATABASE is wanted"),
+        ("mysql://h/d?tls_cs=x", b'mysql:// knows no parameter "tls_cs"; did you mean "tls_ca"?'),
+        ("mysql://u:hu/sh@h/d", b"in a user or password of a URL, '/' is written %2F"),
     ]:
         path.write_text(f"catalog:\n  url: {url}\n")
         r = weir("config", "check", str(path), check=False)
@@ -184,7 +187,7 @@ def test_away_while_records_come(make_server, database):
             break
         sent += 1000
     assert refused is not None and refused.status_code == 503, "memory is never full"
-    assert "catalog postgresql://127.0.0.1" in refused.text, refused.text
+    assert f"catalog {database.scheme}://127.0.0.1" in refused.text, refused.text
     assert requests.get(server.url + "/healthz", timeout=10).status_code == 200
     server.query("n:1")  # searches go on
     database.start()
@@ -206,10 +209,9 @@ def test_database_hangs(make_server, database):
     server = make_server(args=["--catalog", database.url("hangs"), *SMALL])
     server.ingest(lines(0, 100))
     server.flush()
-    sessions = database.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'weir'").split()
-    assert sessions
-    for pid in [*sessions, database.process.pid]:
-        os.kill(int(pid), signal.SIGSTOP)
+    processes = [*database.sessions(), database.process.pid]
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
     try:
         server.ingest(lines(100, 100))
         began = time.monotonic()
@@ -217,15 +219,15 @@ def test_database_hangs(make_server, database):
         assert time.monotonic() - began < 60
         assert numbers(server) == list(range(200))
     finally:
-        for pid in [database.process.pid, *sessions]:
-            os.kill(int(pid), signal.SIGCONT)
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
     wait_for(lambda: requests.post(server.url + "/api/v1/admin/flush", timeout=120).status_code == 200, 90)
     assert numbers(server) == list(range(200))
 
 
-def test_from_one_to_several(make_server, postgresql, weir, tmp_path):
+def test_from_one_to_several(make_server, database, weir, tmp_path):
     """As docs/catalog.md says: the objects move, the catalog is copied, new servers go on."""
-    objects, catalog = f"file://{tmp_path}/objects", postgresql.url("several")
+    objects, catalog = f"file://{tmp_path}/objects", database.url("several")
     old = make_server("old", args=SMALL)
     key, body = {"Idempotency-Key": "before"}, lines(0, 500)
     old.ingest(body, **key)
@@ -273,6 +275,30 @@ def test_a_catalog_that_forgot_a_server(make_server, postgresql, weir):
     assert numbers(server) == list(range(100))
 
 
+def fail_over(make_server, url, first, second, schema):
+    server = make_server(args=["--catalog", url, *SMALL])
+    stop, rng = threading.Event(), random.Random(3)
+    clients = [Client(server, f"c{i}", i % 2 == 0, stop) for i in range(3)]
+    for c in clients:
+        c.start()
+    for turn in range(60):
+        nudge(server, rng)
+        if turn == 30:
+            first.kill()
+            second.promote()
+    stop.set()
+    for c in clients:
+        c.join(60)
+        assert not c.is_alive() and not c.problems, c.problems
+    server.flush()
+    check(server, clients)
+    found = len(server.query("* | fields n", stream="crash"))
+    assert int(second.sql(f"SELECT sum(record_count) FROM {schema}.sections")) == found > 0
+    server.kill()
+    server.start()
+    check(server, clients)
+
+
 def test_failover(make_server):
     """The database dies and its standby, which has every commit, takes over."""
     first, second = PostgreSql().start(), None
@@ -280,26 +306,7 @@ def test_failover(make_server):
         second = PostgreSql(standby_of=first).start()
         first.sql("ALTER SYSTEM SET synchronous_standby_names = '*'; SELECT pg_reload_conf()")
         hosts = f"127.0.0.1:{second.port},127.0.0.1:{first.port}"  # a standby is not taken for the one that writes
-        server = make_server(args=["--catalog", f"postgresql://weir@{hosts}/postgres", *SMALL])
-        stop, rng = threading.Event(), random.Random(3)
-        clients = [Client(server, f"c{i}", i % 2 == 0, stop) for i in range(3)]
-        for c in clients:
-            c.start()
-        for turn in range(60):
-            nudge(server, rng)
-            if turn == 30:
-                first.kill()
-                second.promote()
-        stop.set()
-        for c in clients:
-            c.join(60)
-            assert not c.is_alive() and not c.problems, c.problems
-        server.flush()
-        check(server, clients)
-        assert int(second.sql("SELECT sum(record_count) FROM sections")) == len(server.query("* | fields n", stream="crash"))
-        server.kill()
-        server.start()
-        check(server, clients)
+        fail_over(make_server, f"postgresql://weir@{hosts}/postgres", first, second, "public")
     finally:
         first.remove()
         if second:
@@ -334,7 +341,7 @@ def disturb(server, database, rng):
         time.sleep(rng.uniform(0, 0.5))
         database.start()
     elif what == "sessions":
-        database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weir'")
+        database.end_sessions()
 
 
 def test_starts_while_commits_are_lost(make_server, database, tmp_path):
@@ -366,7 +373,7 @@ def test_crashes(make_server, database, tmp_path):
     for c in clients:
         c.start()
     relay.loss = 0.25
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if database.scheme == "postgresql" else ROUNDS // 2 + 1):
         end = time.monotonic() + rng.uniform(0.1, 0.6)
         while time.monotonic() < end:
             nudge(rng.choice(servers), rng)

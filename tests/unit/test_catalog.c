@@ -2,6 +2,7 @@
 #include "catalog/sql.h"
 #include "core/io.h"
 #include "core/mem.h"
+#include "mariadb_kit.h"
 #include "postgresql_kit.h"
 #include "test.h"
 
@@ -9,11 +10,12 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-static struct pg_server server;
+static struct pg_server postgresql;
+static struct my_server mariadb;
 
 struct fixture {
     char dir[300], path[400], url[500];
-    bool server; /* PostgreSQL's */
+    const char *server; /* what a database server calls itself; NULL: a file */
     struct catalog *c;
     struct arena arena;
 };
@@ -35,12 +37,37 @@ static int setup(void **state)
     return catalog_open(str_c(f->url), "", &f->c);
 }
 
-static int setup_postgresql(void **state)
+/* Of a catalog that is not there yet. */
+static void server_url(const struct fixture *f, char *out, size_t size)
+{
+    if (f->server[0] == 'P')
+        pg_url(&postgresql, out, size);
+    else
+        my_url(&mariadb, out, size, mariadb.port);
+}
+
+static int setup_server(void **state, const char *server)
 {
     struct fixture *f = new_fixture(state);
-    pg_url(&server, f->url, sizeof(f->url));
-    f->server = true;
+    f->server = server;
+    server_url(f, f->url, sizeof(f->url));
     return catalog_open(str_c(f->url), "", &f->c);
+}
+
+static int setup_postgresql(void **state)
+{
+    return setup_server(state, "PostgreSQL 1");
+}
+
+static int setup_mariadb(void **state)
+{
+    return setup_server(state, "MariaDB 1");
+}
+
+/* What an error says of it. */
+static const char *broken_key(const struct fixture *f)
+{
+    return f->server && f->server[0] == 'M' ? "Duplicate entry" : "constraint";
 }
 
 static int teardown(void **state)
@@ -137,7 +164,7 @@ static void test_publish(void **state)
     assert_err(move(f, 10, 40, &s), ERR_CONFLICT, "not at 10");
     assert_int_equal(count_segments(f, NULL), 1);
     s.id = 7; /* there already: the checkpoint must not move either */
-    assert_err(move(f, 30, 40, &s), ERR_EXISTS, "constraint");
+    assert_err(move(f, 30, 40, &s), ERR_EXISTS, broken_key(f));
     assert_int_equal(checkpoint(f, "store", 0), 30);
     reopen(f);
     struct catalog_segment *got;
@@ -392,7 +419,7 @@ static void test_copy(void **state)
     f->c = NULL;
     /* As it was, from the copy's copy. */
     if (f->server)
-        pg_url(&server, f->url, sizeof(f->url));
+        server_url(f, f->url, sizeof(f->url));
     else
         snprintf(f->url, sizeof(f->url), "sqlite:%s/back.db", f->dir);
     assert_ok(catalog_open(str_c(f->url), "", &back));
@@ -417,6 +444,21 @@ static void test_copy(void **state)
     assert_int_equal(at, 1);
     assert_ok(catalog_new_segment_id(f->c, &at));
     assert_true(at > id);
+    /* What was a file of one server becomes one of several, and gives out no number again. */
+    struct catalog_node first = {.name = STR("a"), .start = 1}, second = first;
+    bool fresh;
+    if (f->server) {
+        assert_ok(catalog_node_join(f->c, &first, &fresh));
+        snprintf(url, sizeof(url), "sqlite:%s/last.db", f->dir);
+        assert_ok(catalog_open(str_c(url), "", &to));
+        assert_ok(catalog_copy(f->c, to, &n));
+        catalog_close(to);
+    }
+    snprintf(url, sizeof(url), "sqlite:%s/%s.db?shared=true", f->dir, f->server ? "last" : "to");
+    assert_ok(catalog_open(str_c(url), "", &to));
+    assert_ok(catalog_node_join(to, &second, &fresh));
+    catalog_close(to);
+    assert_int_equal(second.number, first.number + 1);
 }
 
 /* A data folder goes with one catalog, and with copies of it. */
@@ -471,10 +513,10 @@ static void test_probe(void **state)
     assert_err(catalog_probe(STR("sqlite:"), f->dir, &is), ERR_NOTFOUND, "catalog.db");
     if (f->server) {
         assert_ok(catalog_probe(str_c(f->url), "", &is));
-        assert_true(str_find(buf_str(&is), STR("PostgreSQL 1")) == 0);
+        assert_true(str_find(buf_str(&is), str_c(f->server)) == 0);
         assert_true(str_find(buf_str(&is), STR(" yet")) == SIZE_MAX);
         buf_clear(&is);
-        pg_url(&server, url, sizeof(url));
+        server_url(f, url, sizeof(url));
         assert_ok(catalog_probe(str_c(url), "", &is));
         assert_true(str_find(buf_str(&is), STR("no catalog in it yet")) < is.n);
         buf_clear(&is);
@@ -560,15 +602,27 @@ static void test_shared(void **state)
     assert_int_equal(s.changes, changes + 2);
 }
 
-static int start_server(void **state)
+static int start_postgresql(void **state)
 {
-    pg_init(&server);
+    pg_init(&postgresql);
     return 0;
 }
 
-static int stop_server(void **state)
+static int stop_postgresql(void **state)
 {
-    pg_remove(&server);
+    pg_remove(&postgresql);
+    return 0;
+}
+
+static int start_mariadb(void **state)
+{
+    my_init(&mariadb);
+    return 0;
+}
+
+static int stop_mariadb(void **state)
+{
+    my_remove(&mariadb);
     return 0;
 }
 
@@ -580,12 +634,15 @@ int main(void)
         T(test_keys),    T(test_segment_ids), T(test_meta),  T(test_refusals), T(test_urls),
         T(test_home),    T(test_probe),       T(test_copy),  T(test_threads),  T(test_shared),
     };
-#define P(name) cmocka_unit_test_setup_teardown(name, setup_postgresql, teardown)
-    const struct CMUnitTest postgresql[] = {
-        P(test_probe),   P(test_copy),      P(test_streams), P(test_publish),
-        P(test_replace), P(test_positions), P(test_keys),    P(test_segment_ids),
-        P(test_meta),    P(test_threads),   P(test_shared),
-    };
+#define S(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ON_SERVER(setup)                                                                           \
+    S(test_probe, setup), S(test_copy, setup), S(test_streams, setup), S(test_publish, setup),     \
+        S(test_replace, setup), S(test_positions, setup), S(test_keys, setup),                     \
+        S(test_segment_ids, setup), S(test_meta, setup), S(test_threads, setup),                   \
+        S(test_shared, setup)
+    const struct CMUnitTest on_postgresql[] = {ON_SERVER(setup_postgresql)};
+    const struct CMUnitTest on_mariadb[] = {ON_SERVER(setup_mariadb)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    return failed + cmocka_run_group_tests(postgresql, start_server, stop_server);
+    failed += cmocka_run_group_tests(on_postgresql, start_postgresql, stop_postgresql);
+    return failed + cmocka_run_group_tests(on_mariadb, start_mariadb, stop_mariadb);
 }

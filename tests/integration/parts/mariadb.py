@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from conftest import free_port
 from parts.process import Process
 
 AS_MYSQL = ["--user=mysql"] if os.geteuid() == 0 else []  # who is not root runs it as himself
@@ -88,3 +89,72 @@ def mariadb():
     yield make
     for s in servers:
         s.remove()
+
+
+class MySql:
+    """A MariaDB with databases for catalogs, on a port. What is killed is the process: commits need not reach the disk."""
+    scheme, library = "mysql", "libmariadb"
+
+    def __init__(self, *options, password=""):
+        self.port, self.password, self.databases = free_port(), password, set()
+        self.server = MariaDb("catalog", "--skip-networking=0", "--bind-address=127.0.0.1", f"--port={self.port}",
+                              "--innodb-flush-log-at-trx-commit=2", "--slow-query-log=0", *options)
+
+    @property
+    def process(self):
+        return self.server.process
+
+    def start(self):
+        self.server.start()
+        self.sql(f"CREATE USER IF NOT EXISTS weir@'%' IDENTIFIED BY '{self.password}'")
+        return self
+
+    def stop(self):
+        self.server.stop()
+
+    def kill(self):
+        self.server.kill()
+
+    def url(self, name="weir", port=None, user="weir", scheme="mysql"):
+        if name not in self.databases:
+            self.sql(f"CREATE DATABASE IF NOT EXISTS {name};"
+                     f" GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, INDEX ON {name}.* TO weir@'%'")
+            self.databases.add(name)
+        return f"{scheme}://{user}@127.0.0.1:{port or self.port}/{name}"
+
+    def sql(self, text):
+        r = subprocess.run(["mariadb", "--no-defaults", "-S", str(self.server.home / "s"), "-uroot", "-N", "-B"],
+                           input=text, capture_output=True, text=True)
+        assert r.returncode == 0, r.stderr
+        return r.stdout.strip()
+
+    def follow(self, other):
+        """As its replica, which takes no writes."""
+        self.sql(f"""CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={other.port}, MASTER_USER='replica';
+                     START SLAVE; SET GLOBAL read_only = 1""")
+
+    def promote(self):
+        """What it has been sent is applied before."""
+        self.sql("STOP SLAVE IO_THREAD")
+        deadline = time.monotonic() + 60
+        while "has read all relay log" not in self.sql("SHOW SLAVE STATUS"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        self.sql("STOP SLAVE; SET GLOBAL read_only = 0")
+
+    def sessions(self):
+        """Processes that serve connections, beside its own: here are none."""
+        return []
+
+    def end_sessions(self):
+        self.sql("KILL USER weir")
+
+    def remove(self):
+        self.server.remove()
+
+
+@pytest.fixture(scope="module")
+def mysql():
+    server = MySql().start()
+    yield server
+    server.remove()

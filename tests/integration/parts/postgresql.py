@@ -15,7 +15,7 @@ import time
 import pytest
 
 from conftest import free_port
-from parts.process import Process
+from parts.process import Process, certificate
 
 BIN = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))[-1:]
 AS_POSTGRES = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
@@ -23,6 +23,7 @@ AS_POSTGRES = {"user": "postgres", "group": "postgres", "extra_groups": []} if o
 
 class PostgreSql(Process):
     """Syncs are left out: what is killed here is the process, not the machine. With `standby_of` it follows another."""
+    scheme, library = "postgresql", "libpq"
 
     def __init__(self, password=None, encoding="UTF8", standby_of=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-postgresql-"))
@@ -58,10 +59,7 @@ class PostgreSql(Process):
 
     def use_tls(self):
         """With a certificate of its own, which is the root as well: its path."""
-        key, cert = self.folder / "key.pem", self.folder / "cert.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                        key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
-                       check=True, capture_output=True, cwd=self.folder, **AS_POSTGRES)
+        key, cert = certificate(self.folder, **AS_POSTGRES)
         self.options = ["-c", "ssl=on", "-c", f"ssl_cert_file={cert}", "-c", f"ssl_key_file={key}"]
         return cert
 
@@ -98,6 +96,13 @@ class PostgreSql(Process):
                            env=dict(os.environ, PGPASSWORD=password))
         assert r.returncode == 0, r.stderr
         return r.stdout.strip()
+
+    def sessions(self):
+        """The processes that serve Weir's connections."""
+        return [int(pid) for pid in self.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'weir'").split()]
+
+    def end_sessions(self):
+        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weir'")
 
     def remove(self):
         self.stop()
@@ -139,6 +144,13 @@ server_round_robin = 1
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def is_commit(data):
+    """Of PostgreSQL's protocol or MySQL's. What only reads comes in one piece with its BEGIN."""
+    if data.endswith(b"COMMIT"):
+        return b"START TRANSACTION" not in data
+    return b"COMMIT\0" in data and b"BEGIN" not in data
+
+
 class Relay:
     """Carries connections to a port. With `loss` of a commit's, one of them is cut: before the COMMIT arrives, or before
     its answer does."""
@@ -171,7 +183,7 @@ class Relay:
             data = s.recv(1 << 18)
             if not data:
                 return False
-            writes = s is client and b"COMMIT\0" in data and b"BEGIN" not in data  # what only reads comes in one piece
+            writes = s is client and is_commit(data)
             cut = writes and self.rng.random() < self.loss
             self.lost += cut
             if cut and self.rng.random() < 0.5:

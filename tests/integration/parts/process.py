@@ -14,6 +14,15 @@ def part(name):
     return pathlib.Path(r.stdout.strip())
 
 
+def certificate(folder, **run):
+    """A key and a certificate of loopback in a folder, which is its own root."""
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                    key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, capture_output=True, cwd=folder, **run)
+    return key, cert
+
+
 class Process:
     """Of a class with `command`, `is_ready` (which may raise what `not_ready` names) and `log`, a path."""
     process, folder, not_ready = None, None, (OSError,)
