@@ -1,8 +1,9 @@
-/* The store: opening and closing, delivery and admission, its two threads, its numbers.
+/* The store: opening and closing, delivery and admission, its threads, its numbers.
  *
  * "cut" publishes what has gathered when one of the triggers says so, and again with growing pauses
  * while that fails. "compact" merges segments (not before the replay is over, which has the memory
- * to itself), expires them and watches the disk, at low priority.
+ * to itself) and expires them, at low priority. "space" watches the disk, and waits for nothing
+ * else: a merge may take minutes, and a place of objects that does not answer longer.
  * With options.background false neither runs: flush, compact and expire are then the caller's, and
  * a delivery that meets a full memtable cuts by itself.
  *
@@ -349,18 +350,31 @@ static void clean_when_due(struct store *s, int64_t now, int64_t *clean_at, int6
     }
 }
 
+static void *space_main(void *arg)
+{
+    struct store *s = arg;
+    while (!store_stopping(s)) {
+        bool over = space_watch(s);
+        int64_t next = clock_mono_ns() + (s->reserved ? WATCH_TIGHT_NS : WATCH_EVERY_NS);
+        pthread_mutex_lock(&s->lock);
+        if (over) {
+            s->limits_new = true; /* segments go now */
+            pthread_cond_broadcast(&s->changed);
+        }
+        while (!s->closing && clock_mono_ns() < next)
+            (void)cond_wait_until(&s->changed, &s->lock, next);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return NULL;
+}
+
 static void *background_main(void *arg)
 {
     struct store *s = arg;
-    int64_t expire_at = 0, watch_at = 0, merge_at = 0, clean_at = 0, garbage_at = 0;
+    int64_t expire_at = 0, merge_at = 0, clean_at = 0, garbage_at = 0;
     (void)setpriority(PRIO_PROCESS, 0, 10); /* on Linux: of this thread */
     while (!store_stopping(s)) {
         int64_t now = clock_mono_ns();
-        if (now >= watch_at) {
-            if (space_watch(s))
-                expire_at = now;
-            watch_at = now + (s->reserved ? WATCH_TIGHT_NS : WATCH_EVERY_NS);
-        }
         if (store_may_merge(s) && (now >= expire_at || atomic_exchange(&s->limits_new, false))) {
             uint64_t freed;
             expire_at = now + EXPIRE_EVERY_NS;
@@ -374,8 +388,7 @@ static void *background_main(void *arg)
             merge_at = clock_mono_ns() + RETRY_MAX_NS;
         pthread_mutex_lock(&s->lock);
         if (!s->closing)
-            (void)cond_wait_until(&s->changed, &s->lock,
-                                  watch_at < now + TICK_NS ? watch_at : now + TICK_NS);
+            (void)cond_wait_until(&s->changed, &s->lock, now + TICK_NS);
         pthread_mutex_unlock(&s->lock);
     }
     return NULL;
@@ -469,21 +482,20 @@ out:
 
 static enum err start_threads(struct store *s)
 {
-    TRY(thread_start(&s->cut_thread, "cut", cut_main, s));
-    enum err err = thread_start(&s->background_thread, "compact", background_main, s);
-    if (err == OK) {
+    const struct {
+        const char *name;
+        void *(*run)(void *arg);
+    } all[STORE_THREADS] = {{"cut", cut_main},
+                            {"compact", background_main},
+                            {"space", space_main},
+                            {"follow", follow_main}};
+    unsigned n = store_is_shared(s) ? STORE_THREADS : STORE_THREADS - 1;
+    for (unsigned i = 0; i < n; i++) {
+        TRY(thread_start(&s->thread[i], all[i].name, all[i].run, s));
+        s->n_threads++;
         s->threads = true;
-        if (store_is_shared(s))
-            err = thread_start(&s->follow_thread, "follow", follow_main, s);
-        s->follows = err == OK && store_is_shared(s);
-        return err;
     }
-    pthread_mutex_lock(&s->lock);
-    s->closing = true;
-    pthread_cond_broadcast(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-    pthread_join(s->cut_thread, NULL);
-    return err;
+    return OK;
 }
 
 enum err store_open(const struct store_options *options, struct store **ret)
@@ -544,12 +556,8 @@ void store_close(struct store *s)
     s->closing = true;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
-    if (s->threads) {
-        pthread_join(s->cut_thread, NULL);
-        pthread_join(s->background_thread, NULL);
-    }
-    if (s->follows)
-        pthread_join(s->follow_thread, NULL);
+    while (s->n_threads)
+        pthread_join(s->thread[--s->n_threads], NULL);
     copies_rest(s);
     pool_free(s->encoders);
     gate_release(&s->scratch);

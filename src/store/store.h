@@ -8,9 +8,10 @@
  * is never in both nor in neither.
  *
  * Threads: store_deliver from the queue's thread only; everything else from any. Own threads:
- * encoders, one for cuts, one at low priority for compaction and retention. Bounds: OWNER_MEMTABLE;
- * above its high mark store_admit answers ERR_UNAVAILABLE until a cut has freed it (replay cuts by
- * itself and goes on). */
+ * encoders, one for cuts, one at low priority for compaction and retention, one that watches the
+ * disk, and one that follows a shared catalog. Bounds: OWNER_MEMTABLE; above its high mark
+ * store_admit answers ERR_UNAVAILABLE until a cut has freed it (replay cuts by itself and goes on).
+ */
 #ifndef WEIR_STORE_STORE_H
 #define WEIR_STORE_STORE_H
 

@@ -14,6 +14,7 @@
 #include "store/store.h"
 
 #define STORE_KEYS_MAX 1000000
+enum { STORE_THREADS = 4 };
 
 /* A change of the catalog whose outcome could not be read: nothing of it may be removed before
  * that. */
@@ -96,7 +97,7 @@ struct store {
     void *merged_ctx;
 
     pthread_mutex_t space_lock;
-    bool reserved; /* space_lock: DIR/reserve is there */
+    atomic_bool reserved; /* DIR/reserve is there; set under space_lock */
 
     struct copies copies;
     /* Of objects that lie apart. The place is ours; all of it was looked at; what was only here was
@@ -114,8 +115,9 @@ struct store {
     struct id_cache *id_cache;
     struct pool *encoders;
     struct gate scratch; /* of encoders and merges */
-    bool threads, follows;
-    pthread_t cut_thread, background_thread, follow_thread;
+    bool threads;
+    pthread_t thread[STORE_THREADS];
+    unsigned n_threads;
     struct store_metrics m;
 };
 

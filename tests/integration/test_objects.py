@@ -582,6 +582,37 @@ def test_a_small_disk_in_front_of_a_large_bucket(s3_server, bucket, tmp_path):
         disk.remove()
 
 
+def test_the_disk_is_watched_while_the_place_hangs(s3_server, bucket, relay, tmp_path):
+    """Neither a merge nor a cut that waits for S3 keeps ingest from being closed in time: what is in memory fits."""
+    disk = Disk(tmp_path / "data", 96)
+    puts, well = [], threading.Event()
+
+    def rule(r):
+        if r.method == "PUT" and "/segments/" in r.path:
+            puts.append(r.path)
+        return (lambda relay, request, client: well.wait(60)) if len(puts) > 4 and not well.is_set() else None
+
+    server = s3_server(url=bucket.url(endpoint=relay.url), args=["--set", "store.compact_level_files=4"])
+    try:
+        relay.rule = rule
+        fill(server, 4)
+        wait_for(lambda: len(puts) > 4)  # the merge's
+        sent, refused = 200, None
+        while not refused and sent < 200000:
+            body = "\n".join(json.dumps({"n": sent + i, "noise": os.urandom(300).hex()}) for i in range(100))
+            r = requests.post(server.url + "/api/v1/logs/ingest", data=body, timeout=60,
+                              headers={"Content-Type": "application/x-ndjson"})
+            sent += 100 * (r.status_code == 202)
+            refused = r.text if r.status_code != 202 else None
+        assert "the disk is full" in refused and "MiB free" in refused, refused
+        well.set()
+        wait_for(lambda: stats(server)["store"]["memtable_rows"] < 1000)
+        assert count(server) == sent
+    finally:
+        server.stop()
+        disk.remove()
+
+
 def test_tls(s3_server, bucket, tmp_path):
     pem = make_certificates(tmp_path)
     relay = Relay(bucket.s3.url, (pem["server.pem"], pem["server.key"]))
