@@ -5,6 +5,7 @@
 #include "store/copies.h"
 
 #include "core/clock.h"
+#include "core/governor.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -395,6 +396,27 @@ void copies_rest(struct store *s)
 
 /* ---- blocks of sections ---- */
 
+static size_t blocks_bytes(uint32_t n)
+{
+    return sizeof(struct section_blocks) + n * sizeof(struct segment_block_info);
+}
+
+static struct section_blocks *new_blocks(uint32_t n)
+{
+    struct section_blocks *b = mem_zalloc(blocks_bytes(n));
+    governor_force(OWNER_CACHE, blocks_bytes(n));
+    b->n = n;
+    return b;
+}
+
+void section_blocks_free(const struct section_blocks *b)
+{
+    if (!b)
+        return;
+    governor_give(OWNER_CACHE, blocks_bytes(b->n));
+    mem_free((void *)(uintptr_t)b);
+}
+
 /* Of those who found out at the same time one is the first. */
 static const struct section_blocks *set_blocks(struct manifest_section *sec,
                                                struct section_blocks *made)
@@ -402,15 +424,8 @@ static const struct section_blocks *set_blocks(struct manifest_section *sec,
     const struct section_blocks *was = NULL;
     if (atomic_compare_exchange_strong(&sec->known, &was, made))
         return made;
-    mem_free(made);
+    section_blocks_free(made);
     return was;
-}
-
-static struct section_blocks *new_blocks(uint32_t n)
-{
-    struct section_blocks *b = mem_zalloc(sizeof(*b) + n * sizeof(b->block[0]));
-    b->n = n;
-    return b;
 }
 
 static enum err blocks_of_file(struct manifest_segment *e, struct segment *file, uint32_t section,
@@ -422,7 +437,7 @@ static enum err blocks_of_file(struct manifest_segment *e, struct segment *file,
     for (uint32_t i = 0; i < info.blocks; i++) {
         enum err err = segment_block(file, section, i, &b->block[i]);
         if (err != OK) {
-            mem_free(b);
+            section_blocks_free(b);
             return err;
         }
     }

@@ -50,6 +50,7 @@ struct section_blocks {
     uint32_t n;
     struct segment_block_info block[];
 };
+void section_blocks_free(const struct section_blocks *b); /* NULL is fine */
 NODISCARD enum err copy_blocks(struct store *s, struct manifest_segment *e, uint32_t section,
                                const struct objects_wait *w, const struct section_blocks **ret);
 /* Those of many sections at once: what cannot be had is left for copy_blocks to say. */

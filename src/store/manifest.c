@@ -57,7 +57,7 @@ void manifest_segment_unref(struct manifest_segment *s)
     if (s->doomed && s->remote && !store_is_shared(s->remote))
         objects_forget(s->remote, s->id);
     for (uint32_t i = 0; i < s->n_sections; i++)
-        mem_free((void *)s->section[i].known);
+        section_blocks_free(s->section[i].known);
     mem_free(s->section);
     mem_free(s->number);
     mem_free(s->path);
