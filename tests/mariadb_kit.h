@@ -8,6 +8,7 @@
 #include "core/mem.h"
 #include "free_port.h"
 
+#include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -26,6 +27,10 @@ static inline pid_t my_spawn(char *const *argv)
     pid_t pid = fork();
     if (pid)
         return pid;
+    /* Not by its --user: who changes his user outlives his parent. */
+    const struct passwd *user = geteuid() ? NULL : getpwnam("mysql");
+    if (user && (initgroups("mysql", user->pw_gid) || setgid(user->pw_gid) || setuid(user->pw_uid)))
+        _exit(125);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
         _exit(125);
@@ -66,7 +71,6 @@ static inline void my_start(struct my_server *s)
     snprintf(log, sizeof(log), "--log-error=%s/log", s->dir);
     char *argv[] = {"/usr/sbin/mariadbd",
                     "--no-defaults",
-                    geteuid() ? "--loose-nobody" : "--user=mysql",
                     "--bind-address=127.0.0.1",
                     "--skip-log-bin",
                     "--innodb-buffer-pool-size=16M",
@@ -111,7 +115,6 @@ static inline void my_init(struct my_server *s)
     snprintf(data, sizeof(data), "--datadir=%s/d", s->dir);
     char *argv[] = {"mariadb-install-db",
                     "--no-defaults",
-                    geteuid() ? "--loose-nobody" : "--user=mysql",
                     "--auth-root-authentication-method=normal",
                     "--skip-test-db",
                     data,
