@@ -62,15 +62,15 @@ static uint32_t table_add(struct table *t, const struct values *v, uint32_t i)
     }
 }
 
-/* How many different texts there are in a sample of SAMPLE of them. */
-static uint32_t sample_distinct(const struct values *v, struct arena *a)
+/* Whether a sample of SAMPLE texts has more different ones than `most`. */
+static bool sample_has_more(const struct values *v, double most, struct arena *a)
 {
     struct table t;
     table_init(&t, SAMPLE, a);
     uint32_t step = v->n / SAMPLE;
-    for (uint32_t i = 0; i < SAMPLE; i++)
+    for (uint32_t i = 0; i < SAMPLE && t.n <= most; i++)
         table_add(&t, v, i * step);
-    return t.n;
+    return t.n > most;
 }
 
 bool texts_are_many_lines(const struct values *v, struct arena *a)
@@ -82,20 +82,20 @@ bool texts_are_many_lines(const struct values *v, struct arena *a)
         struct str s = values_text(v, (uint32_t)((uint64_t)i * v->n / LINES_SAMPLE));
         spaces += s.n && memchr(s.p, ' ', s.n);
     }
-    return spaces > LINES_SAMPLE / 2 && sample_distinct(v, a) > SAMPLE / LINES_SHARE;
+    return spaces > LINES_SAMPLE / 2 && sample_has_more(v, SAMPLE / LINES_SHARE, a);
 }
 
-/* Of a sample of n > SAMPLE values. */
-static bool are_few(uint32_t distinct, uint32_t n)
+/* How many different ones a sample of n > SAMPLE values has where half of all are different. */
+static double sample_bound(uint32_t n)
 {
     /* With D = n / 2: s (1 - s / 2D + ...), the first terms of the series. */
     double share = (double)SAMPLE / n;
-    return distinct < SAMPLE * (1 - share + share * share * 2 / 3);
+    return SAMPLE * (1 - share + share * share * 2 / 3);
 }
 
 static bool sample_promises(const struct values *v, struct arena *a)
 {
-    return v->n <= SAMPLE || are_few(sample_distinct(v, a), v->n);
+    return v->n <= SAMPLE || !sample_has_more(v, sample_bound(v->n), a);
 }
 
 /* The same of values whose numbers are known. */
@@ -106,7 +106,7 @@ static bool numbers_promise(const uint32_t *code, uint32_t n, uint32_t different
     uint64_t *seen = ARENA_ARRAY(a, uint64_t, bitmap_words(different));
     for (uint32_t i = 0; i < SAMPLE; i++)
         bitmap_set(seen, code[i * (n / SAMPLE)]);
-    return are_few(bitmap_count(seen, different), n);
+    return bitmap_count(seen, different) <= sample_bound(n);
 }
 
 struct sort_entry {

@@ -15,7 +15,7 @@
 #include "record/words.h"
 #include "store/template_words.h"
 
-enum { PIECES = 1024 };
+enum { PIECES = 4096, LINE_FROM = 64 };
 
 struct region {
     uint32_t first, last; /* slots in it */
@@ -113,16 +113,20 @@ static uint32_t piece_place(struct str s)
     return (uint32_t)(hash_mix(first + hash_mix(last + s.n)) % PIECES);
 }
 
-/* Static text between variables: what an object's keys are made of stands in it again and again. */
+/* Static text between variables: what an object's keys are made of stands in it again and again,
+ * and so do the lines of stack traces. */
 static void put_piece(const struct tokens *k, struct str s)
 {
-    if (!s.n)
-        return;
-    struct str *known = &k->piece[piece_place(s)];
-    if (known->p && str_eq(*known, s))
-        return;
-    *known = s;
-    put_words(k, s);
+    while (s.n && !word_sink_full(k->sink)) {
+        const char *end = s.n > LINE_FROM ? memchr(s.p, '\n', s.n) : NULL;
+        struct str line = str_of(s.p, end ? (size_t)(end - s.p) + 1 : s.n);
+        struct str *known = &k->piece[piece_place(line)];
+        if (!known->p || !str_eq(*known, line)) {
+            *known = line;
+            put_words(k, line);
+        }
+        s = str_from(s, line.n);
+    }
 }
 
 static void put_static(const struct tokens *k)
@@ -320,7 +324,7 @@ void template_tokens_put(const struct templates *t, const struct slot_tokens *sl
         if (!find_regions(&k)) {
             for (uint32_t r = 0; r < k.x->rows && !word_sink_full(sink); r++)
                 if (!is_repeat(&k, r))
-                    put_words(&k, values_text(t->v, k.x->row[r]));
+                    put_piece(&k, values_text(t->v, k.x->row[r]));
             continue;
         }
         put_static(&k);
