@@ -13,7 +13,9 @@
  * partition, offset) the sink knows if it had landed. So nothing is committed before it is
  * durable, and what was durable and not committed lands once: as long as it comes to the same sink
  * within the time for which that remembers keys. A batch that never completes (its last messages
- * were compacted or expired meanwhile) is cut short after BOUNDARY_WAIT_NS.
+ * were compacted or expired meanwhile) is cut short when the partition ends behind them; where it
+ * ends before them (it was made anew, or a new leader does not know yet how far it had been read),
+ * after BOUNDARY_WAIT_NS. Brokers that are slow or away cut nothing.
  *
  * Frames (format=frames) are what Weir's kafka output writes; each has its place in its producer's
  * sequence, and lands once by that.
@@ -70,6 +72,7 @@ struct batch_of {
     int32_t partition;
     int64_t first, next;      /* offsets; first == next: empty */
     int64_t boundary;         /* it must end here: 0: anywhere */
+    int64_t end;              /* of the partition, when it was read to there; -1: not yet */
     int64_t since_ns;         /* its first message came */
     int64_t grew_ns;          /* the last of `lines` came */
     struct kafka_lines lines; /* that are in no batch yet */
@@ -237,6 +240,7 @@ static void read_committed(struct kafka_input *in, rd_kafka_topic_partition_list
         b->committed = code == 0 && p->offset >= 0 ? p->offset : -1;
         b->boundary = code == 0 && p->offset >= 0 ? boundary_of(p) : 0;
         b->first = b->next = 0;
+        b->end = -1;
         b->begins = false;
         if (code == 0 && p->offset < 0 && in->latest)
             begin_at_end(in, p, b);
@@ -375,12 +379,20 @@ static void add_line(struct batch_of *b, const rd_kafka_message_t *m)
     b->in->bytes += m->len;
 }
 
+/* What is no message: the end of a partition, or an error. */
+static void note_event(struct kafka_input *in, const rd_kafka_message_t *m)
+{
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        batch_for(in, m)->end = m->offset;
+    else
+        note_error(in, rd_kafka_message_errstr(m));
+}
+
 /* False where the message has to wait for the next round. */
 static bool take_message(struct kafka_input *in, rd_kafka_message_t *m)
 {
     if (m->err) {
-        if (m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-            note_error(in, rd_kafka_message_errstr(m));
+        note_event(in, m);
         rd_kafka_message_destroy(m);
         return true;
     }
@@ -406,6 +418,12 @@ static bool take_message(struct kafka_input *in, rd_kafka_message_t *m)
     return !b->sealed;
 }
 
+/* Whether no more comes of a noted batch, of which was read what is before `next`. */
+static bool is_cut_short(const struct batch_of *b, int64_t next, int64_t now)
+{
+    return b->end >= b->boundary || (b->end >= next && now - b->since_ns >= BOUNDARY_WAIT_NS);
+}
+
 /* Whether the partition has more than was read of it, as far as is known. */
 static bool has_more(struct kafka_input *in, const struct batch_of *b)
 {
@@ -423,8 +441,8 @@ static uint32_t lines_due(struct kafka_input *in, struct batch_of *b, int64_t no
     if (!b->ours || !n || b->first != b->next)
         return 0;
     if (b->boundary) {
-        bool whole = l->line[n - 1].offset + 1 >= b->boundary;
-        if (!whole && now - b->since_ns < BOUNDARY_WAIT_NS)
+        int64_t next = l->line[n - 1].offset + 1;
+        if (next < b->boundary && !is_cut_short(b, next, now))
             return 0; /* even if more than ROUND_BYTES are kept then */
         if ((n = kafka_lines_before(l, b->boundary)) > 0)
             return n;
@@ -470,8 +488,7 @@ static bool any_ready(struct kafka_input *in, int64_t now)
     bool any = false;
     for (size_t i = 0; i < in->n_batches; i++) {
         struct batch_of *b = in->batch[i];
-        if (b->first != b->next && !b->sealed && b->boundary &&
-            now - b->since_ns >= BOUNDARY_WAIT_NS)
+        if (b->first != b->next && !b->sealed && b->boundary && is_cut_short(b, b->next, now))
             b->sealed = true;
         any = any || (b->first != b->next && (b->sealed || !b->boundary)) ||
               lines_due(in, b, now, false);
@@ -554,6 +571,8 @@ static void serve(struct kafka_input *in, int ms)
             if (error)
                 rd_kafka_error_destroy(error);
             rd_kafka_topic_partition_list_destroy(back);
+        } else if (m) {
+            note_event(in, m);
         }
         if (m)
             rd_kafka_message_destroy(m);
@@ -830,6 +849,7 @@ static enum err configure(struct kafka_input *in, const struct url *url)
     TRY(kafka_conf_set(c, "enable.auto.commit", "false"));
     TRY(kafka_conf_set(c, "enable.auto.offset.store", "false"));
     TRY(kafka_conf_set(c, "auto.offset.reset", from[offset]));
+    TRY(kafka_conf_set(c, "enable.partition.eof", "true"));
     TRY(kafka_conf_set(c, "partition.assignment.strategy", "cooperative-sticky"));
     TRY(kafka_conf_set_int(c, "session.timeout.ms", session / NS_PER_MS));
     TRY(kafka_conf_set_int(c, "heartbeat.interval.ms", session / NS_PER_MS / 4));

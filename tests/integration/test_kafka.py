@@ -1,6 +1,7 @@
 """The input kafka://, against a real broker and with confluent-kafka beside it."""
 import json
 import pathlib
+import signal
 import threading
 import time
 import uuid
@@ -119,6 +120,45 @@ def test_killed_many_times(kafka, make_server):
     time.sleep(1)
     got = sorted(r["n"] for r in server.query("* | fields n", stream="kafka"))
     assert len(got) == total and got == list(range(total))
+
+
+def note(broker, group, topic, first, end):
+    """Commits as the input does before it hands a batch on."""
+    consumer = confluent_kafka.Consumer(broker.config(group_id=group))
+    consumer.commit(offsets=[confluent_kafka.TopicPartition(topic, 0, first, metadata=str(end))], asynchronous=False)
+    consumer.close()
+
+
+def test_broker_hangs_within_a_noted_batch(make_kafka, make_server):
+    """A batch has landed, and is read again: its end is waited for as long as brokers say nothing."""
+    kafka, topic, total = make_kafka(), "t", 12000
+    kafka.topic(topic)
+    kafka.produce(topic, ({"n": n, "text": f"{n:03000}"} for n in range(total)))
+    note(kafka, "g", topic, 0, total)
+    server = make_server(args=reader(kafka, topic, format="json"))
+    assert len(rows(server, total)) == total
+    server.stop()
+    note(kafka, "g", topic, 0, total)
+    server.start()
+    while not 0 < (read := status(server)["bytes"]) < total * 3000:
+        assert not read, "it was too fast"
+    kafka.process.send_signal(signal.SIGSTOP)
+    time.sleep(7)
+    assert status(server)["duplicates"] == 0
+    kafka.process.send_signal(signal.SIGCONT)
+    eventually(lambda: status(server)["duplicates"] == total, 60)
+    assert len(server.query("* | fields n", stream="kafka")) == total
+
+
+def test_a_noted_batch_whose_end_is_gone(kafka, make_server):
+    """It ends where the partition does, with or without what lies behind it."""
+    topic = kafka.topic()
+    kafka.produce(topic, RECORDS[:50])
+    note(kafka, topic, topic, 0, 80)
+    server = make_server(args=reader(kafka, topic, group=topic))
+    assert len(rows(server, 50)) == 50
+    kafka.produce(topic, RECORDS[50:])
+    assert len(rows(server, 200)) == 200
 
 
 def trace(i):
