@@ -235,25 +235,37 @@ static void take_over(struct kafka_queue *q)
     q->flushing = false;
 }
 
+/* A cut that is published meanwhile moves what is published of it: then it is looked at again. */
+static void get_partition(struct kafka_queue *q, rd_kafka_topic_partition_t *e)
+{
+    bool moved = true;
+    struct partition p;
+    while (moved) {
+        pthread_mutex_lock(&q->lock);
+        kafka_partition(q, e->partition)->settling = q->o.node != 0;
+        p = *kafka_partition(q, e->partition);
+        pthread_mutex_unlock(&q->lock);
+        int64_t published = p.published;
+        p.next = begin_at(q, e, &p);
+        p.ours = true;
+        pthread_mutex_lock(&q->lock);
+        moved = kafka_partition(q, e->partition)->published != published;
+        if (!moved)
+            *kafka_partition(q, e->partition) = p;
+        pthread_mutex_unlock(&q->lock);
+    }
+    e->offset = p.next;
+    e->err = 0;
+}
+
 static void get_partitions(struct kafka_queue *q, rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_resp_err_t code;
     while ((code = rd_kafka_committed(q->in.rk, list, ASK_MS)) != 0 && !q->stop_in)
         log_warn("the group's offsets cannot be read yet", "queue=%s reason=%s", q->name,
                  rd_kafka_err2str(code));
-    for (int i = 0; i < list->cnt; i++) {
-        rd_kafka_topic_partition_t *e = &list->elems[i];
-        pthread_mutex_lock(&q->lock);
-        kafka_partition(q, e->partition)->settling = q->o.node != 0;
-        struct partition p = *kafka_partition(q, e->partition);
-        pthread_mutex_unlock(&q->lock);
-        e->offset = p.next = begin_at(q, e, &p);
-        e->err = 0;
-        p.ours = true;
-        pthread_mutex_lock(&q->lock);
-        *kafka_partition(q, e->partition) = p;
-        pthread_mutex_unlock(&q->lock);
-    }
+    for (int i = 0; i < list->cnt; i++)
+        get_partition(q, &list->elems[i]);
     settled(q);
     take_over(q);
     pthread_mutex_lock(&q->lock);

@@ -135,7 +135,7 @@ def test_broker_hangs_within_a_noted_batch(make_kafka, make_server):
     kafka.topic(topic)
     kafka.produce(topic, ({"n": n, "text": f"{n:03000}"} for n in range(total)))
     note(kafka, "g", topic, 0, total)
-    server = make_server(args=reader(kafka, topic, format="json"))
+    server = make_server(args=reader(kafka, topic, format="json", session="30s"))
     assert len(rows(server, total)) == total
     server.stop()
     note(kafka, "g", topic, 0, total)
