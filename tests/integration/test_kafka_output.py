@@ -146,7 +146,7 @@ def test_no_frame_is_a_dead_letter(kafka, make_agent, make_server, tmp_path):  #
 
 
 def test_wrong_urls(weir, tmp_path):
-    for url, says in {"kafka://h:1/": "topic", "kafka://h:1/a?acks=2": "all, 1, 0", "kafka://h:1/t?format=xml": "xml",
+    for url, says in {"kafka://h:1/": "topic", "kafka://h:1/a?acks=2": "all, 1 or 0", "kafka://h:1/t?format=xml": "xml",
                       "kafka://h:1/a%20b": "letters", "kafka://h:1/t?compresion=lz4": "compression"}.items():
         r = weir("agent", "--data", str(tmp_path / "a"), "--file", "/x", "--output", url, check=False)
         assert r.returncode != 0 and says in r.stderr.decode(), (url, r.stderr)
