@@ -97,7 +97,7 @@ static enum err check_one(const struct pipeline *p)
         struct output *output;
         enum err bad = output_open(output_types, str_c(p->route[i].output), &output);
         TRY(placed(bad, p->route[i].at));
-        bad = route_check_settings(&p->route[i].settings, output->type);
+        bad = route_check_settings(&p->route[i].settings, output);
         output_close(output);
         TRY(placed(bad, p->route[i].at));
     }

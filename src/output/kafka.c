@@ -78,6 +78,7 @@ static enum err configure(struct kafka_output *o, const struct url *url)
     TRY(url_choice(url, "acks", acks, &ack));
     TRY(url_choice(url, "compression", codecs, &codec));
     o->format = (enum format)format;
+    o->base.in_order = o->format == FORMAT_FRAMES;
     o->key = mem_strdup(key.p ? key : STR("service"));
     o->timeout_ns = TIMEOUT_NS;
     if (timeout.p && (!str_to_duration_ns(timeout, &o->timeout_ns) || o->timeout_ns < NS_PER_S))
@@ -288,6 +289,7 @@ const struct output_type output_kafka = {
     .name = "kafka",
     .schemes = kafka_schemes,
     .gather = {.rows = 10000, .bytes = 4 << 20, .wait_ns = 100 * NS_PER_MS},
+    .parallel_max = OUTPUT_PARALLEL_MAX,
     .open = kafka_open,
     .send = kafka_send,
     .close = kafka_close,

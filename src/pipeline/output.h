@@ -62,6 +62,7 @@ struct output_type {
 /* Every output begins with this. */
 struct output {
     const struct output_type *type;
+    bool in_order; /* bulks by their sequence: one at a time, whatever the type allows */
 };
 
 /* Opens by the URL's scheme. types is ended by NULL. ERR_INVALID for an unknown scheme: the text

@@ -411,14 +411,15 @@ static enum err make_folders(const struct route *r)
     return OK;
 }
 
-enum err route_check_settings(const struct route_settings *s, const struct output_type *type)
+enum err route_check_settings(const struct route_settings *s, const struct output *output)
 {
-    unsigned max = type->parallel_max ? type->parallel_max : 1;
+    const struct output_type *type = output->type;
+    unsigned max = type->parallel_max && !output->in_order ? type->parallel_max : 1;
     if (s->parallel <= max)
         return OK;
     if (max == 1)
-        return err_set(ERR_INVALID, "parallel: %s:// sends one bulk at a time, in order",
-                       type->schemes[0]);
+        return err_set(ERR_INVALID, "parallel: %s:// %ssends one bulk at a time, in order",
+                       type->schemes[0], type->parallel_max ? "with these parameters " : "");
     return err_set(ERR_INVALID, "parallel: from 1 to %u is wanted", max);
 }
 
@@ -468,7 +469,7 @@ enum err route_open(const struct route_options *o, struct route **ret)
     r->is_new = true;
     enum err err = route_check_name(o->name);
     if (err == OK)
-        err = route_check_settings(&o->settings, o->output->type);
+        err = route_check_settings(&o->settings, o->output);
     if (err == OK)
         err = open_senders(r);
     if (err == OK)

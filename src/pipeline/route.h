@@ -64,7 +64,7 @@ struct route_stats {
 
 NODISCARD enum err route_check_name(const char *name);
 NODISCARD enum err route_check_settings(const struct route_settings *s,
-                                        const struct output_type *type);
+                                        const struct output *output);
 /* Reads the state and holds the spool there; before spool_start. */
 NODISCARD enum err route_open(const struct route_options *o, struct route **ret);
 /* After spool_start and spool_set_taken. */

@@ -173,6 +173,7 @@ def test_refused_beside_taken(make_agent, tmp_path, http_peer):  # noqa: F811
 def test_wrong_settings(weir, tmp_path):
     for output, parallel, says in (("file:///tmp/x", 2, "file:// sends one bulk at a time, in order"),
                                    ("http://h:1", 2, "http:// sends one bulk at a time"),
+                                   ("kafka://h:1/t?format=frames", 2, "kafka:// with these parameters sends one bulk"),
                                    ("opensearch://h:1/x", 33, "from 1 to 32")):
         conf = tmp_path / "c.yaml"
         conf.write_text(json.dumps({"files": ["/x"], "routes": [{"output": output, "parallel": parallel}]}))
