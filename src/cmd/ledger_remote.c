@@ -54,6 +54,19 @@ static void print_pipeline(const json_t *p)
                text(x, "last_error"));
 }
 
+static void print_inputs(const json_t *inputs)
+{
+    const json_t *x;
+    size_t i;
+    if (json_array_size(inputs))
+        printf("\n%12s %12s %12s %12s  %s\n", "accepted", "refused", "duplicates", "waiting",
+               "input, since the start");
+    json_array_foreach(inputs, i, x)
+        printf("%12.0f %12.0f %12.0f %12.0f  %s://%s\n", number(x, "accepted"),
+               number(x, "refused"), number(x, "duplicates"), number(x, "waiting"),
+               text(x, "scheme"), text(x, "address"));
+}
+
 static int print_books(const json_t *books)
 {
     const json_t *p;
@@ -61,6 +74,7 @@ static int print_books(const json_t *books)
     bool balanced = json_is_true(json_object_get(books, "balanced"));
     print_streams(books);
     json_array_foreach(json_object_get(books, "pipelines"), i, p) print_pipeline(p);
+    print_inputs(json_object_get(books, "inputs"));
     printf("\nthe books %s\n", balanced ? "balance" : "do not balance");
     return balanced ? 0 : 1;
 }

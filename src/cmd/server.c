@@ -583,6 +583,8 @@ static void write_books(void *ctx, struct buf *out)
     }
     buf_put_c(out, ",\"pipelines\":[");
     balanced = flows_write_books(s->flows, out) && balanced;
+    buf_put_c(out, "],\"inputs\":[");
+    write_inputs(s, out);
     buf_printf(out, "],\"balanced\":%s}\n", balanced ? "true" : "false");
 }
 

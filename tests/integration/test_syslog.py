@@ -30,6 +30,17 @@ def test_logger(make_server):
     assert all(i["accepted"] and not i["errors"] for i in inputs(server))
 
 
+def test_the_books_name_inputs(make_server, weir):
+    server = with_inputs(make_server, "syslog+tcp://127.0.0.1:0")
+    tcp = port(server, "syslog+tcp")
+    with socket.create_connection(("127.0.0.1", tcp)) as s:
+        s.sendall(b"<13>one\n<13>two\n<13>three\n")
+    wait_for(server, 3, stream="syslog")
+    books = weir("ledger", "--url", server.url).stdout.decode()
+    line = next(x for x in books.splitlines() if "syslog+tcp://" in x)
+    assert line.split() == ["3", "0", "0", "0", f"syslog+tcp://127.0.0.1:{tcp}"], books
+
+
 def rsyslog_forward(tmp_path, action, lines):
     """Lets a real rsyslogd read a file and forward its lines."""
     log, conf = tmp_path / "in.log", tmp_path / "rsyslog.conf"
