@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kafka in -> store beside the same records over HTTP, and a topic as the queue beside the disk, in turn.
 
-usage: .cache/venv/bin/python bench/kafka.py [RECORDS] [ROUNDS]      (400000 3)
+usage: .cache/venv/bin/python bench/kafka.py [RECORDS] [ROUNDS]      (1600000 3)
 
 http     bodies of 4 MiB over one connection          json, auto   a record a message, read from three partitions
 queue    the same bodies with --queue kafka://        frames       what an agent's output format=frames writes
@@ -75,7 +75,7 @@ def by_input(folder, kafka, topic, form, n):
 
 
 def main():
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 400000
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 1600000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     lines = [json.dumps(record(i)).encode() + b"\n" for i in range(n)]
     results = {}
