@@ -14,6 +14,7 @@ test="$build libcmocka-dev python3 python3-venv python3-pip zstd git openssl rsy
   chromium fonts-dejavu-core default-jdk-headless maven golang-go"
 ui="nodejs npm"
 dev="$test $ui clang clang-format clang-tidy lld libclang-rt-14-dev linux-perf"
+loaded="libmariadb3" # when it is needed, and with no header of it: mariadb-server brings it
 arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user mmdebstrap"
 
 case "${1:-build}" in
@@ -51,7 +52,7 @@ install_missing() {
 # machines at once (libsimdjson-dev). Only /lib and /usr: the emulator takes what the root has before the host's.
 unpack_arm64() {
     local root=.cache/arm64-root libraries
-    libraries=$(printf '%s\n' $test | grep -e '-dev$' | paste -sd,)
+    libraries=$(printf '%s\n' $test | grep -e '-dev$' | paste -sd,),$loaded
     [ "$(cat "$root/packages" 2>/dev/null)" = "$libraries" ] && return
     echo "unpacking the libraries of arm64"
     rm -rf "$root" "$root.part"
