@@ -11,6 +11,8 @@ struct agent_route {
     char name[80];
     uint64_t position;
     uint64_t sent, dead, dropped, before, lost;
+    long long failing_since; /* Unix seconds; 0: it can send */
+    char error[304];         /* why it cannot */
 };
 struct agent_books {
     const char *data;

@@ -9,9 +9,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum { STATE_MAX = 4096 };
+
+/* The last line of a state, if it is there. */
+static void take_failing(struct agent_route *r, const char *text)
+{
+    const char *at = strstr(text, "\nfailing ");
+    if (at && sscanf(at, " failing %lld %303[^\n]", &r->failing_since, r->error) < 1)
+        r->failing_since = 0;
+}
 
 static enum err take_route(void *ctx, const char *name)
 {
@@ -30,6 +39,7 @@ static enum err take_route(void *ctx, const char *name)
                    "position %" SCNu64 " epoch %*x\nsent %" SCNu64 "\ndead %" SCNu64
                    "\ndropped %" SCNu64 "\nbefore %" SCNu64 "\nlost %" SCNu64,
                    &r->position, &r->sent, &r->dead, &r->dropped, &r->before, &r->lost);
+    take_failing(r, b.p);
     buf_release(&b);
     s->n_routes += n >= 4; /* the first versions had no more */
     return OK;
@@ -61,8 +71,7 @@ enum err agent_books_read(struct agent_books *s, const char *data)
                        s->data);
     TRY(tail_positions_load(&s->positions, path));
     if (s->positions.n)
-        if (s->positions.n)
-            qsort(s->positions.entry, s->positions.n, sizeof(*s->positions.entry), by_path);
+        qsort(s->positions.entry, s->positions.n, sizeof(*s->positions.entry), by_path);
     s->records = s->positions.retired + s->positions.journal_records;
     for (size_t i = 0; i < s->positions.n; i++)
         s->records += s->positions.entry[i].records;
@@ -99,6 +108,12 @@ static uint64_t waiting(const struct agent_books *s, const struct agent_route *r
     return taken > gone ? taken - gone : 0;
 }
 
+/* A route that has nothing to send has not tried again. */
+static bool is_failing(const struct agent_books *s, const struct agent_route *r)
+{
+    return r->failing_since && waiting(s, r);
+}
+
 static void print_text(const struct agent_books *s)
 {
     char a[STR_BYTES_TEXT], b[STR_BYTES_TEXT];
@@ -130,6 +145,9 @@ static void print_text(const struct agent_books *s)
         const struct agent_route *r = &s->route[i];
         printf("%12" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "  %s\n", r->sent, r->dropped,
                r->dead, waiting(s, r), r->name);
+        if (is_failing(s, r))
+            printf("%12s %10s %10s %10s  cannot send for %lld s: %s\n", "", "", "", "",
+                   (long long)(now / NS_PER_S) - r->failing_since, r->error);
     }
 }
 
@@ -169,8 +187,13 @@ static void print_json(const struct agent_books *s)
         json_put_string(&out, str_c(r->name));
         buf_printf(&out,
                    ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"dead\":%" PRIu64
-                   ",\"waiting\":%" PRIu64 "}",
+                   ",\"waiting\":%" PRIu64,
                    r->sent, r->dropped, r->dead, waiting(s, r));
+        if (is_failing(s, r)) {
+            buf_printf(&out, ",\"failing_since\":%lld,\"error\":", r->failing_since);
+            json_put_string(&out, str_c(r->error));
+        }
+        buf_put_byte(&out, '}');
     }
     buf_put_c(&out, "]}\n");
     fwrite(out.p, 1, out.n, stdout);

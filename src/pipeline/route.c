@@ -8,6 +8,7 @@
  *   before N                  records of the spool from before the route was there
  *   lost N                    records that it was too far behind to get
  *   retry ID(hex) OFFSET      of the dead letters that are tried again, those before are settled
+ *   failing SINCE TEXT        only while it cannot send: since when (Unix seconds), and why
  *
  * A bulk whose neighbours are not settled yet has no trace but at the output: after a crash it is
  * sent again. */
@@ -56,7 +57,7 @@ static enum err load_state(struct route *r)
 
 enum err route_save_state(struct route *r)
 {
-    char text[400];
+    char text[400 + sizeof(r->stats.last_error)];
     struct route_stats s;
     route_stats(r, &s);
     int n = snprintf(text, sizeof(text),
@@ -65,6 +66,9 @@ enum err route_save_state(struct route *r)
                      "\nretry %016" PRIx64 " %" PRIu64 "\n",
                      s.position, spool_epoch(r->o.spool), s.sent, s.dead, s.dropped, s.before,
                      s.lost_rows, r->retry_id, r->retry_at);
+    if (s.failing)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "failing %lld %s\n",
+                      (long long)(s.failing_since_ns / NS_PER_S), s.last_error);
     r->saved_ns = clock_mono_ns();
     TRY(io_write_file(r->state_path, str_of(text, (size_t)n)));
     r->unsaved = false;
@@ -72,9 +76,15 @@ enum err route_save_state(struct route *r)
 }
 
 /* What the file says is what may be trimmed. */
-static void save_if_due(struct route *r, bool now)
+void route_save_if_due(struct route *r, bool now)
 {
-    if (!r->unsaved || (!now && clock_mono_ns() - r->saved_ns < SAVE_EVERY_NS))
+    if (!now && clock_mono_ns() - r->saved_ns < SAVE_EVERY_NS)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->unsaved = r->unsaved || r->untold;
+    r->untold = false;
+    pthread_mutex_unlock(&r->lock);
+    if (!r->unsaved)
         return;
     if (route_save_state(r) != OK)
         log_error("a route's state cannot be written", "route=%s error=\"%s\"", r->name,
@@ -329,7 +339,7 @@ static enum err gather(struct route *r, struct route_bulk *b)
             return ERR_AGAIN;
         route_wait(r, until, false);
         TRY(settle_done(r));
-        save_if_due(r, false);
+        route_save_if_due(r, false);
     }
 }
 
@@ -340,7 +350,7 @@ static enum err go_on(struct route *r)
 {
     bool stopping = route_is_stopping(r);
     TRY(settle_done(r));
-    save_if_due(r, false);
+    route_save_if_due(r, false);
     if (route_must_stop(r))
         return ERR_CANCELED;
     bool free = r->next - r->first < r->n_senders;
@@ -361,7 +371,7 @@ static void *route_main(void *arg)
         while (!route_is_stopping(r) && route_retry_letters(r))
             ;
     end_senders(r);
-    save_if_due(r, true);
+    route_save_if_due(r, true);
     return NULL;
 }
 

@@ -65,6 +65,7 @@ struct route {
     int64_t stop_at; /* monotonic */
     struct breaker breaker;
     struct route_stats stats;
+    bool untold; /* what the state file says of failures is no longer so */
 
     /* The thread's own. */
     uint64_t first, next; /* bulks under way: bulk i is in sender i % n_senders */
@@ -94,6 +95,8 @@ NODISCARD enum err route_drain(struct route *r);
  * are not. */
 NODISCARD enum err route_save_dead(struct route *r, struct route_bulk *b);
 NODISCARD enum err route_save_state(struct route *r);
+/* If the state has changed, and (unless now) it was not saved a moment ago. The route's thread. */
+void route_save_if_due(struct route *r, bool now);
 
 /* ---- route_bulk.c ---- */
 void route_bulk_init(struct route_bulk *b);

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- the breaker ---- */
 
@@ -70,6 +71,7 @@ static void note_works(struct route *r, bool trial)
         b->pause_ns = r->o.settings.retry_min_ns;
         if (r->stats.failing)
             log_info("route works again", "route=%s", r->name);
+        r->untold = r->untold || r->stats.failing;
         r->stats.failing = false;
     }
     show_breaker(r);
@@ -87,6 +89,7 @@ static void note_failure(struct route *r, bool trial, bool moved, const char *te
     struct route_stats *s = &r->stats;
     if (!s->failing)
         s->failing_since_ns = clock_now_ns();
+    r->untold = r->untold || !s->failing || strcmp(s->last_error, text) != 0;
     s->failing = true;
     s->retries++;
     snprintf(s->last_error, sizeof(s->last_error), "%s", text);
@@ -159,6 +162,8 @@ static enum err send_units(struct route *r, struct output *output, struct route_
             note_failure(r, trial, moved, err_text(), wait_ns);
         else
             note_works(r, trial);
+        if (again && !r->sender->started) /* this is the route's thread */
+            route_save_if_due(r, false);
     }
     if (err == OK)
         settle(b, n, bulk.n ? b->refused : 0);

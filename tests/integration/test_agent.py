@@ -386,10 +386,17 @@ def test_server_away(make_server, make_agent, tmp_path):
         time.sleep(0.2)
         os.remove(tmp_path / f"old.{turn}")  # only the spool has it now
     wait_for(lambda: a.status()["records"] == 4100)
+    wait_for(lambda: "error" in a.status()["routes"][0], what="why it waits")
+    route = a.status()["routes"][0]
+    assert "connect" in route["error"] and abs(time.time() - route["failing_since"]) < 60, route
+    text = subprocess.run([WEIR, "agent", "status", "--data", str(a.data)], capture_output=True, text=True).stdout
+    assert re.search(r"cannot send for \d+ s: .*connect", text), text
     a.kill()
     a.start()
     server.start()
     check(server, 4100)
+    wait_for(lambda: a.status()["routes"][0]["waiting"] == 0)
+    assert "error" not in a.status()["routes"][0]
 
 
 def test_spool_full(make_server, make_agent, tmp_path):
