@@ -424,13 +424,13 @@ static bool is_cut_short(const struct batch_of *b, int64_t next, int64_t now)
     return b->end >= b->boundary || (b->end >= next && now - b->since_ns >= BOUNDARY_WAIT_NS);
 }
 
-/* Whether the partition has more than was read of it, as far as is known. */
-static bool has_more(struct kafka_input *in, const struct batch_of *b)
+/* Messages of the partition from the offset `next` on, as far as is known. */
+static uint64_t messages_from(struct kafka_input *in, const struct batch_of *b, int64_t next)
 {
-    int64_t low, high, next = b->lines.line[b->lines.n - 1].offset + 1;
-    return rd_kafka_get_watermark_offsets(in->member.rk, b->topic, b->partition, &low, &high) ==
-               0 &&
-           high > next;
+    int64_t low, high;
+    if (rd_kafka_get_watermark_offsets(in->member.rk, b->topic, b->partition, &low, &high) != 0)
+        return 0;
+    return high > next ? (uint64_t)(high - next) : 0;
 }
 
 /* How many of the lines are the next batch, 0: none yet. full: no more can be kept. */
@@ -449,7 +449,7 @@ static uint32_t lines_due(struct kafka_input *in, struct batch_of *b, int64_t no
         b->boundary = 0; /* nothing is left of it */
         n = l->n;
     }
-    if (now - b->grew_ns >= in->wait_ns && !has_more(in, b))
+    if (now - b->grew_ns >= in->wait_ns && !messages_from(in, b, l->line[n - 1].offset + 1))
         return n;
     if (!full && kafka_lines_bytes(l) < LINES_BYTES &&
         now - b->since_ns < MULTILINE_WAITS * in->wait_ns)
@@ -498,11 +498,7 @@ static bool any_ready(struct kafka_input *in, int64_t now)
 
 static uint64_t lag_of(struct kafka_input *in, const struct batch_of *b)
 {
-    int64_t low, high;
-    if (!b->ours || !b->next ||
-        rd_kafka_get_watermark_offsets(in->member.rk, b->topic, b->partition, &low, &high) != 0)
-        return 0;
-    return high > b->next ? (uint64_t)(high - b->next) : 0;
+    return b->ours && b->next ? messages_from(in, b, b->next) : 0;
 }
 
 /* One partition that has more, in turn. */
