@@ -152,6 +152,12 @@ static size_t take_upload(void *upload, struct str bytes)
     return ingest_upload_take(upload, bytes);
 }
 
+/* More lines would wait in memory for what cannot keep up. */
+static bool uploads_wait(void *ctx)
+{
+    return store_is_behind(((struct api *)ctx)->store);
+}
+
 static void abandon_upload(void *upload)
 {
     ingest_upload_abandon(upload);
@@ -160,7 +166,8 @@ static void abandon_upload(void *upload)
 struct http_taker api_taker(struct api *api)
 {
     _Static_assert(HTTP_GATHER == INGEST_UPLOAD_GATHER, "handed through");
-    return (struct http_taker){api, UPLOAD_MIN, begin_upload, take_upload, abandon_upload};
+    return (struct http_taker){api,         UPLOAD_MIN,   begin_upload,
+                               take_upload, uploads_wait, abandon_upload};
 }
 
 void api_ingest(void *ctx, struct http_request *r)

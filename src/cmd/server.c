@@ -103,6 +103,7 @@ struct server {
     struct queue_books *books;
     struct flows *flows;
     struct http_server *http;
+    pthread_mutex_t http_lock; /* where it comes and goes */
     struct api api;
     struct http_taker taker;
     struct str *hec_tokens;
@@ -110,7 +111,8 @@ struct server {
     bool replay_started;
     atomic_bool replay_failed, ousted;
 };
-static struct server server = {.lock_fd =
+static struct server server = {.http_lock = PTHREAD_MUTEX_INITIALIZER,
+                               .lock_fd =
                                    -1}; /* one a process: the replay's progress has no context */
 
 /* ---- configuration ---- */
@@ -304,6 +306,16 @@ static void ousted(void *ctx)
     kill(getpid(), SIGTERM);
 }
 
+/* Encoders know nothing of whether the server is being started or stopped. */
+static void relieved(void *ctx)
+{
+    struct server *s = ctx;
+    pthread_mutex_lock(&s->http_lock);
+    if (s->http)
+        http_server_go_on(s->http);
+    pthread_mutex_unlock(&s->http_lock);
+}
+
 /* The number of a data folder stays with it, so that its positions in the queue are its own. */
 static enum err read_node(const char *path, struct catalog_node *ret)
 {
@@ -419,6 +431,7 @@ static enum err open_store(struct server *s, const char *data, size_t budget)
         .agrees = is_kafka(s) ? agrees : NULL,
         .conflict = is_kafka(s) ? conflict : NULL,
         .ousted = ousted,
+        .relieved = relieved,
         .ctx = s,
     };
     return store_open(&o, &s->store);
@@ -639,7 +652,14 @@ static enum err start_http(struct server *s)
         .auth_ctx = s,
         .taker = &s->taker,
     };
-    return http_server_start(&o, &s->http);
+    struct http_server *http = NULL;
+    enum err err = http_server_start(&o, &http);
+    pthread_mutex_lock(&s->http_lock);
+    s->http = http;
+    if (http)
+        http_server_go_on(http); /* what has come to wait before this */
+    pthread_mutex_unlock(&s->http_lock);
+    return err;
 }
 
 /* ---- replay ---- */
@@ -799,7 +819,11 @@ static void stop(struct server *s)
         _exit(0);
     }
     api_stop_tails(&s->api);
-    http_server_stop(s->http, wait_ms);
+    pthread_mutex_lock(&s->http_lock);
+    struct http_server *http = s->http;
+    s->http = NULL;
+    pthread_mutex_unlock(&s->http_lock);
+    http_server_stop(http, wait_ms);
     if (s->replay_started) {
         pthread_join(s->replay, NULL);
         flows_stop_inputs(s->flows, wait_ms);

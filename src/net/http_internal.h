@@ -84,6 +84,7 @@ struct http_request {
     pthread_cond_t moved;              /* the stream has room again, or the client has left */
     struct MHD_Connection *connection; /* NULL when libmicrohttpd is done with it */
     bool suspended, answered;
+    bool waits; /* suspended amid its body: the taker is full */
     unsigned status;
     struct MHD_Response *response; /* to be queued */
     struct http_answer_header *headers;

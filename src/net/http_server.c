@@ -33,7 +33,7 @@ enum {
     CONNECTION_BYTES =
         128 << 10, /* of libmicrohttpd for headers, and what one read of a body takes */
     BODY_PADDING = 64,
-    TAKE_STEP = 4 << 10,  /* that much is copied first to find the end of what was left */
+    TAKE_STEP = 4 << 10, /* that much is copied first to find the end of what was left */
     DRAIN_FACTOR = 4,
     IDLE_SECONDS = 75,
     UPLOADS_MS = 2000, /* for bodies on their way when the server stops */
@@ -225,6 +225,42 @@ static void take_pieces(struct http_request *r, struct str s)
     buf_put(&r->body, s.p, s.n);
 }
 
+/* With the request's lock. */
+static void read_on(struct http_request *r)
+{
+    if (!r->waits)
+        return;
+    r->waits = false;
+    MHD_resume_connection(r->connection);
+}
+
+/* Reads no more of the body while the taker is full. It may have got room since it was asked. */
+static void wait_for_room(struct http_request *r)
+{
+    const struct http_taker *t = r->server->options.taker;
+    if (!r->upload || !t->full || !t->full(t->ctx))
+        return;
+    pthread_mutex_lock(&r->lock);
+    if (!r->server->stopping) {
+        r->waits = true;
+        MHD_suspend_connection(r->connection);
+        if (!t->full(t->ctx))
+            read_on(r);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void http_server_go_on(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    for (struct http_request *r = s->live; r; r = r->next) {
+        pthread_mutex_lock(&r->lock);
+        read_on(r);
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *n)
 {
     size_t got = *n;
@@ -234,6 +270,7 @@ static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *
     if (!r->answered && reserve_body(r, got)) {
         /* Within the maximum, as was just judged. */
         take_pieces(r, str_of(p, got));
+        wait_for_room(r);
         if (r->body.cap > r->body_reserved.bytes)
             reservation_force(&r->body_reserved, r->body.cap - r->body_reserved.bytes);
         return MHD_YES;
@@ -526,6 +563,7 @@ void http_server_stop(struct http_server *s, int64_t wait_ms)
     if (!s)
         return;
     s->stopping = true;
+    http_server_go_on(s);
     MHD_socket fd = MHD_quiesce_daemon(s->daemon);
     if (fd != MHD_INVALID_SOCKET)
         close(fd);

@@ -42,6 +42,9 @@ struct http_taker {
      * body that the handler finds. HTTP_GATHER, before it took any: the body is to be gathered
      * after all, and the upload is gone. */
     size_t (*take)(void *upload, struct str bytes);
+    /* Whether bodies are to wait, unread, until http_server_go_on; asked after each piece. May be
+     * NULL. */
+    bool (*full)(void *ctx);
     /* The request ends before its handler. */
     void (*abandon)(void *upload);
 };
@@ -65,6 +68,9 @@ NODISCARD enum err http_server_start(const struct http_server_options *o, struct
 const char *http_server_address(const struct http_server *s);
 /* Stops accepting, waits for the answers under way up to `wait_ms`, then closes. */
 void http_server_stop(struct http_server *s, int64_t wait_ms);
+
+/* The taker has room again: bodies that wait are read on. From any thread. */
+void http_server_go_on(struct http_server *s);
 
 /* All of a request is valid until it is answered. */
 struct str http_method(const struct http_request *r);

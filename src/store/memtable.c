@@ -506,6 +506,8 @@ static void job_run(void *arg)
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     job_free(j);
+    if (s->o.relieved)
+        s->o.relieved(s->o.ctx);
 }
 
 /* ---- schedule (all with the lock) ---- */

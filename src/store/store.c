@@ -221,6 +221,14 @@ void store_replayed(struct store *s)
     landing_set_live(s->landing);
 }
 
+bool store_is_behind(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool behind = s->jobs[s->generation & 1] >= s->n_encoders;
+    pthread_mutex_unlock(&s->lock);
+    return behind;
+}
+
 enum err store_admit(struct store *s, size_t bytes)
 {
     enum err err = OK;
@@ -533,8 +541,8 @@ enum err store_open(const struct store_options *options, struct store **ret)
     s->producers = producers_new();
     s->id_cache = id_cache_new();
     metrics_init(&s->m);
-    unsigned encoders = options->encoders ? options->encoders : thread_cpus();
-    s->encoders = pool_new("encode", encoders, ENCODERS_WAITING_MAX);
+    s->n_encoders = options->encoders ? options->encoders : thread_cpus();
+    s->encoders = pool_new("encode", s->n_encoders, ENCODERS_WAITING_MAX);
     enum err err = load(s);
     if (err == OK)
         space_init(s);

@@ -55,6 +55,8 @@ struct store_options {
                         size_t *ret_n);
     /* After a publish: everything below is in segments (trim the queue). May be NULL. */
     void (*published)(void *ctx, uint64_t position);
+    /* A block was made: store_is_behind may say no now. From an encoder. May be NULL. */
+    void (*relieved)(void *ctx);
     /* The disk is full: give back what is only kept for speed. May be NULL. */
     void (*reclaim)(void *ctx);
     uint64_t reserve_bytes; /* of the file that is given up on a full disk; 0: none */
@@ -86,6 +88,9 @@ void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint6
 /* Replay is over: the ids of later frames come by claims, and deliver need not look into frames for
  * them any more. The first claim says the same. */
 void store_replayed(struct store *s);
+/* Whether every encoder has a block: more records would only lie in memory until one is done. Who
+ * can let senders wait does well to. */
+bool store_is_behind(struct store *s);
 /* Before a body is decoded. ERR_UNAVAILABLE with the reason when the memtable is full or the disk
  * is. */
 NODISCARD enum err store_admit(struct store *s, size_t bytes);

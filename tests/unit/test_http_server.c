@@ -114,6 +114,8 @@ struct taking {
     unsigned calls, skip; /* every skip-th call takes nothing */
 };
 static atomic_int takings; /* begun and not over */
+static atomic_bool is_full;
+static atomic_size_t bytes_taken;
 
 static void *begin_taking(void *ctx, struct http_request *r, uint64_t length)
 {
@@ -149,10 +151,17 @@ static size_t take_lines(void *upload, struct str bytes)
     if (!last || (t->skip && ++t->calls % t->skip == 0))
         return 0;
     buf_put(&t->lines, bytes.p, (size_t)(last - bytes.p) + 1);
+    bytes_taken += (size_t)(last - bytes.p) + 1;
     return (size_t)(last - bytes.p) + 1;
 }
 
-static const struct http_taker taker = {NULL, 1000, begin_taking, take_lines, end_taking};
+static bool taker_is_full(void *ctx)
+{
+    return is_full;
+}
+
+static const struct http_taker taker = {NULL,       1000,          begin_taking,
+                                        take_lines, taker_is_full, end_taking};
 
 static void handle_taken(void *ctx, struct http_request *r)
 {
@@ -445,6 +454,57 @@ static void test_taken_bodies_that_break_off_are_abandoned(void **state)
     port = all_port;
 }
 
+/* Of a body that waits only what came before is taken; another goes its way meanwhile. */
+static void test_taken_bodies_wait_for_room(void **state)
+{
+    enum { N = 100000, WHOLE = 0, STOP = 1 };
+    struct http_server_options o = options;
+    struct http_server *all = server;
+    int all_port = port;
+    o.threads = 1;
+    assert_ok(http_server_start(&o, &server));
+    port = atoi(strrchr(http_server_address(server), ':') + 1);
+    char *body = mem_alloc(N);
+    for (int i = 0; i < N; i++)
+        body[i] = i % 1000 == 999 ? '\n' : 'x';
+    for (int way = WHOLE; way <= STOP; way++) {
+        int fd = dial();
+        bytes_taken = 0;
+        is_full = true;
+        send_all(fd, STR(HEAD("POST /taken?skip=0") "Content-Length: 100000\r\n\r\n"));
+        send_all(fd, str_of(body, N / 4));
+        for (int wait = 0; wait < 60000 && !bytes_taken; wait++)
+            clock_sleep_ms(1);
+        assert_true(bytes_taken > 0);
+        send_all(fd, str_of(body + N / 4, N - N / 4));
+        int other = dial();
+        send_all(other, STR("POST /echo HTTP/1.1\r\nHost: t\r\nConnection: close\r\n"
+                            "Content-Length: 3\r\n\r\nabc"));
+        struct buf answer = receive(other);
+        assert_non_null(strstr(answer.p, "abc"));
+        buf_release(&answer);
+        clock_sleep_ms(20);
+        assert_true(bytes_taken <= N / 4);
+        if (way == STOP) {
+            http_server_stop(server, 60000);
+        } else {
+            is_full = false;
+            http_server_go_on(server);
+        }
+        answer = receive(fd);
+        const char *got = strstr(answer.p, "\r\n\r\n");
+        assert_non_null(got);
+        assert_non_null(strstr(answer.p, "X-Way: taken"));
+        assert_true(str_eq(str_c(got + 4), str_of(body, N)));
+        buf_release(&answer);
+    }
+    is_full = false;
+    assert_int_equal(takings, 0);
+    mem_free(body);
+    server = all;
+    port = all_port;
+}
+
 static void test_continue(void **state)
 {
     int fd = dial();
@@ -655,6 +715,7 @@ int main(void)
         cmocka_unit_test(test_body_limit),
         cmocka_unit_test(test_taken_bodies_are_whole),
         cmocka_unit_test(test_taken_bodies_that_break_off_are_abandoned),
+        cmocka_unit_test(test_taken_bodies_wait_for_room),
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_memory_is_refused),
