@@ -369,7 +369,8 @@ static enum err add_rows(struct batch *b, struct rows *src, const uint32_t *row,
 {
     if (!n)
         return OK;
-    CHECK(b->n == 0 || hold == (b->n_pieces > 0));
+    CHECK(b->n == 0 || hold == b->holds);
+    b->holds = hold;
     struct append a = {.b = b, .src = src, .row = row, .n = n, .hold = hold};
     struct shapes_mark mark = shapes_mark(&b->shapes);
     buf_init(&a.key, SIZE_MAX);

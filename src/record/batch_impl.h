@@ -67,6 +67,7 @@ struct batch {
     uint32_t form_n, form_column[BATCH_FORM_MAX];
     uint64_t version;
 
+    bool holds; /* rows whose values stay where they are: pieces, where there are any */
     struct batch_piece *piece;
     uint32_t n_pieces;
     size_t pieces_cap;

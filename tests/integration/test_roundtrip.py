@@ -122,6 +122,17 @@ def test_bad_bytes_come_back(server):
     assert len(server.query("m:x", stream="trip")) == 1
 
 
+def test_records_without_fields(server):
+    """Requests of their own, so that the block's first parts have no value at all."""
+    bodies = [b"{}", b"{}\n{}", b'{"a":1}', b"{}", b'{"a":2,"b":"x"}']
+    for body in bodies:
+        server.ingest(body, stream="trip")
+    for step in (server.flush, server.compact):
+        step()
+        rows = server.query("", stream="trip")
+        assert [{k: v for k, v in r.items() if k not in ADDED} for r in rows] == [{}, {}, {}, {"a": 1}, {}, {"a": 2, "b": "x"}]
+
+
 def test_wide_and_deep(server):
     wide = {f"field_{i}": i for i in range(12000)}
     deep = json.loads('{"a":' * 100 + "1" + "}" * 100)

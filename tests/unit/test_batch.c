@@ -682,6 +682,36 @@ static void test_held_rows_are_those_that_were_appended(void **state)
     batch_free(copied);
 }
 
+/* The first parts of what is held may have no value at all. */
+static void test_rows_without_values_are_held_beside_others(void **state)
+{
+    enum { N = 4 };
+    struct batch *held = batch_new(), *part[N];
+    struct rows rows, got;
+    struct buf text[N];
+    struct arena a;
+    arena_init(&a, 0, NULL);
+    for (unsigned i = 0; i < N; i++) {
+        part[i] = batch_new();
+        batch_begin(part[i]);
+        if (i >= 2)
+            batch_text(part[i], STR("a"), LANE_STR, STR("x"));
+        batch_end(part[i], ARRIVAL, STR("{}"));
+        batch_view(part[i], &a, &rows);
+        buf_init(&text[i], SIZE_MAX);
+        records_put_row(&rows, 0, &text[i]);
+        assert_ok(batch_hold_rows(held, &rows));
+        batch_view(held, &a, &got);
+        rows_are(&got, text, NULL, i + 1);
+    }
+    for (unsigned i = 0; i < N; i++) {
+        batch_free(part[i]);
+        buf_release(&text[i]);
+    }
+    batch_free(held);
+    arena_release(&a);
+}
+
 static void test_an_append_past_the_limits_changes_nothing(void **state)
 {
     struct batch *b = batch_new(), *more = batch_new(), *other = batch_new();
@@ -751,6 +781,7 @@ int main(void)
         cmocka_unit_test(test_a_clear_forgets_what_is_long_unused),
         cmocka_unit_test(test_appended_rows_keep_everything),
         cmocka_unit_test(test_held_rows_are_those_that_were_appended),
+        cmocka_unit_test(test_rows_without_values_are_held_beside_others),
         cmocka_unit_test(test_an_append_past_the_limits_changes_nothing),
         cmocka_unit_test(test_alias_names),
         cmocka_unit_test(test_misuse_dies),
