@@ -594,6 +594,13 @@ static void bound_words(void *ctx, size_t chunk_bytes)
     word_set_bound(ctx, chunk_bytes / FILTER_SHARE);
 }
 
+/* By which what is learnt of a column is kept for the next block of the stream. */
+static uint64_t column_key(const struct job *j, const struct column *c)
+{
+    uint64_t h = hash64_seed(c->path, hash64(j->rows->stream));
+    return hash_mix(h + c->occ * (uint64_t)LANE_COUNT + c->lane) | 1;
+}
+
 static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
 {
     const struct column *col = &j->rows->columns[c];
@@ -601,6 +608,8 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
     const uint32_t *pos;
     struct encode_options o = options(j);
     TRY(column_places(j, c, &pos, &o.time));
+    if (o.zstd_level <= ENCODE_QUICK_LEVEL)
+        o.column = column_key(j, col);
     if (j->refs && j->refs[c]) {
         TRY(rows_of_column(j, c, false, &j->tmp, &j->refs[c]->row));
         o.refs = j->refs[c];

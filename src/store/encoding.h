@@ -61,6 +61,7 @@ struct encode_options {
     struct siblings *siblings; /* of a slot; NULL: it stands alone */
     struct word_sink *words;   /* NULL: nobody asks */
     const struct refs *refs;   /* other columns that texts may refer to; NULL: none */
+    uint64_t column;           /* the key of what is learnt of it (learnt.h); 0: nothing is */
 };
 /* What is known about a chunk without reading it; stands in the section's tail. */
 struct chunk_stats {

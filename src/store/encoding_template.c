@@ -30,6 +30,7 @@
 #include "core/hash.h"
 #include "record/words.h"
 #include "store/codes.h"
+#include "store/learnt.h"
 #include "store/siblings.h"
 #include "store/template_read.h"
 #include "store/template_tokens.h"
@@ -96,6 +97,7 @@ static struct encode_options inner_options(const struct writer *w, const int64_t
     o.slot = true;
     o.time = time;
     o.words = NULL;
+    o.column = 0;
     o.siblings = siblings;
     return o;
 }
@@ -490,7 +492,9 @@ enum err encode_template(const struct encoder *e)
     struct templates t;
     uint32_t repeats =
         e->o->zstd_level <= ENCODE_QUICK_LEVEL ? TEMPLATE_REPEATS_QUICK : TEMPLATE_REPEATS;
-    if (!templates_find(v, e->o->slot ? TEMPLATE_FINE : TEMPLATE_JOINED, repeats, e->scratch, &t))
+    struct learnt_column *learnt = e->o->column ? learnt_column(e->o->column) : NULL;
+    if (!templates_find(v, e->o->slot ? TEMPLATE_FINE : TEMPLATE_JOINED, repeats, learnt,
+                        e->scratch, &t))
         return not_mine();
     struct writer w = {.e = e, .t = &t};
     buf_init(&w.slots, SIZE_MAX);

@@ -7,37 +7,35 @@
  * before it was equal to, and else against the last that was about as long and had the same first
  * and last bytes: equal texts share their variables. Then it is tried with the templates that came
  * last behind the one before it (template_like.c), and with those of the last texts that began as
- * it does but for digits. What none of them tells is cut, and looked up by its static text. */
+ * it does but for digits. What none of them tells is cut, and looked up by its static text. What is
+ * found so does not depend on which templates are tried: those of blocks before may be among them
+ * (template_kept.h). */
 #include "store/template.h"
 
 #include "core/buf.h"
 #include "core/hash.h"
 #include "store/hex_look.h"
-#include "store/template_like.h"
+#include "store/learnt.h"
+#include "store/template_kept.h"
 
-enum { HEX_FROM = 8, COPY_BYTES = 16, MARK_BYTES = 5 };
+enum { HEX_FROM = 8 };
 enum { REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
-enum { BEGIN_WAYS = 4, BEGIN_BITS = 11, BEGIN_BYTES = 256 };
-enum { FOLLOWERS = 2, RECENT_BITS = 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
+enum { RECENT_BITS = 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
 
 /* ---- grouping ---- */
 
 struct found {
-    uint64_t hash;
-    struct str frame;
+    struct met *met;
     uint32_t text; /* the first of it */
     uint32_t rows;
     uint32_t repeats; /* texts known to be equal to one before */
     uint32_t n_vars;
-    uint32_t follower[FOLLOWERS]; /* number + 1 of those that came last behind it */
     struct var_look *look;
-    struct like like; /* once it was met again */
-    bool has_like;
 };
 struct finder {
     const struct values *v;
-    enum template_cut cut;
+    struct templates_kept *kept;
     uint32_t share; /* templates_find's repeats */
     struct arena *a;
     struct template_var *var;
@@ -49,12 +47,7 @@ struct finder {
     uint64_t *recent; /* texts by their looks: some of those, and the text + 1 */
     struct found *found;
     uint32_t n_found, found_cap;
-    uint32_t *slot; /* of the table: number of a template + 1, or 0 */
-    uint32_t mask;
-    char *frame; /* of the text at hand */
-    size_t frame_cap;
-    struct numeral_parts *parts; /* of its variables */
-    uint32_t *begun;             /* by how texts begin: numbers + 1, BEGIN_WAYS of the last */
+    struct numeral_parts *parts; /* of the variables of the text at hand */
 };
 
 static void *grown(struct arena *a, void *old, size_t used, size_t size)
@@ -79,79 +72,17 @@ static struct str var_of(struct str s, const struct template_var *var)
     return str_of(s.p + var->from, var->to - var->from);
 }
 
-/* Up to 16 bytes at once where the text has so many; `to` has room for them. */
-static void copy_piece(char *to, struct str s, size_t at, size_t n)
+static void found_add(struct finder *f, struct met *x, uint32_t text)
 {
-    if (n <= COPY_BYTES && at + COPY_BYTES <= s.n)
-        memcpy(to, s.p + at, COPY_BYTES);
-    else
-        memcpy(to, s.p + at, n);
-}
-
-/* A text without its variables: of each stays a mark and, where it is a hexadecimal number, the
- * length of that. Texts of one template have the same frame, others another: the mark does not
- * stand in a text with variables. */
-static struct str frame_of(struct finder *f, struct str s, const struct template_var *var,
-                           uint32_t n)
-{
-    size_t most = s.n + (size_t)n * MARK_BYTES + COPY_BYTES, at = 0;
-    if (n == 0)
-        return s;
-    if (most > f->frame_cap) {
-        f->frame_cap = most * 2;
-        f->frame = arena_alloc(f->a, f->frame_cap);
+    if (f->n_found == f->found_cap) {
+        f->found_cap = f->found_cap ? f->found_cap * 4 : 512;
+        f->found =
+            grown(f->a, f->found, f->n_found * sizeof(*f->found), f->found_cap * sizeof(*f->found));
     }
-    char *to = f->frame;
-    for (uint32_t i = 0; i < n; i++) {
-        size_t piece = var[i].from - at;
-        uint32_t hex = (uint32_t)template_hex_length(var_of(s, &var[i]));
-        copy_piece(to, s, at, piece);
-        to += piece;
-        *to = TEMPLATE_HOLE;
-        memcpy(to + 1, &hex, sizeof(hex));
-        to += MARK_BYTES;
-        at = var[i].to;
-    }
-    copy_piece(to, s, at, s.n - at);
-    return str_of(f->frame, (size_t)(to - f->frame) + s.n - at);
-}
-
-static void table_put(struct finder *f, uint32_t number)
-{
-    uint32_t at = (uint32_t)f->found[number].hash & f->mask;
-    while (f->slot[at])
-        at = (at + 1) & f->mask;
-    f->slot[at] = number + 1;
-}
-
-static void table_grow(struct finder *f)
-{
-    uint32_t size = f->found_cap ? f->found_cap * 4 : 1024;
-    f->found = grown(f->a, f->found, f->n_found * sizeof(*f->found), size / 2 * sizeof(*f->found));
-    f->found_cap = size / 2;
-    f->slot = ARENA_ARRAY(f->a, uint32_t, size);
-    f->mask = size - 1;
-    for (uint32_t i = 0; i < f->n_found; i++)
-        table_put(f, i);
-}
-
-static uint32_t table_find(struct finder *f, uint32_t text, const struct template_var *var,
-                           uint32_t n)
-{
-    struct str frame = frame_of(f, values_text(f->v, text), var, n);
-    uint64_t h = hash64(frame);
-    for (uint32_t at = (uint32_t)h & f->mask; f->slot[at]; at = (at + 1) & f->mask) {
-        const struct found *x = &f->found[f->slot[at] - 1];
-        if (x->hash == h && x->n_vars == n && str_eq(x->frame, frame))
-            return f->slot[at] - 1;
-    }
-    if (f->n_found == f->found_cap)
-        table_grow(f);
-    f->found[f->n_found] = (struct found){
-        .hash = h, .frame = n ? arena_str(f->a, frame) : frame, .text = text, .n_vars = n};
-    f->found[f->n_found].look = arena_alloc(f->a, n * sizeof(struct var_look) + 1);
-    table_put(f, f->n_found);
-    return f->n_found++;
+    f->found[f->n_found] = (struct found){.met = x, .text = text, .n_vars = x->like.n};
+    f->found[f->n_found].look = arena_alloc(f->a, x->like.n * sizeof(struct var_look) + 1);
+    x->block = f->kept->block;
+    x->number = f->n_found++;
 }
 
 /* ---- the variables of a text ---- */
@@ -204,107 +135,96 @@ static void parse_vars(struct finder *f, struct str s, const struct template_var
             f->parts[i] = (struct numeral_parts){0};
 }
 
-/* By the templates that came last behind the one before; n_found where none of them is it. */
-static uint32_t expected(struct finder *f, const struct found *before, struct str s)
+static bool is_like(struct finder *f, struct met *x, struct str s)
 {
-    for (uint32_t k = 0; k < FOLLOWERS && before->follower[k]; k++) {
-        const struct found *x = &f->found[before->follower[k] - 1];
-        if (x->like.var && like_match(&x->like, s, f->var + f->n_vars, f->parts))
-            return before->follower[k] - 1;
-    }
-    return f->n_found;
+    const struct like *l = met_like(x, f->kept->a);
+    return l->var && like_match(l, s, f->var + f->n_vars, f->parts);
 }
 
-/* A text's begin, its digits, and letters that are some in hexadecimal, all taken as one. */
-static uint32_t begin_of(struct str s)
+/* By the templates that came last behind the one before. */
+static struct met *expected(struct finder *f, const struct met *before, struct str s)
 {
-    const uint64_t each = UINT64_MAX / 255, high = each * 0x80;
-    uint64_t h = 0, x;
-    for (size_t i = 0; i + sizeof(x) <= s.n && i < BEGIN_BYTES; i += sizeof(x)) {
-        memcpy(&x, s.p + i, sizeof(x));
-        uint64_t low = x | each * 0x20;
-        uint64_t digit = (x + each * (0x80 - '0')) & ~(x + each * (0x7f - '9')) & high;
-        uint64_t letter = (low + each * (0x80 - 'a')) & ~(low + each * (0x7f - 'f')) & high;
-        x &= ~(((digit | letter) >> 7) * 0xff);
-        h = (h ^ x) * 0x9e3779b97f4a7c15ULL;
-        h ^= h >> 29;
-    }
-    return (uint32_t)(h >> (64 - BEGIN_BITS));
+    for (uint32_t k = 0; k < MET_FOLLOWERS && before->follower[k]; k++)
+        if (is_like(f, before->follower[k], s))
+            return before->follower[k];
+    return NULL;
 }
 
-static bool was_tried(const struct found *before, uint32_t number)
+static bool was_tried(const struct met *before, const struct met *x)
 {
-    for (uint32_t k = 0; before && k < FOLLOWERS; k++)
-        if (before->follower[k] == number)
+    for (uint32_t k = 0; before && k < MET_FOLLOWERS; k++)
+        if (before->follower[k] == x)
             return true;
     return false;
 }
 
-/* By the templates of texts that began as this one; n_found where it is of none of them. */
-static uint32_t begun_alike(struct finder *f, const struct found *before, struct str s,
-                            const uint32_t *way)
+/* By the templates of texts that began as this one. */
+static struct met *begun_alike(struct finder *f, const struct met *before, struct str s,
+                               uint64_t begin, const struct begun *way)
 {
-    for (uint32_t k = 0; k < BEGIN_WAYS && way[k]; k++) {
-        const struct found *x = &f->found[way[k] - 1];
-        if (!was_tried(before, way[k]) && x->like.var &&
-            like_match(&x->like, s, f->var + f->n_vars, f->parts))
-            return way[k] - 1;
-    }
-    return f->n_found;
+    for (uint32_t k = 0; k < MET_WAYS && way[k].met; k++)
+        if (way[k].hash == begin && !was_tried(before, way[k].met) && is_like(f, way[k].met, s))
+            return way[k].met;
+    return NULL;
 }
 
-static void note_begin(uint32_t *way, uint32_t number)
+static void note_begun(struct begun *way, uint64_t begin, struct met *x)
 {
-    if (way[0] == number + 1)
+    if (way->met == x && way->hash == begin)
         return;
-    memmove(way + 1, way, (BEGIN_WAYS - 1) * sizeof(*way));
-    way[0] = number + 1;
+    memmove(way + 1, way, (MET_WAYS - 1) * sizeof(*way));
+    *way = (struct begun){begin, x};
 }
 
-static void note_follower(struct found *x, uint32_t number)
+static void note_follower(struct met *before, struct met *x)
 {
-    if (x->follower[0] == number + 1)
+    if (before->follower[0] == x)
         return;
-    memmove(x->follower + 1, x->follower, sizeof(x->follower) - sizeof(x->follower[0]));
-    x->follower[0] = number + 1;
+    memmove(before->follower + 1, before->follower, (MET_FOLLOWERS - 1) * sizeof(x));
+    before->follower[0] = x;
 }
 
-static uint32_t cut_and_find(struct finder *f, uint32_t i)
+static struct met *cut_and_find(struct finder *f, struct str s)
 {
-    struct str s = values_text(f->v, i);
     struct template_var *var = f->var + f->n_vars;
-    uint32_t n = template_vars(s, f->cut, var), met = f->n_found;
-    uint32_t number = table_find(f, i, var, n);
-    struct found *x = &f->found[number];
-    if (number < met && !x->has_like) {
-        struct str first = values_text(f->v, x->text);
-        like_make(first, f->cut, f->var + f->first[x->text], n, f->a, &x->like);
-        x->has_like = true;
-    }
+    uint32_t n = template_vars(s, f->kept->cut, var);
     parse_vars(f, s, var, n);
-    return number;
+    return templates_kept_find(f->kept, s, var, n);
+}
+
+/* The first text of a template in this block was told by one of a block before, of which a variable
+ * may be no number though all of this block are: those are read from now on. */
+static void parse_first(struct finder *f, struct met *x, struct str s)
+{
+    parse_vars(f, s, f->var + f->n_vars, x->like.n);
+    for (uint32_t i = 0; i < x->like.n && x->like.var; i++)
+        x->like.var[i].numeral |= f->parts[i].whole > 0;
 }
 
 static void cut_text(struct finder *f, uint32_t i)
 {
     struct str s = values_text(f->v, i);
-    struct found *before = i ? &f->found[f->code[i - 1]] : NULL;
+    struct met *before = i ? f->found[f->code[i - 1]].met : NULL;
     room_for_vars(f, i);
-    uint32_t number = before ? expected(f, before, s) : f->n_found;
-    if (number == f->n_found) {
-        uint32_t *way = &f->begun[begin_of(s) * BEGIN_WAYS];
-        number = begun_alike(f, before, s, way);
-        if (number == f->n_found)
-            number = cut_and_find(f, i);
-        note_begin(way, number);
+    struct met *x = before ? expected(f, before, s) : NULL;
+    if (!x) {
+        uint64_t begin = templates_begin(s);
+        struct begun *way = templates_kept_begun(f->kept, begin);
+        x = begun_alike(f, before, s, begin, way);
+        if (!x)
+            x = cut_and_find(f, s);
+        note_begun(way, begin, x);
     }
-    if (i)
-        note_follower(&f->found[f->code[i - 1]], number);
-    struct found *x = &f->found[number];
+    if (before)
+        note_follower(before, x);
+    if (x->block != f->kept->block) {
+        parse_first(f, x, s);
+        found_add(f, x, i);
+    }
     f->first[i] = f->n_vars;
-    f->code[i] = number;
-    look_at_vars(f, x, i);
-    f->n_vars += x->n_vars;
+    f->code[i] = x->number;
+    look_at_vars(f, &f->found[x->number], i);
+    f->n_vars += x->like.n;
 }
 
 /* ---- equal texts ---- */
@@ -481,26 +401,48 @@ static bool too_different(const struct finder *f, uint32_t texts)
     return texts >= SAMPLE_FROM && f->n_found > texts / 2;
 }
 
-bool templates_find(const struct values *v, enum template_cut cut, uint32_t repeats,
-                    struct arena *a, struct templates *ret)
+/* What was kept of the column, or nothing yet. */
+static struct templates_kept *begin_kept(struct learnt_column *learnt, enum template_cut cut,
+                                         struct arena *a)
 {
-    struct finder f = {.v = v, .cut = cut, .share = repeats, .a = a};
+    struct templates_kept *k = learnt ? learnt->templates : NULL;
+    if (!k || k->cut != cut) {
+        struct arena *to = learnt ? &learnt->a : a;
+        k = ARENA_NEW(to, struct templates_kept);
+        templates_kept_init(k, cut, learnt, to);
+        if (learnt)
+            learnt->templates = k;
+    }
+    templates_kept_begin(k, a);
+    return k;
+}
+
+static bool none_found(struct learnt_column *learnt)
+{
+    if (learnt)
+        learnt_forget(learnt);
+    return false;
+}
+
+bool templates_find(const struct values *v, enum template_cut cut, uint32_t repeats,
+                    struct learnt_column *learnt, struct arena *a, struct templates *ret)
+{
+    struct finder f = {.v = v, .share = repeats, .a = a};
+    f.kept = begin_kept(learnt, cut, a);
     f.first = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.code = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.equal = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.recent = ARENA_ARRAY(a, uint64_t, 1u << RECENT_BITS);
-    f.begun = ARENA_ARRAY(a, uint32_t, (size_t)BEGIN_WAYS << BEGIN_BITS);
     f.parts = arena_alloc(a, TEMPLATE_VARS_MAX * sizeof(*f.parts));
-    table_grow(&f);
     uint32_t next = 0, *was;
     for (uint32_t i = 0; i < v->n; i++) {
         if (!is_repeat(&f, i, &next))
             cut_text(&f, i);
         if (i % SAMPLE == SAMPLE - 1 && too_different(&f, i + 1))
-            return false;
+            return none_found(learnt);
     }
     if (too_different(&f, v->n))
-        return false;
+        return none_found(learnt);
     count_rows(&f);
     uint32_t n = renumber(f.code, v->n, split_repeats(&f), a, &was);
     struct groups g = group(f.code, v->n, n, a);

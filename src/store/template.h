@@ -44,10 +44,12 @@ struct templates {
 };
 
 /* False, at small cost, where the texts have too little in common. Texts of a template are patterns
- * of their own where one in `repeats` is not known to be equal to one before it. */
+ * of their own where one in `repeats` is not known to be equal to one before it. `learnt`: what is
+ * known of the column from blocks before, which saves work (may be NULL). */
+struct learnt_column;
 enum { TEMPLATE_REPEATS_QUICK = 4, TEMPLATE_REPEATS = 8 };
 bool templates_find(const struct values *v, enum template_cut cut, uint32_t repeats,
-                    struct arena *a, struct templates *ret);
+                    struct learnt_column *learnt, struct arena *a, struct templates *ret);
 static inline struct str templates_var(const struct templates *t, uint32_t text, uint32_t var)
 {
     const struct template_var *x = &t->var[t->first[text] + var];

@@ -1,8 +1,10 @@
 /* Texts on their way in: the lines of the input are the values of a column, several times over.
  * Each must have the variables that cutting it finds, whatever it was told by, and come back to the
- * byte from the encodings of ingest and of a merge. Byte 0 says how the lines follow each other. */
+ * byte from the encodings of ingest and of a merge. What was learnt of texts before must not change
+ * what is written. Byte 0 says how the lines follow each other. */
 #include "core/buf.h"
 #include "store/encoding.h"
+#include "store/learnt.h"
 #include "store/template.h"
 
 #include <stdlib.h>
@@ -39,7 +41,7 @@ static void check_variables(const struct values *v, enum template_cut cut, struc
 {
     static struct template_var var[TEMPLATE_VARS_MAX];
     struct templates t;
-    if (!templates_find(v, cut, TEMPLATE_REPEATS_QUICK, a, &t))
+    if (!templates_find(v, cut, TEMPLATE_REPEATS_QUICK, NULL, a, &t))
         return;
     for (uint32_t i = 0; i < v->n; i++) {
         uint32_t n = template_vars(values_text(v, i), cut, var);
@@ -69,6 +71,32 @@ static void check_round_trip(const struct values *v, int64_t *time, int level, s
     buf_release(&out);
 }
 
+static void encode(const struct values *v, const int64_t *time, uint64_t column, struct arena *a,
+                   struct buf *out)
+{
+    struct encode_options o = {.zstd_level = 1, .time = time, .column = column};
+    struct chunk_stats stats;
+    buf_init(out, SIZE_MAX);
+    check(chunk_encode(v, &o, a, out, &stats) == OK);
+}
+
+/* `first` of the texts were a block of their own before. */
+static void check_kept(const struct values *v, const int64_t *time, uint32_t first, struct arena *a)
+{
+    enum { COLUMN = 1 };
+    struct buf before, with, without;
+    struct values part = *v;
+    part.n = first;
+    learnt_forget(learnt_column(COLUMN));
+    encode(&part, time, COLUMN, a, &before);
+    encode(v, time, COLUMN, a, &with);
+    encode(v, time, 0, a, &without);
+    check(str_eq(buf_str(&with), buf_str(&without)));
+    buf_release(&before);
+    buf_release(&with);
+    buf_release(&without);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct str line[LINES_MAX];
@@ -92,6 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_variables(&v, TEMPLATE_FINE, &a);
     check_round_trip(&v, time, 1, &a);
     check_round_trip(&v, time, 3, &a);
+    check_kept(&v, time, n / 3 + 1, &a);
     arena_release(&a);
     buf_release(&bytes);
     return 0;

@@ -76,7 +76,7 @@ static void check(enum about about)
 {
     struct values v = make_texts();
     struct templates t;
-    assert_true(templates_find(&v, TEMPLATE_JOINED, TEMPLATE_REPEATS, &arena, &t));
+    assert_true(templates_find(&v, TEMPLATE_JOINED, TEMPLATE_REPEATS, NULL, &arena, &t));
     struct words want = words_of(&v, &arena), got = words_none(&arena);
     uint32_t n = 0;
     for (uint32_t i = 0; i < t.n; i++)
