@@ -1,7 +1,9 @@
 #include "test.h"
 
 #include "core/clock.h"
+#include "core/mem.h"
 #include "record/json.h"
+#include "record/json_unescape.h"
 #include "record/scan.h"
 
 #include <dirent.h>
@@ -352,6 +354,45 @@ static struct str nested(struct fixture *f, const char *open, const char *close,
     for (unsigned i = 0; i < n; i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, "%s", close);
     return str_of(text, at);
+}
+
+/* The twins agree on strings with many escapes, whole and broken ones, and write no further than
+ * the string is long. */
+static void test_unescape_twins(void **state)
+{
+#ifdef __x86_64__
+    static const char *const parts[] = {
+        "\\n",     "\\\\",  "\\\"",          "\\u0041", "\\ud83d\\ude00",
+        "\\ud800", "plain", "a longer text", "\\t\\t",  "\xc3\xa9",
+        "\\x",     "\\",    "\\u00g1",       "\\\xff",  "\\u12"};
+    enum { WHOLE = 10, ALL = sizeof(parts) / sizeof(parts[0]), SLACK = 64 };
+    if (!__builtin_cpu_supports("avx512vbmi2"))
+        skip();
+    uint64_t seed = 7;
+    for (int round = 0; round < 20000; round++) {
+        struct buf s;
+        buf_init(&s, 4096);
+        for (unsigned n = 0, want = (unsigned)round % 40; n < want; n++) {
+            seed = seed * 6364136223846793005 + 1442695040888963407;
+            buf_put_str(&s, str_c(parts[(seed >> 33) % (round % 5 ? WHOLE : ALL)]));
+        }
+        char *exact = mem_alloc(s.n), *one = mem_alloc(s.n), *two = mem_alloc(s.n + SLACK);
+        memcpy(exact, s.n ? s.p : "", s.n);
+        memset(two + s.n, '#', SLACK);
+        size_t one_n = 0, two_n = 0, one_bad = 0, two_bad = 0;
+        bool good = json_unescape_plain(str_of(exact, s.n), one, &one_n, &one_bad);
+        assert_int_equal(json_unescape_avx512(str_of(exact, s.n), two, &two_n, &two_bad), good);
+        assert_int_equal(one_n, two_n);
+        assert_int_equal(one_bad, two_bad);
+        assert_memory_equal(one, two, one_n);
+        for (int i = 0; i < SLACK; i++)
+            assert_int_equal(two[s.n + (size_t)i], '#');
+        mem_free(exact);
+        mem_free(one);
+        mem_free(two);
+        buf_release(&s);
+    }
+#endif
 }
 
 static void test_limits(void **state)
@@ -982,15 +1023,25 @@ static void test_nested_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_normalised),    cmocka_unit_test(test_lanes),
-        cmocka_unit_test(test_bad_unicode),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_limits),        cmocka_unit_test(test_many_rows),
-        cmocka_unit_test(test_fields),        cmocka_unit_test(test_without_fields),
-        cmocka_unit_test(test_whole),         cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_conformance),   cmocka_unit_test(test_random_round_trip),
-        cmocka_unit_test(test_random_damage), cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_parts),         cmocka_unit_test(test_put_string_blocks),
+        cmocka_unit_test(test_unescape_twins),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_normalised),
+        cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_bad_unicode),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_without_fields),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_conformance),
+        cmocka_unit_test(test_random_round_trip),
+        cmocka_unit_test(test_random_damage),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_put_string_blocks),
         cmocka_unit_test(test_nested_end),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
