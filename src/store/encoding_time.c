@@ -14,6 +14,7 @@
  * never held this way. */
 #include "record/timestamp.h"
 #include "store/encoding_ops.h"
+#include "store/numeral.h"
 
 enum { FORMS_MAX = 16, FORM_BYTES = 8, SAMPLE = 16 };
 
@@ -67,30 +68,39 @@ static bool digits_of(struct str s, size_t from, size_t to, int64_t *ret)
 /* Seconds and fraction of a time of the form, in nanoseconds. */
 static bool read_seconds(struct str s, const struct time_form *f, int64_t *ret)
 {
-    int64_t sec, frac = 0, unit = 1000000000;
+    int64_t sec, frac = 0;
     size_t end = DATE_CLOCK_BYTES + (f->frac ? 1u + f->digits : 0);
     if (s.n < end || !digits_of(s, SECONDS_AT, DATE_CLOCK_BYTES, &sec) || sec > 59 ||
         (f->frac && !digits_of(s, DATE_CLOCK_BYTES + 1, end, &frac)))
         return false;
-    for (unsigned i = 0; i < f->digits; i++)
-        unit /= 10;
-    *ret = sec * 1000000000 + frac * unit;
+    *ret = sec * 1000000000 + frac * numeral_power10[9 - f->digits];
     return true;
 }
 
-/* Whether s, of the form of `last` to the byte, is *ns then, which is the time of `last` before. */
-static bool same_minute(struct str s, struct str last, const struct time_form *f, int64_t *ns)
+/* The time read last: of which form, its nanoseconds, and those in its minute (below 0: not known).
+ */
+struct last_time {
+    struct str s;
+    uint32_t form;
+    int64_t ns, seconds;
+};
+
+/* Whether s, of the form f of the last one to the byte, is in its minute; takes its place then. */
+static bool same_minute(struct str s, const struct time_form *f, struct last_time *last)
 {
     const int64_t most = INT64_MAX - (int64_t)60 * 1000000000;
     size_t end = DATE_CLOCK_BYTES + (f->frac ? 1u + f->digits : 0);
-    int64_t was, is;
-    if (*ns > most || *ns < -most || f->kind != TIME_ISO || s.n != last.n || s.n < end ||
-        memcmp(s.p, last.p, SECONDS_AT) != 0 ||
-        (f->frac && s.p[DATE_CLOCK_BYTES] != last.p[DATE_CLOCK_BYTES]) ||
-        memcmp(s.p + end, last.p + end, s.n - end) != 0 || !read_seconds(last, f, &was) ||
-        !read_seconds(s, f, &is))
+    int64_t is;
+    struct str was = last->s;
+    if (last->ns > most || last->ns < -most || f->kind != TIME_ISO || s.n != was.n || s.n < end ||
+        memcmp(s.p, was.p, SECONDS_AT) != 0 ||
+        (f->frac && s.p[DATE_CLOCK_BYTES] != was.p[DATE_CLOCK_BYTES]) ||
+        memcmp(s.p + end, was.p + end, s.n - end) != 0 ||
+        (last->seconds < 0 && !read_seconds(was, f, &last->seconds)) || !read_seconds(s, f, &is))
         return false;
-    *ns += is - was;
+    last->ns += is - last->seconds;
+    last->seconds = is;
+    last->s = s;
     return true;
 }
 
@@ -171,16 +181,19 @@ enum err encode_time(const struct encoder *e)
     struct forms forms = {.n = 0};
     int64_t *code = arena_alloc(e->scratch, v->n * sizeof(int64_t));
     int64_t *off = arena_alloc(e->scratch, v->n * sizeof(int64_t));
-    uint32_t form = 0;
-    int64_t ns = 0;
+    struct last_time last = {0};
     for (uint32_t i = 0; i < v->n; i++) {
         struct str s = values_text(v, i);
-        bool again = i && e->o->time[i] == e->o->time[i - 1] && str_eq(s, values_text(v, i - 1));
-        bool near = again || (i && same_minute(s, values_text(v, i - 1), &forms.form[form], &ns));
-        if (!near && !parse_one(s, e->o->time[i], &forms, &form, &ns))
-            return not_mine();
-        code[i] = form;
-        off[i] = (int64_t)((uint64_t)ns - (uint64_t)e->o->time[i]);
+        bool again = i && e->o->time[i] == e->o->time[i - 1] && str_eq(s, last.s);
+        bool near = again || (i && same_minute(s, &forms.form[last.form], &last));
+        if (!near) {
+            if (!parse_one(s, e->o->time[i], &forms, &last.form, &last.ns))
+                return not_mine();
+            last.s = s;
+            last.seconds = -1;
+        }
+        code[i] = last.form;
+        off[i] = (int64_t)((uint64_t)last.ns - (uint64_t)e->o->time[i]);
     }
     struct part_out part[2];
     TRY(forms_part(e, &forms, code, &part[0]));
