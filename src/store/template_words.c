@@ -45,7 +45,9 @@ struct finder {
     uint32_t *listed;
     uint32_t **code; /* of each candidate: numbers of words, then of entries */
     uint32_t *used;  /* of each template: texts seen */
-    uint32_t *rank;  /* of each text: the how-manieth of its template */
+    uint32_t *text;  /* those of templates with candidates */
+    uint32_t n_texts;
+    uint32_t *rank; /* of each of them: the how-manieth of its template */
     struct word *word;
     uint32_t n_words, words_cap;
     uint32_t *table;
@@ -301,6 +303,21 @@ static void find_candidates(struct finder *f)
     f->first_slot[f->t->n] = slot;
 }
 
+/* Most texts of many logs are of templates without any. */
+static void list_texts(struct finder *f)
+{
+    const struct templates *t = f->t;
+    bool *has = arena_alloc(f->a, t->n + 1);
+    for (uint32_t i = 0; i < t->n; i++)
+        has[i] = f->listed[i] < f->listed[i + 1];
+    for (uint32_t i = 0; i < t->v->n; i++) {
+        if (!has[t->code[i]])
+            continue;
+        f->rank[i] = f->used[t->code[i]]++;
+        f->text[f->n_texts++] = i;
+    }
+}
+
 static void list_candidates(struct finder *f)
 {
     uint32_t n = 0;
@@ -319,13 +336,8 @@ static void each_value(struct finder *f,
                        void (*fn)(struct finder *, uint32_t first, uint32_t slot, uint32_t var,
                                   uint32_t *of_first, uint32_t *code))
 {
-    memset(f->used, 0, f->t->n * sizeof(*f->used));
-    list_candidates(f);
-    for (uint32_t i = 0; i < f->t->v->n; i++) {
-        uint32_t t = f->t->code[i], first = f->t->equal[i];
-        if (f->listed[t] == f->listed[t + 1])
-            continue;
-        f->rank[i] = f->used[t]++;
+    for (uint32_t at = 0; at < f->n_texts; at++) {
+        uint32_t i = f->text[at], t = f->t->code[i], first = f->t->equal[i];
         for (uint32_t k = f->listed[t]; k < f->listed[t + 1]; k++) {
             uint32_t s = f->list[k];
             fn(f, first, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][f->rank[first]],
@@ -452,13 +464,17 @@ enum err shared_words_find(struct templates *t, struct arena *a, struct shared_w
     f.code = ARENA_ARRAY(a, uint32_t *, n_slots);
     f.used = ARENA_ARRAY(a, uint32_t, t->n + TEMPLATE_DICTS_MAX);
     f.rank = arena_alloc(a, (size_t)t->v->n * sizeof(uint32_t));
+    f.text = arena_alloc(a, (size_t)t->v->n * sizeof(uint32_t));
     *ret = (struct shared_words){0};
     words_grow(&f);
     find_candidates(&f);
+    list_candidates(&f);
+    list_texts(&f);
     each_value(&f, count_value);
     settle(&f);
     if (!choose(&f))
         return OK;
+    list_candidates(&f);
     each_value(&f, number_value);
     return put_dicts(&f, ret);
 }
