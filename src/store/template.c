@@ -29,7 +29,7 @@ struct found {
     struct met *met;
     uint32_t text; /* the first of it */
     uint32_t rows;
-    uint32_t repeats; /* texts known to be equal to one before */
+    uint32_t different; /* texts not known to be equal to one before */
     uint32_t n_vars;
     struct var_look *look;
 };
@@ -223,7 +223,9 @@ static void cut_text(struct finder *f, uint32_t i)
     }
     f->first[i] = f->n_vars;
     f->code[i] = x->number;
-    look_at_vars(f, &f->found[x->number], i);
+    struct found *here = &f->found[x->number];
+    here->different++;
+    look_at_vars(f, here, i);
     f->n_vars += x->like.n;
 }
 
@@ -234,17 +236,30 @@ static bool text_is(const struct values *v, uint32_t i, uint32_t k)
     return str_eq(values_text(v, i), values_text(v, k));
 }
 
+static uint64_t load8(const char *p, size_t n)
+{
+    uint64_t v = 0;
+    memcpy(&v, p, n < sizeof(v) ? n : sizeof(v));
+    return v;
+}
+
 /* By its length and some of its bytes: texts of the same value are mostly equal. */
 static uint64_t looks_of(struct str s)
 {
-    uint64_t part[4] = {0}, h = s.n;
-    size_t n = s.n < sizeof(*part) ? s.n : sizeof(*part);
-    for (size_t i = 0; i < 4; i++) {
-        memcpy(&part[i], s.p + (s.n - n) * i / 3, n);
-        h = (h ^ part[i]) * 0x9e3779b97f4a7c15ULL;
-        h ^= h >> 32;
+    uint64_t a, b = 0, c = 0, d = 0;
+    if (s.n < sizeof(a)) {
+        a = load8(s.p, s.n);
+    } else {
+        size_t last = s.n - sizeof(a);
+        a = load8(s.p, sizeof(a));
+        b = load8(s.p + last / 3, sizeof(b));
+        c = load8(s.p + last * 2 / 3, sizeof(c));
+        d = load8(s.p + last, sizeof(d));
     }
-    return h;
+    uint64_t h = (a ^ s.n) * 0x9e3779b97f4a7c15ULL + (b ^ b >> 31) * 0xd6e8feb86659fd93ULL;
+    h += (c ^ c >> 29) * 0xc2b2ae3d27d4eb4fULL + (d ^ d >> 32) * 0xff51afd7ed558ccdULL;
+    h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ULL;
+    return h ^ h >> 29;
 }
 
 /* The last text that looks like text i, which takes its place; i where there is none. */
@@ -281,17 +296,11 @@ static bool is_repeat(struct finder *f, uint32_t i, uint32_t *next)
 /* Of each template: in one pass at the end, for what is counted then stays in cache. */
 static void count_rows(struct finder *f)
 {
-    struct counted {
-        uint32_t rows, repeats;
-    } *count = ARENA_ARRAY(f->a, struct counted, f->n_found);
-    for (uint32_t i = 0; i < f->v->n; i++) {
-        count[f->code[i]].rows++;
-        count[f->code[i]].repeats += f->equal[i] != i;
-    }
-    for (uint32_t t = 0; t < f->n_found; t++) {
-        f->found[t].rows = count[t].rows;
-        f->found[t].repeats = count[t].repeats;
-    }
+    uint32_t *rows = ARENA_ARRAY(f->a, uint32_t, f->n_found);
+    for (uint32_t i = 0; i < f->v->n; i++)
+        rows[f->code[i]]++;
+    for (uint32_t t = 0; t < f->n_found; t++)
+        f->found[t].rows = rows[t];
 }
 
 /* ---- texts that repeat as a whole ---- */
@@ -299,7 +308,7 @@ static void count_rows(struct finder *f)
 /* Most texts of the template are equal to one before them. */
 static bool is_repeated(const struct finder *f, const struct found *x)
 {
-    return x->n_vars && x->rows >= REPEATS_FROM && x->rows - x->repeats <= x->rows / f->share;
+    return x->n_vars && x->rows >= REPEATS_FROM && x->different <= x->rows / f->share;
 }
 
 /* Numbers of texts, by their bytes. */
@@ -319,72 +328,71 @@ static uint32_t text_find(const struct finder *f, struct text_table *t, uint32_t
     return t->slot[at] - 1;
 }
 
-/* Gives each different text of the templates that repeat a code of its own; returns how many codes
- * there are then. */
-static uint32_t split_repeats(struct finder *f)
-{
-    uint32_t different = 0, size = 64, next = f->n_found, n_found = f->n_found;
-    bool *splits = arena_alloc(f->a, n_found + 1);
-    for (uint32_t t = 0; t < n_found; t++) {
-        splits[t] = is_repeated(f, &f->found[t]);
-        different += splits[t] ? f->found[t].rows - f->found[t].repeats : 0;
-    }
-    if (!different)
-        return n_found;
-    while (size < different * 2)
-        size *= 2;
-    struct text_table table = {ARENA_ARRAY(f->a, uint32_t, size), size - 1};
-    for (uint32_t i = 0; i < f->v->n; i++) {
-        uint32_t t = f->code[i], first = f->equal[i];
-        if (!splits[t])
-            continue;
-        if (first == i)
-            first = text_find(f, &table, i);
-        f->code[i] = first == i ? next++ : f->code[first];
-    }
-    return next;
-}
-
-/* ---- grouped texts ---- */
-
-/* Texts by template: those of template t at [start[t], start[t + 1]). */
+/* Texts by number: those of t at [start[t], start[t + 1]). */
 struct groups {
+    uint32_t n;
+    uint32_t *was; /* template of those found, or MANY where it is one text of a template */
     uint32_t *start, *text;
 };
+enum { MANY = UINT32_MAX };
 
-static struct groups group(const uint32_t *code, uint32_t n, uint32_t n_codes, struct arena *a)
+/* Which templates repeat, and how many different texts those have at most. */
+static uint32_t find_splits(const struct finder *f, bool *splits)
 {
-    struct groups g = {ARENA_ARRAY(a, uint32_t, n_codes + 2), arena_alloc(a, (n + 1) * 4)};
-    for (uint32_t i = 0; i < n; i++)
+    uint32_t different = 0;
+    for (uint32_t t = 0; t < f->n_found; t++) {
+        splits[t] = is_repeated(f, &f->found[t]);
+        different += splits[t] ? f->found[t].different : 0;
+    }
+    return different;
+}
+
+static struct text_table text_table_of(uint32_t texts, struct arena *a)
+{
+    uint32_t size = 64;
+    while (size < texts * 2)
+        size *= 2;
+    return (struct text_table){ARENA_ARRAY(a, uint32_t, size), size - 1};
+}
+
+/* Numbers the templates in order of first appearance, each different text of those that repeat with
+ * a number of its own. Equal texts have the same. */
+static struct groups number_texts(struct finder *f)
+{
+    uint32_t n = f->v->n, *code = f->code;
+    bool *splits = arena_alloc(f->a, f->n_found + 1);
+    uint32_t different = find_splits(f, splits), most = f->n_found + different;
+    struct text_table table = text_table_of(different, f->a);
+    uint32_t *to = ARENA_ARRAY(f->a, uint32_t, f->n_found);
+    struct groups g = {.was = arena_alloc(f->a, ((size_t)most + 1) * sizeof(uint32_t)),
+                       .start = ARENA_ARRAY(f->a, uint32_t, (size_t)most + 2),
+                       .text = arena_alloc(f->a, ((size_t)n + 1) * sizeof(uint32_t))};
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t t = code[i], first = f->equal[i];
+        if (first == i && splits[t])
+            first = text_find(f, &table, i);
+        if (first != i) {
+            code[i] = code[first];
+        } else if (splits[t] || !to[t]) {
+            g.was[g.n] = splits[t] ? MANY : t;
+            to[t] = ++g.n;
+            code[i] = g.n - 1;
+        } else {
+            code[i] = to[t] - 1;
+        }
         g.start[code[i] + 2]++;
-    for (uint32_t t = 0; t < n_codes; t++)
+    }
+    for (uint32_t t = 0; t < g.n; t++)
         g.start[t + 2] += g.start[t + 1];
     for (uint32_t i = 0; i < n; i++)
         g.text[g.start[code[i] + 1]++] = i;
     return g;
 }
 
-/* Numbers in order of first appearance; returns how many are in use, and what each was. */
-static uint32_t renumber(uint32_t *code, uint32_t n, uint32_t n_codes, struct arena *a,
-                         uint32_t **ret_was)
-{
-    uint32_t *to = ARENA_ARRAY(a, uint32_t, n_codes), used = 0;
-    uint32_t *was = arena_alloc(a, ((size_t)n_codes + 1) * sizeof(*was));
-    for (uint32_t i = 0; i < n; i++) {
-        if (!to[code[i]]) {
-            was[used] = code[i];
-            to[code[i]] = ++used;
-        }
-        code[i] = to[code[i]] - 1;
-    }
-    *ret_was = was;
-    return used;
-}
-
-/* x is template `was` of those found; of texts that are all the same where it is none of them. */
+/* x is template `was` of those found, if that is not MANY. */
 static void fill_slots(const struct finder *f, uint32_t was, struct text_template *x)
 {
-    if (was >= f->n_found || f->found[was].n_vars == 0)
+    if (was == MANY || f->found[was].n_vars == 0)
         return;
     uint32_t n = f->found[was].n_vars;
     x->slot = arena_alloc(f->a, (n + 1) * sizeof(*x->slot));
@@ -434,7 +442,7 @@ bool templates_find(const struct values *v, enum template_cut cut, uint32_t repe
     f.equal = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.recent = ARENA_ARRAY(a, uint64_t, 1u << RECENT_BITS);
     f.parts = arena_alloc(a, TEMPLATE_VARS_MAX * sizeof(*f.parts));
-    uint32_t next = 0, *was;
+    uint32_t next = 0;
     for (uint32_t i = 0; i < v->n; i++) {
         if (!is_repeat(&f, i, &next))
             cut_text(&f, i);
@@ -444,20 +452,19 @@ bool templates_find(const struct values *v, enum template_cut cut, uint32_t repe
     if (too_different(&f, v->n))
         return none_found(learnt);
     count_rows(&f);
-    uint32_t n = renumber(f.code, v->n, split_repeats(&f), a, &was);
-    struct groups g = group(f.code, v->n, n, a);
+    struct groups g = number_texts(&f);
     *ret = (struct templates){.v = v,
-                              .n = n,
-                              .t = ARENA_ARRAY(a, struct text_template, n),
+                              .n = g.n,
+                              .t = ARENA_ARRAY(a, struct text_template, g.n),
                               .code = f.code,
                               .equal = f.equal,
                               .first = f.first,
                               .var = f.var,
                               .number = f.number};
-    for (uint32_t t = 0; t < n; t++) {
+    for (uint32_t t = 0; t < g.n; t++) {
         ret->t[t].rows = g.start[t + 1] - g.start[t];
         ret->t[t].row = g.text + g.start[t];
-        fill_slots(&f, was[t], &ret->t[t]);
+        fill_slots(&f, g.was[t], &ret->t[t]);
     }
     return true;
 }
