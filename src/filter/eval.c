@@ -87,9 +87,10 @@ static enum err eval_name(struct eval *e, struct str name, const struct predicat
 
 /* ---- leaves ---- */
 
-static bool may_have(const struct eval *e, struct str name)
+/* An object of the name has no column of its own, but exists. */
+static bool may_have(const struct eval *e, struct str name, const struct predicate *p)
 {
-    return e->n_json || rows_find(e->rows, name, 0) != UINT32_MAX;
+    return e->n_json || p->kind == PRED_EXISTS || rows_find(e->rows, name, 0) != UINT32_MAX;
 }
 
 /* Each candidate for the rows that have none before it; then, for fields of the row, the row. */
@@ -100,7 +101,7 @@ static enum err eval_candidates(struct eval *e, const struct filter *leaf, uint6
              *has = bitmap_new(e->arena, n);
     size_t bytes = bitmap_words(n) * sizeof(uint64_t);
     for (uint32_t i = 0; i < leaf->n_names && bitmap_count(covered, n) < n; i++) {
-        if (!may_have(e, leaf->name[i]))
+        if (!may_have(e, leaf->name[i], &leaf->pred))
             continue;
         memset(match, 0, bytes);
         memset(has, 0, bytes);
@@ -143,7 +144,7 @@ static enum err eval_leaf(struct eval *e, const struct filter *leaf, uint64_t *o
             return eval_name(e, leaf->name[0], &leaf->pred, out, NULL);
         return eval_candidates(e, leaf, out);
     default:
-        if (!may_have(e, leaf->name[0]))
+        if (!may_have(e, leaf->name[0], &leaf->pred))
             return eval_row_field(e, leaf, out);
         return eval_candidates(e, leaf, out);
     }

@@ -143,6 +143,19 @@ static void test_aliases(void **state)
     assert_true(may_match("_stream:we*"));
 }
 
+/* The same beside records that have it as a value, and without. */
+static void test_an_alias_that_is_an_object(void **state)
+{
+    add_json("{\"message\":{\"x\":1}}");
+    add_json("{\"level\":null}");
+    view();
+    rows_are("message:*", "0");
+    add_json("{\"message\":\"y\"}");
+    view();
+    rows_are("message:*", "02");
+    rows_are("level:*", "");
+}
+
 static void test_fields_of_the_row(void **state)
 {
     add_json("{\"timestamp\":\"2025-02-15T10:00:00Z\"}");
@@ -473,6 +486,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_fields),
         TEST(test_aliases),
+        TEST(test_an_alias_that_is_an_object),
         TEST(test_inside_json),
         TEST(test_fields_of_the_row),
         TEST(test_random_against_naive),
