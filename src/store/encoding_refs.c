@@ -19,8 +19,9 @@
 #include "record/words.h"
 #include "store/refs_read.h"
 
-enum { VALUE_MIN = 2, VALUE_MAX = 64 << 10 };
+enum { VALUE_MIN = 2, VALUE_MAX = 64 << 10, VALUE_LINES = 256 };
 enum { GLANCE = 64, SEEN = 4096, HEAD = 16, LABEL = 16, MET = 64, PLACES = 1 << 15, HITS_MIN = 2 };
+enum { HEADS = 4096, NO_HEAD = HEADS };
 enum { KINDS = 256, KIND_WAYS = 4, KIND_VALUES = 128 };
 enum { GAIN = 32 /* of the bytes, at least one in so many */ };
 
@@ -60,11 +61,16 @@ static uint64_t load(const char *p)
     return v;
 }
 
-static void places_begin(struct places *x, struct str s)
+static uint64_t head_of(struct str s)
+{
+    return hash64(str_of(s.p, s.n < HEAD ? s.n : HEAD));
+}
+
+static void places_begin(struct places *x, struct str s, uint64_t head)
 {
     x->s = s;
     x->at = 0;
-    x->head = hash64(str_of(s.p, s.n < HEAD ? s.n : HEAD));
+    x->head = head;
     x->epoch++;
 }
 
@@ -162,6 +168,7 @@ struct refs_place {
     uint64_t key;
     uint32_t hits;
     uint16_t column; /* + 1; 0: free */
+    uint16_t head;   /* of its texts, some bits; NO_HEAD: where texts begin, which tells no head */
 };
 struct learner {
     const struct values *v;
@@ -212,8 +219,8 @@ static void row_values_of(const struct refs *r, uint32_t row, struct row_values 
 static uint64_t learn_text(struct learner *l, struct str s, const struct row_values *x,
                            struct places *places)
 {
-    uint64_t key, covered = 0;
-    places_begin(places, s);
+    uint64_t key, covered = 0, head = head_of(s);
+    places_begin(places, s, head);
     for (size_t done = 0; places_next(places, &key); places->at++) {
         size_t longest = 0;
         if (places->at + VALUE_MIN > s.n)
@@ -223,7 +230,7 @@ static uint64_t learn_text(struct learner *l, struct str s, const struct row_val
                 continue;
             struct refs_place *p = place_at(l->seen, key, c);
             if (!p->column && l->n_seen < PLACES / 2) {
-                *p = (struct refs_place){key, 0, c};
+                *p = (struct refs_place){key, 0, c, places->at ? head % HEADS : NO_HEAD};
                 l->n_seen++;
             }
             p->hits += p->column != 0;
@@ -286,6 +293,7 @@ static void choose(const struct learner *l, struct arena *a)
         }
         b->column = *number ? *number : UINT16_MAX;
         bitmap_set(r->known, i);
+        bitmap_set(r->heads, b->head);
     }
 }
 
@@ -296,6 +304,7 @@ bool refs_learn(const struct values *v, struct refs *r, struct arena *a)
     struct learner l = {.v = v, .r = r};
     r->place = ARENA_ARRAY(a, struct refs_place, PLACES);
     r->known = ARENA_ARRAY(a, uint64_t, bitmap_words(PLACES));
+    r->heads = ARENA_ARRAY(a, uint64_t, bitmap_words(HEADS + 1));
     r->used = ARENA_ARRAY(a, const struct ref_column *, REFS_MAX);
     r->n_used = 0;
     struct arena_mark mark = arena_mark(a);
@@ -332,29 +341,45 @@ static void put_static(struct text_out *out, size_t *used, struct str s)
  */
 struct words_seen {
     struct word_sink *sink;
-    struct str s[SEEN];
+    struct str value[SEEN]; /* or a line of one */
+    struct str line[SEEN];  /* of what is left, in which a reference is no byte of a text */
 };
 
-static bool seen_before(struct words_seen *w, struct str s)
+static bool seen_before(struct str *seen, struct str s)
 {
-    struct str *known = &w->s[hash64(s) % SEEN];
+    struct str *known = &seen[hash64(s) % SEEN];
     if (str_eq(*known, s))
         return true;
     *known = s;
     return false;
 }
 
+/* Takes a line, with what ends it, from the rest. */
+static struct str next_line(struct str *rest)
+{
+    const char *end = memchr(rest->p, '\n', rest->n);
+    struct str line = str_of(rest->p, end ? (size_t)(end - rest->p) + 1 : rest->n);
+    *rest = str_from(*rest, line.n);
+    return line;
+}
+
+/* Long values are looked at line by line: most lines stand in many of them. */
 static void put_value_words(struct words_seen *w, struct str value, bool stays)
 {
-    if (!stays && value.n <= WORDS_QUANTITY_DIGITS && value.p[0] != '-')
-        return; /* a number that is none of a filter's words */
-    if (w->sink && !(stays && seen_before(w, value)))
-        words_hashes(value, w->sink->fn, w->sink->ctx);
+    if (!w->sink || (!stays && value.n <= WORDS_QUANTITY_DIGITS && value.p[0] != '-'))
+        return; /* or a number that is none of a filter's words */
+    while (value.n) {
+        struct str s = value.n > VALUE_LINES ? next_line(&value) : value;
+        if (!stays || !seen_before(w->value, s))
+            words_hashes(s, w->sink->fn, w->sink->ctx);
+        if (s.p == value.p)
+            return;
+    }
 }
 
 static void put_line_words(struct words_seen *w, struct str s)
 {
-    if (seen_before(w, s))
+    if (seen_before(w->line, s))
         return;
     for (const char *hit; (hit = memchr(s.p, REF, s.n)) != NULL;) {
         size_t n = (size_t)(hit - s.p);
@@ -367,12 +392,8 @@ static void put_line_words(struct words_seen *w, struct str s)
 /* Of a text as it is written, line by line: most lines stand in many texts. */
 static void put_rest_words(struct words_seen *w, struct str s)
 {
-    while (w->sink && s.n && !word_sink_full(w->sink)) {
-        const char *end = memchr(s.p, '\n', s.n);
-        size_t n = end ? (size_t)(end - s.p) + 1 : s.n;
-        put_line_words(w, str_of(s.p, n));
-        s = str_from(s, n);
-    }
+    while (w->sink && s.n && !word_sink_full(w->sink))
+        put_line_words(w, next_line(&s));
 }
 
 /* A text as it is written, taken apart. */
@@ -430,11 +451,6 @@ static bool is_like(struct kinds *x, const struct refs *r, uint32_t row, struct 
         x->column[x->n++] = p->behind - REF_FIRST;
         at += value->n;
     }
-}
-
-static struct kind *kind_of(struct kinds *x, struct str s)
-{
-    return x->kind[hash64(str_of(s.p, s.n < HEAD ? s.n : HEAD)) % KINDS];
 }
 
 /* Writes it as the text before that it is like, if it is. */
@@ -510,14 +526,14 @@ static uint32_t entry_of(struct written *w, size_t used)
 }
 
 /* Writes it place by place; returns where it ends. */
-static size_t write_text(const struct refs *r, uint32_t row, struct str s, struct places *places,
-                         struct words_seen *words, struct text_out *out)
+static size_t write_text(const struct refs *r, uint32_t row, struct str s, uint64_t head,
+                         struct places *places, struct words_seen *words, struct text_out *out)
 {
     struct str value;
     struct ref_number number;
     size_t done = 0, used = out->used;
     uint64_t key;
-    places_begin(places, s);
+    places_begin(places, s, head);
     while (places_next(places, &key)) {
         size_t at = places->at++;
         if (!bitmap_get(r->known, home_of(key, 0)))
@@ -534,6 +550,21 @@ static size_t write_text(const struct refs *r, uint32_t row, struct str s, struc
         places->at = done > places->at ? done : places->at;
     }
     put_static(out, &used, str_from(s, done));
+    put_rest_words(words, str_of(out->bytes + out->used, used - out->used));
+    return used;
+}
+
+/* Whether texts that begin so have a place that is known. */
+static bool refers_any(const struct refs *r, uint64_t head)
+{
+    return bitmap_get(r->heads, head % HEADS) || bitmap_get(r->heads, NO_HEAD);
+}
+
+/* Writes one that has none. */
+static size_t write_static(struct str s, struct words_seen *words, struct text_out *out)
+{
+    size_t used = out->used;
+    put_static(out, &used, s);
     put_rest_words(words, str_of(out->bytes + out->used, used - out->used));
     return used;
 }
@@ -560,13 +591,17 @@ static enum err write_texts(const struct encoder *e, struct written *ret)
     TRY(written_init(e, ret));
     for (uint32_t i = 0; i < e->v->n; i++) {
         struct str s = values_text(e->v, r->text ? r->text[i] : i);
-        struct kind *kind = kind_of(kinds, s);
-        if (write_like(r, r->row[i], s, kind, kinds, words, &ret->code[i]))
+        uint64_t head = head_of(s);
+        bool refers = refers_any(r, head);
+        struct kind *kind = kinds->kind[head % KINDS];
+        if (refers && write_like(r, r->row[i], s, kind, kinds, words, &ret->code[i]))
             continue;
-        size_t used = write_text(r, r->row[i], s, places, words, &ret->out);
+        size_t used = refers ? write_text(r, r->row[i], s, head, places, words, &ret->out)
+                             : write_static(s, words, &ret->out);
         CHECK(used <= ret->out.max);
         ret->code[i] = entry_of(ret, used);
-        note_kind(kind, &ret->out, ret->code[i], e->scratch);
+        if (refers)
+            note_kind(kind, &ret->out, ret->code[i], e->scratch);
     }
     if (words->sink)
         words->sink->done = true;

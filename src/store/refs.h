@@ -29,6 +29,7 @@ struct refs {
     /* Learned: what stands where; the columns in use, and their numbers among all. */
     struct refs_place *place;
     uint64_t *known; /* which of them are in use: a bit each, which stays in cache */
+    uint64_t *heads; /* of which texts */
     const struct ref_column **used;
     uint32_t n_used;
 };
