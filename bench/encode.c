@@ -14,6 +14,7 @@
 #include "store/merge.h"
 #include "wire/decode.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -119,6 +120,7 @@ static enum err count_block(void *ctx, struct block *b)
 
 static void encode(struct frames *f, struct gate *gate, int level)
 {
+    struct refs_memory *memory = refs_memory_new();
     f->bytes = f->hash = 0;
     for (size_t i = 0, end; i < f->n; i = end) {
         uint64_t bytes = 0, rows = 0;
@@ -138,12 +140,14 @@ static void encode(struct frames *f, struct gate *gate, int level)
                           .block_rows = BLOCK_ROWS,
                           .block_bytes = BLOCK_BYTES,
                           .zstd_level = level,
+                          .memory = memory,
                           .owner = OWNER_MEMTABLE,
                           .scratch_owner = OWNER_ENCODE,
                           .gate = gate,
                           .held = true};
         must(merge_run(&m), "merge");
     }
+    refs_memory_free(memory);
 }
 
 int main(int argc, char **argv)
@@ -156,6 +160,8 @@ int main(int argc, char **argv)
     struct frames f = {0};
     struct gate gate;
     size_t bytes;
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* as the server, which keeps what it frees for a while */
+    mallopt(M_TRIM_THRESHOLD, 128 << 20);
     gate_init(&gate, 0);
     uint64_t records = decode(argv[1], &f, &bytes);
     double best = 0;

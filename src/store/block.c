@@ -567,6 +567,8 @@ static enum err plan_refs(struct job *j)
         uint32_t c = large[i].number;
         struct ref_column *others = ARENA_ARRAY(a, struct ref_column, n_all);
         struct refs *r = ARENA_NEW(a, struct refs);
+        r->name = large[i].name;
+        r->memory = j->o->memory;
         r->sample = quick ? REFS_SAMPLE_QUICK : REFS_SAMPLE;
         r->column = others;
         for (uint32_t k = 0; k < n_all; k++)

@@ -19,6 +19,7 @@ struct block;
 
 struct block_options {
     int zstd_level;
+    struct refs_memory *memory; /* what blocks of the stream before this one taught; may be NULL */
 };
 
 /* `rows` need not be sorted: the encoder orders them (the usual case, sorted already, is seen at

@@ -6,315 +6,20 @@
  *   part 1   an inner chunk of the texts, in which a byte 0x0e opens a reference: 0x80 + k behind
  *            it stands for the text of column k in the same row, which has it; 0x0e for itself
  *
- * Where in a text a column is likely to stand is learned from a sample: by the first bytes of the
- * text (which event it is), the bytes right before the place (its label) and how many times those
- * have been met in the text. What a place stands for is then asked of every text, and held as a
- * reference where it is so to the byte. Nothing of that is stored.
+ * Where in a text a column is likely to stand is learned from a sample (refs_learn.c), by the first
+ * bytes of the text (which event it is), the bytes right before the place (its label) and how many
+ * times those have been met in the text (refs_places.c). What a place stands for is then asked of
+ * every text that begins so, and held as a reference where it is so to the byte. Nothing of that is
+ * stored.
  *
  * Most texts are, but for the values, what another of their kind was: that is tried first (struct
  * kinds), and only what is like none is asked place by place.
  *
  * A referred column is never held by references itself. */
-#include "core/hash.h"
 #include "record/words.h"
-#include "store/refs_read.h"
+#include "store/refs_places.h"
 
-enum { VALUE_MIN = 2, VALUE_MAX = 64 << 10, VALUE_LINES = 256 };
-enum { GLANCE = 64, SEEN = 4096, HEAD = 16, LABEL = 16, MET = 64, PLACES = 1 << 15, HITS_MIN = 2 };
-enum { HEADS = 4096, NO_HEAD = HEADS };
-enum { KINDS = 256, KIND_WAYS = 4, KIND_VALUES = 128 };
-enum { GAIN = 32 /* of the bytes, at least one in so many */ };
-
-bool refs_long_texts(const struct values *v)
-{
-    return v->lane == LANE_STR && v->n >= REFS_TEXTS_MIN &&
-           v->off[v->n] - v->off[0] >= (uint64_t)v->n * REFS_LENGTH_MIN;
-}
-
-/* ---- places in a text ---- */
-
-static const bool opens[256] = {
-    [' '] = true, ['\t'] = true, ['\n'] = true, ['"'] = true,  ['='] = true, [':'] = true,
-    ['('] = true, ['['] = true,  [','] = true,  ['\''] = true, ['>'] = true};
-static const bool is_word[256] = {['0' ... '9'] = true,
-                                  ['a' ... 'z'] = true,
-                                  ['A' ... 'Z'] = true,
-                                  ['_'] = true,
-                                  [0x80 ... 0xff] = true};
-
-/* Walks the places where a value may begin. */
-struct places {
-    struct str s;
-    size_t at;
-    uint64_t head;
-    uint32_t epoch;
-    struct {
-        uint64_t label;
-        uint32_t epoch, times;
-    } met[MET];
-};
-
-static uint64_t load(const char *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint64_t head_of(struct str s)
-{
-    return hash64(str_of(s.p, s.n < HEAD ? s.n : HEAD));
-}
-
-static void places_begin(struct places *x, struct str s, uint64_t head)
-{
-    x->s = s;
-    x->at = 0;
-    x->head = head;
-    x->epoch++;
-}
-
-typedef uint8_t lanes __attribute__((vector_size(16)));
-
-/* The first place at or behind i > 0; n where there is none. Long words are passed sixteen bytes at
- * a time. */
-static size_t next_place(const uint8_t *p, size_t i, size_t n)
-{
-    for (;;) {
-        size_t end = n - i < sizeof(lanes) ? n : i + sizeof(lanes);
-        for (; i < end; i++)
-            if (opens[p[i - 1]] && (p[i - 1] == '\n' || (!opens[p[i]] && p[i] > ' ')))
-                return i;
-        for (; i < n && n - i >= sizeof(lanes); i += sizeof(lanes)) {
-            lanes v;
-            uint64_t half[2];
-            memcpy(&v, p + i - 1, sizeof(v));
-            lanes hit = (lanes)(v < '-') | (lanes)(v - ':' <= '>' - ':') | (lanes)(v == '[');
-            memcpy(half, &hit, sizeof(half));
-            if (half[0] | half[1])
-                break;
-        }
-        if (i >= n)
-            return n;
-    }
-}
-
-/* The next place, as what tells it from others. */
-static bool places_next(struct places *x, uint64_t *ret)
-{
-    size_t n = x->s.n, i = x->at ? next_place((const uint8_t *)x->s.p, x->at, n) : 0;
-    x->at = i;
-    if (i >= n)
-        return false;
-    uint64_t a = 0, b = 0, head = i ? x->head : 0;
-    if (i >= LABEL) {
-        a = load(x->s.p + i - 16);
-        b = load(x->s.p + i - 8);
-    } else {
-        a = hash64(str_of(x->s.p, i));
-    }
-    uint64_t label = hash_mix(hash_mix(head ^ a) ^ b);
-    uint32_t times = 0;
-    size_t m = label % MET;
-    if (x->met[m].epoch == x->epoch && x->met[m].label == label)
-        times = x->met[m].times + 1;
-    x->met[m].label = label;
-    x->met[m].epoch = x->epoch;
-    x->met[m].times = times;
-    *ret = label + times * 0x9e3779b97f4a7c15ULL;
-    return true;
-}
-
-/* Whether the value stands at `at` as a whole. */
-static bool stands(struct str s, size_t at, struct str value)
-{
-    if (value.n < VALUE_MIN || value.n > s.n - at || memcmp(s.p + at, value.p, value.n) != 0)
-        return false;
-    size_t end = at + value.n;
-    return end == s.n || !is_word[(uint8_t)s.p[end]] || !is_word[(uint8_t)s.p[end - 1]];
-}
-
-/* ---- values of other columns ---- */
-
-struct str ref_number_text(int64_t v, struct ref_number *to)
-{
-    char *end = to->b + sizeof(to->b), *p = end;
-    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    do
-        *--p = (char)('0' + u % 10);
-    while (u /= 10);
-    if (v < 0)
-        *--p = '-';
-    return str_of(p, (size_t)(end - p));
-}
-
-static struct str text_at(const struct values *v, uint32_t i, struct ref_number *to)
-{
-    return v->lane == LANE_INT ? ref_number_text(v->i64[i], to) : values_text(v, i);
-}
-
-static bool value_of(const struct ref_column *c, uint32_t row, struct ref_number *to,
-                     struct str *ret)
-{
-    if (!presence_has(&c->p, row))
-        return false;
-    *ret = text_at(&c->v, presence_rank(&c->p, row), to);
-    return true;
-}
-
-/* ---- learning ---- */
-
-struct refs_place {
-    uint64_t key;
-    uint32_t hits;
-    uint16_t column; /* + 1; 0: free */
-    uint16_t head;   /* of its texts, some bits; NO_HEAD: where texts begin, which tells no head */
-};
-struct learner {
-    const struct values *v;
-    struct refs *r;
-    struct refs_place *seen; /* by place and column */
-    uint32_t n_seen;
-};
-
-static uint32_t home_of(uint64_t key, uint16_t column)
-{
-    return (uint32_t)hash_mix(key + column) & (PLACES - 1);
-}
-
-static struct refs_place *place_at(struct refs_place *table, uint64_t key, uint16_t column)
-{
-    uint32_t at = home_of(key, column);
-    while (table[at].column && (table[at].key != key || (column && table[at].column != column)))
-        at = (at + 1) & (PLACES - 1);
-    return &table[at];
-}
-
-/* The values of one row by their first two bytes. */
-struct row_values {
-    uint16_t first[256], *next;
-    struct str *text;
-    struct ref_number *number;
-};
-
-static uint8_t start_of(const char *p)
-{
-    return (uint8_t)((uint8_t)p[0] * 31 + (uint8_t)p[1]);
-}
-
-static void row_values_of(const struct refs *r, uint32_t row, struct row_values *x)
-{
-    memset(x->first, 0, sizeof(x->first));
-    for (uint32_t c = r->n; c-- > 0;) {
-        if (!value_of(&r->column[c], row, &x->number[c], &x->text[c]) || x->text[c].n < VALUE_MIN ||
-            x->text[c].n > VALUE_MAX)
-            continue;
-        uint8_t h = start_of(x->text[c].p);
-        x->next[c] = x->first[h];
-        x->first[h] = (uint16_t)(c + 1);
-    }
-}
-
-/* Returns how many bytes of the text are those of others, as far as is known by now. */
-static uint64_t learn_text(struct learner *l, struct str s, const struct row_values *x,
-                           struct places *places)
-{
-    uint64_t key, covered = 0, head = head_of(s);
-    places_begin(places, s, head);
-    for (size_t done = 0; places_next(places, &key); places->at++) {
-        size_t longest = 0;
-        if (places->at + VALUE_MIN > s.n)
-            break;
-        for (uint16_t c = x->first[start_of(s.p + places->at)]; c; c = x->next[c - 1]) {
-            if (!stands(s, places->at, x->text[c - 1]))
-                continue;
-            struct refs_place *p = place_at(l->seen, key, c);
-            if (!p->column && l->n_seen < PLACES / 2) {
-                *p = (struct refs_place){key, 0, c, places->at ? head % HEADS : NO_HEAD};
-                l->n_seen++;
-            }
-            p->hits += p->column != 0;
-            longest = x->text[c - 1].n > longest ? x->text[c - 1].n : longest;
-        }
-        if (places->at >= done && longest) {
-            covered += longest;
-            done = places->at + longest;
-        }
-    }
-    return covered;
-}
-
-/* Whether it looks worth it; after a glance at texts from all over first. */
-static bool learn(struct learner *l, struct arena *a)
-{
-    const struct values *v = l->v;
-    const struct refs *r = l->r;
-    struct places *places = ARENA_NEW(a, struct places);
-    struct row_values x = {.next = ARENA_ARRAY(a, uint16_t, r->n),
-                           .text = ARENA_ARRAY(a, struct str, r->n),
-                           .number = ARENA_ARRAY(a, struct ref_number, r->n)};
-    uint32_t n = v->n < r->sample ? v->n : r->sample, step = n / GLANCE ? n / GLANCE : 1;
-    uint64_t bytes = 0, covered = 0;
-    for (uint32_t done = 0, i = 0; done < n; done++, i += step) {
-        if (i >= n) {
-            i = i % step + 1;
-            if (i == 1 && covered < bytes / GAIN / 2)
-                return false;
-        }
-        uint32_t k = (uint32_t)((uint64_t)i * v->n / n);
-        row_values_of(r, r->row[k], &x);
-        covered += learn_text(l, values_text(v, k), &x, places);
-        bytes += values_text(v, k).n;
-    }
-    return covered >= bytes / GAIN;
-}
-
-/* Of each place the column that stood there most often; columns get their numbers. */
-static void choose(const struct learner *l, struct arena *a)
-{
-    struct refs *r = l->r;
-    uint8_t *of_column = ARENA_ARRAY(a, uint8_t, r->n);
-    for (uint32_t i = 0; i < PLACES; i++) {
-        const struct refs_place *p = &l->seen[i];
-        if (!p->column || p->hits < HITS_MIN)
-            continue;
-        struct refs_place *b = place_at(r->place, p->key, 0);
-        if (!b->column || p->hits > b->hits || (p->hits == b->hits && p->column < b->column))
-            *b = *p;
-    }
-    for (uint32_t i = 0; i < PLACES; i++) {
-        struct refs_place *b = &r->place[i];
-        if (!b->column)
-            continue;
-        uint8_t *number = &of_column[b->column - 1];
-        if (!*number && r->n_used < REFS_MAX) {
-            r->used[r->n_used++] = &r->column[b->column - 1];
-            *number = (uint8_t)r->n_used;
-        }
-        b->column = *number ? *number : UINT16_MAX;
-        bitmap_set(r->known, i);
-        bitmap_set(r->heads, b->head);
-    }
-}
-
-bool refs_learn(const struct values *v, struct refs *r, struct arena *a)
-{
-    if (!r->n || r->n >= UINT16_MAX || !refs_long_texts(v))
-        return false;
-    struct learner l = {.v = v, .r = r};
-    r->place = ARENA_ARRAY(a, struct refs_place, PLACES);
-    r->known = ARENA_ARRAY(a, uint64_t, bitmap_words(PLACES));
-    r->heads = ARENA_ARRAY(a, uint64_t, bitmap_words(HEADS + 1));
-    r->used = ARENA_ARRAY(a, const struct ref_column *, REFS_MAX);
-    r->n_used = 0;
-    struct arena_mark mark = arena_mark(a);
-    l.seen = ARENA_ARRAY(a, struct refs_place, PLACES);
-    bool worth = learn(&l, a);
-    if (worth)
-        choose(&l, a);
-    arena_rewind(a, &mark);
-    return worth && r->n_used;
-}
+enum { SEEN = 4096, VALUE_LINES = 256, KINDS = 256, KIND_WAYS = 4, KIND_VALUES = 128 };
 
 /* ---- writing ---- */
 
@@ -445,8 +150,8 @@ static bool is_like(struct kinds *x, const struct refs *r, uint32_t row, struct 
         }
         struct str *value = &x->value[x->n];
         if (x->n == KIND_VALUES ||
-            !value_of(r->used[p->behind - REF_FIRST], row, &number[x->n], value) ||
-            !stands(s, at, *value))
+            !refs_value_of(r->used[p->behind - REF_FIRST], row, &number[x->n], value) ||
+            !refs_stands(s, at, *value))
             return false;
         x->column[x->n++] = p->behind - REF_FIRST;
         at += value->n;
@@ -525,7 +230,8 @@ static uint32_t entry_of(struct written *w, size_t used)
     return w->out.n - 1;
 }
 
-/* Writes it place by place; returns where it ends. */
+/* Writes it place by place; returns where it ends. Of texts that begin so none may be known but
+ * where they begin. */
 static size_t write_text(const struct refs *r, uint32_t row, struct str s, uint64_t head,
                          struct places *places, struct words_seen *words, struct text_out *out)
 {
@@ -534,13 +240,15 @@ static size_t write_text(const struct refs *r, uint32_t row, struct str s, uint6
     size_t done = 0, used = out->used;
     uint64_t key;
     places_begin(places, s, head);
-    while (places_next(places, &key)) {
+    bool refers = bitmap_get(r->heads, head % HEADS), first = bitmap_get(r->heads, NO_HEAD);
+    for (; (refers || first) && places_next(places, &key); first = false) {
         size_t at = places->at++;
-        if (!bitmap_get(r->known, home_of(key, 0)))
+        if (!bitmap_get(r->known, (uint32_t)place_hash(key, 0) % PLACES_KNOWN))
             continue;
-        const struct refs_place *p = place_at(r->place, key, 0);
+        const struct refs_place *p = place_at(r->places, key, 0);
         if (!p->column || p->column > r->n_used ||
-            !value_of(r->used[p->column - 1], row, &number, &value) || !stands(s, at, value))
+            !refs_value_of(r->used[p->column - 1], row, &number, &value) ||
+            !refs_stands(s, at, value))
             continue;
         put_static(out, &used, str_of(s.p + done, at - done));
         out->bytes[used++] = REF;
@@ -550,21 +258,6 @@ static size_t write_text(const struct refs *r, uint32_t row, struct str s, uint6
         places->at = done > places->at ? done : places->at;
     }
     put_static(out, &used, str_from(s, done));
-    put_rest_words(words, str_of(out->bytes + out->used, used - out->used));
-    return used;
-}
-
-/* Whether texts that begin so have a place that is known. */
-static bool refers_any(const struct refs *r, uint64_t head)
-{
-    return bitmap_get(r->heads, head % HEADS) || bitmap_get(r->heads, NO_HEAD);
-}
-
-/* Writes one that has none. */
-static size_t write_static(struct str s, struct words_seen *words, struct text_out *out)
-{
-    size_t used = out->used;
-    put_static(out, &used, s);
     put_rest_words(words, str_of(out->bytes + out->used, used - out->used));
     return used;
 }
@@ -591,13 +284,12 @@ static enum err write_texts(const struct encoder *e, struct written *ret)
     TRY(written_init(e, ret));
     for (uint32_t i = 0; i < e->v->n; i++) {
         struct str s = values_text(e->v, r->text ? r->text[i] : i);
-        uint64_t head = head_of(s);
-        bool refers = refers_any(r, head);
+        uint64_t head = places_head(s);
+        bool refers = bitmap_get(r->heads, head % HEADS);
         struct kind *kind = kinds->kind[head % KINDS];
         if (refers && write_like(r, r->row[i], s, kind, kinds, words, &ret->code[i]))
             continue;
-        size_t used = refers ? write_text(r, r->row[i], s, head, places, words, &ret->out)
-                             : write_static(s, words, &ret->out);
+        size_t used = write_text(r, r->row[i], s, head, places, words, &ret->out);
         CHECK(used <= ret->out.max);
         ret->code[i] = entry_of(ret, used);
         if (refers)
@@ -728,7 +420,7 @@ static enum err ref_text(struct referring *o, uint32_t column, const uint32_t *p
     uint32_t at = o->at[column][i];
     if (at >= o->v[column].n)
         return corrupt();
-    *ret = text_at(&o->v[column], at, number);
+    *ret = ref_text_at(&o->v[column], at, number);
     return OK;
 }
 

@@ -226,8 +226,42 @@ void stream_map_release(struct stream_map *m)
         mem_free((char *)m->all[i]->name.p);
         mem_free(m->all[i]);
     }
+    for (uint32_t i = 0; i < m->n_memories; i++)
+        refs_memory_free(m->memory[i].learnt);
     mem_free(m->all);
     mem_free(m->slot);
+}
+
+static struct refs_memory *memory_at(struct stream_map *m, uint32_t i)
+{
+    struct refs_memory *learnt = m->memory[i].learnt;
+    memmove(&m->memory[i], &m->memory[i + 1], (--m->n_memories - i) * sizeof(m->memory[0]));
+    return learnt;
+}
+
+/* What was learnt of the stream, as far as no other job has it: for this one alone. */
+static struct refs_memory *memory_take(struct store *s, const struct mem_stream *st)
+{
+    struct refs_memory *learnt = NULL;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = s->streams.n_memories; !learnt && i-- > 0;)
+        if (s->streams.memory[i].st == st)
+            learnt = memory_at(&s->streams, i);
+    pthread_mutex_unlock(&s->lock);
+    return learnt ? learnt : refs_memory_new();
+}
+
+/* With the lock. */
+static void memory_put(struct store *s, const struct mem_stream *st, struct refs_memory *learnt)
+{
+    struct stream_map *m = &s->streams;
+    if (!refs_memory_has(learnt)) {
+        refs_memory_free(learnt);
+        return;
+    }
+    if (m->n_memories == STREAM_MEMORIES)
+        refs_memory_free(memory_at(m, 0));
+    m->memory[m->n_memories++] = (struct stream_memory){st, learnt};
 }
 
 /* ---- jobs ---- */
@@ -241,6 +275,7 @@ struct job {
     uint32_t n, n_sources;
     bool seal; /* else gather */
     unsigned generation;
+    struct refs_memory *learnt; /* of the stream, while the job runs */
     struct part **out;
     size_t n_out, out_cap;
     int64_t day; /* of the blocks being made, when sealing */
@@ -356,6 +391,7 @@ static enum err job_merge(struct job *j)
                       .block_rows = j->s->o.block_rows,
                       .block_bytes = seal_bytes(j->s),
                       .zstd_level = j->seal ? SEAL_ZSTD_LEVEL : GATHER_ZSTD_LEVEL,
+                      .memory = j->learnt,
                       .owner = OWNER_MEMTABLE,
                       .scratch_owner = OWNER_ENCODE,
                       .gate = &j->s->scratch,
@@ -420,6 +456,7 @@ static void job_sources(struct job *j)
 static void job_work(struct job *j)
 {
     int64_t begun = clock_mono_ns();
+    j->learnt = memory_take(j->s, j->st);
     job_sources(j);
     j->err = job_merge(j);
     if (j->err == ERR_CORRUPT && job_quarantine(j)) {
@@ -494,6 +531,8 @@ static void job_run(void *arg)
     else
         job_work(j);
     pthread_mutex_lock(&s->lock);
+    if (j->learnt)
+        memory_put(s, j->st, j->learnt);
     if (j->err == OK) {
         job_commit(j);
     } else {

@@ -45,11 +45,21 @@ struct mem_stream {
     uint32_t loose;                 /* small parts among them since they were last looked through */
 };
 
+/* What the encoders of a stream learnt that none of them uses now (store/refs.h), of the streams
+ * that had blocks last; the newest last. */
+enum { STREAM_MEMORIES = 8 };
+struct stream_memory {
+    const struct mem_stream *st;
+    struct refs_memory *learnt;
+};
+
 struct stream_map {
     struct mem_stream **slot;
     size_t n_slots;
     struct mem_stream **all; /* in order of appearance */
     size_t n, cap;
+    struct stream_memory memory[STREAM_MEMORIES];
+    uint32_t n_memories;
 };
 void stream_map_release(struct stream_map *m);
 

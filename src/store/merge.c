@@ -156,7 +156,7 @@ static enum err emit_rows(struct merging *g, struct rows *r)
     TRY(flag_late(r, &g->scratch));
     r->stream = g->m->stream;
     struct block *b;
-    struct block_options o = {g->m->zstd_level};
+    struct block_options o = {g->m->zstd_level, g->m->memory};
     enum err err = block_encode(r, &o, g->m->owner, &g->scratch, &b);
     arena_reset(&g->scratch);
     TRY(err);

@@ -32,11 +32,12 @@ struct merge {
     uint32_t block_rows;
     uint64_t block_bytes;
     int zstd_level;
-    enum owner owner;         /* of the blocks made */
-    enum owner scratch_owner; /* of what the merge itself takes */
-    struct gate *gate;        /* which bounds what all merges take together */
-    bool held;                /* sources are frames in memory: as many are open as make a block */
-    bool one_day;             /* only rows whose retention day is `day` */
+    struct refs_memory *memory; /* of the stream; may be NULL */
+    enum owner owner;           /* of the blocks made */
+    enum owner scratch_owner;   /* of what the merge itself takes */
+    struct gate *gate;          /* which bounds what all merges take together */
+    bool held;                  /* sources are frames in memory: as many are open as make a block */
+    bool one_day;               /* only rows whose retention day is `day` */
     int64_t day;
 };
 

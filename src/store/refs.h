@@ -18,16 +18,26 @@ struct ref_column {
     struct values v;
     struct presence p;
 };
+/* What was learnt of a stream's texts in blocks before, so that the next begins with it: which
+ * places of which kinds of texts stand for which columns, by their names. A block is read without
+ * it. Bounded; one thread at a time. */
+struct refs_memory;
+struct refs_memory *refs_memory_new(void);
+void refs_memory_free(struct refs_memory *m);
+/* Whether there is anything in it. */
+bool refs_memory_has(const struct refs_memory *m);
+
 /* What an encoder of texts knows of the other columns of their rows. */
-struct refs_place;
 struct refs {
+    struct ref_name name; /* its own */
     const uint32_t *row;  /* of each text */
     const uint32_t *text; /* where each stands among the values; NULL: in their order */
     const struct ref_column *column;
     uint32_t n;
-    uint32_t sample; /* texts to learn from, at most */
+    uint32_t sample;            /* texts to learn from, at most */
+    struct refs_memory *memory; /* NULL: nothing is known, and nothing is kept */
     /* Learned: what stands where; the columns in use, and their numbers among all. */
-    struct refs_place *place;
+    struct refs_table *places;
     uint64_t *known; /* which of them are in use: a bit each, which stays in cache */
     uint64_t *heads; /* of which texts */
     const struct ref_column **used;
@@ -38,8 +48,9 @@ struct refs {
 enum { REFS_TEXTS_MIN = 1024, REFS_LENGTH_MIN = 64 };
 /* Whether texts are long enough to be made of others. */
 bool refs_long_texts(const struct values *v);
-/* Learns from a sample of texts where which columns stand; false where that is worth nothing.
- * `row`, `column`, `n` and `sample` are given; the rest lives in the arena. */
+/* Learns from a sample of texts where which columns stand, or, with a memory, from those of a kind
+ * of which it knows too little; false where that is worth nothing. `row`, `column`, `n`, `sample`,
+ * and with `memory` the name, are given; the rest lives in the arena. */
 bool refs_learn(const struct values *v, struct refs *r, struct arena *a);
 
 #endif

@@ -38,6 +38,8 @@ struct ref_number {
 };
 /* The text of an integer, in `to`. */
 struct str ref_number_text(int64_t v, struct ref_number *to);
+/* That of value i of a column. */
+struct str ref_text_at(const struct values *v, uint32_t i, struct ref_number *to);
 
 NODISCARD enum err refs_match(const struct chunk *c, const struct predicate *p, struct arena *a,
                               uint64_t *bits);
