@@ -19,7 +19,7 @@ enum {
     JOIN_FROM = 16,
     DATE_BYTES = 10
 };
-enum { PENDING = 32 };
+enum { PENDING = 32, SOON = 4, LONG_TEXT = 256 };
 
 struct word {
     uint64_t hash;
@@ -48,6 +48,7 @@ struct finder {
     uint32_t *text;  /* those of templates with candidates */
     uint32_t n_texts;
     uint32_t *rank; /* of each of them: the how-manieth of its template */
+    bool fetch;     /* variables before they are read */
     struct word *word;
     uint32_t n_words, words_cap;
     uint32_t *table;
@@ -330,6 +331,16 @@ static void list_candidates(struct finder *f)
     f->listed[f->t->n] = n;
 }
 
+/* In long texts the variables lie in other lines of the cache than those of the text before. */
+static void fetch_values(const struct finder *f, uint32_t i)
+{
+    uint32_t t = f->t->code[i];
+    const struct template_var *var = &f->t->var[f->t->first[i]];
+    const char *p = values_text(f->t->v, i).p;
+    for (uint32_t k = f->listed[t]; k < f->listed[t + 1]; k++)
+        __builtin_prefetch(p + var[f->t->t[t].slot[f->list[k] - f->first_slot[t]]].from);
+}
+
 /* Calls fn for every value of the candidates, in the order of the texts: `first` is the text, or
  * one before it that is equal to it; its code, and that of the text. */
 static void each_value(struct finder *f,
@@ -338,6 +349,8 @@ static void each_value(struct finder *f,
 {
     for (uint32_t at = 0; at < f->n_texts; at++) {
         uint32_t i = f->text[at], t = f->t->code[i], first = f->t->equal[i];
+        if (f->fetch && at + SOON < f->n_texts)
+            fetch_values(f, f->text[at + SOON]);
         for (uint32_t k = f->listed[t]; k < f->listed[t + 1]; k++) {
             uint32_t s = f->list[k];
             fn(f, first, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][f->rank[first]],
@@ -470,8 +483,10 @@ enum err shared_words_find(struct templates *t, struct arena *a, struct shared_w
     find_candidates(&f);
     list_candidates(&f);
     list_texts(&f);
+    f.fetch = t->v->off[t->v->n] - t->v->off[0] > (uint64_t)t->v->n * LONG_TEXT;
     each_value(&f, count_value);
     settle(&f);
+    f.fetch = false;
     if (!choose(&f))
         return OK;
     list_candidates(&f);
