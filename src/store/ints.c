@@ -23,6 +23,9 @@
 #include "store/ints.h"
 
 #include <stdlib.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 enum { KIND_CONST, KIND_FRAME, KIND_DELTA, KIND_RUNS, KIND_MASK = 15, FLAG_PLANES = 16 };
 enum { BASE_BLOCKS = 4, BASE_RANGE = 16, STEPS = 8, WAY_EACH = 8 };
@@ -103,22 +106,6 @@ static double way_of(const int64_t *v, uint32_t n, const struct extent *steps)
     return way;
 }
 
-/* The steps of block b: those behind each of its values, but for the last of all. */
-static void scan_steps(const int64_t *v, uint32_t n, uint32_t b, struct scan *s)
-{
-    uint32_t from = b * BLOCK, len = block_len(n - 1, b);
-    struct extent x = {INT64_MAX, INT64_MIN};
-    uint32_t runs = 0;
-    for (uint32_t i = 0; i < len; i++) {
-        int64_t d = step_at(v, from + i);
-        widen(&x, d);
-        runs += d != 0;
-    }
-    s->step[b] = x;
-    widen_by(&s->steps, &x);
-    s->runs += runs;
-}
-
 /* About the sum of all steps without their signs: of every WAY_EACH-th block. */
 static double way_of_all(const int64_t *v, uint32_t n, const struct scan *s)
 {
@@ -132,6 +119,72 @@ static double way_of_all(const int64_t *v, uint32_t n, const struct scan *s)
     return way * (n - 1) / seen;
 }
 
+/* Of the first values and the steps to the values behind them; returns of how many. */
+#ifdef __x86_64__
+#define AVX2 __attribute__((target("avx2")))
+
+AVX2 static void widen_by_lanes(struct extent *x, __m256i min, __m256i max)
+{
+    int64_t lane[8];
+    _mm256_storeu_si256((__m256i *)lane, min);
+    _mm256_storeu_si256((__m256i *)(lane + 4), max);
+    for (unsigned i = 0; i < 4; i++)
+        widen_by(x, &(struct extent){lane[i], lane[i + 4]});
+}
+
+AVX2 static uint32_t scan_lanes(const int64_t *v, uint32_t steps, struct extent *of,
+                                struct extent *step, uint32_t *runs)
+{
+    __m256i min = _mm256_set1_epi64x(INT64_MAX), max = _mm256_set1_epi64x(INT64_MIN);
+    __m256i step_min = min, step_max = max, same = _mm256_setzero_si256();
+    uint32_t n = steps / 4 * 4;
+    for (uint32_t i = 0; i < n; i += 4) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(v + i));
+        __m256i d = _mm256_sub_epi64(_mm256_loadu_si256((const __m256i *)(v + i + 1)), x);
+        min = _mm256_blendv_epi8(min, x, _mm256_cmpgt_epi64(min, x));
+        max = _mm256_blendv_epi8(max, x, _mm256_cmpgt_epi64(x, max));
+        step_min = _mm256_blendv_epi8(step_min, d, _mm256_cmpgt_epi64(step_min, d));
+        step_max = _mm256_blendv_epi8(step_max, d, _mm256_cmpgt_epi64(d, step_max));
+        same = _mm256_sub_epi64(same, _mm256_cmpeq_epi64(d, _mm256_setzero_si256()));
+    }
+    int64_t equal[4];
+    _mm256_storeu_si256((__m256i *)equal, same);
+    *runs += n - (uint32_t)(equal[0] + equal[1] + equal[2] + equal[3]);
+    widen_by_lanes(of, min, max);
+    widen_by_lanes(step, step_min, step_max);
+    return n;
+}
+
+static uint32_t scan_some(const int64_t *v, uint32_t steps, struct extent *of, struct extent *step,
+                          uint32_t *runs)
+{
+    return steps >= 4 && __builtin_cpu_supports("avx2") ? scan_lanes(v, steps, of, step, runs) : 0;
+}
+#else
+static uint32_t scan_some(const int64_t *v, uint32_t steps, struct extent *of, struct extent *step,
+                          uint32_t *runs)
+{
+    (void)v, (void)steps, (void)of, (void)step, (void)runs;
+    return 0;
+}
+#endif
+
+/* A block of n values, behind all of which but maybe the last another stands: so many steps. */
+static void scan_block(const int64_t *v, uint32_t n, uint32_t steps, struct extent *of,
+                       struct extent *step, uint32_t *runs)
+{
+    *of = *step = (struct extent){INT64_MAX, INT64_MIN};
+    uint32_t i = scan_some(v, steps, of, step, runs);
+    for (; i < steps; i++) {
+        int64_t d = step_at(v, i);
+        widen(of, v[i]);
+        widen(step, d);
+        *runs += d != 0;
+    }
+    for (; i < n; i++)
+        widen(of, v[i]);
+}
+
 static struct scan scan_values(const int64_t *v, uint32_t n, struct arena *scratch)
 {
     uint32_t blocks = block_count(n);
@@ -139,13 +192,11 @@ static struct scan scan_values(const int64_t *v, uint32_t n, struct arena *scrat
     s.of = arena_alloc(scratch, blocks * 2 * sizeof(*s.of));
     s.step = s.of + blocks;
     for (uint32_t b = 0; b < blocks; b++) {
-        struct extent x = {v[(size_t)b * BLOCK], v[(size_t)b * BLOCK]};
-        for (uint32_t i = 1; i < block_len(n, b); i++)
-            widen(&x, v[(size_t)b * BLOCK + i]);
-        s.of[b] = x;
-        widen_by(&s.all, &x);
-        if (b < block_count(n - 1))
-            scan_steps(v, n, b, &s);
+        uint32_t len = block_len(n, b), left = n - 1 - b * BLOCK;
+        scan_block(v + (size_t)b * BLOCK, len, left < len ? left : len, &s.of[b], &s.step[b],
+                   &s.runs);
+        widen_by(&s.all, &s.of[b]);
+        widen_by(&s.steps, &s.step[b]);
     }
     return s;
 }
