@@ -19,6 +19,7 @@
 
 #include "record/frame.h"
 #include "record/json.h"
+#include "record/scan.h"
 #include "record/timestamp.h"
 
 enum { FIRST_ROWS = 16, FIRST_BYTES = 64, FORGET_FACTOR = 8, FORGET_MIN = 256, FRAME_HEAD = 1024 };
@@ -121,10 +122,21 @@ size_t batch_bytes(const struct batch *b)
     return b->bytes;
 }
 
+static inline size_t room_left(const struct batch *b)
+{
+    size_t max = FRAME_BYTES_MAX - FRAME_HEAD;
+    return !b->n ? SIZE_MAX : b->bytes > max ? 0 : max - b->bytes;
+}
+
+size_t batch_room(const struct batch *b)
+{
+    return room_left(b);
+}
+
 bool batch_full(const struct batch *b, size_t next)
 {
-    return b->n && (b->bytes > FRAME_BYTES_MAX - FRAME_HEAD ||
-                    next > FRAME_BYTES_MAX - FRAME_HEAD - b->bytes);
+    size_t room = room_left(b);
+    return !room || next > room;
 }
 
 uint64_t batch_raw_bytes(const struct batch *b)
@@ -176,30 +188,6 @@ void batch_column_room(struct batch_column *c, uint32_t n, size_t bytes)
 
 /* ---- the record ---- */
 
-/* Equality without a call for the usual short keys: two words that may overlap. */
-static inline bool key_eq(const char *a, const char *b, size_t n)
-{
-    uint64_t a0, a1, b0, b1;
-    uint32_t c0, c1, d0, d1;
-    if (n > 16)
-        return memcmp(a, b, n) == 0;
-    if (n >= 8) {
-        memcpy(&a0, a, 8);
-        memcpy(&b0, b, 8);
-        memcpy(&a1, a + n - 8, 8);
-        memcpy(&b1, b + n - 8, 8);
-        return ((a0 ^ b0) | (a1 ^ b1)) == 0;
-    }
-    if (n >= 4) {
-        memcpy(&c0, a, 4);
-        memcpy(&d0, b, 4);
-        memcpy(&c1, a + n - 4, 4);
-        memcpy(&d1, b + n - 4, 4);
-        return ((c0 ^ d0) | (c1 ^ d1)) == 0;
-    }
-    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
-}
-
 static __attribute__((noinline)) bool advance_slow(struct batch *b, struct str key, unsigned kind)
 {
     if (b->over)
@@ -222,7 +210,7 @@ static inline bool advance(struct batch *b, struct str key, unsigned kind)
     uint32_t hot = step[b->at].hot;
     const struct shapes_step *s = &step[hot];
     if (__builtin_expect(s->kind == kind && s->key_n == key.n &&
-                             key_eq(b->shapes.names + s->key_off, key.p, key.n),
+                             scan_equal(b->shapes.names + s->key_off, key.p, key.n),
                          1)) {
         b->at = hot;
         return true;
@@ -709,7 +697,7 @@ uint64_t batch_version(const struct batch *b)
     return b->version;
 }
 
-void batch_like_before(struct batch *b, const struct str *text, int64_t arrival_ns, size_t raw_n)
+size_t batch_like_before(struct batch *b, const struct str *text, int64_t arrival_ns, size_t raw_n)
 {
     CHECK(b->ended && b->form_shape == b->shape_of[b->n - 1]);
     const struct shapes_shape *shape = &b->shapes.shape[b->form_shape];
@@ -722,6 +710,12 @@ void batch_like_before(struct batch *b, const struct str *text, int64_t arrival_
     b->whole_id = (struct str){0};
     add_row(b, b->form_shape, time, flags, arrival_ns);
     count_end(b, raw_n);
+    return room_left(b);
+}
+
+bool batch_form_has_id(const struct batch *b)
+{
+    return b->shapes.shape[b->form_shape].id_column != SHAPES_NONE;
 }
 
 void batch_cancel(struct batch *b)

@@ -19,6 +19,7 @@ size_t batch_bytes(const struct batch *b); /* about what frame_encode makes of i
 /* Whether a record of `next` bytes of JSON might lead past FRAME_BYTES_MAX. Never for an empty
  * batch. */
 bool batch_full(const struct batch *b, size_t next);
+size_t batch_room(const struct batch *b);        /* the most bytes that would not, 0: none */
 uint64_t batch_raw_bytes(const struct batch *b); /* of the `raw` given to batch_end */
 
 /* One record: begin, fields in source order, end. batch_cancel drops the record begun. */
@@ -46,9 +47,10 @@ NODISCARD bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n);
  * none is in an object; 0 where it is of another kind, or was taken back. */
 #define BATCH_FORM_MAX 8
 uint32_t batch_form(struct batch *b);
+bool batch_form_has_id(const struct batch *b); /* once batch_form said that there is a form */
 /* Another record of that form, as batch_begin, a batch_text a leaf in the same order, and
- * batch_try_end would add it. */
-void batch_like_before(struct batch *b, const struct str *text, int64_t arrival_ns, size_t raw_n);
+ * batch_try_end would add it. Answers batch_room. */
+size_t batch_like_before(struct batch *b, const struct str *text, int64_t arrival_ns, size_t raw_n);
 /* Another with every record and every batch_clear, and for good. */
 uint64_t batch_version(const struct batch *b);
 /* Between begin and end: whether the record has a leaf whose dotted name has one of the hashes. */

@@ -27,6 +27,11 @@ NODISCARD enum err json_read_record(struct json_reader *r, struct str text, int6
  * are then read faster, with the same outcome. The lines must stay until they are given up by empty
  * ones; records from elsewhere are read as before. */
 void json_reader_lines(struct json_reader *r, struct str lines);
+/* Reads on in those lines, from `lines` to their end, as long as the records are like the one
+ * before and have no id, and each leaves the batch room for `extra` bytes more: how many, and
+ * *ret_n, their bytes with the line breaks. What comes then is to be read by json_read_record. */
+uint32_t json_read_alike(struct json_reader *r, struct str lines, int64_t arrival_ns,
+                         struct batch *b, size_t extra, size_t *ret_n);
 /* Fields `service` and `host` for records that have none of the alias's names, appended at their
  * end; an empty value: none. The bytes are copied. */
 void json_reader_defaults(struct json_reader *r, struct str service, struct str host);

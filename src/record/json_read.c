@@ -77,6 +77,7 @@ struct piece {
 struct form {
     const struct batch *batch;
     uint64_t version; /* of the batch, just behind that record */
+    bool has_id;
     uint32_t n;
     struct piece piece[BATCH_FORM_MAX + 1];
     char text[FORM_BYTES];
@@ -763,18 +764,20 @@ static void learn_form(struct json_reader *r, uint32_t from, const uint32_t *at,
     if (!add_piece(f, r->p, from, *at + 1, *at, 1))
         return;
     f->n = n;
+    f->has_id = batch_form_has_id(r->batch);
     f->batch = r->batch;
     f->version = batch_version(r->batch);
 }
 
 static inline bool has_piece(const struct json_reader *r, const struct piece *x, uint32_t from)
 {
-    return x->n <= r->n - from && memcmp(r->p + from, r->form.text + x->from, x->n) == 0;
+    return x->n <= r->n - from && scan_equal(r->p + from, r->form.text + x->from, x->n);
 }
 
-/* The strings of the record from `from` on, where it has the form; *ret_end: behind its entries. */
-static bool form_texts(struct json_reader *r, uint32_t from, struct str *text,
-                       const uint32_t **ret_end)
+/* The strings of the record from `from` on, where it has the form; r->at is moved behind its
+ * entries then. *ret_end: where it ends. */
+static inline bool form_texts(struct json_reader *r, uint32_t from, struct str *text,
+                              uint32_t *ret_end)
 {
     const struct piece *x = r->form.piece;
     const uint32_t *at = r->at;
@@ -788,17 +791,20 @@ static bool form_texts(struct json_reader *r, uint32_t from, struct str *text,
         from = *at - x[1].first;
         text[i] = str_of(r->p + open + 1, from - open - 1);
     }
-    *ret_end = at + 1;
-    return has_piece(r, x, from) && from + x->n == r->n;
+    if (!has_piece(r, x, from))
+        return false;
+    *ret_end = from + x->n;
+    r->at = at + 1;
+    return true;
 }
 
-static bool unescape_texts(struct json_reader *r, uint32_t from, struct str *text)
+static bool unescape_texts(struct json_reader *r, uint32_t from, uint32_t end, struct str *text)
 {
     size_t bad, n;
-    if (!has_escape(r, from, r->n))
+    if (!has_escape(r, from, end))
         return true;
     buf_clear(&r->value);
-    char *to = buf_reserve(&r->value, r->n - from); /* for all of them */
+    char *to = buf_reserve(&r->value, end - from); /* for all of them */
     for (uint32_t i = 0; i < r->form.n; i++) {
         if (!json_unescape(text[i], to, &n, &bad))
             return false;
@@ -808,20 +814,63 @@ static bool unescape_texts(struct json_reader *r, uint32_t from, struct str *tex
     return true;
 }
 
+static inline bool may_have_form(const struct json_reader *r, const struct batch *b)
+{
+    return r->form.batch == b && r->form.version == batch_version(b) && !r->given && !r->has_time;
+}
+
 /* False where the record is none of the form: nothing was done then. */
 static bool read_like_before(struct json_reader *r, int64_t arrival_ns, struct batch *b)
 {
     struct str text[BATCH_FORM_MAX];
-    const uint32_t *end;
-    uint32_t from = *r->at;
-    if (r->form.batch != b || r->form.version != batch_version(b) || r->given || r->has_time)
+    const uint32_t *at = r->at;
+    uint32_t from = *at, end;
+    if (!may_have_form(r, b))
         return false;
-    if (!form_texts(r, from, text, &end) || !unescape_texts(r, from, text))
+    if (!form_texts(r, from, text, &end) || end != r->n || !unescape_texts(r, from, end, text)) {
+        r->at = at;
         return false;
-    batch_like_before(b, text, arrival_ns, r->n - from);
+    }
+    batch_like_before(b, text, arrival_ns, end - from);
     r->form.version = batch_version(b);
-    r->at = end;
     return true;
+}
+
+/* A string cannot hold a line break, nor can what stands between those of the form: a record that
+ * has it ends in its line. */
+uint32_t json_read_alike(struct json_reader *r, struct str lines, int64_t arrival_ns,
+                         struct batch *b, size_t extra, size_t *ret_n)
+{
+    struct lines_ahead *a = &r->ahead;
+    *ret_n = 0;
+    if (!may_have_form(r, b) || r->form.has_id || !a->good ||
+        !is_inside(str_of(lines.p, 0), a->scanned))
+        return 0;
+    const uint32_t first = (uint32_t)(lines.p - a->scanned.p);
+    uint32_t from = first, n = 0;
+    size_t room = batch_room(b);
+    r->p = a->scanned.p;
+    r->n = r->n_scanned = (uint32_t)a->scanned.n;
+    r->escape = a->escape;
+    r->at = a->at;
+    while (*r->at == from && from < r->n) {
+        struct str text[BATCH_FORM_MAX];
+        uint32_t end;
+        if (!form_texts(r, from, text, &end) || (end < r->n && r->p[end] != '\n'))
+            break;
+        size_t bytes = end - from;
+        if (bytes + extra > room || bytes > r->limits.record_bytes ||
+            !unescape_texts(r, from, end, text))
+            break;
+        room = batch_like_before(b, text, arrival_ns, bytes);
+        a->at = r->at;
+        from = end + (end - first < lines.n); /* and the line break */
+        n++;
+    }
+    a->escape = r->escape;
+    r->form.version = batch_version(b);
+    *ret_n = from - first;
+    return n;
 }
 
 static enum err read_ahead(struct json_reader *r, int64_t arrival_ns, struct batch *b)

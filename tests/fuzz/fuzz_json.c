@@ -44,6 +44,7 @@ static void read_lines(struct json_reader *r, struct str lines, struct batch *b)
     struct json_reader *ahead = json_reader_new(&limits);
     struct batch *same = batch_new();
     char reason[256];
+    size_t bytes;
     batch_clear(b);
     json_reader_lines(ahead, lines);
     for (struct str rest = lines, line; str_split(&rest, '\n', &line);) {
@@ -51,6 +52,12 @@ static void read_lines(struct json_reader *r, struct str lines, struct batch *b)
         snprintf(reason, sizeof(reason), "%s", err == OK ? "" : err_text());
         CHECK(json_read_record(ahead, line, 1, same) == err);
         CHECK(err == OK || str_eq_c(str_c(reason), err_text()));
+        uint32_t alike = json_read_alike(ahead, rest, 1, same, 10, &bytes);
+        for (size_t left; alike; bytes -= left - rest.n, alike--) {
+            left = rest.n;
+            CHECK(str_split(&rest, '\n', &line) && json_read_record(r, line, 1, b) == OK);
+        }
+        CHECK(!bytes);
         CHECK(batch_raw_bytes(b) == batch_raw_bytes(same) && batch_bytes(b) == batch_bytes(same));
     }
     batch_free(same);
