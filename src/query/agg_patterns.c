@@ -201,7 +201,7 @@ static uint32_t row_of(const struct presence *has, uint32_t pos)
     if (has->all)
         return pos;
     uint32_t w = 0;
-    while (has->rank[w] + (uint32_t)__builtin_popcountll(has->bits[w]) <= pos)
+    while (has->rank[w] + bitmap_ones(has->bits[w]) <= pos)
         w++;
     uint64_t bits = has->bits[w];
     for (uint32_t skip = pos - has->rank[w]; skip > 0; skip--)

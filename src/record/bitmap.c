@@ -25,7 +25,7 @@ uint32_t bitmap_count(const uint64_t *b, uint32_t n)
 {
     uint32_t count = 0;
     for (size_t w = 0; w < bitmap_words(n); w++)
-        count += (uint32_t)__builtin_popcountll(b[w]);
+        count += bitmap_ones(b[w]);
     return count;
 }
 

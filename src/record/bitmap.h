@@ -22,6 +22,18 @@ static inline void bitmap_clear(uint64_t *b, uint32_t i)
 {
     b[i >> 6] &= ~((uint64_t)1 << (i & 63));
 }
+/* Set bits of a word. */
+static inline uint32_t bitmap_ones(uint64_t v)
+{
+#if defined(__POPCNT__) || defined(__aarch64__)
+    return (uint32_t)__builtin_popcountll(v);
+#else /* where that would be a call */
+    v -= v >> 1 & 0x5555555555555555;
+    v = (v & 0x3333333333333333) + (v >> 2 & 0x3333333333333333);
+    v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0f;
+    return (uint32_t)(v * 0x0101010101010101 >> 56);
+#endif
+}
 uint64_t *bitmap_new(struct arena *a, uint32_t n); /* zeros */
 void bitmap_fill(uint64_t *b, uint32_t n);
 uint32_t bitmap_count(const uint64_t *b, uint32_t n);

@@ -21,6 +21,8 @@ struct rows_index {
     struct presence *presence; /* by column; bits NULL: not made yet */
     uint8_t *holds;            /* scratch: by shape, whether it holds the column at hand */
     uint32_t last;             /* with `begin`: the column made last, + 1 */
+    uint32_t *end;             /* with `begin`: by shape, of its rows in `row` */
+    uint32_t *row;             /* by shape, ascending */
 };
 
 enum err rows_time(struct rows *r, const int64_t **ret)
@@ -72,8 +74,26 @@ static enum err index_new(struct rows *r)
         return no_index(r);
     *x = (struct rows_index){.presence = presence, .holds = holds};
     memset(presence, 0, r->n_columns * sizeof(*presence));
-    memset(holds, 0, r->n_shapes);
     r->index = x;
+    return OK;
+}
+
+/* The rows of each shape. */
+static enum err index_rows(struct rows *r, const uint16_t *shape_of)
+{
+    struct rows_index *x = r->index;
+    x->end = ARENA_TRY_ARRAY(r->arena, uint32_t, r->n_shapes + 1);
+    x->row = ARENA_TRY_ARRAY(r->arena, uint32_t, r->n);
+    if (!x->end || !x->row)
+        return no_index(r);
+    memset(x->end, 0, (r->n_shapes + 1) * sizeof(*x->end));
+    for (uint32_t i = 0; i < r->n; i++)
+        x->end[shape_of[i] + 1]++;
+    for (uint32_t s = 1; s <= r->n_shapes; s++)
+        x->end[s] += x->end[s - 1];
+    /* Beginnings become ends. */
+    for (uint32_t i = 0; i < r->n; i++)
+        x->row[x->end[shape_of[i]]++] = i;
     return OK;
 }
 
@@ -100,16 +120,17 @@ static enum err index_build(struct rows *r)
         for (uint32_t t = 0; t < r->shapes[s].n; t++)
             if (is_column(r->shapes[s].token[t]))
                 shape[--begin[r->shapes[s].token[t]]] = (uint16_t)s;
+    const uint16_t *shape_of;
+    TRY(rows_shape_of(r, &shape_of));
+    TRY(index_rows(r, shape_of));
     x->begin = begin;
     x->shape = shape;
     return OK;
 }
 
-/* Bits of the rows whose shape is marked; returns how many. */
-static uint32_t presence_fill(const uint16_t *shape_of, const uint8_t *holds, uint32_t n,
-                              uint64_t *bits, uint32_t *rank)
+/* Bits of the rows whose shape is marked. */
+static void fill_marked(const uint16_t *shape_of, const uint8_t *holds, uint32_t n, uint64_t *bits)
 {
-    uint32_t count = 0;
     for (uint32_t w = 0; w < bitmap_words(n); w++) {
         uint32_t base = w * 64;
         uint32_t end = n - base < 64 ? n - base : 64;
@@ -117,8 +138,27 @@ static uint32_t presence_fill(const uint16_t *shape_of, const uint8_t *holds, ui
         for (uint32_t i = 0; i < end; i++)
             word |= (uint64_t)holds[shape_of[base + i]] << i;
         bits[w] = word;
+    }
+}
+
+/* Bits of the rows of the column's shapes. */
+static void fill_indexed(const struct rows_index *x, uint32_t col, uint32_t n, uint64_t *bits)
+{
+    memset(bits, 0, bitmap_words(n) * sizeof(*bits));
+    for (uint32_t i = x->begin[col]; i < x->begin[col + 1]; i++) {
+        uint32_t s = x->shape[i];
+        for (uint32_t k = s ? x->end[s - 1] : 0; k < x->end[s]; k++)
+            bitmap_set(bits, x->row[k]);
+    }
+}
+
+/* Returns how many bits are set. */
+static uint32_t rank_words(const uint64_t *bits, uint32_t n, uint32_t *rank)
+{
+    uint32_t count = 0;
+    for (uint32_t w = 0; w < bitmap_words(n); w++) {
         rank[w] = count;
-        count += (uint32_t)__builtin_popcountll(word);
+        count += bitmap_ones(bits[w]);
     }
     return count;
 }
@@ -157,13 +197,13 @@ static enum err presence_make(struct rows *r, uint32_t col, struct presence *ret
     uint32_t *rank = ARENA_TRY_ARRAY(r->arena, uint32_t, words);
     if (!bits || !rank)
         return err_set(ERR_NOMEM, "no memory for the presence of a column in %u rows", r->n);
-    if (x->begin)
-        for (uint32_t i = x->begin[col]; i < x->begin[col + 1]; i++)
-            x->holds[x->shape[i]] = 1;
-    else
+    if (x->begin) {
+        fill_indexed(x, col, r->n, bits);
+    } else {
         mark_shapes(r, col, x->holds);
-    uint32_t count = presence_fill(shape_of, x->holds, r->n, bits, rank);
-    memset(x->holds, 0, r->n_shapes);
+        fill_marked(shape_of, x->holds, r->n, bits);
+    }
+    uint32_t count = rank_words(bits, r->n, rank);
     if (count != r->columns[col].n)
         return err_set(ERR_CORRUPT, "column %u has %u values, its shapes have %u rows", col,
                        r->columns[col].n, count);

@@ -9,6 +9,7 @@
 #define WEIR_RECORD_ROWS_H
 
 #include "core/arena.h"
+#include "record/bitmap.h"
 #include "record/type.h"
 
 struct buf;
@@ -180,7 +181,7 @@ static inline uint32_t presence_rank(const struct presence *p, uint32_t row)
     if (p->all)
         return row;
     uint64_t below = p->bits[row >> 6] & (((uint64_t)1 << (row & 63)) - 1);
-    return p->rank[row >> 6] + (uint32_t)__builtin_popcountll(below);
+    return p->rank[row >> 6] + bitmap_ones(below);
 }
 static inline bool presence_has(const struct presence *p, uint32_t row)
 {

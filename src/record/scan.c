@@ -3,6 +3,8 @@
  * the end, whatever their order: it costs a few instructions and no branch on its bytes. */
 #include "record/scan.h"
 
+#include "record/bitmap.h"
+
 size_t scan_nested_end(const char *p, size_t at, size_t n)
 {
     uint64_t carry = 0, in_string = 0; /* of the blocks before: one bit, all bits */
@@ -20,9 +22,9 @@ size_t scan_nested_end(const char *p, size_t at, size_t n)
         in_string ^= scan_parity(quote);
         uint64_t open = block.open & ~in_string, close = block.close & ~in_string;
         in_string = 0 - (in_string >> 63);
-        size_t closing = (size_t)__builtin_popcountll(close);
+        size_t closing = bitmap_ones(close);
         if (closing < depth) {
-            depth = depth + (size_t)__builtin_popcountll(open) - closing;
+            depth = depth + bitmap_ones(open) - closing;
             continue;
         }
         for (uint64_t left = open | close; left; left &= left - 1) {

@@ -5,7 +5,7 @@
 #include "core/hash.h"
 
 enum class { OTHER = 0, DIGIT = 1, ALPHA = 2, WORD = DIGIT | ALPHA, JOIN = 4 };
-enum { SUFFIX_MAX = 4, PATH_STEPS = 2, CLOCK_BYTES = 8 };
+enum { SUFFIX_MAX = 4, PATH_STEPS = 2, CLOCK_BYTES = 8, NEAR = 16 };
 
 static const uint8_t class_of[256] = {
     ['0' ... '9'] = DIGIT,
@@ -48,13 +48,53 @@ static size_t joined(struct str s, size_t i)
     return class_at(s, i + 1) == JOIN && is_word(class_at(s, i + 2)) ? 2 : 0;
 }
 
+typedef uint8_t lanes __attribute__((vector_size(16)));
+
+/* The end of a word that goes on at i, sixteen bytes at a time while there are so many; the classes
+ * of what it passes are added to *any. */
+static size_t pass_long(struct str s, size_t i, uint8_t *any)
+{
+    for (; i + sizeof(lanes) <= s.n; i += sizeof(lanes)) {
+        lanes v;
+        uint64_t digits[2], words[2];
+        memcpy(&v, s.p + i, sizeof(v));
+        lanes digit = (lanes)(v - '0' <= '9' - '0');
+        lanes word =
+            digit | (lanes)((v | 0x20) - 'a' <= 'z' - 'a') | (lanes)(v == '_') | (lanes)(v >= 0x80);
+        memcpy(digits, &digit, sizeof(digits));
+        memcpy(words, &word, sizeof(words));
+        bool first = words[0] == UINT64_MAX;
+        if (first && words[1] == UINT64_MAX) {
+            *any |= digits[0] | digits[1] ? WORD : ALPHA;
+            continue;
+        }
+        unsigned bits = (unsigned)__builtin_ctzll(~words[first]);
+        uint64_t before = (digits[first] & ((1ULL << bits) - 1)) | (first ? digits[0] : 0);
+        *any |= before ? WORD : ALPHA;
+        return i + bits / 8 + (first ? 8 : 0);
+    }
+    return i;
+}
+
+static size_t pass_word(struct str s, size_t i, uint8_t *any)
+{
+    size_t near = s.n - i < NEAR ? s.n : i + NEAR;
+    uint8_t c;
+    for (; i < near && ((c = class_of[(uint8_t)s.p[i]]) & WORD); i++)
+        *any |= c;
+    if (i < near || i == s.n)
+        return i;
+    for (i = pass_long(s, i, any); i < s.n && ((c = class_of[(uint8_t)s.p[i]]) & WORD); i++)
+        *any |= c;
+    return i;
+}
+
 static struct token next_token(struct str s, size_t i, enum template_cut cut)
 {
     struct token t = {.from = i};
     uint8_t any = 0;
     for (;;) {
-        for (uint8_t c; i < s.n && ((c = class_of[(uint8_t)s.p[i]]) & WORD); i++)
-            any |= c;
+        i = pass_word(s, i, &any);
         size_t marks = cut == TEMPLATE_JOINED ? joined(s, i) : 0;
         if (marks == 0)
             break;
@@ -198,8 +238,6 @@ bool template_is_unit(struct str letters)
 {
     return letters.n <= SUFFIX_MAX && letters_tell(letters, 0, letters.n);
 }
-
-typedef uint8_t lanes __attribute__((vector_size(16)));
 
 /* The first digit or slash of either kind at or behind i. A token without one is no variable. */
 static size_t next_mark(struct str s, size_t i)

@@ -25,7 +25,8 @@ static inline unsigned hex_look8(uint64_t x)
            ((digit | letter) != high ? HEX_OTHER : 0u);
 }
 
-/* Which of digits, letters up to f of either case and other bytes there are. */
+/* Which of digits, letters up to f of either case and other bytes there are; no more is looked at
+ * behind one of the others. */
 static inline unsigned hex_look(const char *p, size_t n)
 {
     unsigned look = 0;
@@ -35,7 +36,7 @@ static inline unsigned hex_look(const char *p, size_t n)
             look |= hex_look8(HEX_EACH((unsigned char)p[i]));
         return look;
     }
-    for (size_t i = 0; i + sizeof(x) <= n; i += sizeof(x)) {
+    for (size_t i = 0; i + sizeof(x) <= n && !(look & HEX_OTHER); i += sizeof(x)) {
         memcpy(&x, p + i, sizeof(x));
         look |= hex_look8(x);
     }

@@ -15,13 +15,14 @@
 #include "core/buf.h"
 #include "core/hash.h"
 #include "store/hex_look.h"
+#include "store/ints.h"
 #include "store/learnt.h"
 #include "store/template_kept.h"
 
 enum { HEX_FROM = 8 };
 enum { REPEATS_FROM = 16 };
 enum { SAMPLE = 4096, SAMPLE_FROM = 256 };
-enum { RECENT_BITS = 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
+enum { RECENT_MAX = 1 << 14, RARE_REPEATS = 256, RARE_LOOKS = 8 };
 
 /* ---- grouping ---- */
 
@@ -45,6 +46,7 @@ struct finder {
     uint32_t *equal;  /* of each text: one before it with the same bytes, or itself */
     uint32_t repeats; /* texts of which one before has the same bytes */
     uint64_t *recent; /* texts by their looks: some of those, and the text + 1 */
+    uint32_t recent_mask;
     struct found *found;
     uint32_t n_found, found_cap;
     struct numeral_parts *parts; /* of the variables of the text at hand */
@@ -266,7 +268,7 @@ static uint64_t looks_of(struct str s)
 static uint32_t last_like(struct finder *f, uint32_t i)
 {
     uint64_t looks = looks_of(values_text(f->v, i)), tag = looks & 0xffffffff00000000ULL;
-    uint64_t *recent = &f->recent[looks & ((1u << RECENT_BITS) - 1)], was = *recent;
+    uint64_t *recent = &f->recent[looks & f->recent_mask], was = *recent;
     *recent = tag | (i + 1);
     return (uint32_t)was && (was & 0xffffffff00000000ULL) == tag ? (uint32_t)was - 1 : i;
 }
@@ -440,7 +442,8 @@ bool templates_find(const struct values *v, enum template_cut cut, uint32_t repe
     f.first = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.code = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.equal = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
-    f.recent = ARENA_ARRAY(a, uint64_t, 1u << RECENT_BITS);
+    f.recent_mask = (v->n < RECENT_MAX / 4 ? 64u << ints_width(v->n / 16) : RECENT_MAX) - 1;
+    f.recent = ARENA_ARRAY(a, uint64_t, (size_t)f.recent_mask + 1);
     f.parts = arena_alloc(a, TEMPLATE_VARS_MAX * sizeof(*f.parts));
     uint32_t next = 0;
     for (uint32_t i = 0; i < v->n; i++) {
