@@ -140,7 +140,7 @@ static void encode(struct frames *f, struct gate *gate, int level)
                           .block_rows = BLOCK_ROWS,
                           .block_bytes = BLOCK_BYTES,
                           .zstd_level = level,
-                          .memory = memory,
+                          .memory = level > 1 ? NULL : memory, /* as it is when blocks are merged */
                           .owner = OWNER_MEMTABLE,
                           .scratch_owner = OWNER_ENCODE,
                           .gate = gate,

@@ -128,6 +128,19 @@ static enum err joined_pick(const struct column *c, const uint32_t *pos, uint32_
     return values_gather(&all, pos, n, a, ret);
 }
 
+static enum err joined_texts(const struct column *c, struct arena *a, const struct str **ret)
+{
+    const struct joined *j = c->impl;
+    struct str *to = ARENA_TRY_ARRAY(a, struct str, c->n);
+    if (!to)
+        return no_memory(c->n);
+    *ret = to;
+    for (uint32_t i = 0; i < j->n_parts; i++)
+        for (uint32_t k = 0; k < j->part[i].n; k++)
+            *to++ = values_text(&j->part[i], k);
+    return OK;
+}
+
 static enum err joined_match(const struct column *c, const struct predicate *p, struct arena *a,
                              uint64_t *bits)
 {
@@ -145,6 +158,7 @@ const struct column_ops joined_column_ops = {
     .values = joined_values,
     .get = joined_pick,
     .pick = joined_pick,
+    .texts = joined_texts,
     .match = joined_match,
     .may_match = joined_may_match,
 };

@@ -63,6 +63,8 @@ struct column_ops {
     /* As get, in any order, where that is less than a gather of every value. May be NULL. */
     enum err (*pick)(const struct column *, const uint32_t *pos, uint32_t n, struct arena *,
                      struct values *ret);
+    /* Where each value is, of LANE_STR: they need not lie together. May be NULL. */
+    enum err (*texts)(const struct column *, struct arena *, const struct str **ret);
     /* n neighbours from `from` on, of LANE_STR. ERR_UNSUPPORTED (without an error text) where they
      * are best had as values. May be NULL. */
     enum err (*json)(const struct column *, uint32_t from, uint32_t n, struct arena *,

@@ -72,8 +72,8 @@ struct job {
     struct places last;
     struct arena places;
     uint32_t n_rare;
-    struct refs **refs;   /* of the columns held so; NULL: of none */
-    struct values *known; /* with refs, by column: what was asked for to find them; n 0: nothing */
+    struct refs **refs;        /* of the columns held so; NULL: of none */
+    struct ref_column **known; /* with refs, by column: what was asked for to find them */
     struct arena known_arena;
     struct block *block;
     struct dir_field *field;
@@ -409,16 +409,30 @@ static enum err column_places(struct job *j, uint32_t c, const uint32_t **ret_po
     return OK;
 }
 
+/* Texts from where they are, in that order (NULL: as they stand). */
+static enum err pick_known(const struct ref_column *c, const uint32_t *pos, struct arena *a,
+                           struct values *ret)
+{
+    struct text_out out;
+    TRY(text_out_init(&out, c->v.n, c->bytes, a));
+    for (uint32_t i = 0; i < c->v.n; i++)
+        text_out_add(&out, c->text[pos ? pos[i] : i]);
+    *ret = text_out_values(&out, c->v.lane);
+    return OK;
+}
+
 /* A column's values at those places. */
 static enum err column_in_order(struct job *j, uint32_t c, const uint32_t *pos, struct values *ret)
 {
     const struct column *col = &j->rows->columns[c];
-    const struct values *known = j->known && j->known[c].n ? &j->known[c] : NULL;
+    const struct ref_column *known = j->known ? j->known[c] : NULL;
+    if (known && known->text)
+        return pick_known(known, pos, &j->tmp, ret);
     if (pos && !known && col->ops->pick)
         return col->ops->pick(col, pos, col->n, &j->tmp, ret);
     struct values v;
     if (known)
-        v = *known;
+        v = known->v;
     else
         TRY(col->ops->values(col, &j->tmp, &v));
     CHECK(v.n == col->n);
@@ -437,8 +451,8 @@ static unsigned digits(int64_t v)
     return n;
 }
 
-/* About, as JSON text. */
-static uint64_t raw_bytes(const struct column *c, const struct values *v,
+/* About, as JSON text. `text`: of all values together, where they are text. */
+static uint64_t raw_bytes(const struct column *c, const struct values *v, uint64_t text,
                           const struct chunk_stats *s)
 {
     size_t key = c->path.n;
@@ -447,7 +461,7 @@ static uint64_t raw_bytes(const struct column *c, const struct values *v,
             key = c->path.n - i - 1;
     uint64_t each = key + 4;
     if (lane_is_text(v->lane))
-        return (each + (v->lane == LANE_STR ? 2 : 0)) * v->n + (v->off[v->n] - v->off[0]);
+        return (each + (v->lane == LANE_STR ? 2 : 0)) * v->n + text;
     if (v->lane == LANE_INT)
         each += (digits(s->min) + digits(s->max) + 1) / 2;
     else if (v->lane == LANE_DEC)
@@ -457,12 +471,11 @@ static uint64_t raw_bytes(const struct column *c, const struct values *v,
     return each * v->n;
 }
 
-static bool is_rare(const struct job *j, const struct values *v)
+static bool is_rare(const struct job *j, const struct values *v, uint64_t text)
 {
     if (j->n < RARE_ROWS)
         return true;
-    size_t bytes = lane_is_text(v->lane) ? v->off[v->n] - v->off[0] : (size_t)v->n * 8;
-    return v->n <= RARE_VALUES && bytes <= RARE_BYTES;
+    return v->n <= RARE_VALUES && (lane_is_text(v->lane) ? text : v->n * 8) <= RARE_BYTES;
 }
 
 static bool has_words(enum lane lane)
@@ -471,8 +484,8 @@ static bool has_words(enum lane lane)
 }
 
 /* `known`: the words, where the encoder put them all. */
-static enum err put_filter(struct job *j, const struct values *v, const struct word_set *known,
-                           struct dir_field *f)
+static enum err put_filter(struct job *j, uint32_t column, const struct values *v,
+                           const struct word_set *known, struct dir_field *f)
 {
     uint8_t enc = f->stats.encoding;
     if (!has_words(v->lane) || enc == ENC_CONST || enc == ENC_TIME || enc == ENC_INSTANT ||
@@ -484,6 +497,8 @@ static enum err put_filter(struct job *j, const struct values *v, const struct w
     if (known && word_set_tells(known, most)) {
         TRY(word_set_filter(known, most, &j->tmp, &j->filters));
     } else {
+        if (!v->off)
+            TRY(column_in_order(j, column, NULL, &distinct));
         if (enc == ENC_DICT) {
             struct chunk c;
             struct str bytes = str_of(j->out.p + f->chunk.offset, f->chunk.length);
@@ -519,8 +534,7 @@ static enum err rows_of_column(struct job *j, uint32_t c, bool old, struct arena
 static int long_cmp(const void *a, const void *b)
 {
     const struct ref_column *x = a, *y = b;
-    uint32_t n = x->v.off[x->v.n] - x->v.off[0], m = y->v.off[y->v.n] - y->v.off[0];
-    return n != m ? (n < m ? 1 : -1) : 0;
+    return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : 0;
 }
 
 static bool may_have_refs(const struct rows *r)
@@ -534,6 +548,27 @@ static bool may_have_refs(const struct rows *r)
     return false;
 }
 
+/* The column as others may refer to it. Long texts stay where they are, if that is to be had: few
+ * bytes of them are read more than once. */
+static enum err know_column(struct job *j, uint32_t c, struct ref_column *ret)
+{
+    const struct column *col = &j->rows->columns[c];
+    struct arena *a = &j->known_arena;
+    *ret = (struct ref_column){.name = {col->path, col->occ, col->lane}, .number = c};
+    TRY(rows_presence(j->rows, c, &ret->p));
+    if (col->lane == LANE_STR && col->ops->texts && refs_long_texts(col->n, col->text_bytes)) {
+        TRY(col->ops->texts(col, a, &ret->text));
+        ret->v = (struct values){.n = col->n, .lane = col->lane};
+        for (uint32_t i = 0; i < col->n; i++)
+            ret->bytes += ret->text[i].n;
+        return OK;
+    }
+    TRY(col->ops->values(col, a, &ret->v));
+    if (col->lane == LANE_STR)
+        ret->bytes = ret->v.off[ret->v.n] - ret->v.off[0];
+    return OK;
+}
+
 /* Which columns are to be held by references to which others: the largest first, and none that
  * another refers to, so that no reference leads to a reference. */
 static enum err plan_refs(struct job *j)
@@ -543,7 +578,7 @@ static enum err plan_refs(struct job *j)
     if (j->n < RARE_ROWS || !may_have_refs(j->rows))
         return OK;
     struct arena *a = j->scratch;
-    j->known = ARENA_ARRAY(a, struct values, n);
+    j->known = ARENA_ARRAY(a, struct ref_column *, n);
     struct ref_column *all = ARENA_ARRAY(a, struct ref_column, n);
     struct ref_column *large = ARENA_ARRAY(a, struct ref_column, n);
     bool *taken = ARENA_ARRAY(a, bool, n); /* referred to, or held by references */
@@ -553,12 +588,9 @@ static enum err plan_refs(struct job *j)
         struct ref_column *r = &all[n_all];
         if (!col->n || (col->lane != LANE_STR && col->lane != LANE_INT))
             continue;
-        TRY(col->ops->values(col, &j->known_arena, &r->v));
-        TRY(rows_presence(j->rows, c, &r->p));
-        j->known[c] = r->v;
-        r->name = (struct ref_name){col->path, col->occ, col->lane};
-        r->number = c;
-        if (refs_long_texts(&r->v))
+        TRY(know_column(j, c, r));
+        j->known[c] = r;
+        if (col->lane == LANE_STR && refs_long_texts(col->n, r->bytes))
             large[n_long++] = *r;
         n_all++;
     }
@@ -567,7 +599,7 @@ static enum err plan_refs(struct job *j)
         uint32_t c = large[i].number;
         struct ref_column *others = ARENA_ARRAY(a, struct ref_column, n_all);
         struct refs *r = ARENA_NEW(a, struct refs);
-        r->name = large[i].name;
+        r->own = &large[i];
         r->memory = j->o->memory;
         r->sample = quick ? REFS_SAMPLE_QUICK : REFS_SAMPLE;
         r->column = others;
@@ -577,7 +609,7 @@ static enum err plan_refs(struct job *j)
         if (taken[c])
             continue;
         TRY(rows_of_column(j, c, true, a, &r->row));
-        if (!refs_learn(&large[i].v, r, a))
+        if (!refs_learn(r, a))
             continue;
         j->refs[c] = r;
         for (uint32_t k = 0; k < r->n_used; k++)
@@ -607,6 +639,7 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
 {
     const struct column *col = &j->rows->columns[c];
     struct values v;
+    uint64_t text; /* bytes */
     const uint32_t *pos;
     struct encode_options o = options(j);
     TRY(column_places(j, c, &pos, &o.time));
@@ -617,19 +650,22 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
         o.refs = j->refs[c];
     }
     if (o.refs && o.zstd_level <= ENCODE_QUICK_LEVEL) {
-        j->refs[c]->text = pos; /* they are read once, and need not be put in order first */
-        v = j->known[c];
+        j->refs[c]->in_place = true; /* they are read once, and need not be put in order first */
+        j->refs[c]->order = pos;
+        v = (struct values){.n = col->n, .lane = col->lane};
+        text = j->refs[c]->own->bytes;
     } else {
         TRY(column_in_order(j, c, pos, &v));
+        text = lane_is_text(v.lane) ? v.off[v.n] - v.off[0] : 0;
     }
-    f->rare = o.small = is_rare(j, &v);
+    f->rare = o.small = is_rare(j, &v, text);
     f->n = v.n;
     struct buf *to = f->rare ? &j->rare : &j->out;
     size_t start = to->n;
     struct word_sink sink = {.fn = word_set_add, .bound = bound_words};
     struct word_set *known = NULL;
     if (has_words(v.lane) && !f->rare) {
-        sink.ctx = known = word_set_new((v.off[v.n] - v.off[0]) / WORDS_SHARE, &j->words);
+        sink.ctx = known = word_set_new(text / WORDS_SHARE, &j->words);
         sink.full = word_set_over(known);
         o.words = &sink;
     }
@@ -637,8 +673,8 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
     f->chunk = place_from(to, start);
     j->n_rare += f->rare;
     if (!f->rare)
-        TRY(put_filter(j, &v, sink.done ? known : NULL, f));
-    j->block->entry.raw_bytes += raw_bytes(col, &v, &f->stats);
+        TRY(put_filter(j, c, &v, sink.done ? known : NULL, f));
+    j->block->entry.raw_bytes += raw_bytes(col, &v, text, &f->stats);
     arena_reset(&j->tmp);
     arena_reset(&j->words);
     return OK;

@@ -107,6 +107,8 @@ enum err encode_text(const struct encoder *e)
                                       encode_prefix_int, encode_hex,   encode_template,
                                       encode_plain};
     size_t start = e->out->n;
+    if (e->o->refs && e->o->refs->in_place)
+        return encode_refs(e);
     if (e->o->small)
         return encode_first(small, e);
     if (e->o->inner && e->o->zstd_level <= ENCODE_QUICK_LEVEL)
@@ -117,8 +119,6 @@ enum err encode_text(const struct encoder *e)
     }
     bool compare = e->o->zstd_level > ENCODE_QUICK_LEVEL;
     enum err err = encode_const(e);
-    if (err == ERR_UNSUPPORTED && !compare && e->o->refs)
-        return encode_refs(e);
     if (err == ERR_UNSUPPORTED)
         err = encode_time(e);
     if (err != ERR_UNSUPPORTED)

@@ -264,14 +264,37 @@ static size_t write_text(const struct refs *r, uint32_t row, struct str s, uint6
 
 static enum err written_init(const struct encoder *e, struct written *ret)
 {
-    const struct values *v = e->v;
-    uint64_t bytes = v->off[v->n] - v->off[0];
-    const char *p = v->bytes + v->off[0], *end = v->bytes + v->off[v->n];
-    for (const char *hit; (hit = memchr(p, REF, (size_t)(end - p))) != NULL; p = hit + 1)
-        bytes++;
     *ret = (struct written){.a = e->scratch};
-    ret->code = arena_alloc(e->scratch, v->n * sizeof(*ret->code));
-    return text_out_init(&ret->out, v->n, bytes, e->scratch);
+    ret->code = arena_alloc(e->scratch, e->v->n * sizeof(*ret->code));
+    return text_out_init(&ret->out, e->v->n, e->o->refs->own->bytes / 2, e->scratch);
+}
+
+/* Makes room for what s may be written as. What was written stays where it was, too: others point
+ * there. */
+static enum err written_reserve(struct written *w, struct str s)
+{
+    struct text_out *out = &w->out;
+    uint64_t need = out->used + (uint64_t)s.n * 2;
+    if (need <= out->max)
+        return OK;
+    uint64_t max = need + out->max;
+    if (max > UINT32_MAX)
+        return err_set(ERR_LIMIT, "texts of %llu bytes at once", (unsigned long long)max);
+    char *bytes = arena_try_alloc(w->a, max + 1);
+    if (!bytes)
+        return err_set(ERR_NOMEM, "no memory for %llu bytes of text", (unsigned long long)max);
+    memcpy(bytes, out->bytes, out->used);
+    out->bytes = bytes;
+    out->max = max;
+    return OK;
+}
+
+static struct str text_to_write(const struct encoder *e, uint32_t i)
+{
+    const struct refs *r = e->o->refs;
+    if (!r->in_place)
+        return values_text(e->v, i);
+    return ref_column_text(r->own, r->order ? r->order[i] : i);
 }
 
 static enum err write_texts(const struct encoder *e, struct written *ret)
@@ -283,12 +306,13 @@ static enum err write_texts(const struct encoder *e, struct written *ret)
     words->sink = e->o->words;
     TRY(written_init(e, ret));
     for (uint32_t i = 0; i < e->v->n; i++) {
-        struct str s = values_text(e->v, r->text ? r->text[i] : i);
+        struct str s = text_to_write(e, i);
         uint64_t head = places_head(s);
         bool refers = bitmap_get(r->heads, head % HEADS);
         struct kind *kind = kinds->kind[head % KINDS];
         if (refers && write_like(r, r->row[i], s, kind, kinds, words, &ret->code[i]))
             continue;
+        TRY(written_reserve(ret, s));
         size_t used = write_text(r, r->row[i], s, head, places, words, &ret->out);
         CHECK(used <= ret->out.max);
         ret->code[i] = entry_of(ret, used);

@@ -16,8 +16,14 @@ struct ref_column {
     struct ref_name name;
     uint32_t number; /* the caller's */
     struct values v;
+    const struct str *text; /* where the values are; NULL: in v, of which else only n and lane */
+    uint64_t bytes;         /* of text */
     struct presence p;
 };
+static inline struct str ref_column_text(const struct ref_column *c, uint32_t i)
+{
+    return c->text ? c->text[i] : values_text(&c->v, i);
+}
 /* What was learnt of a stream's texts in blocks before, so that the next begins with it: which
  * places of which kinds of texts stand for which columns, by their names. A block is read without
  * it. Bounded; one thread at a time. */
@@ -29,9 +35,13 @@ bool refs_memory_has(const struct refs_memory *m);
 
 /* What an encoder of texts knows of the other columns of their rows. */
 struct refs {
-    struct ref_name name; /* its own */
-    const uint32_t *row;  /* of each text */
-    const uint32_t *text; /* where each stands among the values; NULL: in their order */
+    const struct ref_column *own;
+    /* Of each text, to learn from as they stand in `own`, and to write. */
+    const uint32_t *row;
+    /* To write: whether texts are read where `own` has them, in this order (NULL: as they stand);
+     * else the encoder's are. */
+    bool in_place;
+    const uint32_t *order;
     const struct ref_column *column;
     uint32_t n;
     uint32_t sample;            /* texts to learn from, at most */
@@ -46,11 +56,15 @@ struct refs {
 
 /* Texts are looked at where there are so many, so long on average. */
 enum { REFS_TEXTS_MIN = 1024, REFS_LENGTH_MIN = 64 };
-/* Whether texts are long enough to be made of others. */
-bool refs_long_texts(const struct values *v);
+/* Whether so many texts, of so many bytes, are long enough to be made of others. */
+static inline bool refs_long_texts(uint32_t n, uint64_t bytes)
+{
+    return n >= REFS_TEXTS_MIN && bytes >= (uint64_t)n * REFS_LENGTH_MIN;
+}
 /* Learns from a sample of texts where which columns stand, or, with a memory, from those of a kind
- * of which it knows too little; false where that is worth nothing. `row`, `column`, `n`, `sample`,
- * and with `memory` the name, are given; the rest lives in the arena. */
-bool refs_learn(const struct values *v, struct refs *r, struct arena *a);
+ * of which it knows too little; false where that is worth nothing, as it is where all texts are the
+ * same. `own`, `row`, `column`, `n` and `sample` are given, and maybe `memory`; the rest lives in
+ * the arena. */
+bool refs_learn(struct refs *r, struct arena *a);
 
 #endif

@@ -20,12 +20,6 @@ enum {
     TEXTS_MAX = 4
 };
 
-bool refs_long_texts(const struct values *v)
-{
-    return v->lane == LANE_STR && v->n >= REFS_TEXTS_MIN &&
-           v->off[v->n] - v->off[0] >= (uint64_t)v->n * REFS_LENGTH_MIN;
-}
-
 /* ---- memory ---- */
 
 /* What was looked at of texts that begin alike. */
@@ -115,7 +109,6 @@ static void forget(struct memory_text *t)
 /* ---- learning ---- */
 
 struct learner {
-    const struct values *v;
     struct refs *r;
     struct arena *a;
     struct memory_text *known; /* NULL: nothing is */
@@ -216,7 +209,7 @@ static uint64_t learn_places(struct learner *l, struct str s, uint64_t head,
 
 static uint64_t learn_text(struct learner *l, uint32_t k, struct row_values *x)
 {
-    struct str s = values_text(l->v, k);
+    struct str s = ref_column_text(l->r->own, k);
     uint64_t head = places_head(s);
     bitmap_set(l->heads, head % HEADS);
     row_values_of(l->r, l->r->row[k], x);
@@ -235,8 +228,8 @@ static uint64_t learn_text(struct learner *l, uint32_t k, struct row_values *x)
 /* Texts of kinds of which too little is known. */
 static void learn_unmet(struct learner *l, struct row_values *x)
 {
-    for (uint32_t k = 0; k < l->v->n; k += STRIDE) {
-        uint64_t head = places_head(values_text(l->v, k)) % HEADS;
+    for (uint32_t k = 0; k < l->r->own->v.n; k += STRIDE) {
+        uint64_t head = places_head(ref_column_text(l->r->own, k)) % HEADS;
         if (l->kind[head].texts < ENOUGH)
             learn_text(l, k, x);
         else
@@ -247,13 +240,13 @@ static void learn_unmet(struct learner *l, struct row_values *x)
 /* Whether it looks worth it; after a glance at texts from all over first. */
 static bool learn(struct learner *l)
 {
-    const struct values *v = l->v;
     const struct refs *r = l->r;
+    uint32_t all = r->own->v.n;
     struct row_values x = {.next = ARENA_ARRAY(l->a, uint16_t, r->n),
                            .text = ARENA_ARRAY(l->a, struct str, r->n),
                            .number = ARENA_ARRAY(l->a, struct ref_number, r->n)};
     uint32_t glance = l->begun ? GLANCE_BEGUN : GLANCE;
-    uint32_t n = v->n < r->sample ? v->n : r->sample, step = n / glance ? n / glance : 1;
+    uint32_t n = all < r->sample ? all : r->sample, step = n / glance ? n / glance : 1;
     uint64_t bytes = 0, covered = 0;
     for (uint32_t done = 0, i = 0; done < n; done++, i += step) {
         if (i >= n) {
@@ -265,9 +258,9 @@ static bool learn(struct learner *l)
                 return true;
             }
         }
-        uint32_t k = (uint32_t)((uint64_t)i * v->n / n);
+        uint32_t k = (uint32_t)((uint64_t)i * all / n);
         covered += learn_text(l, k, &x);
-        bytes += values_text(v, k).n;
+        bytes += ref_column_text(r->own, k).n;
     }
     return covered >= bytes / GAIN;
 }
@@ -393,11 +386,11 @@ static void remember(struct learner *l)
 }
 
 /* False where the column was worth nothing in one of the last blocks. */
-static bool learner_init(struct learner *l, const struct values *v, struct refs *r, struct arena *a)
+static bool learner_init(struct learner *l, struct refs *r, struct arena *a)
 {
-    *l = (struct learner){.v = v, .r = r, .a = a};
+    *l = (struct learner){.r = r, .a = a};
     if (r->memory)
-        l->known = memory_of(r->memory, &r->name);
+        l->known = memory_of(r->memory, &r->own->name);
     if (l->known && l->known->idle) {
         l->known->idle--;
         return false;
@@ -422,12 +415,21 @@ static void refs_init(struct refs *r, uint32_t slots, struct arena *a)
     r->n_used = 0;
 }
 
-bool refs_learn(const struct values *v, struct refs *r, struct arena *a)
+static bool all_are_one(const struct ref_column *c)
+{
+    uint32_t i = 1;
+    while (i < c->v.n && str_eq(ref_column_text(c, i), ref_column_text(c, 0)))
+        i++;
+    return i == c->v.n;
+}
+
+bool refs_learn(struct refs *r, struct arena *a)
 {
     struct learner l;
-    if (!r->n || r->n >= UINT16_MAX || !refs_long_texts(v))
+    if (!r->n || r->n >= UINT16_MAX || !refs_long_texts(r->own->v.n, r->own->bytes) ||
+        all_are_one(r->own))
         return false;
-    bool worth = learner_init(&l, v, r, a) && learn(&l);
+    bool worth = learner_init(&l, r, a) && learn(&l);
     if (worth) {
         refs_init(r, l.seen.mask + 1, a);
         choose(&l, a);

@@ -57,7 +57,8 @@ static void make_events(uint32_t n, struct buf *bytes, struct rows *ret)
         .org = STR("default"), .stream = STR("s"), .arrival_ns = 1739620800000000000LL, .parts = 1};
     buf_init(bytes, SIZE_MAX);
     assert_ok(frame_encode(b, &info, bytes));
-    assert_ok(frame_open(buf_str(bytes), 1000, 0, &arena, &info, ret));
+    static uint64_t position = 1000;
+    assert_ok(frame_open(buf_str(bytes), position++, 0, &arena, &info, ret));
     batch_free(b);
 }
 
@@ -160,11 +161,24 @@ static void check_matches(const struct column *col, const struct values *all)
     }
 }
 
+/* Rows of frames that stay open, whose columns are put together when they are asked for. */
+static struct batch *hold(struct buf bytes[2], struct rows *ret)
+{
+    struct batch *b = batch_new();
+    for (int i = 0; i < 2; i++) {
+        struct rows some;
+        make_events(ROWS / 2, &bytes[i], &some);
+        assert_ok(batch_hold_rows(b, &some));
+    }
+    batch_view(b, &arena, ret);
+    return b;
+}
+
 static void hold_by_references(bool slowly)
 {
-    struct buf bytes;
+    struct buf bytes[2];
     struct rows in, out;
-    make_events(ROWS, &bytes, &in);
+    struct batch *held = hold(bytes, &in);
     struct dumped *want = dump_rows(&in, &arena);
     struct block *block = slowly ? encode_slowly(&in) : encode(&in);
     assert_int_equal(field_of(block, STR("Message"))->stats.encoding, ENC_REFS);
@@ -183,9 +197,11 @@ static void hold_by_references(bool slowly)
     }
     check_matches(col, &all);
     block_unref(block);
+    batch_free(held);
     arena_reset(&arena);
     arena_reset(&other);
-    buf_release(&bytes);
+    buf_release(&bytes[0]);
+    buf_release(&bytes[1]);
 }
 
 static void test_held_by_references(void **state)
@@ -242,7 +258,8 @@ static void test_words(void **state)
     make_events(ROWS, &frame, &in);
     uint32_t message = message_of(&in), *row = ARENA_ARRAY(&arena, uint32_t, in.n);
     struct ref_column *column = ARENA_ARRAY(&arena, struct ref_column, in.n_columns);
-    struct refs r = {.row = row, .column = column, .sample = 512};
+    struct ref_column own = {0};
+    struct refs r = {.own = &own, .row = row, .column = column, .sample = 512, .in_place = true};
     for (uint32_t c = 0; c < in.n_columns; c++) {
         const struct column *from = &in.columns[c];
         struct ref_column *to = &column[r.n];
@@ -251,12 +268,14 @@ static void test_words(void **state)
         assert_ok(rows_presence(&in, c, &to->p));
         r.n += c != message;
         if (c == message)
-            v = to->v;
+            own = *to;
     }
+    v = own.v;
+    own.bytes = v.off[v.n] - v.off[0];
     assert_int_equal(v.n, in.n);
     for (uint32_t i = 0; i < in.n; i++)
         row[i] = i;
-    assert_true(refs_learn(&v, &r, &arena));
+    assert_true(refs_learn(&r, &arena));
     struct words want = words_of(&v, &arena), got = words_none(&arena);
     struct word_sink sink = {.fn = words_take, .ctx = &got};
     struct encode_options o = {.zstd_level = 1, .refs = &r, .words = &sink};
