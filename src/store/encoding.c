@@ -42,6 +42,8 @@ const char *encoding_name(uint8_t id)
 
 /* ---- choosing ---- */
 
+enum { FEW_ENTRIES = 4 /* one in so many values, at most */ };
+
 typedef enum err encode_fn(const struct encoder *);
 
 /* The first that takes the values; where none does, and a NULL ends them, ERR_UNSUPPORTED. */
@@ -72,14 +74,17 @@ static enum err encode_if_smaller(encode_fn *const *fn, const struct encoder *e,
     return err == ERR_UNSUPPORTED ? OK : err;
 }
 
-/* A dictionary, unless (where that is asked) one of the others is smaller. */
+/* A dictionary, unless (where that is asked) one of the others is smaller. At the level of ingest
+ * one of few entries is not compared: it hardly ever loses. */
 static enum err encode_dict_or(encode_fn *const *rest, const struct encoder *e, bool compare)
 {
     size_t start = e->out->n;
     enum err err = encode_dict(e);
     if (err == ERR_UNSUPPORTED)
         return encode_first(rest, e);
-    if (err != OK || !compare)
+    bool few =
+        e->o->zstd_level <= ENCODE_QUICK_LEVEL && e->stats->distinct <= e->v->n / FEW_ENTRIES;
+    if (err != OK || !compare || few)
         return err;
     return encode_if_smaller(rest, e, start);
 }
