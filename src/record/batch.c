@@ -206,12 +206,8 @@ static __attribute__((noinline)) bool advance_slow(struct batch *b, struct str k
  * over. */
 static inline bool advance(struct batch *b, struct str key, unsigned kind)
 {
-    const struct shapes_step *step = b->shapes.step;
-    uint32_t hot = step[b->at].hot;
-    const struct shapes_step *s = &step[hot];
-    if (__builtin_expect(s->kind == kind && s->key_n == key.n &&
-                             scan_equal(b->shapes.names + s->key_off, key.p, key.n),
-                         1)) {
+    uint32_t hot = shapes_hot(&b->shapes, b->at, key, kind);
+    if (__builtin_expect(hot != 0, 1)) {
         b->at = hot;
         return true;
     }

@@ -102,6 +102,18 @@ static bool note_column(struct append *a, uint32_t token, uint32_t step)
     return s->column[column].occ == a->src->columns[token].occ;
 }
 
+/* The step that was taken behind `at` last, where it is that of a leaf met before or of an object's
+ * end: most steps have one behind them. Else 0. */
+static inline uint32_t step_before(const struct append *a, uint32_t at, uint32_t token)
+{
+    uint32_t hot = a->b->shapes.step[at].hot;
+    const struct shapes_step *step = &a->b->shapes.step[hot];
+    bool is_it = token == SHAPE_CLOSE ? step->kind == STEP_CLOSE
+                                      : token < a->src->n_columns && step->kind < LANE_COUNT &&
+                                            a->column[token] == step->column;
+    return is_it ? hot : 0;
+}
+
 static enum err translate_shape(struct append *a, uint32_t number)
 {
     struct shapes *s = &a->b->shapes;
@@ -109,8 +121,13 @@ static enum err translate_shape(struct append *a, uint32_t number)
     uint32_t at = SHAPES_ROOT;
     unsigned depth = 0;
     for (uint32_t t = 0; t < shape->n; t++) {
-        uint32_t token = shape->token[t];
+        uint32_t token = shape->token[t], hot = step_before(a, at, token);
         struct str key = {0};
+        if (hot) {
+            depth -= token == SHAPE_CLOSE;
+            at = hot;
+            continue;
+        }
         if (token == SHAPE_CLOSE) {
             if (depth-- == 0 || s->step[at].kind == STEP_OPEN)
                 return bad_shape(number);
@@ -118,7 +135,8 @@ static enum err translate_shape(struct append *a, uint32_t number)
         } else if (token == SHAPE_OPEN) {
             if (!key_at(a, shape, t, depth++, &key))
                 return bad_shape(number);
-            at = shapes_next(s, at, key, STEP_OPEN);
+            hot = shapes_hot(s, at, key, STEP_OPEN);
+            at = hot ? hot : shapes_next(s, at, key, STEP_OPEN);
         } else if (token < a->src->n_columns && a->src->columns[token].path.n == 0) {
             if (at != SHAPES_ROOT)
                 return bad_shape(number);

@@ -9,6 +9,7 @@
 #ifndef WEIR_RECORD_SHAPES_H
 #define WEIR_RECORD_SHAPES_H
 
+#include "record/scan.h"
 #include "record/type.h"
 
 /* Kinds of steps beside the lanes. */
@@ -92,6 +93,16 @@ void shapes_clear(struct shapes *s);
 /* The step behind `from` for a token: a lane with its key, STEP_OPEN with its key, STEP_CLOSE. 0
  * when a bound refuses it. STEP_CLOSE at the root is a BUG. */
 uint32_t shapes_next(struct shapes *s, uint32_t from, struct str key, unsigned kind);
+/* The same, where it is the one that was taken behind `from` last; else 0. */
+static inline uint32_t shapes_hot(const struct shapes *s, uint32_t from, struct str key,
+                                  unsigned kind)
+{
+    uint32_t hot = s->step[from].hot;
+    const struct shapes_step *step = &s->step[hot];
+    bool is_it = step->kind == kind && step->key_n == key.n &&
+                 scan_equal(s->names + step->key_off, key.p, key.n);
+    return is_it ? hot : 0;
+}
 /* The step of a whole record kept as JSON text. */
 uint32_t shapes_whole(struct shapes *s);
 /* The shape of the records that end at a step. */
