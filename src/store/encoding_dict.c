@@ -17,6 +17,7 @@
 
 enum {
     LINE_BYTES = 20,
+    TABLE_FIRST = 512,
     SAMPLE = 4096,
     LINES_SAMPLE = 64,
     LINES_SHARE = 8, /* of the sample, different */
@@ -26,29 +27,46 @@ enum {
 
 /* ---- writing ---- */
 
-/* Open addressing: entry number + 1 and some of its hash, or 0. */
+/* Open addressing: entry number + 1 and some of its hash, or 0. Small at first: most columns have
+ * few different values, and a large one takes time to clear. */
 struct table {
     uint64_t *slot;
     uint32_t mask;
     uint32_t *first; /* per entry: the value that brought it */
     uint32_t n;
+    struct arena *a;
 };
 
 static void table_init(struct table *t, uint32_t entries, struct arena *a)
 {
-    uint32_t size = 64;
-    while (size < entries * 2)
-        size *= 2;
+    uint32_t size = TABLE_FIRST;
     t->slot = ARENA_ARRAY(a, uint64_t, size);
     t->mask = size - 1;
     t->first = arena_alloc(a, ((size_t)entries + 1) * sizeof(uint32_t));
     t->n = 0;
+    t->a = a;
+}
+
+static void table_grow(struct table *t, const struct values *v)
+{
+    uint32_t size = (t->mask + 1) * 4;
+    t->slot = ARENA_ARRAY(t->a, uint64_t, size);
+    t->mask = size - 1;
+    for (uint32_t k = 0; k < t->n; k++) {
+        uint64_t h = quick_hash(values_text(v, t->first[k]));
+        uint32_t at = (uint32_t)h & t->mask;
+        while (t->slot[at])
+            at = (at + 1) & t->mask;
+        t->slot[at] = (h & 0xffffffff00000000ULL) | (k + 1);
+    }
 }
 
 static uint32_t table_add(struct table *t, const struct values *v, uint32_t i)
 {
     struct str s = values_text(v, i);
     uint64_t h = quick_hash(s), tag = h & 0xffffffff00000000ULL;
+    if (t->n > t->mask / 2)
+        table_grow(t, v);
     for (uint32_t at = (uint32_t)h & t->mask;; at = (at + 1) & t->mask) {
         uint64_t slot = t->slot[at];
         if (!slot) {
@@ -197,6 +215,10 @@ static bool collect(const struct values *v, struct table *t, uint32_t *code, str
     uint32_t max = entries_max(v->n);
     table_init(t, max + 1, a);
     for (uint32_t i = 0; i < v->n; i++) {
+        if (i && str_eq(values_text(v, i), values_text(v, i - 1))) {
+            code[i] = code[i - 1];
+            continue;
+        }
         code[i] = table_add(t, v, i);
         if (t->n > max)
             return false;

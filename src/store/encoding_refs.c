@@ -17,6 +17,7 @@
  *
  * A referred column is never held by references itself. */
 #include "record/words.h"
+#include "store/quick_hash.h"
 #include "store/refs_places.h"
 
 enum { SEEN = 4096, VALUE_LINES = 256, KINDS = 256, KIND_WAYS = 4, KIND_VALUES = 128 };
@@ -46,13 +47,14 @@ static void put_static(struct text_out *out, size_t *used, struct str s)
  */
 struct words_seen {
     struct word_sink *sink;
-    struct str value[SEEN]; /* or a line of one */
-    struct str line[SEEN];  /* of what is left, in which a reference is no byte of a text */
+    struct str last[REFS_MAX]; /* value of each column */
+    struct str value[SEEN];    /* or a line of one */
+    struct str line[SEEN];     /* of what is left, in which a reference is no byte of a text */
 };
 
 static bool seen_before(struct str *seen, struct str s)
 {
-    struct str *known = &seen[hash64(s) % SEEN];
+    struct str *known = &seen[quick_hash(s) % SEEN];
     if (str_eq(*known, s))
         return true;
     *known = s;
@@ -69,11 +71,16 @@ static struct str next_line(struct str *rest)
 }
 
 /* Long values are looked at line by line: most lines stand in many of them. */
-static void put_value_words(struct words_seen *w, struct str value, bool stays)
+static void put_value_words(struct words_seen *w, uint32_t column, struct str value, bool stays)
 {
-    if (!w->sink || (!stays && value.n <= WORDS_QUANTITY_DIGITS && value.p[0] != '-'))
-        return; /* or a number that is none of a filter's words */
-    while (value.n) {
+    if (stays) {
+        if (str_eq(w->last[column], value))
+            return;
+        w->last[column] = value;
+    } else if (value.n <= WORDS_QUANTITY_DIGITS && value.p[0] != '-') {
+        return; /* a number that is none of a filter's words */
+    }
+    while (w->sink && value.n) {
         struct str s = value.n > VALUE_LINES ? next_line(&value) : value;
         if (!stays || !seen_before(w->value, s))
             words_hashes(s, w->sink->fn, w->sink->ctx);
@@ -167,7 +174,8 @@ static bool write_like(const struct refs *r, uint32_t row, struct str s, struct 
         if (!is_like(x, r, row, s, &kind[way], number))
             continue;
         for (uint32_t k = 0; k < x->n; k++)
-            put_value_words(words, x->value[k], r->used[x->column[k]]->v.lane != LANE_INT);
+            put_value_words(words, x->column[k], x->value[k],
+                            r->used[x->column[k]]->v.lane != LANE_INT);
         *code = kind[way].entry;
         return true;
     }
@@ -253,7 +261,7 @@ static size_t write_text(const struct refs *r, uint32_t row, struct str s, uint6
         put_static(out, &used, str_of(s.p + done, at - done));
         out->bytes[used++] = REF;
         out->bytes[used++] = (char)(REF_FIRST + p->column - 1);
-        put_value_words(words, value, r->used[p->column - 1]->v.lane != LANE_INT);
+        put_value_words(words, p->column - 1u, value, r->used[p->column - 1]->v.lane != LANE_INT);
         done = at + value.n;
         places->at = done > places->at ? done : places->at;
     }
