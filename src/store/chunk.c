@@ -200,16 +200,26 @@ static struct str buf_to_arena(struct buf *b, struct arena *a)
 enum err part_of_ints(const int64_t *v, uint32_t n, const struct encode_options *o,
                       struct arena *scratch, struct part_out *ret)
 {
+    return part_of_ints_behind((struct str){0}, v, n, o, scratch, ret);
+}
+
+enum err part_of_ints_behind(struct str head, const int64_t *v, uint32_t n,
+                             const struct encode_options *o, struct arena *scratch,
+                             struct part_out *ret)
+{
     struct buf b, planes;
     buf_init(&b, SIZE_MAX);
     buf_init(&planes, SIZE_MAX);
+    buf_put_str(&b, head);
     struct arena_mark mark = arena_mark(scratch);
     const struct ints_plan *plan = n ? ints_plan(v, n, scratch) : NULL;
     if (plan)
         ints_put(plan, INTS_PACKED, &b);
     bool sampled = n > SAMPLE_VALUES;
-    if (!o->small && b.n >= 64 && (!sampled || planes_win(v, n, o->zstd_level, scratch)))
+    if (!o->small && b.n >= 64 && (!sampled || planes_win(v, n, o->zstd_level, scratch))) {
+        buf_put_str(&planes, head);
         ints_put(plan, INTS_PLANES, &planes);
+    }
     arena_rewind(scratch, &mark);
     struct str zipped;
     if (planes.n && zip_bytes(buf_str(&planes), o->zstd_level, scratch, &zipped) &&

@@ -58,6 +58,10 @@ NODISCARD enum err chunk_part_bytes(const struct chunk *c, uint32_t part, struct
 /* A part of integers: packed, or planes with zstd, whichever is smaller. */
 NODISCARD enum err part_of_ints(const int64_t *v, uint32_t n, const struct encode_options *o,
                                 struct arena *scratch, struct part_out *ret);
+/* As part_of_ints, behind other bytes of the part. */
+NODISCARD enum err part_of_ints_behind(struct str head, const int64_t *v, uint32_t n,
+                                       const struct encode_options *o, struct arena *scratch,
+                                       struct part_out *ret);
 /* All of a part of integers that starts at `from` in it. */
 NODISCARD enum err part_ints(const struct chunk *c, uint32_t part, size_t from, uint32_t n,
                              struct arena *a, int64_t **ret);

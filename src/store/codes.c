@@ -15,15 +15,8 @@ static enum err as_ints(const uint32_t *code, uint32_t n, const struct encode_op
     int64_t *wide = arena_alloc(scratch, n * sizeof(*wide) + 1);
     for (uint32_t i = 0; i < n; i++)
         wide[i] = code[i];
-    struct part_out ints;
-    TRY(part_of_ints(wide, n, o, scratch, &ints));
-    char *head = arena_alloc(scratch, ints.raw.n + 1);
-    head[0] = 0;
-    memcpy(head + 1, ints.raw.p, ints.raw.n);
-    *ret = (struct part_out){.raw = str_of(head, ints.raw.n + 1), .zip = ints.zip};
-    if (ints.packed.n && !zip_bytes(ret->raw, o->zstd_level, scratch, &ret->packed))
-        ret->zip = ZIP_NEVER;
-    return OK;
+    static const char integers_follow = 0;
+    return part_of_ints_behind(str_of(&integers_follow, 1), wide, n, o, scratch, ret);
 }
 
 static struct str as_bytes(const uint32_t *code, uint32_t n, uint32_t each, struct arena *scratch)
