@@ -24,13 +24,18 @@ enum byte_kind {
     BYTES_WIDE,    /* 128..255 */
     BYTES_KINDS
 };
-extern const uint8_t byte_kind_of[256];
+extern const uint16_t byte_kind_bit[256];
+
+static inline enum byte_kind byte_kind_of(uint8_t c)
+{
+    return (enum byte_kind)__builtin_ctz(byte_kind_bit[c]);
+}
 
 static inline uint16_t byte_kinds(struct str s)
 {
     uint16_t kinds = 0;
     for (size_t i = 0; i < s.n; i++)
-        kinds |= (uint16_t)(1u << byte_kind_of[(uint8_t)s.p[i]]);
+        kinds |= byte_kind_bit[(uint8_t)s.p[i]];
     return kinds;
 }
 

@@ -66,7 +66,7 @@ static bool query_init(const struct predicate *p, enum lane lane, struct query *
             q->at[q->text[i] & 0xdf] |= (uint64_t)1 << i;
     }
     for (unsigned c = 0; c < 0x80; c++)
-        q->of_kind[byte_kind_of[c]] |= q->at[c];
+        q->of_kind[byte_kind_of(c)] |= q->at[c];
     for (const char *c = "\xc4\xb0\xe2\x84\xaa"; q->rare_fold && *c; c++)
         q->at[(uint8_t)*c] = ((uint64_t)1 << q->n) - 1;
     if (q->n)
