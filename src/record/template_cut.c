@@ -3,6 +3,7 @@
 
 #include "core/buf.h"
 #include "core/hash.h"
+#include "record/scan.h"
 
 enum class { OTHER = 0, DIGIT = 1, ALPHA = 2, WORD = DIGIT | ALPHA, JOIN = 4 };
 enum { SUFFIX_MAX = 4, PATH_STEPS = 2, CLOCK_BYTES = 8, NEAR = 16 };
@@ -48,37 +49,30 @@ static size_t joined(struct str s, size_t i)
     return class_at(s, i + 1) == JOIN && is_word(class_at(s, i + 2)) ? 2 : 0;
 }
 
-typedef uint8_t lanes __attribute__((vector_size(16)));
-
 /* The end of a word that goes on at i, sixteen bytes at a time while there are so many; the classes
  * of what it passes are added to *any. */
 static size_t pass_long(struct str s, size_t i, uint8_t *any)
 {
-    for (; i + sizeof(lanes) <= s.n; i += sizeof(lanes)) {
-        lanes v;
-        uint64_t digits[2], words[2];
+    for (; i + sizeof(scan_bytes) <= s.n; i += sizeof(scan_bytes)) {
+        scan_bytes v;
         memcpy(&v, s.p + i, sizeof(v));
-        lanes digit = (lanes)(v - '0' <= '9' - '0');
-        lanes word =
-            digit | (lanes)((v | 0x20) - 'a' <= 'z' - 'a') | (lanes)(v == '_') | (lanes)(v >= 0x80);
-        memcpy(digits, &digit, sizeof(digits));
-        memcpy(words, &word, sizeof(words));
-        bool first = words[0] == UINT64_MAX;
-        if (first && words[1] == UINT64_MAX) {
-            *any |= digits[0] | digits[1] ? WORD : ALPHA;
-            continue;
-        }
-        unsigned bits = (unsigned)__builtin_ctzll(~words[first]);
-        uint64_t before = (digits[first] & ((1ULL << bits) - 1)) | (first ? digits[0] : 0);
-        *any |= before ? WORD : ALPHA;
-        return i + bits / 8 + (first ? 8 : 0);
+        scan_bytes digit = (scan_bytes)(v - SCAN_ALL('0') <= SCAN_ALL('9' - '0'));
+        scan_bytes letter =
+            (scan_bytes)(((v | SCAN_ALL(0x20)) - SCAN_ALL('a') <= SCAN_ALL('z' - 'a')) |
+                         (v == SCAN_ALL('_')) | (v > SCAN_ALL(0x7f)));
+        uint32_t digits = scan_bits(digit), others = 0xffff & ~(digits | scan_bits(letter));
+        uint32_t before = others ? (others & -others) - 1 : 0xffff;
+        *any |= digits & before ? WORD : ALPHA;
+        if (others)
+            return i + (size_t)__builtin_ctz(others);
     }
     return i;
 }
 
-static size_t pass_word(struct str s, size_t i, uint8_t *any)
+/* Words are short, mostly, and are passed byte by byte at first. */
+static size_t pass_word(struct str s, size_t i, bool is_long, uint8_t *any)
 {
-    size_t near = s.n - i < NEAR ? s.n : i + NEAR;
+    size_t near = is_long ? i : s.n - i < NEAR ? s.n : i + NEAR;
     uint8_t c;
     for (; i < near && ((c = class_of[(uint8_t)s.p[i]]) & WORD); i++)
         *any |= c;
@@ -94,7 +88,7 @@ static struct token next_token(struct str s, size_t i, enum template_cut cut)
     struct token t = {.from = i};
     uint8_t any = 0;
     for (;;) {
-        i = pass_word(s, i, &any);
+        i = pass_word(s, i, i - t.from >= NEAR, &any);
         size_t marks = cut == TEMPLATE_JOINED ? joined(s, i) : 0;
         if (marks == 0)
             break;
@@ -242,14 +236,13 @@ bool template_is_unit(struct str letters)
 /* The first digit or slash of either kind at or behind i. A token without one is no variable. */
 static size_t next_mark(struct str s, size_t i)
 {
-    for (; i + sizeof(lanes) <= s.n; i += sizeof(lanes)) {
-        lanes v;
-        uint64_t half[2];
+    for (; i + sizeof(scan_bytes) <= s.n; i += sizeof(scan_bytes)) {
+        scan_bytes v;
         memcpy(&v, s.p + i, sizeof(v));
-        lanes hit = (lanes)(v - '/' <= '9' - '/') | (lanes)(v == '\\');
-        memcpy(half, &hit, sizeof(half));
-        if (half[0] | half[1])
-            break;
+        uint32_t hit = scan_bits(
+            (scan_bytes)((v - SCAN_ALL('/') <= SCAN_ALL('9' - '/')) | (v == SCAN_ALL('\\'))));
+        if (hit)
+            return i + (size_t)__builtin_ctz(hit);
     }
     while (i < s.n && (uint8_t)(s.p[i] - '/') > '9' - '/' && s.p[i] != '\\')
         i++;

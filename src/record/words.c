@@ -12,6 +12,7 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "record/scan.h"
 
 #include <utf8proc.h>
 
@@ -266,10 +267,6 @@ bool words_quantity(struct str word)
     return unit;
 }
 
-/* Hashes in hex are, and most of what is in base64. */
-#define SHORT_WORD 4096
-#define LONG_WORD 16 /* from here on eight bytes at a time */
-
 /* A word that may be long or hold anything; returns one past it. */
 static size_t hash_any_word(struct str s, size_t at, void (*fn)(void *ctx, uint64_t hash),
                             void *ctx)
@@ -284,37 +281,98 @@ static size_t hash_any_word(struct str s, size_t at, void (*fn)(void *ctx, uint6
     return end;
 }
 
-/* Folds on from n as long as eight bytes are of the word and within `most`. */
-static size_t long_word(const char *p, size_t n, size_t most, char *to)
+/* Bytes of ASCII: folded, and a bit for each that is of a word. */
+enum { LOOK = 1024, LANES = sizeof(scan_bytes) };
+struct look {
+    char folded[LOOK];
+    uint64_t word[LOOK / 64];
+};
+
+/* Folds sixteen bytes to `to`; returns the bits of words, *wide: of bytes above ASCII. */
+static inline uint32_t look_16(const char *p, char *to, uint32_t *wide)
 {
-    uint64_t eight;
-    for (; most - n >= 8 && fold_eight(p + n, &eight) && words_eight(eight); n += 8)
-        memcpy(to + n, &eight, 8);
+    scan_bytes v;
+    memcpy(&v, p, LANES);
+    *wide = scan_bits((scan_bytes)(v > SCAN_ALL(0x7f)));
+    scan_bytes up = (scan_bytes)(v - SCAN_ALL('A') <= SCAN_ALL('Z' - 'A'));
+    v |= up & SCAN_ALL(0x20);
+    memcpy(to, &v, LANES);
+    return scan_bits((scan_bytes)((v - SCAN_ALL('a') <= SCAN_ALL('z' - 'a')) |
+                                  (v - SCAN_ALL('0') <= SCAN_ALL('9' - '0')) |
+                                  (v == SCAN_ALL('_'))));
+}
+
+/* Takes up to LOOK bytes; returns how many: up to the first that is not of ASCII. */
+static size_t look_at(const char *p, size_t n, struct look *l)
+{
+    uint32_t bits, wide;
+    for (size_t i = 0; i < n; i += LANES) {
+        if (n - i >= LANES) {
+            bits = look_16(p + i, l->folded + i, &wide);
+        } else if (n >= LANES) { /* the last sixteen again */
+            unsigned again = LANES - (unsigned)(n - i);
+            bits = look_16(p + n - LANES, l->folded + n - LANES, &wide) >> again;
+            wide >>= again;
+        } else {
+            char few[LANES] = {0};
+            memcpy(few, p, n);
+            bits = look_16(few, l->folded, &wide);
+        }
+        uint64_t *word = &l->word[i / 64];
+        *word = (i % 64 ? *word : 0) | (uint64_t)bits << i % 64;
+        if (wide)
+            return i + (size_t)__builtin_ctz(wide);
+    }
     return n;
 }
 
-/* Encoders call this for most bytes they store: the usual word, short and of ASCII, is folded on
- * the way to its end; any other begins anew in hash_any_word. */
+static inline void hash_folded(const char *p, size_t n, void (*fn)(void *ctx, uint64_t hash),
+                               void *ctx)
+{
+    if (!(*p <= '9' && words_quantity(str_of(p, n))))
+        fn(ctx, hash64(str_of(p, n)));
+}
+
+/* The words in n bytes. Returns how many bytes are done with: all, or those before a word that may
+ * go on behind them (unless nothing follows: `last`). */
+static size_t hash_looked(const struct look *l, size_t n, bool last,
+                          void (*fn)(void *ctx, uint64_t hash), void *ctx)
+{
+    size_t begin = 0;
+    uint64_t inside = 0; /* the bit before */
+    for (size_t at = 0; at < n; at += 64) {
+        uint64_t word = l->word[at / 64];
+        if (n - at < 64)
+            word &= (1ULL << (n - at)) - 1;
+        uint64_t was = inside;
+        inside = word >> 63;
+        for (uint64_t edge = word ^ (word << 1 | was); edge; edge &= edge - 1, was ^= 1) {
+            size_t to = at + (size_t)__builtin_ctzll(edge);
+            if (!was)
+                begin = to;
+            else if (to < n || last)
+                hash_folded(l->folded + begin, to - begin, fn, ctx);
+            else
+                return begin;
+        }
+    }
+    if (!inside)
+        return n;
+    if (last)
+        hash_folded(l->folded + begin, n - begin, fn, ctx);
+    return last ? n : begin;
+}
+
+/* Encoders call this for most bytes they store: what is of ASCII is folded and cut many bytes at a
+ * time; a word that is not, or is longer than a look, goes through hash_any_word. */
 void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx)
 {
-    const uint8_t *p = (const uint8_t *)s.p;
-    size_t at = 0;
-    while (at < s.n) {
-        char word[SHORT_WORD];
-        size_t n = 0, most = s.n - at < SHORT_WORD ? s.n - at : SHORT_WORD;
-        uint8_t low;
-        for (; n < most && (low = words_ascii[p[at + n]]) != 0; n++) {
-            word[n] = (char)low;
-            if (n == LONG_WORD)
-                n = long_word(s.p + at, n + 1, most, word) - 1;
-        }
-        bool whole = at + n == s.n || (n < most && p[at + n] < 128);
-        if (!whole) {
+    struct look l;
+    for (size_t at = 0; at < s.n;) {
+        size_t n = s.n - at < LOOK ? s.n - at : LOOK, took = look_at(s.p + at, n, &l);
+        size_t done = hash_looked(&l, took, at + took == s.n, fn, ctx);
+        at += done;
+        if (at < s.n && (took < n || !done))
             at = hash_any_word(s, at, fn, ctx);
-            continue;
-        }
-        if (n && !(word[0] <= '9' && words_quantity(str_of(word, n))))
-            fn(ctx, hash64(str_of(word, n)));
-        at += n + 1; /* what ended it is no word character */
     }
 }
