@@ -20,7 +20,7 @@
 #include "store/quick_hash.h"
 #include "store/refs_places.h"
 
-enum { SEEN = 4096, VALUE_LINES = 256, KINDS = 256, KIND_WAYS = 4, KIND_VALUES = 128 };
+enum { SEEN = 4096, VALUE_LINES = 256, KINDS = 256, KIND_WAYS = 8, KIND_VALUES = 128 };
 
 /* ---- writing ---- */
 
@@ -121,7 +121,7 @@ struct kind {
 /* What the last texts were written as, by their first bytes: most texts are again one of those but
  * for the values, and need not be asked place by place. */
 struct kinds {
-    struct kind kind[KINDS][KIND_WAYS]; /* the newest first */
+    struct kind kind[KINDS][KIND_WAYS]; /* what was met last first */
     struct str value[KIND_VALUES];      /* of the text at hand */
     uint16_t column[KIND_VALUES];
     uint32_t n;
@@ -165,6 +165,13 @@ static bool is_like(struct kinds *x, const struct refs *r, uint32_t row, struct 
     }
 }
 
+/* Makes it the first one: a text is most likely what the last of its kind was. */
+static void kind_first(struct kind *kind, int way, struct kind with)
+{
+    memmove(kind + 1, kind, (size_t)way * sizeof(*kind));
+    kind[0] = with;
+}
+
 /* Writes it as the text before that it is like, if it is. */
 static bool write_like(const struct refs *r, uint32_t row, struct str s, struct kind *kind,
                        struct kinds *x, struct words_seen *words, uint32_t *code)
@@ -177,6 +184,8 @@ static bool write_like(const struct refs *r, uint32_t row, struct str s, struct 
             put_value_words(words, x->column[k], x->value[k],
                             r->used[x->column[k]]->v.lane != LANE_INT);
         *code = kind[way].entry;
+        if (way)
+            kind_first(kind, way, kind[way]);
         return true;
     }
     return false;
@@ -204,8 +213,7 @@ static void note_kind(struct kind *kind, const struct text_out *out, uint32_t en
 {
     struct values v = text_out_values(out, LANE_STR);
     struct str rest = values_text(&v, entry);
-    memmove(kind + 1, kind, (KIND_WAYS - 1) * sizeof(*kind));
-    kind[0] = (struct kind){rest, pieces_of(rest, a), entry};
+    kind_first(kind, KIND_WAYS - 1, (struct kind){rest, pieces_of(rest, a), entry});
 }
 
 static void written_grow(struct written *w)
