@@ -36,7 +36,12 @@
 #include "store/template_tokens.h"
 #include "store/template_words.h"
 
-enum { OWN_FROM = 192 /* values */, TEXTS_MIN = 32, LENGTH_MIN = 8 };
+enum {
+    OWN_FROM = 192 /* values */,
+    TEXTS_MIN = 32,
+    LENGTH_MIN = 8,
+    LEARN_FROM = 1 << 18 /* bytes */
+};
 
 /* ---- writing ---- */
 
@@ -492,7 +497,8 @@ enum err encode_template(const struct encoder *e)
     struct templates t;
     uint32_t repeats =
         e->o->zstd_level <= ENCODE_QUICK_LEVEL ? TEMPLATE_REPEATS_QUICK : TEMPLATE_REPEATS;
-    struct learnt_column *learnt = e->o->column ? learnt_column(e->o->column) : NULL;
+    bool learns = e->o->column && v->off[v->n] - v->off[0] >= LEARN_FROM;
+    struct learnt_column *learnt = learns ? learnt_column(e->o->column) : NULL;
     if (!templates_find(v, e->o->slot ? TEMPLATE_FINE : TEMPLATE_JOINED, repeats, learnt,
                         e->scratch, &t))
         return not_mine();

@@ -412,14 +412,20 @@ static bool too_different(const struct finder *f, uint32_t texts)
 }
 
 /* What was kept of the column, or nothing yet. */
-static struct templates_kept *begin_kept(struct learnt_column *learnt, enum template_cut cut,
-                                         struct arena *a)
+static struct templates_kept *begin_kept(const struct values *v, struct learnt_column *learnt,
+                                         enum template_cut cut, struct arena *a)
 {
     struct templates_kept *k = learnt ? learnt->templates : NULL;
-    if (!k || k->cut != cut) {
+    unsigned bits = ints_width(v->n / MET_WAYS);
+    bits = bits < MET_BEGIN_BITS ? bits + 1 : MET_BEGIN_BITS;
+    if (k && (k->cut != cut || k->begin_bits < bits)) {
+        learnt_forget(learnt);
+        k = NULL;
+    }
+    if (!k) {
         struct arena *to = learnt ? &learnt->a : a;
         k = ARENA_NEW(to, struct templates_kept);
-        templates_kept_init(k, cut, learnt, to);
+        templates_kept_init(k, cut, bits, learnt, to);
         if (learnt)
             learnt->templates = k;
     }
@@ -438,7 +444,7 @@ bool templates_find(const struct values *v, enum template_cut cut, uint32_t repe
                     struct learnt_column *learnt, struct arena *a, struct templates *ret)
 {
     struct finder f = {.v = v, .share = repeats, .a = a};
-    f.kept = begin_kept(learnt, cut, a);
+    f.kept = begin_kept(v, learnt, cut, a);
     f.first = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.code = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));
     f.equal = arena_alloc(a, (size_t)v->n * sizeof(uint32_t));

@@ -3,7 +3,7 @@
 #include "core/hash.h"
 #include "store/template.h"
 
-enum { COPY_BYTES = 16, MARK_BYTES = 5, TABLE_FIRST = 1024 };
+enum { COPY_BYTES = 16, MARK_BYTES = 5, TABLE_FIRST = 128 };
 enum { BEGIN_BYTES = 256 };
 
 static void table_put(struct templates_kept *k, struct met *x)
@@ -25,11 +25,11 @@ static void table_grow(struct templates_kept *k)
             table_put(k, old[i]);
 }
 
-void templates_kept_init(struct templates_kept *k, enum template_cut cut, bool copies,
-                         struct arena *a)
+void templates_kept_init(struct templates_kept *k, enum template_cut cut, unsigned begin_bits,
+                         bool copies, struct arena *a)
 {
-    *k = (struct templates_kept){.a = a, .cut = cut, .copies = copies};
-    k->begun = ARENA_ARRAY(a, struct begun, (size_t)MET_WAYS << MET_BEGIN_BITS);
+    *k = (struct templates_kept){.a = a, .cut = cut, .begin_bits = begin_bits, .copies = copies};
+    k->begun = ARENA_ARRAY(a, struct begun, (size_t)MET_WAYS << begin_bits);
     table_grow(k);
 }
 

@@ -9,7 +9,7 @@
 
 #include "store/template_like.h"
 
-enum { MET_FOLLOWERS = 2, MET_WAYS = 4, MET_BEGIN_BITS = 11 };
+enum { MET_FOLLOWERS = 2, MET_WAYS = 4, MET_BEGIN_BITS = 11 /* at most */ };
 
 struct met {
     struct like like; /* made when it is first asked for; its text is the first of the template */
@@ -30,15 +30,17 @@ struct templates_kept {
     enum template_cut cut;
     uint32_t block; /* the one at hand */
     uint32_t n, mask;
-    struct met **slot;     /* of a table by hash */
+    struct met **slot; /* of a table by hash */
+    unsigned begin_bits;
     struct begun *begun;   /* by how texts begin: MET_WAYS of the last */
     struct arena *scratch; /* of the block at hand, as what follows */
     char *frame;           /* of the text at hand */
     size_t frame_cap;
 };
 
-void templates_kept_init(struct templates_kept *k, enum template_cut cut, bool copies,
-                         struct arena *a);
+/* begin_bits: of the table by begins. */
+void templates_kept_init(struct templates_kept *k, enum template_cut cut, unsigned begin_bits,
+                         bool copies, struct arena *a);
 /* Another block begins. */
 void templates_kept_begin(struct templates_kept *k, struct arena *scratch);
 /* The template of a text, which was cut into n variables; a new one where it was not met before. */
@@ -50,7 +52,7 @@ struct met *templates_kept_find(struct templates_kept *k, struct str s,
 uint64_t templates_begin(struct str s);
 static inline struct begun *templates_kept_begun(const struct templates_kept *k, uint64_t begin)
 {
-    return &k->begun[(begin >> (64 - MET_BEGIN_BITS)) * MET_WAYS];
+    return &k->begun[(begin >> (64 - k->begin_bits)) * MET_WAYS];
 }
 void met_make_like(struct met *x, struct arena *a);
 static inline const struct like *met_like(struct met *x, struct arena *a)
