@@ -6,6 +6,7 @@
 
 struct learnt {
     struct reservation res;
+    size_t max;
     struct learnt_column *column[LEARNT_COLUMNS];
     uint32_t n;
     uint64_t asked;
@@ -14,6 +15,8 @@ struct learnt {
 static void *learnt_make(void)
 {
     struct learnt *l = NEW(struct learnt);
+    size_t share = LEARNT_BYTES / thread_cpus();
+    l->max = share < LEARNT_THREAD_BYTES ? share : LEARNT_THREAD_BYTES;
     reservation_init(&l->res, OWNER_ENCODE, 0);
     return l;
 }
@@ -60,10 +63,10 @@ struct learnt_column *learnt_column(uint64_t key)
             c = l->column[i];
     if (c)
         c->used = ++l->asked;
-    while (l->n > 1 && l->res.bytes > LEARNT_BYTES)
+    while (l->n > 1 && l->res.bytes > l->max)
         drop_oldest(l);
     if (c) {
-        if (c->a.used > LEARNT_BYTES / 2)
+        if (c->a.used > l->max / 2)
             learnt_forget(c);
         return c;
     }

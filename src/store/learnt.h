@@ -3,15 +3,15 @@
  * on it.
  *
  * Owner: the thread, until it ends. Columns used longest ago are forgotten where there are more
- * than LEARNT_COLUMNS or they take more than LEARNT_BYTES, and one that alone takes more than half
- * of that. Threads: each has its own; what is handed out is the caller's until the same thread asks
- * again. */
+ * than LEARNT_COLUMNS, or they take more than LEARNT_THREAD_BYTES or the thread's share of
+ * LEARNT_BYTES by the cores; and one that alone takes more than half of that. Threads: each has its
+ * own; what is handed out is the caller's until the same thread asks again. */
 #ifndef WEIR_STORE_LEARNT_H
 #define WEIR_STORE_LEARNT_H
 
 #include "core/arena.h"
 
-enum { LEARNT_COLUMNS = 64, LEARNT_BYTES = 16 << 20 };
+enum { LEARNT_COLUMNS = 64, LEARNT_BYTES = 128 << 20, LEARNT_THREAD_BYTES = 16 << 20 };
 
 struct templates_kept;
 struct learnt_column {
