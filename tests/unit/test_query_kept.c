@@ -439,6 +439,7 @@ static void *read_main(void *arg)
         ask(&c, QUESTION);
         assert_true(c.meta.complete);
         if (buf_str(&c.out).n > 40) {
+            buf_put_byte(&c.out, '\0');
             assert_int_equal(sscanf(c.out.p, "{\"n\":%llu,\"s\":%llu,\"low\":%llu,\"high\":%llu}",
                                     &n, &s, &low, &high),
                              4);
