@@ -122,20 +122,15 @@ size_t batch_bytes(const struct batch *b)
     return b->bytes;
 }
 
-static inline size_t room_left(const struct batch *b)
+size_t batch_room(const struct batch *b)
 {
     size_t max = FRAME_BYTES_MAX - FRAME_HEAD;
     return !b->n ? SIZE_MAX : b->bytes > max ? 0 : max - b->bytes;
 }
 
-size_t batch_room(const struct batch *b)
-{
-    return room_left(b);
-}
-
 bool batch_full(const struct batch *b, size_t next)
 {
-    size_t room = room_left(b);
+    size_t room = batch_room(b);
     return !room || next > room;
 }
 
@@ -706,7 +701,7 @@ size_t batch_like_before(struct batch *b, const struct str *text, int64_t arriva
     b->whole_id = (struct str){0};
     add_row(b, b->form_shape, time, flags, arrival_ns);
     count_end(b, raw_n);
-    return room_left(b);
+    return batch_room(b);
 }
 
 bool batch_form_has_id(const struct batch *b)

@@ -3,6 +3,8 @@
  */
 #include "store/refs_places.h"
 
+#include "record/scan.h"
+
 enum { LABEL = 16 };
 
 static const bool opens[256] = {
@@ -29,24 +31,21 @@ void places_begin(struct places *x, struct str s, uint64_t head)
     x->epoch++;
 }
 
-typedef uint8_t lanes __attribute__((vector_size(16)));
-
 /* The first place at or behind i > 0; n where there is none. Long words are passed sixteen bytes at
  * a time. */
 static size_t next_place(const uint8_t *p, size_t i, size_t n)
 {
     for (;;) {
-        size_t end = n - i < sizeof(lanes) ? n : i + sizeof(lanes);
+        size_t end = n - i < sizeof(scan_bytes) ? n : i + sizeof(scan_bytes);
         for (; i < end; i++)
             if (opens[p[i - 1]] && (p[i - 1] == '\n' || (!opens[p[i]] && p[i] > ' ')))
                 return i;
-        for (; i < n && n - i >= sizeof(lanes); i += sizeof(lanes)) {
-            lanes v;
-            uint64_t half[2];
+        for (; i < n && n - i >= sizeof(scan_bytes); i += sizeof(scan_bytes)) {
+            scan_bytes v;
             memcpy(&v, p + i - 1, sizeof(v));
-            lanes hit = (lanes)(v < '-') | (lanes)(v - ':' <= '>' - ':') | (lanes)(v == '[');
-            memcpy(half, &hit, sizeof(half));
-            if (half[0] | half[1])
+            if (scan_bits((scan_bytes)((v < SCAN_ALL('-')) |
+                                       (v - SCAN_ALL(':') <= SCAN_ALL('>' - ':')) |
+                                       (v == SCAN_ALL('[')))))
                 break;
         }
         if (i >= n)

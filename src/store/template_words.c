@@ -307,14 +307,11 @@ static void find_candidates(struct finder *f)
 /* Most texts of many logs are of templates without any. */
 static void list_texts(struct finder *f)
 {
-    const struct templates *t = f->t;
-    bool *has = arena_alloc(f->a, t->n + 1);
-    for (uint32_t i = 0; i < t->n; i++)
-        has[i] = f->listed[i] < f->listed[i + 1];
-    for (uint32_t i = 0; i < t->v->n; i++) {
-        if (!has[t->code[i]])
+    for (uint32_t i = 0; i < f->t->v->n; i++) {
+        uint32_t t = f->t->code[i];
+        if (f->listed[t] == f->listed[t + 1])
             continue;
-        f->rank[i] = f->used[t->code[i]]++;
+        f->rank[i] = f->used[t]++;
         f->text[f->n_texts++] = i;
     }
 }
