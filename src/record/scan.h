@@ -54,6 +54,17 @@ static inline bool scan_equal(const char *a, const char *b, size_t n)
     return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
 }
 
+/* Of sixteen bytes: digits; and letters of ASCII, '_' and bytes above ASCII. */
+static inline scan_bytes scan_digits16(scan_bytes v)
+{
+    return (scan_bytes)(v - SCAN_ALL('0') <= SCAN_ALL('9' - '0'));
+}
+static inline scan_bytes scan_letters16(scan_bytes v)
+{
+    scan_bytes ascii = (scan_bytes)((v | SCAN_ALL(0x20)) - SCAN_ALL('a') <= SCAN_ALL('z' - 'a'));
+    return ascii | (scan_bytes)((v == SCAN_ALL('_')) | (v > SCAN_ALL(0x7f)));
+}
+
 /* The classes: a mask for sixteen bytes, and the same question for one. */
 static inline scan_bytes scan_in_string16(scan_bytes v)
 {

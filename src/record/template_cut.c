@@ -6,7 +6,7 @@
 #include "record/scan.h"
 
 enum class { OTHER = 0, DIGIT = 1, ALPHA = 2, WORD = DIGIT | ALPHA, JOIN = 4 };
-enum { SUFFIX_MAX = 4, PATH_STEPS = 2, CLOCK_BYTES = 8, NEAR = 16 };
+enum { SUFFIX_MAX = 4, PATH_STEPS = 2, LOOK = 64 };
 
 static const uint8_t class_of[256] = {
     ['0' ... '9'] = DIGIT,
@@ -49,56 +49,114 @@ static size_t joined(struct str s, size_t i)
     return class_at(s, i + 1) == JOIN && is_word(class_at(s, i + 2)) ? 2 : 0;
 }
 
-/* The end of a word that goes on at i, sixteen bytes at a time while there are so many; the classes
- * of what it passes are added to *any. */
-static size_t pass_long(struct str s, size_t i, uint8_t *any)
+static inline scan_bytes joins_of(scan_bytes v)
 {
-    for (; i + sizeof(scan_bytes) <= s.n; i += sizeof(scan_bytes)) {
-        scan_bytes v;
-        memcpy(&v, s.p + i, sizeof(v));
-        scan_bytes digit = (scan_bytes)(v - SCAN_ALL('0') <= SCAN_ALL('9' - '0'));
-        scan_bytes letter =
-            (scan_bytes)(((v | SCAN_ALL(0x20)) - SCAN_ALL('a') <= SCAN_ALL('z' - 'a')) |
-                         (v == SCAN_ALL('_')) | (v > SCAN_ALL(0x7f)));
-        uint32_t digits = scan_bits(digit), others = 0xffff & ~(digits | scan_bits(letter));
-        uint32_t before = others ? (others & -others) - 1 : 0xffff;
-        *any |= digits & before ? WORD : ALPHA;
-        if (others)
-            return i + (size_t)__builtin_ctz(others);
+    return (scan_bytes)((v - SCAN_ALL('-') <= SCAN_ALL('/' - '-')) | (v == SCAN_ALL(':')) |
+                        (v == SCAN_ALL('@')) | (v == SCAN_ALL('\\')) | (v == SCAN_ALL('+')) |
+                        (v == SCAN_ALL('%')));
+}
+
+static inline scan_bytes steps_of(scan_bytes v)
+{
+    return (scan_bytes)((v == SCAN_ALL('/')) | (v == SCAN_ALL('\\')));
+}
+
+/* Bytes by their classes, a bit each. */
+struct look {
+    uint64_t digits, joins, steps;
+};
+
+/* Adds sixteen bytes at `at` as bits from n on: how many there are before the first that no token
+ * holds; behind the text there are none. */
+static inline unsigned look_16(struct str s, size_t at, unsigned n, struct look *l)
+{
+    scan_bytes v = {0};
+    unsigned beyond = 0;
+    if (s.n - at >= sizeof(v)) {
+        memcpy(&v, s.p + at, sizeof(v));
+    } else if (s.n >= sizeof(v)) { /* the last sixteen */
+        beyond = (unsigned)(sizeof(v) - (s.n - at));
+        memcpy(&v, s.p + s.n - sizeof(v), sizeof(v));
+    } else {
+        memcpy(&v, s.p + at, s.n - at);
+    }
+    scan_bytes digits = scan_digits16(v), joins = joins_of(v), words = digits | scan_letters16(v);
+    l->digits |= (uint64_t)(scan_bits(digits) >> beyond) << n;
+    l->joins |= (uint64_t)(scan_bits(joins) >> beyond) << n;
+    l->steps |= (uint64_t)(scan_bits(steps_of(v)) >> beyond) << n;
+    return (unsigned)__builtin_ctz(~(scan_bits(words | joins) >> beyond));
+}
+
+/* The same of up to LOOK bytes. */
+static inline unsigned look_at(struct str s, size_t at, struct look *l)
+{
+    *l = (struct look){0};
+    for (unsigned n = 0; n < LOOK && at + n < s.n; n += sizeof(scan_bytes)) {
+        unsigned held = look_16(s, at + n, n, l);
+        if (held < sizeof(scan_bytes))
+            return n + held;
+    }
+    return s.n - at < LOOK ? (unsigned)(s.n - at) : LOOK;
+}
+
+/* The token at i if it ends soon; of one that does not, to is i. */
+static inline struct token short_token(struct str s, size_t i)
+{
+    struct look l;
+    unsigned n = look_at(s, i, &l);
+    struct token t = {.from = i, .to = i};
+    if (n >= LOOK - 2)
+        return t;
+    uint64_t within = ((uint64_t)1 << n) - 1, three = l.joins & l.joins >> 1 & l.joins >> 2;
+    if (three & within) /* no more than two marks join */
+        n = (unsigned)__builtin_ctzll(three);
+    while (n && l.joins >> (n - 1) & 1)
+        n--;
+    within = ((uint64_t)1 << n) - 1;
+    t.to = i + n;
+    t.joins = (uint32_t)__builtin_popcountll(l.joins & ~(l.joins << 1) & within);
+    t.steps = (uint32_t)__builtin_popcountll(l.steps & within);
+    t.digit = l.digits & within;
+    return t;
+}
+
+/* The end of a word that goes on at i. */
+static size_t pass_word(struct str s, size_t i, bool *digit)
+{
+    while (i < s.n) {
+        struct look l = {0};
+        unsigned n = look_16(s, i, 0, &l);
+        if (l.joins)
+            n = (unsigned)__builtin_ctzll(l.joins | (uint64_t)1 << n);
+        *digit |= (l.digits & (((uint64_t)1 << n) - 1)) != 0;
+        i += n;
+        if (n < sizeof(scan_bytes))
+            break;
     }
     return i;
 }
 
-/* Words are short, mostly, and are passed byte by byte at first. */
-static size_t pass_word(struct str s, size_t i, bool is_long, uint8_t *any)
+static struct token long_token(struct str s, size_t i, enum template_cut cut)
 {
-    size_t near = is_long ? i : s.n - i < NEAR ? s.n : i + NEAR;
-    uint8_t c;
-    for (; i < near && ((c = class_of[(uint8_t)s.p[i]]) & WORD); i++)
-        *any |= c;
-    if (i < near || i == s.n)
-        return i;
-    for (i = pass_long(s, i, any); i < s.n && ((c = class_of[(uint8_t)s.p[i]]) & WORD); i++)
-        *any |= c;
-    return i;
+    struct token t = {.from = i};
+    for (;; t.joins++) {
+        i = pass_word(s, i, &t.digit);
+        size_t marks = cut == TEMPLATE_JOINED ? joined(s, i) : 0;
+        if (marks == 0)
+            break;
+        for (; marks > 0; marks--, i++)
+            t.steps += s.p[i] == '/' || s.p[i] == '\\';
+    }
+    t.to = i;
+    return t;
 }
 
 static struct token next_token(struct str s, size_t i, enum template_cut cut)
 {
-    struct token t = {.from = i};
-    uint8_t any = 0;
-    for (;;) {
-        i = pass_word(s, i, i - t.from >= NEAR, &any);
-        size_t marks = cut == TEMPLATE_JOINED ? joined(s, i) : 0;
-        if (marks == 0)
-            break;
-        t.joins++;
-        for (; marks > 0; marks--, i++)
-            t.steps += s.p[i] == '/' || s.p[i] == '\\';
-    }
-    t.digit = any & DIGIT;
-    t.to = i;
-    return t;
+    struct token t = {.to = i};
+    if (cut == TEMPLATE_JOINED)
+        t = short_token(s, i);
+    return t.to > i ? t : long_token(s, i, cut);
 }
 
 static size_t skip_class(struct str s, size_t i, size_t end, enum class c)
@@ -164,7 +222,7 @@ static size_t date_time_end(struct str s, const struct token *t)
     if (t->to - t->from != TEMPLATE_DATE_BYTES || t->to >= s.n || s.p[t->to] != ' ' ||
         !digits_as(s, t->from, "0000-00-00") || !digits_as(s, t->to + 1, "00:00:00"))
         return t->to;
-    size_t end = t->to + 1 + CLOCK_BYTES;
+    size_t end = t->from + TEMPLATE_DATE_TIME_BYTES;
     if (end + 1 < s.n && (s.p[end] == '.' || s.p[end] == ',') && class_at(s, end + 1) == DIGIT)
         end = skip_class(s, end + 1, s.n, DIGIT);
     return end;
@@ -231,6 +289,14 @@ size_t template_letters_before(struct str s, size_t from, size_t end)
 bool template_is_unit(struct str letters)
 {
     return letters.n <= SUFFIX_MAX && letters_tell(letters, 0, letters.n);
+}
+
+bool template_is_joined(struct str var)
+{
+    struct token t = next_token(var, 0, TEMPLATE_JOINED);
+    bool may_be_date = var.n == TEMPLATE_DATE_BYTES,
+         may_be_number = t.joins == 1 && memchr(var.p, '.', var.n);
+    return t.to == var.n && t.joins && !may_be_date && !may_be_number;
 }
 
 /* The first digit or slash of either kind at or behind i. A token without one is no variable. */

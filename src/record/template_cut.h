@@ -17,9 +17,10 @@
 /* Stands for a variable where templates are stored. A text that holds this byte has no variables:
  * it is a pattern whose every such byte is escaped by itself (two of them in a row). */
 #define TEMPLATE_HOLE '\x1a'
-#define TEMPLATE_SHOWN_HOLE "<*>" /* and in a pattern as users see it */
-#define TEMPLATE_DATE_BYTES 10    /* of a date, which may take the time of day behind it along */
-#define TEMPLATE_VARS_MAX 4096u   /* of one text: what is behind is static */
+#define TEMPLATE_SHOWN_HOLE "<*>"   /* and in a pattern as users see it */
+#define TEMPLATE_DATE_BYTES 10      /* of a date, which may take the time of day behind it along */
+#define TEMPLATE_DATE_TIME_BYTES 19 /* of both, which may take a fraction along */
+#define TEMPLATE_VARS_MAX 4096u     /* of one text: what is behind is static */
 
 struct template_var {
     uint32_t from, to; /* bytes of its text */
@@ -43,6 +44,9 @@ bool template_ends_token(struct str s, enum template_cut cut);
 size_t template_letters(struct str s);
 size_t template_letters_before(struct str s, size_t from, size_t end);
 bool template_is_unit(struct str letters);
+/* Whether a variable is a token of words with marks between them that no number, name or date has:
+ * every token with the same marks at the same places, and a digit, is a variable, too. */
+bool template_is_joined(struct str var);
 
 struct buf;
 /* The pattern of a text, as it is shown: cut with tokens joined, every variable replaced by <*>. A

@@ -10,12 +10,13 @@
  * as that was. */
 #include "store/template_like.h"
 
+#include "record/scan.h"
 #include "store/hex_look.h"
 #include "store/template.h"
 
 #include <string.h>
 
-enum { SHORT_BYTES = 32 };
+enum { SHORT_BYTES = 32, PREFIX_FROM = 8 };
 
 static inline bool is_digit(char c)
 {
@@ -99,7 +100,46 @@ static inline bool same_shape(const char *a, const char *b, size_t n)
     return true;
 }
 
+/* ---- word for word ---- */
+
+/* Which bytes are of words, as template_cut.c has it. */
+static inline scan_bytes words_of(scan_bytes v)
+{
+    return scan_digits16(v) | scan_letters16(v);
+}
+
+/* Whether sixteen bytes are the same but for those of words, where words stand in both; the digits
+ * of `a` are added to *digits. */
+static inline bool same_words16(const char *a, const char *b, scan_bytes *digits)
+{
+    scan_bytes x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    *digits |= scan_digits16(x);
+    return scan_bits((scan_bytes)(x != y) & ~(words_of(x) & words_of(y))) == 0;
+}
+
+/* The same of n bytes, and there is a digit in `a`. */
+static inline bool same_words(const char *a, const char *b, size_t n)
+{
+    scan_bytes digits = {0};
+    for (size_t i = 0; i + sizeof(digits) <= n; i += sizeof(digits))
+        if (!same_words16(a + i, b + i, &digits))
+            return false;
+    size_t last = n - sizeof(digits);
+    return same_words16(a + last, b + last, &digits) && scan_bits(digits);
+}
+
 /* ---- making ---- */
+
+/* Whether n bytes are a hexadecimal number with letters, and with digits or a prefix; one that is
+ * short has none, for 0xff is cut as 0 and a unit. */
+static inline bool is_hex(const char *p, size_t n)
+{
+    size_t prefix = n >= PREFIX_FROM && p[0] == '0' && p[1] == 'x' ? 2 : 0;
+    unsigned look = hex_look(p + prefix, n - prefix);
+    return (look | (prefix ? HEX_DIGITS : 0u)) == (HEX_DIGITS | HEX_LETTERS);
+}
 
 static size_t skip_spaces(struct str s, size_t i)
 {
@@ -121,14 +161,32 @@ static bool is_number(struct str text, enum template_cut cut, const struct like_
     return template_ends_token(str_from(rest, letters), cut);
 }
 
+static bool begins(struct str s, const char *marks)
+{
+    return s.n && s.p[0] && strchr(marks, s.p[0]);
+}
+
 /* Whether what stands behind variable v of the text ends it, whatever digits are in it: a date may
- * go on with a time, a time with a fraction. */
-static bool ends_here(struct str text, enum template_cut cut, const struct like_var *v)
+ * go on with a time, and both with a fraction, unless static text behind the mark says no. `next`:
+ * where the variable behind it begins. */
+static bool ends_here(struct str text, enum template_cut cut, const struct like_var *v, size_t next)
 {
     struct str rest = str_from(text, v->to);
-    bool may_go_on = rest.n && (rest.p[0] == ' ' ? v->to - v->from == TEMPLATE_DATE_BYTES
-                                                 : rest.p[0] == '.' || rest.p[0] == ',');
+    size_t n = v->to - v->from;
+    bool mark = n == TEMPLATE_DATE_BYTES        ? begins(rest, " ")
+                : n == TEMPLATE_DATE_TIME_BYTES ? begins(rest, ".,")
+                                                : false;
+    bool may_go_on = mark && rest.n > 1 && (next == v->to + 1 || is_digit(rest.p[1]));
     return !may_go_on && template_ends_token(rest, cut);
+}
+
+/* Whether same_words is to be asked. */
+static bool has_words(struct str var)
+{
+    bool digit = false;
+    for (size_t i = 0; i < var.n; i++)
+        digit |= is_digit(var.p[i]);
+    return digit && var.n >= sizeof(scan_bytes) && template_is_joined(var);
 }
 
 /* What can be told beforehand of the static text between `after` and variable v. */
@@ -164,7 +222,9 @@ void like_make(struct str text, enum template_cut cut, const struct template_var
                                   .to = var[i].to,
                                   .hex = (uint32_t)template_hex_length(s),
                                   .lead = (uint32_t)before};
-        to[i].ends = ends_here(text, cut, &to[i]);
+        to[i].ends = ends_here(text, cut, &to[i], i + 1 < n ? var[i + 1].from : text.n);
+        to[i].all_hex = s.n > 1 && is_hex(s.p, s.n);
+        to[i].words = has_words(s);
         to[i].numeral = numeral_parse(s, &parts);
         to[i].number = to[i].numeral && is_number(text, cut, &to[i], &parts);
         set_piece(text, after, &to[i], cut);
@@ -235,14 +295,6 @@ static inline size_t match_number(const struct like_var *v, struct str s, size_t
     return at;
 }
 
-/* Whether n bytes are a hexadecimal number with letters, and with digits or a prefix. */
-static inline bool is_hex(const char *p, size_t n)
-{
-    size_t prefix = p[0] == '0' && p[1] == 'x' ? 2 : 0;
-    unsigned look = hex_look(p + prefix, n - prefix);
-    return (look | (prefix ? HEX_DIGITS : 0u)) == (HEX_DIGITS | HEX_LETTERS);
-}
-
 /* Whether n bytes at `at` are in s what variable v is in the text: behind them stands the same
  * byte, which ends the token. Neither a number nor a name has digits and letters up to f alone;
  * other digits may make, or end, a prefix of such. */
@@ -254,8 +306,10 @@ static inline bool same_token(const struct like *l, const struct like_var *v, st
     if (v->to < l->text.n ? at + n == s.n || s.p[at + n] != l->text.p[v->to] : at + n != s.n)
         return false;
     const char *was = l->text.p + v->from;
-    if (v->hex)
-        return v->hex == n && is_hex(s.p + at, n);
+    if (v->all_hex)
+        return is_hex(s.p + at, n);
+    if (v->words)
+        return same_words(s.p + at, was, n);
     return (n < 2 || was[1] != 'x') && same_shape(s.p + at, was, n);
 }
 

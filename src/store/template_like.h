@@ -19,6 +19,8 @@ struct like_var {
     bool number;          /* and whatever digits it has, it is a variable of that place */
     bool padded;          /* more spaces may stand in front of it */
     bool fraction;        /* it may have a fraction */
+    bool all_hex;         /* it has digits and letters up to f */
+    bool words;           /* it is a token of several words */
     bool ends;            /* what stands behind it ends its token */
 };
 struct like {

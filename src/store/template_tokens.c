@@ -2,13 +2,13 @@
  *
  * Around each slot lies a region: its variable with the word characters that stand before and
  * behind it in the static text, since a word may be made of both (eth0, 15ms). A region ends at a
- * byte of ASCII that is no word character, or at the text's end, so that no word runs over its
- * edge. What lies between regions is the same in all texts of a template. Of a region the words are
- * those of its texts; where they can only be quantities, which filters leave out, it is passed
- * over, numbers are told by their values, and where a dictionary holds the variables each entry is
- * looked at once.
+ * code point that is no word character, or at the text's end, so that no word runs over its edge.
+ * What lies between regions is the same in all texts of a template. Of a region the words are those
+ * of its texts; where they can only be quantities, which filters leave out, it is passed over,
+ * numbers are told by their values, and where a dictionary holds the variables each entry is looked
+ * at once.
  *
- * Templates with other bytes than ASCII beside a region are read text by text. */
+ * Templates with words of other letters than ASCII's beside a region are read text by text. */
 #include "store/template_tokens.h"
 
 #include "core/hash.h"
@@ -45,13 +45,13 @@ static const struct template_var *var_of(const struct tokens *k, uint32_t text, 
     return &k->t->var[k->t->first[text] + k->x->slot[slot]];
 }
 
-/* Word characters of ASCII at the end of s, or at its begin; *wide: another byte ends them. */
+/* Word characters of ASCII at the end of s, or at its begin; *wide: others stand there, too. */
 static uint32_t word_behind(struct str s, bool *wide)
 {
     size_t n = 0;
     while (n < s.n && words_ascii[(uint8_t)s.p[s.n - 1 - n]])
         n++;
-    *wide |= n < s.n && (uint8_t)s.p[s.n - 1 - n] >= 0x80;
+    *wide |= words_char_before(s, s.n - n);
     return (uint32_t)n;
 }
 
@@ -60,7 +60,7 @@ static uint32_t word_before(struct str s, bool *wide)
     size_t n = 0;
     while (n < s.n && words_ascii[(uint8_t)s.p[n]])
         n++;
-    *wide |= n < s.n && (uint8_t)s.p[n] >= 0x80;
+    *wide |= words_char_at(s, n);
     return (uint32_t)n;
 }
 

@@ -104,10 +104,60 @@ static void test_cut_wherever_it_stands(void **state)
             }
 }
 
+static bool is_mark(char c)
+{
+    return c && strchr(".:-/\\@+%", c);
+}
+
+static bool is_word(char c)
+{
+    return c && !is_mark(c) && !strchr(" ,(", c);
+}
+
+/* A token that is neither a number nor a name, of any length: where it ends, byte by byte. */
+static void test_where_tokens_end(void **state)
+{
+    (void)state;
+    static const char any[] = "abcdefgh0123456789_Z\xc3\xa4.:-/\\@+%a1b2c3d4e5f6g7h8 ,(";
+    uint64_t random = 88172645463325252ULL;
+    for (uint32_t round = 0; round < 100000; round++) {
+        char s[200] = "z9z";
+        size_t n = 3, most = 3 + round % 190, marks = round % 7;
+        while (n < most) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            char c = any[(random >> 33) % (sizeof(any) - 1)];
+            if (is_word(c) || (random >> 20) % 8 < marks)
+                s[n++] = c;
+        }
+        s[n] = 0;
+        size_t end = 0, joins = 1;
+        while (joins) {
+            while (is_word(s[end]))
+                end++;
+            joins = !is_mark(s[end])                             ? 0
+                    : is_word(s[end + 1])                        ? 1
+                    : is_mark(s[end + 1]) && is_word(s[end + 2]) ? 2
+                                                                 : 0;
+            end += joins;
+        }
+        struct template_var var;
+        assert_true(template_token(str_of(s, n), 0, TEMPLATE_JOINED, 0, &var));
+        assert_int_equal(var.from, 0);
+        assert_int_equal(var.to, end);
+        for (end = 0; is_word(s[end]);)
+            end++;
+        assert_true(template_token(str_of(s, n), 0, TEMPLATE_FINE, 0, &var));
+        assert_int_equal(var.to, end);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_wherever_it_stands),
+        cmocka_unit_test(test_where_tokens_end),
         cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_hole_in_text),
         cmocka_unit_test(test_ids_are_for_good),

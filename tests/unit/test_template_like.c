@@ -59,7 +59,12 @@ static const char *const pieces[] = {" ",
                                      "5:",
                                      "12K",
                                      "C:\\d1",
-                                     "1e5"};
+                                     "1e5",
+                                     "0xff",
+                                     "12ab",
+                                     " 14:00:00",
+                                     "C-0x7f3bd6c47f40",
+                                     "0b23bd3e-876a-4af3-b920-c50a90c90b04"};
 
 /* A text of such pieces. */
 static struct str make(char *to)
@@ -176,6 +181,13 @@ static void test_edges(void **unused)
         {"id 123456789012345678901234567890", "id 1"},
         {"x 1.5ms", "x 1.5.2ms"},
         {"5: x", "5:7 x"},
+        {"id 12ab x", "id 0xff x"}, /* zero and a unit */
+        {"2025-02-15 14:00:00, x", "2025-02-15 14:00:01,5 x"},
+        {"at 2025-02-15 x", "at 2025-02-15 10:11:12 x"},
+        {"C-0x7f3bd6c47f40 x", "C-0xa1b2c3d4efab x"},
+        {"a 1234567890abcdef.77 x", "a aaaaaaaaaaaaaaaa.bb x"},
+        {"a 1234567890123456.77 x", "a 12345678901234ab.77 x"},
+        {"0b23bd3e-876a-4af3-b920-c50a90c90b04", "abcdefab-abcd-abcd-abcd-abcdefabcdef"},
         {"", "1"},
         {"\x1a 1", "\x1a 2"},
         {"t 12", "t 0012"},

@@ -33,6 +33,11 @@ static int make_text(uint32_t kind, char *to, size_t size)
     case 8:
         return snprintf(to, size, "at 12:00:%02u.%03u, 2025-02-%02u from 10.0.%u.%u took %u.%umin",
                         b, a % 1000, b % 28 + 1, b, a % 256, b, a);
+    case 9:
+        return snprintf(to, size,
+                        "time：%u，%08x。 «%u» "
+                        "\xe3\x80%u\xef\xbc %u–%u…",
+                        a, a * 7919, b, a, b, a);
     default:
         return snprintf(to, size, "same again and again");
     }
