@@ -94,7 +94,14 @@ static inline void records_make_leaf(struct records_maker *m, struct batch *b, s
     int64_t i64 = (int64_t)records_random(&m->seed) >> (r >> 8 & 63);
     uint8_t scale = (uint8_t)(1 + (r >> 16) % 3), u8 = r >> 20 & 1;
     double f64 = (double)i64 / 3;
-    struct values v = {1, (enum lane)(r % LANE_COUNT), off, text, &i64, &scale, &f64, &u8};
+    struct values v = {.n = 1,
+                       .lane = (enum lane)(r % LANE_COUNT),
+                       .off = off,
+                       .bytes = text,
+                       .i64 = &i64,
+                       .scale = &scale,
+                       .f64 = &f64,
+                       .u8 = &u8};
     records_put_key(out, key);
     if (lane_is_text(v.lane)) {
         struct str s = records_text(m, text, sizeof(text));

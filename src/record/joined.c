@@ -87,20 +87,29 @@ static struct str walk_text(struct walk *w, uint32_t pos)
     return values_text(&w->part[w->at], pos - w->begin[w->at]);
 }
 
-static enum err pick_texts(const struct joined *j, const uint32_t *pos, uint32_t n, struct arena *a,
-                           struct values *ret)
+static enum err walk_begin(const struct joined *j, struct arena *a, struct walk *ret)
 {
     uint32_t *begin = ARENA_TRY_ARRAY(a, uint32_t, (size_t)j->n_parts + 1);
-    uint32_t *off = ARENA_TRY_ARRAY(a, uint32_t, (size_t)n + 1);
-    if (!begin || !off)
-        return no_memory(n);
+    if (!begin)
+        return no_memory(j->n_parts);
     begin[0] = 0;
     for (uint32_t i = 0; i < j->n_parts; i++)
         begin[i + 1] = begin[i] + j->part[i].n;
-    struct walk w = {j->part, begin, 0};
+    *ret = (struct walk){j->part, begin, 0};
+    return OK;
+}
+
+static enum err pick_texts(const struct joined *j, const uint32_t *pos, uint32_t n, struct arena *a,
+                           struct values *ret)
+{
+    struct walk w;
+    TRY(walk_begin(j, a, &w));
+    uint32_t *off = ARENA_TRY_ARRAY(a, uint32_t, (size_t)n + 1);
+    if (!off)
+        return no_memory(n);
     uint64_t total = 0;
     for (uint32_t i = 0; i < n; i++) {
-        CHECK(pos[i] < begin[j->n_parts]);
+        CHECK(pos[i] < w.begin[j->n_parts]);
         off[i] = (uint32_t)total;
         total += walk_text(&w, pos[i]).n;
     }
@@ -128,16 +137,39 @@ static enum err joined_pick(const struct column *c, const uint32_t *pos, uint32_
     return values_gather(&all, pos, n, a, ret);
 }
 
-static enum err joined_texts(const struct column *c, struct arena *a, const struct str **ret)
+/* Of each value, in that order, where it lies; returns their bytes. */
+static enum err places_of_texts(const struct joined *j, const uint32_t *pos, uint32_t n,
+                                struct arena *a, struct str *to, uint64_t *ret_bytes)
+{
+    struct walk w;
+    uint64_t bytes = 0;
+    TRY(walk_begin(j, a, &w));
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = pos ? pos[i] : i;
+        CHECK(at < w.begin[j->n_parts]);
+        to[i] = walk_text(&w, at);
+        bytes += to[i].n;
+    }
+    *ret_bytes = bytes;
+    return OK;
+}
+
+static enum err joined_texts(const struct column *c, const uint32_t *pos, struct arena *a,
+                             struct values *ret)
 {
     const struct joined *j = c->impl;
+    if (!texts_may_lie(c->n, c->text_bytes))
+        return pos ? joined_pick(c, pos, c->n, a, ret) : joined_values(c, a, ret);
+    if (j->n_parts == 1 && !pos) {
+        *ret = j->part[0];
+        return OK;
+    }
     struct str *to = ARENA_TRY_ARRAY(a, struct str, c->n);
     if (!to)
         return no_memory(c->n);
-    *ret = to;
-    for (uint32_t i = 0; i < j->n_parts; i++)
-        for (uint32_t k = 0; k < j->part[i].n; k++)
-            *to++ = values_text(&j->part[i], k);
+    struct values v = {.n = c->n, .lane = c->lane, .text = to};
+    TRY(places_of_texts(j, pos, c->n, a, to, &v.text_bytes));
+    *ret = v;
     return OK;
 }
 

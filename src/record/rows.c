@@ -358,7 +358,7 @@ static enum err gather_text(const struct values *v, const uint32_t *pos, uint32_
     uint64_t total = 0;
     for (uint32_t i = 0; i < n; i++) {
         off[i] = (uint32_t)total;
-        total += v->off[pos[i] + 1] - v->off[pos[i]];
+        total += values_text(v, pos[i]).n;
     }
     if (total > UINT32_MAX)
         return err_set(ERR_LIMIT, "%u values have more than 4 GiB", n);
@@ -367,7 +367,7 @@ static enum err gather_text(const struct values *v, const uint32_t *pos, uint32_
     if (!bytes)
         return no_memory(n);
     for (uint32_t i = 0; i < n; i++)
-        memcpy(bytes + off[i], v->bytes + v->off[pos[i]], off[i + 1] - off[i]);
+        memcpy(bytes + off[i], values_text(v, pos[i]).p, off[i + 1] - off[i]);
     ret->off = off;
     ret->bytes = bytes;
     return OK;
@@ -423,6 +423,23 @@ enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n, 
         TRY(gather_doubles(v->f64, pos, n, a, &out.f64));
     } else if (v->lane == LANE_BOOL) {
         TRY(gather_bytes(v->u8, pos, n, a, &out.u8));
+    }
+    *ret = out;
+    return OK;
+}
+
+enum err values_pick(const struct values *v, const uint32_t *pos, uint32_t n, struct arena *a,
+                     struct values *ret)
+{
+    if (!texts_may_lie(v->n, values_bytes(v)))
+        return values_gather(v, pos, n, a, ret);
+    struct str *to = ARENA_TRY_ARRAY(a, struct str, n);
+    if (!to)
+        return no_memory(n);
+    struct values out = {.n = n, .lane = v->lane, .text = to};
+    for (uint32_t i = 0; i < n; i++) {
+        to[i] = values_text(v, pos[i]);
+        out.text_bytes += to[i].n;
     }
     *ret = out;
     return OK;

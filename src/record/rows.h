@@ -23,20 +23,39 @@ struct values {
     enum lane lane;
     const uint32_t *off; /* text lanes: n + 1 offsets into bytes */
     const char *bytes;
-    const int64_t *i64;   /* INT, DEC (mantissa) */
-    const uint8_t *scale; /* DEC */
-    const double *f64;    /* DBL */
-    const uint8_t *u8;    /* BOOL */
+    const struct str *text; /* or, where it is set, each where it lies */
+    uint64_t text_bytes;    /* of those together */
+    const int64_t *i64;     /* INT, DEC (mantissa) */
+    const uint8_t *scale;   /* DEC */
+    const double *f64;      /* DBL */
+    const uint8_t *u8;      /* BOOL */
 };
 
 static inline struct str values_text(const struct values *v, uint32_t i)
 {
+    if (v->text)
+        return v->text[i];
     return (struct str){v->bytes + v->off[i], v->off[i + 1] - v->off[i]};
 }
+/* Of all texts together. */
+static inline uint64_t values_bytes(const struct values *v)
+{
+    return v->text ? v->text_bytes : v->off[v->n] - v->off[0];
+}
 
-/* The values at `n` positions, in any order, as a dense result in the arena. */
+/* The values at `n` positions, in any order, as a dense result in the arena: texts by offsets. */
 NODISCARD enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n,
                                  struct arena *a, struct values *ret);
+
+/* Whether it is less to say where n texts lie than to copy them. */
+static inline bool texts_may_lie(uint32_t n, uint64_t bytes)
+{
+    return bytes >= n * sizeof(struct str);
+}
+/* The texts at `n` positions, in any order: where they lie, or, short ones, as values_gather has
+ * them. */
+NODISCARD enum err values_pick(const struct values *v, const uint32_t *pos, uint32_t n,
+                               struct arena *a, struct values *ret);
 
 /* Texts that are written into JSON one by one, in quotes and with their escapes, as many as were
  * asked for: what holds them has them in pieces, and need not put them together first. */
@@ -63,8 +82,10 @@ struct column_ops {
     /* As get, in any order, where that is less than a gather of every value. May be NULL. */
     enum err (*pick)(const struct column *, const uint32_t *pos, uint32_t n, struct arena *,
                      struct values *ret);
-    /* Where each value is, of LANE_STR: they need not lie together. May be NULL. */
-    enum err (*texts)(const struct column *, struct arena *, const struct str **ret);
+    /* n values of a text lane, in that order (pos NULL: as they stand); each where it lies, if that
+     * is less than to copy them together: for who reads them once or twice. May be NULL. */
+    enum err (*texts)(const struct column *, const uint32_t *pos, struct arena *,
+                      struct values *ret);
     /* n neighbours from `from` on, of LANE_STR. ERR_UNSUPPORTED (without an error text) where they
      * are best had as values. May be NULL. */
     enum err (*json)(const struct column *, uint32_t from, uint32_t n, struct arena *,

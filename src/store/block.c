@@ -409,25 +409,13 @@ static enum err column_places(struct job *j, uint32_t c, const uint32_t **ret_po
     return OK;
 }
 
-/* Texts from where they are, in that order (NULL: as they stand). */
-static enum err pick_known(const struct ref_column *c, const uint32_t *pos, struct arena *a,
-                           struct values *ret)
-{
-    struct text_out out;
-    TRY(text_out_init(&out, c->v.n, c->bytes, a));
-    for (uint32_t i = 0; i < c->v.n; i++)
-        text_out_add(&out, c->text[pos ? pos[i] : i]);
-    *ret = text_out_values(&out, c->v.lane);
-    return OK;
-}
-
-/* A column's values at those places. */
+/* A column's values at those places. Of texts mostly only where they lie is put in order. */
 static enum err column_in_order(struct job *j, uint32_t c, const uint32_t *pos, struct values *ret)
 {
     const struct column *col = &j->rows->columns[c];
     const struct ref_column *known = j->known ? j->known[c] : NULL;
-    if (known && known->text)
-        return pick_known(known, pos, &j->tmp, ret);
+    if (!known && col->ops->texts && lane_is_text(col->lane))
+        return col->ops->texts(col, pos, &j->tmp, ret);
     if (pos && !known && col->ops->pick)
         return col->ops->pick(col, pos, col->n, &j->tmp, ret);
     struct values v;
@@ -439,7 +427,7 @@ static enum err column_in_order(struct job *j, uint32_t c, const uint32_t *pos, 
     *ret = v;
     if (!pos)
         return OK;
-    return lane_is_text(v.lane) ? text_pick(&v, pos, v.n, &j->tmp, ret)
+    return lane_is_text(v.lane) ? values_pick(&v, pos, v.n, &j->tmp, ret)
                                 : gather_numbers(&v, pos, &j->tmp, ret);
 }
 
@@ -484,8 +472,8 @@ static bool has_words(enum lane lane)
 }
 
 /* `known`: the words, where the encoder put them all. */
-static enum err put_filter(struct job *j, uint32_t column, const struct values *v,
-                           const struct word_set *known, struct dir_field *f)
+static enum err put_filter(struct job *j, const struct values *v, const struct word_set *known,
+                           struct dir_field *f)
 {
     uint8_t enc = f->stats.encoding;
     if (!has_words(v->lane) || enc == ENC_CONST || enc == ENC_TIME || enc == ENC_INSTANT ||
@@ -497,8 +485,6 @@ static enum err put_filter(struct job *j, uint32_t column, const struct values *
     if (known && word_set_tells(known, most)) {
         TRY(word_set_filter(known, most, &j->tmp, &j->filters));
     } else {
-        if (!v->off)
-            TRY(column_in_order(j, column, NULL, &distinct));
         if (enc == ENC_DICT) {
             struct chunk c;
             struct str bytes = str_of(j->out.p + f->chunk.offset, f->chunk.length);
@@ -548,24 +534,19 @@ static bool may_have_refs(const struct rows *r)
     return false;
 }
 
-/* The column as others may refer to it. Long texts stay where they are, if that is to be had: few
- * bytes of them are read more than once. */
+/* The column as others may refer to it. */
 static enum err know_column(struct job *j, uint32_t c, struct ref_column *ret)
 {
     const struct column *col = &j->rows->columns[c];
     struct arena *a = &j->known_arena;
     *ret = (struct ref_column){.name = {col->path, col->occ, col->lane}, .number = c};
     TRY(rows_presence(j->rows, c, &ret->p));
-    if (col->lane == LANE_STR && col->ops->texts && refs_long_texts(col->n, col->text_bytes)) {
-        TRY(col->ops->texts(col, a, &ret->text));
-        ret->v = (struct values){.n = col->n, .lane = col->lane};
-        for (uint32_t i = 0; i < col->n; i++)
-            ret->bytes += ret->text[i].n;
-        return OK;
-    }
-    TRY(col->ops->values(col, a, &ret->v));
+    if (col->lane == LANE_STR && col->ops->texts)
+        TRY(col->ops->texts(col, NULL, a, &ret->v));
+    else
+        TRY(col->ops->values(col, a, &ret->v));
     if (col->lane == LANE_STR)
-        ret->bytes = ret->v.off[ret->v.n] - ret->v.off[0];
+        ret->bytes = values_bytes(&ret->v);
     return OK;
 }
 
@@ -649,15 +630,8 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
         TRY(rows_of_column(j, c, false, &j->tmp, &j->refs[c]->row));
         o.refs = j->refs[c];
     }
-    if (o.refs && o.zstd_level <= ENCODE_QUICK_LEVEL) {
-        j->refs[c]->in_place = true; /* they are read once, and need not be put in order first */
-        j->refs[c]->order = pos;
-        v = (struct values){.n = col->n, .lane = col->lane};
-        text = j->refs[c]->own->bytes;
-    } else {
-        TRY(column_in_order(j, c, pos, &v));
-        text = lane_is_text(v.lane) ? v.off[v.n] - v.off[0] : 0;
-    }
+    TRY(column_in_order(j, c, pos, &v));
+    text = lane_is_text(v.lane) ? values_bytes(&v) : 0;
     f->rare = o.small = is_rare(j, &v, text);
     f->n = v.n;
     struct buf *to = f->rare ? &j->rare : &j->out;
@@ -673,7 +647,7 @@ static enum err put_column(struct job *j, uint32_t c, struct dir_field *f)
     f->chunk = place_from(to, start);
     j->n_rare += f->rare;
     if (!f->rare)
-        TRY(put_filter(j, c, &v, sink.done ? known : NULL, f));
+        TRY(put_filter(j, &v, sink.done ? known : NULL, f));
     j->block->entry.raw_bytes += raw_bytes(col, &v, text, &f->stats);
     arena_reset(&j->tmp);
     arena_reset(&j->words);

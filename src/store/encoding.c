@@ -112,26 +112,26 @@ enum err encode_text(const struct encoder *e)
                                       encode_prefix_int, encode_hex,   encode_template,
                                       encode_plain};
     size_t start = e->out->n;
-    if (e->o->refs && e->o->refs->in_place)
+    bool quick = e->o->zstd_level <= ENCODE_QUICK_LEVEL;
+    if (e->o->refs && quick)
         return encode_refs(e);
     if (e->o->small)
         return encode_first(small, e);
-    if (e->o->inner && e->o->zstd_level <= ENCODE_QUICK_LEVEL)
+    if (e->o->inner && quick)
         return encode_measure_or(slot, e);
     if (e->o->inner) {
         TRY(encode_dict_or(slot, e, true));
         return e->o->siblings ? encode_if_smaller(difference, e, start) : OK;
     }
-    bool compare = e->o->zstd_level > ENCODE_QUICK_LEVEL;
     enum err err = encode_const(e);
     if (err == ERR_UNSUPPORTED)
         err = encode_time(e);
     if (err != ERR_UNSUPPORTED)
         return err;
-    if (!compare && texts_are_many_lines(e->v, e->scratch))
+    if (quick && texts_are_many_lines(e->v, e->scratch))
         return encode_first(lines, e);
-    TRY(encode_dict_or(rest, e, compare));
-    return compare && e->o->refs ? encode_if_smaller(refs, e, start) : OK;
+    TRY(encode_dict_or(rest, e, !quick));
+    return !quick && e->o->refs ? encode_if_smaller(refs, e, start) : OK;
 }
 
 enum err chunk_encode(const struct values *v, const struct encode_options *o, struct arena *scratch,
@@ -251,11 +251,24 @@ enum err text_pick(const struct values *v, const uint32_t *pos, uint32_t n, stru
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < n; i++)
-        bytes += v->off[pos[i] + 1] - v->off[pos[i]];
+        bytes += values_text(v, pos[i]).n;
     struct text_out out;
     TRY(text_out_init(&out, n, bytes, a));
     for (uint32_t i = 0; i < n; i++)
         text_out_add(&out, values_text(v, pos[i]));
+    *ret = text_out_values(&out, v->lane);
+    return OK;
+}
+
+enum err texts_together(const struct values *v, struct arena *a, struct values *ret)
+{
+    struct text_out out;
+    *ret = *v;
+    if (!v->text)
+        return OK;
+    TRY(text_out_init(&out, v->n, v->text_bytes, a));
+    for (uint32_t i = 0; i < v->n; i++)
+        text_out_add(&out, v->text[i]);
     *ret = text_out_values(&out, v->lane);
     return OK;
 }

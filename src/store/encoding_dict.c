@@ -94,7 +94,7 @@ static bool sample_has_more(const struct values *v, double most, struct arena *a
 bool texts_are_many_lines(const struct values *v, struct arena *a)
 {
     uint32_t spaces = 0;
-    if (v->n <= SAMPLE || v->off[v->n] - v->off[0] < (uint64_t)v->n * LINE_BYTES)
+    if (v->n <= SAMPLE || values_bytes(v) < (uint64_t)v->n * LINE_BYTES)
         return false;
     for (uint32_t i = 0; i < LINES_SAMPLE; i++) {
         struct str s = values_text(v, (uint32_t)((uint64_t)i * v->n / LINES_SAMPLE));

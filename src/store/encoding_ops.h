@@ -32,7 +32,7 @@ const struct encoding_ops *encoding_ops(uint8_t id); /* NULL when unknown */
 
 /* What an encoder is given, and where it puts its chunk. */
 struct encoder {
-    const struct values *v;
+    const struct values *v; /* texts may be where they lie */
     const struct encode_options *o;
     struct arena *scratch;
     struct buf *out;
@@ -99,9 +99,11 @@ static inline struct values text_out_values(const struct text_out *t, enum lane 
 {
     return (struct values){.n = t->n, .lane = lane, .off = t->off, .bytes = t->bytes};
 }
-/* The texts at pos[0..n) of v. */
+/* The texts at pos[0..n) of v, by offsets. */
 NODISCARD enum err text_pick(const struct values *v, const uint32_t *pos, uint32_t n,
                              struct arena *a, struct values *ret);
+/* All of v, by offsets: copied if they are not yet. */
+NODISCARD enum err texts_together(const struct values *v, struct arena *a, struct values *ret);
 
 /* Sets bits [at, at + n) of `bits` to those of `from`. */
 void bits_put(uint64_t *bits, uint32_t at, const uint64_t *from, uint32_t n);

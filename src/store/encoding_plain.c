@@ -51,7 +51,7 @@ static void cut_pages(const struct values *v, unsigned page_log, struct arena *a
     }
 }
 
-enum err encode_plain(const struct encoder *e)
+static enum err encode_pages(const struct encoder *e)
 {
     const struct values *v = e->v;
     int64_t *length = arena_alloc(e->scratch, v->n * sizeof(int64_t) + 1);
@@ -72,20 +72,40 @@ enum err encode_plain(const struct encoder *e)
     return chunk_write(ENC_PLAIN, v->n, pages.part, pages.n, e->o, e->scratch, e->out);
 }
 
+enum err encode_plain(const struct encoder *e)
+{
+    struct values together;
+    struct encoder all = *e;
+    TRY(texts_together(e->v, e->scratch, &together));
+    all.v = &together;
+    return encode_pages(&all);
+}
+
+/* Whether all texts of so many bytes together are the first. */
+static bool are_first(const struct values *v, struct str first, uint64_t total)
+{
+    if (v->text) {
+        for (uint32_t i = 1; i < v->n; i++)
+            if (!str_eq(v->text[i], first))
+                return false;
+        return true;
+    }
+    for (uint32_t i = 1; i < v->n; i++)
+        if (v->off[i] - v->off[i - 1] != first.n)
+            return false;
+    /* They are where the bytes are themselves moved on by one value. */
+    return !first.n || memcmp(first.p, first.p + first.n, total - first.n) == 0;
+}
+
 enum err encode_const(const struct encoder *e)
 {
     const struct values *v = e->v;
     struct str first = values_text(v, 0);
     if (v->n == 1)
         return not_mine();
-    size_t total = v->off[v->n] - v->off[0];
-    if (total != (uint64_t)first.n * v->n || !str_eq(first, values_text(v, v->n - 1)))
-        return not_mine();
-    for (uint32_t i = 1; i < v->n; i++)
-        if (v->off[i] - v->off[i - 1] != first.n)
-            return not_mine();
-    /* All are the first, where the bytes are themselves moved on by one value. */
-    if (first.n && memcmp(first.p, first.p + first.n, total - first.n) != 0)
+    uint64_t total = values_bytes(v);
+    if (total != (uint64_t)first.n * v->n || !str_eq(first, values_text(v, v->n - 1)) ||
+        !are_first(v, first, total))
         return not_mine();
     struct part_out part = {.raw = first, .zip = ZIP_TRY};
     e->stats->encoding = ENC_CONST;

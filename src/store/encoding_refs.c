@@ -305,14 +305,6 @@ static enum err written_reserve(struct written *w, struct str s)
     return OK;
 }
 
-static struct str text_to_write(const struct encoder *e, uint32_t i)
-{
-    const struct refs *r = e->o->refs;
-    if (!r->in_place)
-        return values_text(e->v, i);
-    return ref_column_text(r->own, r->order ? r->order[i] : i);
-}
-
 static enum err write_texts(const struct encoder *e, struct written *ret)
 {
     const struct refs *r = e->o->refs;
@@ -322,7 +314,7 @@ static enum err write_texts(const struct encoder *e, struct written *ret)
     words->sink = e->o->words;
     TRY(written_init(e, ret));
     for (uint32_t i = 0; i < e->v->n; i++) {
-        struct str s = text_to_write(e, i);
+        struct str s = values_text(e->v, i);
         uint64_t head = places_head(s);
         bool refers = bitmap_get(r->heads, head % HEADS);
         struct kind *kind = kinds->kind[head % KINDS];

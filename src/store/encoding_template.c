@@ -79,7 +79,7 @@ static enum err slot_values(const struct writer *w, const struct text_template *
     return OK;
 }
 
-static uint16_t values_bytes(const struct values *v)
+static uint16_t values_kinds(const struct values *v)
 {
     return byte_kinds(str_of(v->bytes + v->off[0], v->off[v->n] - v->off[0]));
 }
@@ -225,7 +225,7 @@ static enum err put_own(struct writer *w, const struct text_template *x, uint32_
     if (err == OK)
         err = inner_chunk(w, &v, slot_times(w, x), siblings, &b, &encoding);
     if (err == OK) {
-        uint16_t kinds = values_bytes(&v);
+        uint16_t kinds = values_kinds(&v);
         struct slot_tokens tokens = {.quantities = w->tokens && are_quantities(&v, kinds),
                                      .times = encoding == ENC_TIME || encoding == ENC_INSTANT};
         note_tokens(w, &tokens);
@@ -339,7 +339,7 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
     if (pool_numbers(w, x, slot))
         return OK;
     TRY(slot_values(w, x, slot, &v));
-    uint16_t kinds = values_bytes(&v);
+    uint16_t kinds = values_kinds(&v);
     struct slot_tokens tokens = {.quantities = w->tokens && are_quantities(&v, kinds)};
     note_tokens(w, &tokens);
     buf_put_u8(&w->slots, SLOT_TEXT);
@@ -439,7 +439,7 @@ static enum err put_dictionaries(struct writer *w)
 {
     buf_put_varint(&w->slots, w->words.n_dicts);
     for (uint32_t d = 0; d < w->words.n_dicts; d++)
-        buf_put_u16(&w->slots, values_bytes(&w->words.dict[d]));
+        buf_put_u16(&w->slots, values_kinds(&w->words.dict[d]));
     for (uint32_t d = 0; d < w->words.n_dicts; d++) {
         struct buf b;
         uint8_t unused;
@@ -492,12 +492,12 @@ enum err encode_template(const struct encoder *e)
 {
     const struct values *v = e->v;
     if (e->o->inner >= TEMPLATE_INNER_MAX || v->n < TEXTS_MIN ||
-        v->off[v->n] - v->off[0] < (uint64_t)v->n * LENGTH_MIN)
+        values_bytes(v) < (uint64_t)v->n * LENGTH_MIN)
         return not_mine();
     struct templates t;
     uint32_t repeats =
         e->o->zstd_level <= ENCODE_QUICK_LEVEL ? TEMPLATE_REPEATS_QUICK : TEMPLATE_REPEATS;
-    bool learns = e->o->column && v->off[v->n] - v->off[0] >= LEARN_FROM;
+    bool learns = e->o->column && values_bytes(v) >= LEARN_FROM;
     struct learnt_column *learnt = learns ? learnt_column(e->o->column) : NULL;
     if (!templates_find(v, e->o->slot ? TEMPLATE_FINE : TEMPLATE_JOINED, repeats, learnt,
                         e->scratch, &t))

@@ -16,14 +16,9 @@ struct ref_column {
     struct ref_name name;
     uint32_t number; /* the caller's */
     struct values v;
-    const struct str *text; /* where the values are; NULL: in v, of which else only n and lane */
-    uint64_t bytes;         /* of text */
+    uint64_t bytes; /* of text */
     struct presence p;
 };
-static inline struct str ref_column_text(const struct ref_column *c, uint32_t i)
-{
-    return c->text ? c->text[i] : values_text(&c->v, i);
-}
 /* What was learnt of a stream's texts in blocks before, so that the next begins with it: which
  * places of which kinds of texts stand for which columns, by their names. A block is read without
  * it. Bounded; one thread at a time. */
@@ -38,10 +33,6 @@ struct refs {
     const struct ref_column *own;
     /* Of each text, to learn from as they stand in `own`, and to write. */
     const uint32_t *row;
-    /* To write: whether texts are read where `own` has them, in this order (NULL: as they stand);
-     * else the encoder's are. */
-    bool in_place;
-    const uint32_t *order;
     const struct ref_column *column;
     uint32_t n;
     uint32_t sample;            /* texts to learn from, at most */

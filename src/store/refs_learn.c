@@ -209,7 +209,7 @@ static uint64_t learn_places(struct learner *l, struct str s, uint64_t head,
 
 static uint64_t learn_text(struct learner *l, uint32_t k, struct row_values *x)
 {
-    struct str s = ref_column_text(l->r->own, k);
+    struct str s = values_text(&l->r->own->v, k);
     uint64_t head = places_head(s);
     bitmap_set(l->heads, head % HEADS);
     row_values_of(l->r, l->r->row[k], x);
@@ -229,7 +229,7 @@ static uint64_t learn_text(struct learner *l, uint32_t k, struct row_values *x)
 static void learn_unmet(struct learner *l, struct row_values *x)
 {
     for (uint32_t k = 0; k < l->r->own->v.n; k += STRIDE) {
-        uint64_t head = places_head(ref_column_text(l->r->own, k)) % HEADS;
+        uint64_t head = places_head(values_text(&l->r->own->v, k)) % HEADS;
         if (l->kind[head].texts < ENOUGH)
             learn_text(l, k, x);
         else
@@ -260,7 +260,7 @@ static bool learn(struct learner *l)
         }
         uint32_t k = (uint32_t)((uint64_t)i * all / n);
         covered += learn_text(l, k, &x);
-        bytes += ref_column_text(r->own, k).n;
+        bytes += values_text(&r->own->v, k).n;
     }
     return covered >= bytes / GAIN;
 }
@@ -418,7 +418,7 @@ static void refs_init(struct refs *r, uint32_t slots, struct arena *a)
 static bool all_are_one(const struct ref_column *c)
 {
     uint32_t i = 1;
-    while (i < c->v.n && str_eq(ref_column_text(c, i), ref_column_text(c, 0)))
+    while (i < c->v.n && str_eq(values_text(&c->v, i), values_text(&c->v, 0)))
         i++;
     return i == c->v.n;
 }

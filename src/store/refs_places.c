@@ -110,6 +110,6 @@ bool refs_value_of(const struct ref_column *c, uint32_t row, struct ref_number *
     if (!presence_has(&c->p, row))
         return false;
     uint32_t i = presence_rank(&c->p, row);
-    *ret = c->text ? c->text[i] : ref_text_at(&c->v, i, to);
+    *ret = ref_text_at(&c->v, i, to);
     return true;
 }

@@ -480,7 +480,7 @@ enum err shared_words_find(struct templates *t, struct arena *a, struct shared_w
     find_candidates(&f);
     list_candidates(&f);
     list_texts(&f);
-    f.fetch = t->v->off[t->v->n] - t->v->off[0] > (uint64_t)t->v->n * LONG_TEXT;
+    f.fetch = values_bytes(t->v) > (uint64_t)t->v->n * LONG_TEXT;
     each_value(&f, count_value);
     settle(&f);
     f.fetch = false;

@@ -610,6 +610,14 @@ static void test_appended_rows_keep_everything(void **state)
     }
 }
 
+static void texts_are(const struct values *got, const struct values *want)
+{
+    assert_int_equal(got->n, want->n);
+    assert_int_equal(values_bytes(got), values_bytes(want));
+    for (uint32_t i = 0; i < got->n; i++)
+        assert_true(str_eq(values_text(got, i), values_text(want, i)));
+}
+
 /* The values of each column at every position, in a random order. */
 static void picks_agree(struct rows *held, struct rows *copied, uint64_t *seed, struct arena *a)
 {
@@ -629,8 +637,17 @@ static void picks_agree(struct rows *held, struct rows *copied, uint64_t *seed, 
             assert_ok(x->ops->get(x, pos, x->n, a, &got));
         assert_int_equal(got.n, want.n);
         assert_int_equal(got.lane, want.lane);
-        for (uint32_t i = 0; i < got.n && lane_is_text(got.lane); i++)
-            assert_true(str_eq(values_text(&got, i), values_text(&want, i)));
+        if (lane_is_text(got.lane))
+            texts_are(&got, &want);
+        if (lane_is_text(got.lane) && x->ops->texts) {
+            struct values picked;
+            assert_ok(x->ops->texts(x, pos, a, &picked));
+            texts_are(&picked, &want);
+            assert_ok(values_pick(&all, pos, x->n, a, &picked));
+            texts_are(&picked, &want);
+            assert_ok(x->ops->texts(x, NULL, a, &picked));
+            texts_are(&picked, &all);
+        }
         if (want.i64)
             assert_memory_equal(got.i64, want.i64, want.n * sizeof(*want.i64));
         if (want.f64)

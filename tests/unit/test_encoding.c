@@ -349,6 +349,25 @@ static enum err times(void *ctx, const int64_t **ret)
     return OK;
 }
 
+/* Texts that lie apart from each other are encoded as those that lie together, to the byte. */
+static void check_apart(const struct values *v, const struct encode_options *o, struct str bytes)
+{
+    struct str *text = ARENA_ARRAY(&arena, struct str, v->n);
+    struct values apart = {.n = v->n, .lane = v->lane, .text = text, .text_bytes = values_bytes(v)};
+    struct chunk_stats stats;
+    struct buf out;
+    buf_init(&out, SIZE_MAX);
+    for (uint32_t i = v->n; i-- > 0;) {
+        struct str s = values_text(v, i);
+        char *to = arena_alloc(&arena, s.n);
+        memcpy(to, s.p, s.n);
+        text[i] = str_of(to, s.n);
+    }
+    assert_ok(chunk_encode(&apart, o, &arena, &out, &stats));
+    assert_true(str_eq(buf_str(&out), bytes));
+    buf_release(&out);
+}
+
 static struct chunk open_encoded(struct made *m, bool small, struct buf *out,
                                  struct chunk_stats *stats)
 {
@@ -356,6 +375,8 @@ static struct chunk open_encoded(struct made *m, bool small, struct buf *out,
         .zstd_level = 1 + (int)(m->v.n % 2), .time = m->time, .small = small};
     struct chunk c;
     assert_ok(chunk_encode(&m->v, &o, &arena, out, stats));
+    if (lane_is_text(m->v.lane))
+        check_apart(&m->v, &o, buf_str(out));
     assert_ok(chunk_open(buf_str(out), small ? CHUNK_SMALL : CHUNK_VERIFY, m->v.lane, m->v.n,
                          &arena, &c));
     c.time = times;

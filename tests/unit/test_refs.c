@@ -259,7 +259,7 @@ static void test_words(void **state)
     uint32_t message = message_of(&in), *row = ARENA_ARRAY(&arena, uint32_t, in.n);
     struct ref_column *column = ARENA_ARRAY(&arena, struct ref_column, in.n_columns);
     struct ref_column own = {0};
-    struct refs r = {.own = &own, .row = row, .column = column, .sample = 512, .in_place = true};
+    struct refs r = {.own = &own, .row = row, .column = column, .sample = 512};
     for (uint32_t c = 0; c < in.n_columns; c++) {
         const struct column *from = &in.columns[c];
         struct ref_column *to = &column[r.n];
