@@ -56,7 +56,6 @@ void batch_columns_cut(struct batch *b, uint32_t from)
 {
     for (uint32_t i = from; i < b->n_columns; i++) {
         mem_free(b->column[i].fixed);
-        mem_free(b->column[i].scale);
         mem_free(b->column[i].bytes);
     }
     b->n_columns = b->n_columns < from ? b->n_columns : from;
@@ -69,6 +68,7 @@ void batch_free(struct batch *b)
     batch_columns_cut(b, 0);
     shapes_release(&b->shapes);
     mem_free(b->column);
+    mem_free(b->use);
     mem_free(b->time);
     mem_free(b->shape_of);
     mem_free(b->flags);
@@ -84,21 +84,20 @@ static bool must_forget(const struct batch *b)
 {
     const struct shapes *s = &b->shapes;
     return s->n_shapes > SHAPES_MAX || s->n_columns > PATHS_MAX || s->n_steps > TOKENS_MAX ||
-           s->names_n > 2 * PATH_BYTES_MAX ||
+           s->n_tokens > TOKENS_MAX || s->names_n > 2 * PATH_BYTES_MAX ||
            s->n_columns > FORGET_MIN + FORGET_FACTOR * b->used_columns ||
            s->n_shapes > FORGET_MIN + FORGET_FACTOR * b->used_shapes;
 }
 
 void batch_clear(struct batch *b)
 {
-    if (must_forget(b)) {
+    if (b->n && must_forget(b)) {
         batch_columns_cut(b, 0);
         shapes_clear(&b->shapes);
     }
     for (uint32_t i = 0; i < b->shapes.n_columns; i++) {
         b->column[i].n = 0;
-        b->column[i].held = 0;
-        b->shapes.column[i].shapes = 0;
+        b->use[i] = (struct batch_use){0};
     }
     for (uint32_t i = 0; i < b->shapes.n_shapes; i++)
         b->shapes.shape[i].rows = 0;
@@ -147,9 +146,19 @@ void batch_columns_make(struct batch *b)
     if (s->n_columns <= b->n_columns)
         return;
     ARRAY_GROW(b->column, b->columns_cap, s->n_columns);
-    for (uint32_t i = b->n_columns; i < s->n_columns; i++)
+    ARRAY_GROW(b->use, b->uses_cap, s->n_columns);
+    for (uint32_t i = b->n_columns; i < s->n_columns; i++) {
         b->column[i] = (struct batch_column){.lane = s->column[i].lane};
+        b->use[i] = (struct batch_use){0};
+    }
     b->n_columns = s->n_columns;
+}
+
+static void bytes_grow(struct batch_column *c, size_t need)
+{
+    size_t cap = c->bytes_cap;
+    ARRAY_GROW(c->bytes, cap, need);
+    c->bytes_cap = cap < UINT32_MAX ? (uint32_t)cap : UINT32_MAX;
 }
 
 /* A text column has one offset more than values, the first is 0. */
@@ -163,7 +172,7 @@ static void values_grow(struct batch_column *c, uint32_t need)
     }
     if (lane_is_text(c->lane)) {
         c->off[0] = 0;
-        ARRAY_GROW(c->bytes, c->bytes_cap, FIRST_BYTES);
+        bytes_grow(c, FIRST_BYTES);
     }
     if (c->lane == LANE_DEC)
         c->scale = mem_realloc(c->scale, cap);
@@ -177,7 +186,7 @@ void batch_column_room(struct batch_column *c, uint32_t n, size_t bytes)
         values_grow(c, c->n + n);
     if (lane_is_text(c->lane)) {
         CHECK(bytes <= UINT32_MAX - c->off[c->n]); /* callers hand batches on long before */
-        ARRAY_GROW(c->bytes, c->bytes_cap, c->off[c->n] + bytes);
+        bytes_grow(c, c->off[c->n] + bytes);
     }
 }
 
@@ -212,7 +221,7 @@ static inline bool advance(struct batch *b, struct str key, unsigned kind)
 bool batch_has_name(const struct batch *b, const uint64_t *name_hash, unsigned n)
 {
     const struct shapes *s = &b->shapes;
-    for (uint32_t i = b->at; i != SHAPES_ROOT; i = s->step[i].parent) {
+    for (uint32_t i = b->at; i != SHAPES_ROOT; i = s->way[i].parent) {
         if (s->step[i].kind >= LANE_COUNT)
             continue;
         uint64_t hash = s->column[s->step[i].column].name_hash;
@@ -427,52 +436,60 @@ struct share {
     size_t path_bytes;
 };
 
-static struct share share_of(const struct batch *b, uint32_t shape)
-{
-    const struct shapes *s = &b->shapes;
-    const struct shapes_step *p = &s->step[s->shape[shape].step];
-    struct share sum = {.tokens = p->tokens};
-    for (; p->kind != STEP_NONE; p = &s->step[p->parent]) {
-        if (p->kind >= LANE_COUNT || s->column[p->column].shapes)
-            continue;
-        sum.columns++;
-        sum.path_bytes += shapes_path(s, p->column).n;
-    }
-    return sum;
-}
-
 static size_t share_cost(const struct share *sum)
 {
     return COST_SHAPE + 3 * (size_t)sum->tokens + COST_COLUMN * (size_t)sum->columns +
            sum->path_bytes;
 }
 
-static void count_columns(struct batch *b, uint32_t shape, uint32_t change)
+/* Counts a shape's columns as used by it, and answers what is new by that. */
+static struct share count_in(struct batch *b, uint32_t shape)
 {
-    struct shapes *s = &b->shapes;
-    const struct shapes_step *p = &s->step[s->shape[shape].step];
-    for (; p->kind != STEP_NONE; p = &s->step[p->parent])
-        if (p->kind < LANE_COUNT)
-            s->column[p->column].shapes += change;
+    const struct shape s = shapes_tokens(&b->shapes, shape);
+    struct share sum = {.tokens = s.n};
+    for (uint32_t i = 0; i < s.n; i++) {
+        uint32_t column = s.token[i];
+        if (column >= SHAPE_OPEN || b->use[column].shapes++)
+            continue;
+        sum.columns++;
+        sum.path_bytes += shapes_path(&b->shapes, column).n;
+    }
+    return sum;
+}
+
+/* The reverse: answers what is gone by that. */
+static struct share count_out(struct batch *b, uint32_t shape)
+{
+    const struct shape s = shapes_tokens(&b->shapes, shape);
+    struct share sum = {.tokens = s.n};
+    for (uint32_t i = 0; i < s.n; i++) {
+        uint32_t column = s.token[i];
+        if (column >= SHAPE_OPEN || --b->use[column].shapes)
+            continue;
+        sum.columns++;
+        sum.path_bytes += shapes_path(&b->shapes, column).n;
+    }
+    return sum;
 }
 
 static bool is_whole(const struct batch *b, uint32_t shape)
 {
-    const struct shapes_step *p = &b->shapes.step[b->shapes.shape[shape].step];
-    return p->kind == LANE_JSON && p->name_node == 0;
+    uint32_t step = b->shapes.shape[shape].step;
+    return b->shapes.step[step].kind == LANE_JSON && b->shapes.way[step].name_node == 0;
 }
 
 bool batch_use_shape(struct batch *b, uint32_t shape)
 {
-    struct share sum = share_of(b, shape);
+    struct share sum = count_in(b, shape);
     bool whole = is_whole(b, shape);
     uint32_t spare = whole || b->whole_used ? 0 : 1;
     if (b->used_shapes + 1 + spare > SHAPES_MAX ||
         b->used_columns + sum.columns + spare > PATHS_MAX || sum.tokens > SHAPE_TOKENS_MAX ||
         b->used_tokens + sum.tokens + spare > TOKENS_MAX ||
-        b->used_path_bytes + sum.path_bytes > PATH_BYTES_MAX)
+        b->used_path_bytes + sum.path_bytes > PATH_BYTES_MAX) {
+        count_out(b, shape);
         return false;
-    count_columns(b, shape, 1);
+    }
     b->used_shapes++;
     b->used_columns += sum.columns;
     b->used_tokens += sum.tokens;
@@ -484,8 +501,7 @@ bool batch_use_shape(struct batch *b, uint32_t shape)
 
 void batch_unuse_shape(struct batch *b, uint32_t shape)
 {
-    count_columns(b, shape, UINT32_MAX); /* -1 */
-    struct share sum = share_of(b, shape);
+    struct share sum = count_out(b, shape);
     b->used_shapes--;
     b->used_columns -= sum.columns;
     b->used_tokens -= sum.tokens;
@@ -549,7 +565,7 @@ static struct str id_of(struct batch *b, const struct shapes_shape *shape)
 static void record_undo(struct batch *b)
 {
     const struct shapes *s = &b->shapes;
-    for (uint32_t i = b->at; i != SHAPES_ROOT; i = s->step[i].parent) {
+    for (uint32_t i = b->at; i != SHAPES_ROOT; i = s->way[i].parent) {
         if (s->step[i].kind >= LANE_COUNT)
             continue;
         struct batch_column *c = &b->column[s->step[i].column];
@@ -629,7 +645,7 @@ static inline void count_end(struct batch *b, size_t raw_n)
  * left under way. */
 static inline bool end(struct batch *b, int64_t arrival_ns, struct str raw)
 {
-    CHECK(!b->ended && (b->over || b->shapes.step[b->at].node == 0));
+    CHECK(!b->ended && (b->over || b->shapes.way[b->at].node == 0));
     uint32_t shape = shapes_at(&b->shapes, b->at);
     bool wide = __builtin_expect(b->over || !b->shapes.shape[shape].rows, 0) &&
                 (b->over || !batch_use_shape(b, shape));
@@ -657,18 +673,17 @@ bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n)
 
 /* ---- records like the one before ---- */
 
-static uint32_t find_form(const struct batch *b, uint32_t shape, uint32_t *column)
+static uint32_t find_form(const struct batch *b, uint32_t number, uint32_t *column)
 {
-    const struct shapes *s = &b->shapes;
-    uint32_t at = s->shape[shape].step, n = s->step[at].tokens;
-    if (n > BATCH_FORM_MAX)
+    const struct shape shape = shapes_tokens(&b->shapes, number);
+    if (shape.n > BATCH_FORM_MAX)
         return 0;
-    for (uint32_t i = n; i-- > 0; at = s->step[at].parent) {
-        if (s->step[at].kind != LANE_STR)
+    for (uint32_t i = 0; i < shape.n; i++) {
+        if (shape.token[i] >= SHAPE_OPEN || b->column[shape.token[i]].lane != LANE_STR)
             return 0;
-        column[i] = s->step[at].column;
+        column[i] = shape.token[i];
     }
-    return n;
+    return shape.n;
 }
 
 uint32_t batch_form(struct batch *b)
@@ -771,17 +786,18 @@ static void view_columns(struct batch *b, struct arena *a, struct rows *r, uint3
     struct column *column = ARENA_ARRAY(a, struct column, b->used_columns);
     struct values *values = ARENA_ARRAY(a, struct values, b->used_columns);
     for (uint32_t i = 0; i < s->n_columns; i++) {
-        if (!s->column[i].shapes)
+        if (!b->use[i].shapes)
             continue;
         const struct batch_column *c = &b->column[i];
         uint32_t k = r->n_columns++;
         number[i] = k;
-        values[k] = (struct values){.n = c->n, .lane = c->lane, .scale = c->scale};
+        values[k] = (struct values){.n = c->n, .lane = c->lane};
         if (lane_is_text(c->lane)) {
             values[k].off = c->off;
             values[k].bytes = c->bytes;
         } else if (c->lane == LANE_INT || c->lane == LANE_DEC) {
             values[k].i64 = c->i64;
+            values[k].scale = c->lane == LANE_DEC ? c->scale : NULL;
         } else if (c->lane == LANE_DBL) {
             values[k].f64 = c->f64;
         } else if (c->lane == LANE_BOOL) {
@@ -793,7 +809,7 @@ static void view_columns(struct batch *b, struct arena *a, struct rows *r, uint3
             .occ = s->column[i].occ,
             .lane = c->lane,
             .n = c->n,
-            .text_bytes = c->held,
+            .text_bytes = b->use[i].held,
             .ops = &plain_column_ops,
             .impl = &values[k],
         };
@@ -807,17 +823,11 @@ static void view_columns(struct batch *b, struct arena *a, struct rows *r, uint3
 static struct shape view_shape(const struct batch *b, struct arena *a, uint32_t shape,
                                const uint32_t *number)
 {
-    const struct shapes *s = &b->shapes;
-    uint32_t at = s->shape[shape].step;
-    uint32_t n = s->step[at].tokens;
-    uint32_t *token = ARENA_ARRAY(a, uint32_t, n);
-    for (uint32_t i = n; i-- > 0; at = s->step[at].parent) {
-        unsigned kind = s->step[at].kind;
-        token[i] = kind == STEP_OPEN    ? SHAPE_OPEN
-                   : kind == STEP_CLOSE ? SHAPE_CLOSE
-                                        : number[s->step[at].column];
-    }
-    return (struct shape){token, n};
+    const struct shape s = shapes_tokens(&b->shapes, shape);
+    uint32_t *token = ARENA_ARRAY(a, uint32_t, s.n);
+    for (uint32_t i = 0; i < s.n; i++)
+        token[i] = s.token[i] < SHAPE_OPEN ? number[s.token[i]] : s.token[i];
+    return (struct shape){token, s.n};
 }
 
 /* Numbers the used shapes from 0 and gives the rows those numbers. */

@@ -230,7 +230,7 @@ static enum err fetch_values(struct append *a, uint32_t col)
     const struct batch_column *to = &a->b->column[a->column[col]];
     if (!lane_is_text(c->lane) || !v->n)
         return OK;
-    uint64_t held = to->held + (to->cap ? to->off[to->n] : 0);
+    uint64_t held = a->b->use[a->column[col]].held + (to->cap ? to->off[to->n] : 0);
     if (held + v->off[v->n] - v->off[0] > UINT32_MAX / 2)
         return err_set(ERR_LIMIT, "a column of a batch has more than 2 GiB");
     return OK;
@@ -279,7 +279,7 @@ static void hold_values(struct batch *b, uint32_t column, const struct values *v
         return;
     if (lane_is_text(c->lane)) {
         uint32_t bytes = v->off[v->n] - v->off[0];
-        c->held += bytes;
+        b->use[column].held += bytes;
         b->bytes += (size_t)v->n * COST_TEXT + bytes;
     } else {
         b->bytes += v->n * batch_cost(c, 0);

@@ -16,11 +16,18 @@ struct batch_column {
         double *f64;
         uint8_t *u8;
     };
-    uint8_t *scale; /* DEC */
-    char *bytes;    /* text lanes */
-    size_t bytes_cap;
+    union {
+        char *bytes;    /* text lanes */
+        uint8_t *scale; /* DEC */
+    };
+    uint32_t bytes_cap;
     uint8_t lane;
-    uint64_t held; /* bytes of texts that stay where they are */
+};
+
+/* What is asked of a column less often. */
+struct batch_use {
+    uint32_t shapes; /* used ones that hold it */
+    uint64_t held;   /* bytes of texts that stay where they are */
 };
 
 /* Values of a column that stay where they are (batch_hold_rows). */
@@ -32,8 +39,9 @@ struct batch_piece {
 struct batch {
     struct shapes shapes;
     struct batch_column *column;
-    uint32_t n_columns; /* made; those of the dictionary and what a cut left over */
-    size_t columns_cap;
+    struct batch_use *use; /* of each column */
+    uint32_t n_columns;    /* made; those of the dictionary and what a cut left over */
+    size_t columns_cap, uses_cap;
 
     uint32_t n, rows_cap;
     int64_t *time;

@@ -3,9 +3,12 @@
  * Four arrays that only grow at their end: nodes (places in the tree of keys), columns (node, lane,
  * occurrence), steps (a token behind a prefix of tokens), shapes (a step where records end). Three
  * chained hash tables find items by (parent node, key), (node, lane, occurrence) and (parent step,
- * node, kind). An item is put at the head of its chain, also when a table is made anew, which goes
- * over the items in order: so the newest items are always heads, and cutting the arrays back from
- * their end unlinks them in one move each.
+ * node, kind). A node or column is put at the head of its chain, also when a table is made anew,
+ * which goes over the items in order: so the newest are always heads, and cutting the arrays back
+ * from their end unlinks them in one move each.
+ *
+ * Of steps the table holds only those that have siblings. Most are the only child of their parent,
+ * which knows it; records of ever new shapes (keys in no fixed order) make thousands of such.
  *
  * Occurrences. The occurrence of a leaf is the smallest that makes its column new on the way from
  * the root. To tell, the columns of the way carry a mark; it is set on the first new step of a
@@ -73,16 +76,17 @@ void shapes_clear(struct shapes *s)
     table_make(&s->steps, TABLE_FIRST);
     table_make(&s->nodes, TABLE_FIRST);
     table_make(&s->columns, TABLE_FIRST);
-    s->n_steps = s->n_nodes = s->n_columns = s->n_shapes = 0;
+    s->n_steps = s->n_nodes = s->n_columns = s->n_shapes = s->n_tokens = s->n_linked = 0;
     s->names_n = 0;
     s->marked = 0;
     ARRAY_GROW(s->node, s->nodes_cap, 1);
     s->node[0] = (struct shapes_node){.parent = SHAPES_NONE};
     table_add(&s->nodes, s->node, sizeof(*s->node), s->n_nodes++);
     ARRAY_GROW(s->step, s->steps_cap, SHAPES_ROOT + 1);
-    for (uint32_t i = 0; i <= SHAPES_ROOT; i++) {
-        s->step[i] = (struct shapes_step){.kind = STEP_NONE, .shape = SHAPES_NONE};
-        table_add(&s->steps, s->step, sizeof(*s->step), s->n_steps++);
+    ARRAY_GROW(s->way, s->ways_cap, SHAPES_ROOT + 1);
+    for (; s->n_steps <= SHAPES_ROOT; s->n_steps++) {
+        s->step[s->n_steps] = (struct shapes_step){.kind = STEP_NONE};
+        s->way[s->n_steps] = (struct shapes_way){.shape = SHAPES_NONE};
     }
 }
 
@@ -95,9 +99,11 @@ void shapes_init(struct shapes *s)
 void shapes_release(struct shapes *s)
 {
     mem_free(s->step);
+    mem_free(s->way);
     mem_free(s->node);
     mem_free(s->column);
     mem_free(s->shape);
+    mem_free(s->token);
     mem_free(s->names);
     mem_free(s->steps.bucket);
     mem_free(s->nodes.bucket);
@@ -213,7 +219,7 @@ static void mark_way(struct shapes *s, uint32_t step)
         return;
     s->mark++;
     s->marked = step;
-    for (; step != SHAPES_ROOT; step = s->step[step].parent)
+    for (; step != SHAPES_ROOT; step = s->way[step].parent)
         if (s->step[step].kind < LANE_COUNT)
             s->column[s->step[step].column].mark = s->mark;
 }
@@ -242,55 +248,89 @@ static uint32_t column_behind(struct shapes *s, uint32_t from, uint32_t node, un
     return next;
 }
 
-static uint32_t step_find(const struct shapes *s, uint32_t hash, uint32_t from, uint32_t node,
-                          unsigned kind)
+static uint32_t step_hash(const struct shapes *s, uint32_t i)
 {
-    for (uint32_t i = s->steps.bucket[hash & s->steps.mask]; i != SHAPES_NONE;
-         i = s->step[i].link.next) {
-        const struct shapes_step *p = &s->step[i];
-        if (p->parent == from && p->name_node == node && p->kind == kind)
+    return hash3(s->way[i].parent, s->way[i].name_node, s->step[i].kind);
+}
+
+static void step_link(struct shapes *s, uint32_t i)
+{
+    struct shapes_way *w = &s->way[i];
+    w->link.hash = step_hash(s, i);
+    w->link.next = s->steps.bucket[w->link.hash & s->steps.mask];
+    s->steps.bucket[w->link.hash & s->steps.mask] = i;
+    s->n_linked++;
+}
+
+static void step_unlink(struct shapes *s, uint32_t i)
+{
+    uint32_t *at = &s->steps.bucket[s->way[i].link.hash & s->steps.mask];
+    while (*at != i)
+        at = &s->way[*at].link.next;
+    *at = s->way[i].link.next;
+    s->n_linked--;
+}
+
+/* A child beside others: they all are in the table from now on. */
+static void add_sibling(struct shapes *s, uint32_t from, uint32_t i)
+{
+    if (s->n_linked + 2 > s->steps.mask) {
+        table_make(&s->steps, (s->steps.mask + 1) * 2);
+        s->n_linked = 0;
+        for (uint32_t k = SHAPES_ROOT + 1; k < i; k++)
+            if (s->way[s->way[k].parent].many)
+                step_link(s, k);
+    }
+    if (!s->way[from].many)
+        step_link(s, s->step[from].hot);
+    s->way[from].many = true;
+    step_link(s, i);
+}
+
+static uint32_t step_find(const struct shapes *s, uint32_t from, uint32_t node, unsigned kind)
+{
+    uint32_t i = s->step[from].hot;
+    if (s->way[from].many)
+        i = s->steps.bucket[hash3(from, node, kind) & s->steps.mask];
+    for (; i != SHAPES_NONE && i; i = s->way[i].link.next) {
+        const struct shapes_way *p = &s->way[i];
+        if (p->parent == from && p->name_node == node && s->step[i].kind == kind)
             return i;
+        if (!s->way[from].many)
+            break;
     }
     return 0;
 }
 
-/* `node`: the leaf's or the object's own; for STEP_CLOSE that of the object it closes. */
-static uint32_t step_to(struct shapes *s, uint32_t from, uint32_t node, unsigned kind)
+static uint32_t step_make(struct shapes *s, uint32_t from, uint32_t node, unsigned kind)
 {
-    uint32_t hash = hash3(from, node, kind);
-    uint32_t found = step_find(s, hash, from, node, kind);
-    if (found) {
-        s->step[from].hot = found;
-        return found;
-    }
-    if (s->step[from].tokens >= SHAPE_TOKENS_MAX || s->n_steps >= 4 * TOKENS_MAX)
-        return 0;
-    struct shapes_step step = {
-        .link.hash = hash,
-        .column = SHAPES_NONE,
+    struct shapes_step step = {.kind = kind};
+    struct shapes_way way = {
         .name_node = node,
         .node = kind == STEP_OPEN    ? node
                 : kind == STEP_CLOSE ? s->node[node].parent
-                                     : s->step[from].node,
+                                     : s->way[from].node,
         .parent = from,
         .shape = SHAPES_NONE,
-        .tokens = s->step[from].tokens + 1,
-        .kind = (uint8_t)kind,
+        .tokens = s->way[from].tokens + 1,
     };
     if (kind < LANE_COUNT) {
-        step.column = column_behind(s, from, node, kind);
-        if (step.column == SHAPES_NONE)
+        uint32_t column = column_behind(s, from, node, kind);
+        if (column == SHAPES_NONE)
             return 0;
+        step.column = column & 0xffffff;
     }
     if (kind != STEP_CLOSE) {
         step.key_off = s->node[node].key_off;
         step.key_n = s->node[node].key_n;
     }
     ARRAY_GROW(s->step, s->steps_cap, s->n_steps + 1);
+    ARRAY_GROW(s->way, s->ways_cap, s->n_steps + 1);
     uint32_t made = s->n_steps++;
     s->step[made] = step;
-    table_add(&s->steps, s->step, sizeof(*s->step), made);
-    s->step[from].hot = made;
+    s->way[made] = way;
+    if (s->step[from].hot || s->way[from].many)
+        add_sibling(s, from, made);
     if (kind < LANE_COUNT) {
         s->column[step.column].mark = s->mark;
         s->marked = made;
@@ -300,9 +340,20 @@ static uint32_t step_to(struct shapes *s, uint32_t from, uint32_t node, unsigned
     return made;
 }
 
+/* `node`: the leaf's or the object's own; for STEP_CLOSE that of the object it closes. */
+static uint32_t step_to(struct shapes *s, uint32_t from, uint32_t node, unsigned kind)
+{
+    uint32_t to = step_find(s, from, node, kind);
+    if (!to && s->way[from].tokens < SHAPE_TOKENS_MAX && s->n_steps < 4 * TOKENS_MAX)
+        to = step_make(s, from, node, kind);
+    if (to)
+        s->step[from].hot = to;
+    return to;
+}
+
 uint32_t shapes_next(struct shapes *s, uint32_t from, struct str key, unsigned kind)
 {
-    uint32_t node = s->step[from].node;
+    uint32_t node = s->way[from].node;
     if (kind == STEP_CLOSE) {
         CHECK(node != 0 && s->step[from].kind != STEP_OPEN);
     } else {
@@ -342,40 +393,50 @@ static void time_candidate(struct shapes *s, struct shapes_shape *shape, uint32_
 
 uint32_t shapes_at(struct shapes *s, uint32_t step)
 {
-    if (s->step[step].shape != SHAPES_NONE)
-        return s->step[step].shape;
-    struct shapes_shape shape = {.step = step, .id_column = SHAPES_NONE};
+    if (s->way[step].shape != SHAPES_NONE)
+        return s->way[step].shape;
+    struct shapes_shape shape = {.step = step, .token = s->n_tokens, .id_column = SHAPES_NONE};
     uint8_t id_rank = UINT8_MAX;
-    for (uint32_t i = step; i != SHAPES_ROOT; i = s->step[i].parent) {
-        if (s->step[i].kind >= LANE_COUNT)
+    ARRAY_GROW(s->token, s->tokens_cap, s->n_tokens + s->way[step].tokens);
+    s->n_tokens += s->way[step].tokens;
+    uint32_t *token = s->token + s->n_tokens;
+    for (uint32_t i = step; i != SHAPES_ROOT; i = s->way[i].parent) {
+        unsigned kind = s->step[i].kind;
+        *--token = kind == STEP_OPEN    ? SHAPE_OPEN
+                   : kind == STEP_CLOSE ? SHAPE_CLOSE
+                                        : (uint32_t)s->step[i].column;
+        if (kind >= LANE_COUNT)
             continue;
-        const struct shapes_column *c = &s->column[s->step[i].column];
+        const struct shapes_column *c = &s->column[*token];
         if (c->time_rank != UINT8_MAX && may_hold_time(c->lane))
-            time_candidate(s, &shape, s->step[i].column);
+            time_candidate(s, &shape, *token);
         if (c->id_rank != UINT8_MAX && c->id_rank <= id_rank &&
             (c->lane == LANE_STR || c->lane == LANE_NUM || c->lane == LANE_INT)) {
             id_rank = c->id_rank;
-            shape.id_column = s->step[i].column;
+            shape.id_column = *token;
         }
     }
     ARRAY_GROW(s->shape, s->shapes_cap, s->n_shapes + 1);
     s->shape[s->n_shapes] = shape;
-    return s->step[step].shape = s->n_shapes++;
+    return s->way[step].shape = s->n_shapes++;
 }
 
 struct shapes_mark shapes_mark(const struct shapes *s)
 {
-    return (struct shapes_mark){s->n_steps, s->n_nodes, s->n_columns, s->n_shapes, s->names_n};
+    return (struct shapes_mark){s->n_steps,  s->n_nodes,  s->n_columns,
+                                s->n_shapes, s->n_tokens, s->names_n};
 }
 
 void shapes_cut(struct shapes *s, const struct shapes_mark *to)
 {
     for (uint32_t i = to->n_shapes; i < s->n_shapes; i++)
-        s->step[s->shape[i].step].shape = SHAPES_NONE;
+        s->way[s->shape[i].step].shape = SHAPES_NONE;
     for (uint32_t i = to->n_steps; i < s->n_steps; i++) {
-        struct shapes_step *parent = &s->step[s->step[i].parent];
-        if (parent->hot == i)
-            parent->hot = 0;
+        uint32_t parent = s->way[i].parent;
+        if (s->step[parent].hot == i)
+            s->step[parent].hot = 0;
+        if (s->way[parent].many)
+            step_unlink(s, i);
     }
     for (uint32_t i = to->n_columns; i < s->n_columns; i++) {
         const struct shapes_column *c = &s->column[i];
@@ -388,13 +449,13 @@ void shapes_cut(struct shapes *s, const struct shapes_mark *to)
         if (before != SHAPES_NONE)
             s->column[before].next_occ = SHAPES_NONE;
     }
-    table_cut(&s->steps, s->step, sizeof(*s->step), s->n_steps, to->n_steps);
     table_cut(&s->nodes, s->node, sizeof(*s->node), s->n_nodes, to->n_nodes);
     table_cut(&s->columns, s->column, sizeof(*s->column), s->n_columns, to->n_columns);
     s->n_steps = to->n_steps;
     s->n_nodes = to->n_nodes;
     s->n_columns = to->n_columns;
     s->n_shapes = to->n_shapes;
+    s->n_tokens = to->n_tokens;
     s->names_n = to->names_n;
     s->marked = 0;
 }

@@ -25,17 +25,23 @@ struct shapes_table {
     uint32_t mask;
 };
 
+/* What a record is followed by that is like one before: small, for records of many shapes walk over
+ * thousands of them. */
 struct shapes_step {
-    struct shapes_link link;
     uint32_t key_off, key_n; /* in names; empty for STEP_CLOSE */
     uint32_t hot;            /* the child taken last, 0: none */
-    uint32_t column;         /* of a leaf */
+    uint32_t kind : 8;
+    uint32_t column : 24; /* of a leaf */
+};
+
+struct shapes_way {          /* the rest of a step */
+    struct shapes_link link; /* in the table, where its parent has `many` */
     uint32_t name_node;      /* the leaf's or the opened object's own node */
     uint32_t node;           /* the object the next token stands in */
     uint32_t parent;
     uint32_t shape;  /* of the records that end here, or SHAPES_NONE */
     uint32_t tokens; /* from the root to here */
-    uint8_t kind;
+    bool many;       /* children are in the table; else the only one is `hot` */
 };
 
 struct shapes_node { /* a place in the tree of keys; node 0 is the root object */
@@ -55,14 +61,14 @@ struct shapes_column {
     uint32_t next_occ;          /* the column of the next occurrence, or SHAPES_NONE */
     uint32_t last_occ;          /* of occurrence 0: the highest known to be on the way ... */
     uint32_t last_mark;         /* ... where this is shapes.mark */
-    uint32_t shapes;            /* the batch's: used shapes that hold it */
     uint64_t name_hash;
 };
 
 #define SHAPES_CANDIDATES 8
 struct shapes_shape {
-    uint32_t step;      /* its last */
-    uint32_t rows;      /* the batch's count */
+    uint32_t step;  /* its last */
+    uint32_t token; /* place of its first one in shapes.token; their number is that of the step */
+    uint32_t rows;  /* the batch's count */
     uint32_t id_column; /* or SHAPES_NONE */
     uint32_t n_time;
     uint32_t time_column[SHAPES_CANDIDATES]; /* columns that may hold its time, the best first */
@@ -70,19 +76,22 @@ struct shapes_shape {
 
 struct shapes {
     struct shapes_step *step;
+    struct shapes_way *way; /* of each step */
     struct shapes_node *node;
     struct shapes_column *column;
     struct shapes_shape *shape;
+    uint32_t *token; /* of all shapes: columns, SHAPE_OPEN, SHAPE_CLOSE */
     char *names;
-    uint32_t n_steps, n_nodes, n_columns, n_shapes;
+    uint32_t n_steps, n_nodes, n_columns, n_shapes, n_tokens;
+    uint32_t n_linked; /* steps in the table */
     size_t names_n;
-    size_t steps_cap, nodes_cap, columns_cap, shapes_cap, names_cap;
+    size_t steps_cap, ways_cap, nodes_cap, columns_cap, shapes_cap, tokens_cap, names_cap;
     struct shapes_table steps, nodes, columns;
     uint32_t mark, marked; /* columns with this mark lead to step `marked` */
 };
 
 struct shapes_mark {
-    uint32_t n_steps, n_nodes, n_columns, n_shapes;
+    uint32_t n_steps, n_nodes, n_columns, n_shapes, n_tokens;
     size_t names_n;
 };
 
@@ -111,6 +120,12 @@ static inline struct str shapes_path(const struct shapes *s, uint32_t column)
 {
     const struct shapes_node *n = &s->node[s->column[column].node];
     return (struct str){s->names + n->path_off, n->path_n};
+}
+
+static inline struct shape shapes_tokens(const struct shapes *s, uint32_t shape)
+{
+    const struct shapes_shape *of = &s->shape[shape];
+    return (struct shape){s->token + of->token, s->way[of->step].tokens};
 }
 
 struct shapes_mark shapes_mark(const struct shapes *s);
