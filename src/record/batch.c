@@ -96,7 +96,7 @@ void batch_clear(struct batch *b)
         shapes_clear(&b->shapes);
     }
     for (uint32_t i = 0; i < b->shapes.n_columns; i++) {
-        b->column[i].n = 0;
+        b->column[i].n = b->column[i].bytes_n = 0;
         b->use[i] = (struct batch_use){0};
     }
     for (uint32_t i = 0; i < b->shapes.n_shapes; i++)
@@ -185,8 +185,8 @@ void batch_column_room(struct batch_column *c, uint32_t n, size_t bytes)
     if (c->cap - c->n < n || !c->cap)
         values_grow(c, c->n + n);
     if (lane_is_text(c->lane)) {
-        CHECK(bytes <= UINT32_MAX - c->off[c->n]); /* callers hand batches on long before */
-        bytes_grow(c, c->off[c->n] + bytes);
+        CHECK(bytes <= UINT32_MAX - c->bytes_n); /* callers hand batches on long before */
+        bytes_grow(c, (size_t)c->bytes_n + bytes);
     }
 }
 
@@ -297,20 +297,21 @@ static inline void copy_text(char *to, const char *from, size_t n)
     }
 }
 
-static inline void append_text(struct batch *b, struct batch_column *c, struct str bytes)
+static inline void append_text(struct batch_column *c, struct str bytes)
 {
-    if (__builtin_expect(c->n >= c->cap || bytes.n > c->bytes_cap - c->off[c->n], 0))
+    if (__builtin_expect(c->n >= c->cap || bytes.n > c->bytes_cap - c->bytes_n, 0))
         batch_column_room(c, 1, bytes.n);
-    uint32_t at = c->off[c->n];
-    copy_text(c->bytes + at, bytes.p, bytes.n);
-    c->off[++c->n] = at + (uint32_t)bytes.n;
-    b->bytes += COST_TEXT + bytes.n;
+    copy_text(c->bytes + c->bytes_n, bytes.p, bytes.n);
+    c->bytes_n += (uint32_t)bytes.n;
+    c->off[++c->n] = c->bytes_n;
 }
 
 void batch_text(struct batch *b, struct str key, enum lane lane, struct str bytes)
 {
-    if (advance(b, key, lane))
-        append_text(b, column_at(b), bytes);
+    if (!advance(b, key, lane))
+        return;
+    append_text(column_at(b), bytes);
+    b->bytes += COST_TEXT + bytes.n;
 }
 
 /* The column with room for one more value. */
@@ -510,39 +511,41 @@ void batch_unuse_shape(struct batch *b, uint32_t shape)
     b->whole_used &= !is_whole(b, shape);
 }
 
-/* The last value of a column as a time. */
-static bool column_time(const struct batch_column *c, int64_t near_ns, int64_t *ret)
+/* A value of a column as a time. */
+static bool column_time(const struct batch_column *c, uint32_t i, int64_t near_ns, int64_t *ret)
 {
-    uint32_t last = c->n - 1;
     struct time_form form;
     struct str text;
     double v;
     switch ((enum lane)c->lane) {
     case LANE_INT:
-        return time_from_number(c->i64[last], 0, ret);
+        return time_from_number(c->i64[i], 0, ret);
     case LANE_DEC:
-        return time_from_number(c->i64[last], c->scale[last], ret);
+        return time_from_number(c->i64[i], c->scale[i], ret);
     case LANE_DBL:
-        return time_from_double(c->f64[last], ret);
+        return time_from_double(c->f64[i], ret);
     case LANE_NUM:
-        text = str_of(c->bytes + c->off[last], c->off[last + 1] - c->off[last]);
+        text = str_of(c->bytes + c->off[i], c->off[i + 1] - c->off[i]);
         return str_to_f64(text, &v) && __builtin_isfinite(v) && time_from_double(v, ret);
     default:
-        text = str_of(c->bytes + c->off[last], c->off[last + 1] - c->off[last]);
+        text = str_of(c->bytes + c->off[i], c->off[i + 1] - c->off[i]);
         return time_parse(text, near_ns, &form, ret);
     }
 }
 
+/* Of the record whose values have `behind` others behind them. */
 static inline int64_t resolve_time(const struct batch *b, const struct shapes_shape *shape,
-                                   int64_t arrival_ns, uint8_t *ret_flags)
+                                   uint32_t behind, int64_t arrival_ns, uint8_t *ret_flags)
 {
     int64_t t;
     *ret_flags = 0;
     if (b->time_given)
         return b->given_time;
-    for (uint32_t i = 0; i < shape->n_time; i++)
-        if (column_time(&b->column[shape->time_column[i]], arrival_ns, &t))
+    for (uint32_t i = 0; i < shape->n_time; i++) {
+        const struct batch_column *c = &b->column[shape->time_column[i]];
+        if (column_time(c, c->n - 1 - behind, arrival_ns, &t))
             return t;
+    }
     *ret_flags = shape->n_time ? ROW_TIME_ARRIVAL | ROW_TIME_BAD : ROW_TIME_ARRIVAL;
     return arrival_ns;
 }
@@ -571,6 +574,7 @@ static void record_undo(struct batch *b)
         struct batch_column *c = &b->column[s->step[i].column];
         c->n--;
         b->bytes -= batch_cost(c, c->n);
+        c->bytes_n = lane_is_text(c->lane) ? c->off[c->n] : 0;
     }
     b->at = SHAPES_ROOT;
     b->form_shape = SHAPES_NONE;
@@ -591,7 +595,8 @@ static uint32_t become_whole(struct batch *b, uint32_t of, struct str raw)
     record_undo(b);
     b->at = shapes_whole(&b->shapes);
     batch_columns_make(b);
-    append_text(b, column_at(b), raw);
+    append_text(column_at(b), raw);
+    b->bytes += COST_TEXT + raw.n;
     uint32_t shape = shapes_at(&b->shapes, b->at);
     CHECK(b->shapes.shape[shape].rows || batch_use_shape(b, shape));
     return shape;
@@ -652,7 +657,7 @@ static inline bool end(struct batch *b, int64_t arrival_ns, struct str raw)
     if (wide && !raw.p)
         return false;
     uint8_t flags;
-    int64_t time = resolve_time(b, &b->shapes.shape[shape], arrival_ns, &flags);
+    int64_t time = resolve_time(b, &b->shapes.shape[shape], 0, arrival_ns, &flags);
     b->whole_id = (struct str){0};
     if (wide)
         shape = become_whole(b, shape, raw);
@@ -703,20 +708,73 @@ uint64_t batch_version(const struct batch *b)
     return b->version;
 }
 
-size_t batch_like_before(struct batch *b, const struct str *text, int64_t arrival_ns, size_t raw_n)
+/* Copies 64 bytes at a time, and what stands behind a text with it: so that for most there is one
+ * branch, which does not depend on the length. */
+static inline void copy_wide(char *to, struct str text)
 {
-    CHECK(b->ended && b->form_shape == b->shape_of[b->n - 1]);
-    const struct shapes_shape *shape = &b->shapes.shape[b->form_shape];
+    size_t at = 0;
+    do {
+        memcpy(to + at, text.p + at, BATCH_FORM_BEHIND);
+        at += BATCH_FORM_BEHIND;
+    } while (at < text.n);
+}
+
+/* Every form_n-th text, n of them; answers their bytes. */
+static size_t append_like(struct batch *b, struct batch_column *c, const struct str *text,
+                          uint32_t n)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++)
+        bytes += text[(size_t)i * b->form_n].n;
+    batch_column_room(c, n, bytes + BATCH_FORM_BEHIND);
+    uint32_t *off = c->off + c->n + 1, at = c->bytes_n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct str t = text[(size_t)i * b->form_n];
+        copy_wide(c->bytes + at, t);
+        off[i] = at += (uint32_t)t.n;
+    }
+    c->n += n;
+    c->bytes_n = at;
+    return bytes;
+}
+
+static void add_like_rows(struct batch *b, uint32_t n, int64_t arrival_ns)
+{
+    struct shapes_shape *shape = &b->shapes.shape[b->form_shape];
+    uint32_t had = b->n;
+    batch_rows_room(b, n);
+    shape->rows += n;
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t flags;
+        b->time[had + i] = resolve_time(b, shape, n - 1 - i, arrival_ns, &flags);
+        b->shape_of[had + i] = (uint16_t)b->form_shape;
+        b->flags[had + i] = flags;
+        b->n_flagged += flags != 0;
+    }
+    b->n = had + 1;
+    batch_origin_add(b, &(struct origin_run){.index = had, .arrival_ns = arrival_ns});
+    b->n = had + n; /* the others go on from there */
+}
+
+size_t batch_form_cost(const struct batch *b)
+{
+    return COST_ROW + COST_TEXT * (size_t)b->form_n;
+}
+
+void batch_like_before(struct batch *b, const struct str *text, uint32_t n, int64_t arrival_ns,
+                       size_t raw_n, size_t last_raw_n)
+{
+    CHECK(b->ended && b->form_shape == b->shape_of[b->n - 1] && n);
     batch_begin(b);
-    b->at = shape->step;
-    for (uint32_t i = 0; i < b->form_n; i++)
-        append_text(b, &b->column[b->form_column[i]], text[i]);
-    uint8_t flags;
-    int64_t time = resolve_time(b, shape, arrival_ns, &flags);
+    b->at = b->shapes.shape[b->form_shape].step;
     b->whole_id = (struct str){0};
-    add_row(b, b->form_shape, time, flags, arrival_ns);
-    count_end(b, raw_n);
-    return batch_room(b);
+    size_t bytes = n * batch_form_cost(b);
+    for (uint32_t i = 0; i < b->form_n; i++)
+        bytes += append_like(b, &b->column[b->form_column[i]], text + i, n);
+    add_like_rows(b, n, arrival_ns);
+    b->bytes += bytes;
+    b->raw_bytes += raw_n - last_raw_n;
+    count_end(b, last_raw_n);
 }
 
 bool batch_form_has_id(const struct batch *b)

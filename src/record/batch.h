@@ -48,10 +48,16 @@ NODISCARD bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n);
 #define BATCH_FORM_MAX 8
 uint32_t batch_form(struct batch *b);
 bool batch_form_has_id(const struct batch *b); /* once batch_form said that there is a form */
-/* Another record of that form, as batch_begin, a batch_text a leaf in the same order, and
- * batch_try_end would add it. Answers batch_room. */
-size_t batch_like_before(struct batch *b, const struct str *text, int64_t arrival_ns, size_t raw_n);
-/* Another with every record and every batch_clear, and for good. */
+/* `n` records more of that form, one or more, as batch_begin, a batch_text a leaf in the same
+ * order, and batch_try_end would add each: their texts record by record, the bytes of the sources
+ * together and of the last. BATCH_FORM_BEHIND bytes behind a text's begin, and behind its end, must
+ * be readable. */
+#define BATCH_FORM_BEHIND 64
+void batch_like_before(struct batch *b, const struct str *text, uint32_t n, int64_t arrival_ns,
+                       size_t raw_n, size_t last_raw_n);
+size_t
+batch_form_cost(const struct batch *b); /* what such a record takes of batch_room, less its texts */
+/* Another with every call that adds records or takes them back, and for good. */
 uint64_t batch_version(const struct batch *b);
 /* Between begin and end: whether the record has a leaf whose dotted name has one of the hashes. */
 bool batch_has_name(const struct batch *b, const uint64_t *name_hash, unsigned n);

@@ -230,7 +230,7 @@ static enum err fetch_values(struct append *a, uint32_t col)
     const struct batch_column *to = &a->b->column[a->column[col]];
     if (!lane_is_text(c->lane) || !v->n)
         return OK;
-    uint64_t held = a->b->use[a->column[col]].held + (to->cap ? to->off[to->n] : 0);
+    uint64_t held = a->b->use[a->column[col]].held + to->bytes_n;
     if (held + v->off[v->n] - v->off[0] > UINT32_MAX / 2)
         return err_set(ERR_LIMIT, "a column of a batch has more than 2 GiB");
     return OK;
@@ -240,12 +240,13 @@ static void append_texts(struct batch_column *c, const struct values *v)
 {
     uint32_t bytes = v->off[v->n] - v->off[0];
     batch_column_room(c, v->n, bytes);
-    uint32_t shift = c->off[c->n] - v->off[0];
+    uint32_t shift = c->bytes_n - v->off[0];
     uint32_t *to = c->off + c->n + 1;
     for (uint32_t i = 0; i < v->n; i++)
         to[i] = v->off[i + 1] + shift;
     if (bytes)
-        memcpy(c->bytes + c->off[c->n], v->bytes + v->off[0], bytes);
+        memcpy(c->bytes + c->bytes_n, v->bytes + v->off[0], bytes);
+    c->bytes_n += bytes;
 }
 
 static void append_values(struct batch *b, struct batch_column *c, const struct values *v)

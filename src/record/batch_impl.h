@@ -20,7 +20,7 @@ struct batch_column {
         char *bytes;    /* text lanes */
         uint8_t *scale; /* DEC */
     };
-    uint32_t bytes_cap;
+    uint32_t bytes_n, bytes_cap; /* the last offset is read nowhere else so often */
     uint8_t lane;
 };
 
@@ -52,7 +52,6 @@ struct batch {
     uint32_t n_runs;
     size_t runs_cap;
     size_t bytes;
-    uint64_t raw_bytes;
 
     /* What the used shapes have together. */
     uint32_t used_shapes, used_columns, used_tokens, used_path_bytes;
@@ -65,6 +64,7 @@ struct batch {
     bool ended;
     bool time_given;
     int64_t given_time;
+    uint64_t raw_bytes; /* of all records */
     size_t last_raw;
     struct shapes_mark mark;
     struct str whole_id; /* of a record kept as JSON text */

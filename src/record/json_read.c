@@ -44,6 +44,7 @@ enum {
     RECORD_BYTES_MAX = 1 << 30,
     AHEAD_BYTES = 32 << 10,
     FORM_BYTES = 512,
+    LIKES_TEXTS = 128,
     TIME_NAMES_MAX = 32
 };
 
@@ -80,7 +81,7 @@ struct form {
     bool has_id;
     uint32_t n;
     struct piece piece[BATCH_FORM_MAX + 1];
-    char text[FORM_BYTES];
+    char text[FORM_BYTES + sizeof(scan_bytes)];
 };
 
 struct json_reader {
@@ -769,9 +770,18 @@ static void learn_form(struct json_reader *r, uint32_t from, const uint32_t *at,
     f->version = batch_version(r->batch);
 }
 
+/* Short ones with what stands behind them, which is masked out. */
 static inline bool has_piece(const struct json_reader *r, const struct piece *x, uint32_t from)
 {
-    return x->n <= r->n - from && scan_equal(r->p + from, r->form.text + x->from, x->n);
+    scan_bytes is, wanted;
+    const char *p = r->p + from, *text = r->form.text + x->from;
+    if (x->n > r->n - from)
+        return false;
+    if (x->n > sizeof(is))
+        return memcmp(p, text, x->n) == 0;
+    memcpy(&is, p, sizeof(is));
+    memcpy(&wanted, text, sizeof(wanted));
+    return (scan_bits((scan_bytes)(is == wanted)) | UINT32_MAX << x->n) == UINT32_MAX;
 }
 
 /* The strings of the record from `from` on, where it has the form; r->at is moved behind its
@@ -798,18 +808,18 @@ static inline bool form_texts(struct json_reader *r, uint32_t from, struct str *
     return true;
 }
 
-static bool unescape_texts(struct json_reader *r, uint32_t from, uint32_t end, struct str *text)
+/* Behind what r->value holds of records before, which stays where it is. */
+static bool unescape_texts(struct json_reader *r, struct str *text)
 {
     size_t bad, n;
-    if (!has_escape(r, from, end))
-        return true;
-    buf_clear(&r->value);
-    char *to = buf_reserve(&r->value, end - from); /* for all of them */
+    if (!r->value.n)
+        buf_reserve(&r->value, r->n_scanned + BATCH_FORM_BEHIND); /* for all there can be */
     for (uint32_t i = 0; i < r->form.n; i++) {
+        char *to = r->value.p + r->value.n;
         if (!json_unescape(text[i], to, &n, &bad))
             return false;
         text[i] = str_of(to, n);
-        to += n;
+        r->value.n += n;
     }
     return true;
 }
@@ -827,17 +837,59 @@ static bool read_like_before(struct json_reader *r, int64_t arrival_ns, struct b
     uint32_t from = *at, end;
     if (!may_have_form(r, b))
         return false;
-    if (!form_texts(r, from, text, &end) || end != r->n || !unescape_texts(r, from, end, text)) {
+    buf_clear(&r->value);
+    if (!form_texts(r, from, text, &end) || end != r->n ||
+        (has_escape(r, from, end) && !unescape_texts(r, text))) {
         r->at = at;
         return false;
     }
-    batch_like_before(b, text, arrival_ns, end - from);
+    batch_like_before(b, text, 1, arrival_ns, end - from, end - from);
     r->form.version = batch_version(b);
     return true;
 }
 
-/* A string cannot hold a line break, nor can what stands between those of the form: a record that
- * has it ends in its line. */
+/* Records that are added at once. */
+struct likes {
+    size_t room, extra; /* in the batch; what each is to leave of it */
+    size_t cost;        /* of a record, beside its texts */
+    size_t lines_end;
+    size_t raw_n, last_raw_n;
+    uint32_t n, max;
+    struct str text[LIKES_TEXTS];
+};
+
+/* The records from `from` on, to which r->at is moved as well; answers where they end. A string
+ * cannot hold a line break, nor can what stands between those of the form: a record that has it
+ * ends in its line. */
+static uint32_t gather_likes(struct json_reader *r, uint32_t from, struct likes *l)
+{
+    const uint32_t strings = r->form.n;
+    l->n = 0;
+    l->raw_n = 0;
+    while (l->n < l->max && *r->at == from && from < r->n) {
+        const uint32_t *at = r->at;
+        struct str *text = l->text + l->n * strings;
+        uint32_t end;
+        if (!form_texts(r, from, text, &end))
+            break;
+        size_t bytes = end - from, cost = l->cost;
+        if ((end < r->n && r->p[end] != '\n') || bytes + l->extra > l->room ||
+            bytes > r->limits.record_bytes ||
+            (has_escape(r, from, end) && !unescape_texts(r, text))) {
+            r->at = at;
+            break;
+        }
+        for (uint32_t i = 0; i < strings; i++)
+            cost += text[i].n;
+        l->room -= cost < l->room ? cost : l->room;
+        l->raw_n += bytes;
+        l->last_raw_n = bytes;
+        l->n++;
+        from = end + (end < l->lines_end); /* and the line break */
+    }
+    return from;
+}
+
 uint32_t json_read_alike(struct json_reader *r, struct str lines, int64_t arrival_ns,
                          struct batch *b, size_t extra, size_t *ret_n)
 {
@@ -847,26 +899,25 @@ uint32_t json_read_alike(struct json_reader *r, struct str lines, int64_t arriva
         !is_inside(str_of(lines.p, 0), a->scanned))
         return 0;
     const uint32_t first = (uint32_t)(lines.p - a->scanned.p);
+    struct likes l;
+    l.room = batch_room(b);
+    l.extra = extra;
+    l.cost = batch_form_cost(b);
+    l.lines_end = first + lines.n;
+    l.max = LIKES_TEXTS / r->form.n;
     uint32_t from = first, n = 0;
-    size_t room = batch_room(b);
     r->p = a->scanned.p;
     r->n = r->n_scanned = (uint32_t)a->scanned.n;
     r->escape = a->escape;
     r->at = a->at;
-    while (*r->at == from && from < r->n) {
-        struct str text[BATCH_FORM_MAX];
-        uint32_t end;
-        if (!form_texts(r, from, text, &end) || (end < r->n && r->p[end] != '\n'))
-            break;
-        size_t bytes = end - from;
-        if (bytes + extra > room || bytes > r->limits.record_bytes ||
-            !unescape_texts(r, from, end, text))
-            break;
-        room = batch_like_before(b, text, arrival_ns, bytes);
-        a->at = r->at;
-        from = end + (end - first < lines.n); /* and the line break */
-        n++;
-    }
+    do {
+        buf_clear(&r->value);
+        from = gather_likes(r, from, &l);
+        if (l.n)
+            batch_like_before(b, l.text, l.n, arrival_ns, l.raw_n, l.last_raw_n);
+        n += l.n;
+    } while (l.n == l.max);
+    a->at = r->at;
     a->escape = r->escape;
     r->form.version = batch_version(b);
     *ret_n = from - first;

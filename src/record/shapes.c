@@ -421,12 +421,6 @@ uint32_t shapes_at(struct shapes *s, uint32_t step)
     return s->way[step].shape = s->n_shapes++;
 }
 
-struct shapes_mark shapes_mark(const struct shapes *s)
-{
-    return (struct shapes_mark){s->n_steps,  s->n_nodes,  s->n_columns,
-                                s->n_shapes, s->n_tokens, s->names_n};
-}
-
 void shapes_cut(struct shapes *s, const struct shapes_mark *to)
 {
     for (uint32_t i = to->n_shapes; i < s->n_shapes; i++)

@@ -128,7 +128,11 @@ static inline struct shape shapes_tokens(const struct shapes *s, uint32_t shape)
     return (struct shape){s->token + of->token, s->way[of->step].tokens};
 }
 
-struct shapes_mark shapes_mark(const struct shapes *s);
+static inline struct shapes_mark shapes_mark(const struct shapes *s)
+{
+    return (struct shapes_mark){s->n_steps,  s->n_nodes,  s->n_columns,
+                                s->n_shapes, s->n_tokens, s->names_n};
+}
 /* Forgets everything that was made since the mark. */
 void shapes_cut(struct shapes *s, const struct shapes_mark *to);
 

@@ -130,7 +130,7 @@ static void test_cancel_and_pop_leave_no_trace(void **state)
  * such as are none. */
 static const char *const forms[][4] = {
     {"message"}, {"time", "message", "_id"}, {"a", "b", "a"}, {"o.", "in"}, {"#n", "a"}};
-enum { FORMS = 5, STRINGS = 3 };
+enum { FORMS = 5, STRINGS = 3, LIKE_ROWS = 5 };
 
 static unsigned form_members(unsigned form)
 {
@@ -168,40 +168,74 @@ static struct buf frame_bytes(struct batch *b)
     return out;
 }
 
+/* Texts with what must be readable behind them. */
+static struct str like_text(uint64_t r)
+{
+    static const char texts[][BATCH_FORM_BEHIND + 150] = {
+        "2025-02-15T11:00:00Z",
+        "",
+        "x",
+        "a longer text than those",
+        "17",
+        "one that is as long as what is copied at once, to the very byte.",
+        "one that is longer than what is copied at once, twice in fact, so that it goes round and "
+        "round, until there is nothing left to be copied of it any more"};
+    return str_c(texts[r % 7]);
+}
+
+/* The same records to both, to the second by one batch_like_before where `may`; answers the bytes
+ * of their texts. */
+static size_t both_like(struct batch *plain, struct batch *like, unsigned form, unsigned n,
+                        bool may, int64_t arrival, uint64_t *seed)
+{
+    struct str text[4 * LIKE_ROWS], last[4] = {0};
+    size_t bytes = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t r = records_random(seed);
+        for (unsigned k = 0; k < 4; k++)
+            last[k] = like_text(r >> (8 + 8 * k) & 0xff);
+        for (unsigned k = 0; k < form_members(form); k++)
+            bytes += last[k].n;
+        memcpy(text + (size_t)i * form_members(form), last, form_members(form) * sizeof(*last));
+        form_add(plain, form, last);
+        batch_end(plain, arrival, STR("{\"raw\":1}"));
+        if (may)
+            continue;
+        form_add(like, form, last);
+        batch_end(like, arrival, STR("{\"raw\":1}"));
+    }
+    if (may)
+        batch_like_before(like, text, n, arrival, 9 * (size_t)n, 9);
+    return bytes;
+}
+
 static void test_like_before_is_the_same(void **state)
 {
-    static const char *const texts[] = {"2025-02-15T11:00:00Z", "", "x", "a longer text than those",
-                                        "17"};
     struct batch *plain = batch_new(), *like = batch_new();
     uint64_t seed = 3, version = 0;
     unsigned last = FORMS, form = 0, met = 0;
     for (int i = 0; i < 20000; i++) {
         uint64_t r = records_random(&seed);
-        struct str text[4];
-        for (unsigned k = 0; k < 4; k++)
-            text[k] = str_c(texts[(r >> (8 + 4 * k)) % 5]);
         form = r % 4 ? form : (unsigned)(r >> 32) % FORMS;
         int64_t arrival = ARRIVAL + i / 100;
         bool may = batch_form(like) && form == last;
         assert_int_equal(may && form >= STRINGS, 0);
         if (may)
             assert_int_equal(batch_form(like), form_members(form));
-        form_add(plain, form, text);
         if (r >> 40 & 1 && (r >> 41) % 8 == 0) {
+            struct str text[4] = {like_text(r), like_text(r >> 4), like_text(r >> 8), {0}};
+            form_add(plain, form, text);
             form_add(like, form, text);
             batch_cancel(plain);
             batch_cancel(like);
             assert_int_equal(batch_form(like), 0);
             continue;
         }
-        batch_end(plain, arrival, STR("{\"raw\":1}"));
-        if (may) {
-            batch_like_before(like, text, arrival, 9);
-            met++;
-        } else {
-            form_add(like, form, text);
-            batch_end(like, arrival, STR("{\"raw\":1}"));
-        }
+        unsigned rows = 1 + (unsigned)(r >> 56) % LIKE_ROWS;
+        size_t had = batch_bytes(like), cost = may ? batch_form_cost(like) : 0;
+        size_t texts = both_like(plain, like, form, rows, may, arrival, &seed);
+        assert_true(!may || batch_bytes(like) == had + rows * cost + texts);
+        met += may;
         assert_int_not_equal(batch_version(like), version);
         version = batch_version(like);
         last = form;
