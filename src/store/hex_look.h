@@ -1,10 +1,8 @@
-/* What a text holds that may be a hexadecimal number, eight bytes at a time. Threads: pure. */
+/* What a text holds that may be a hexadecimal number, many bytes at a time. Threads: pure. */
 #ifndef WEIR_STORE_HEX_LOOK_H
 #define WEIR_STORE_HEX_LOOK_H
 
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "record/scan.h"
 
 enum { HEX_DIGITS = 1, HEX_LETTERS = 2, HEX_OTHER = 4 };
 
@@ -25,6 +23,17 @@ static inline unsigned hex_look8(uint64_t x)
            ((digit | letter) != high ? HEX_OTHER : 0u);
 }
 
+static inline unsigned hex_look16(const char *p)
+{
+    scan_bytes v;
+    memcpy(&v, p, sizeof(v));
+    uint32_t digits = scan_bits(scan_digits16(v));
+    uint32_t letters =
+        scan_bits((scan_bytes)((v | SCAN_ALL(0x20)) - SCAN_ALL('a') <= SCAN_ALL('f' - 'a')));
+    return (digits ? HEX_DIGITS : 0u) | (letters ? HEX_LETTERS : 0u) |
+           ((digits | letters) != 0xffff ? HEX_OTHER : 0u);
+}
+
 /* Which of digits, letters up to f of either case and other bytes there are; no more is looked at
  * behind one of the others. */
 static inline unsigned hex_look(const char *p, size_t n)
@@ -35,6 +44,12 @@ static inline unsigned hex_look(const char *p, size_t n)
         for (size_t i = 0; i < n; i++)
             look |= hex_look8(HEX_EACH((unsigned char)p[i]));
         return look;
+    }
+    if (n >= sizeof(scan_bytes)) {
+        for (size_t i = 0; i + sizeof(scan_bytes) <= n && !(look & HEX_OTHER);
+             i += sizeof(scan_bytes))
+            look |= hex_look16(p + i);
+        return look | hex_look16(p + n - sizeof(scan_bytes));
     }
     for (size_t i = 0; i + sizeof(x) <= n && !(look & HEX_OTHER); i += sizeof(x)) {
         memcpy(&x, p + i, sizeof(x));

@@ -201,10 +201,10 @@ static void test_edges(void **unused)
     assert_true(matched > 0 && matched <= like);
 }
 
-/* Every byte at every place, in texts of all lengths about eight and sixteen. */
+/* Every byte at every place, in texts of all lengths up to two looks and more. */
 static void test_hex_look(void **unused)
 {
-    char text[20];
+    char text[40];
     for (size_t n = 0; n <= sizeof(text); n++)
         for (size_t at = 0; at < n; at++)
             for (unsigned c = 0; c < 256; c++) {
