@@ -143,11 +143,16 @@ static enum err places_of_texts(const struct joined *j, const uint32_t *pos, uin
 {
     struct walk w;
     uint64_t bytes = 0;
-    TRY(walk_begin(j, a, &w));
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = pos ? pos[i] : i;
-        CHECK(at < w.begin[j->n_parts]);
-        to[i] = walk_text(&w, at);
+    for (uint32_t i = 0; !pos && i < j->n_parts; i++) {
+        for (uint32_t k = 0; k < j->part[i].n; k++)
+            *to++ = values_text(&j->part[i], k);
+        bytes += values_bytes(&j->part[i]);
+    }
+    if (pos)
+        TRY(walk_begin(j, a, &w));
+    for (uint32_t i = 0; pos && i < n; i++) {
+        CHECK(pos[i] < w.begin[j->n_parts]);
+        to[i] = walk_text(&w, pos[i]);
         bytes += to[i].n;
     }
     *ret_bytes = bytes;

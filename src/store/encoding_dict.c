@@ -176,7 +176,7 @@ static bool entries_are_lines(const struct encoder *e, const struct values *v,
 static enum err entries_as_met(const struct table *t, const struct values *v, struct arena *a,
                                struct values *ret)
 {
-    return text_pick(v, t->first, t->n, a, ret);
+    return values_pick(v, t->first, t->n, a, ret);
 }
 
 /* Entries in order, and for each entry number its place. */

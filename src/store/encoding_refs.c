@@ -21,25 +21,26 @@
 #include "store/refs_places.h"
 
 enum { SEEN = 4096, VALUE_LINES = 256, KINDS = 256, KIND_WAYS = 8, KIND_VALUES = 128 };
+enum { ROOM = 1 << 18 /* bytes at once */ };
 
 /* ---- writing ---- */
 
-static void put(struct text_out *out, size_t *used, struct str s)
+static char *put(char *to, struct str s)
 {
-    memcpy(out->bytes + *used, s.p, s.n);
-    *used += s.n;
+    memcpy(to, s.p, s.n);
+    return to + s.n;
 }
 
-/* Bytes as they are, with REF doubled. */
-static void put_static(struct text_out *out, size_t *used, struct str s)
+/* Bytes as they are, with REF doubled; returns where they end. */
+static char *put_static(char *to, struct str s)
 {
     for (const char *hit; (hit = memchr(s.p, REF, s.n)) != NULL;) {
         size_t n = (size_t)(hit - s.p) + 1;
-        put(out, used, str_of(s.p, n));
-        out->bytes[(*used)++] = REF;
+        to = put(to, str_of(s.p, n));
+        *to++ = REF;
         s = str_from(s, n);
     }
-    put(out, used, s);
+    return put(to, s);
 }
 
 /* Words for the filter. A reference begins and ends at edges of words, so the words of a text are
@@ -127,12 +128,15 @@ struct kinds {
     uint32_t n;
 };
 
-/* What texts are written as: the different ones, and of each text its number among them. */
+/* What texts are written as: the different ones, and of each text its number among them. Those that
+ * are written as they are stay where they lie. */
 struct written {
-    struct text_out out;
+    struct values v; /* its texts are ours */
+    struct str *text;
     uint32_t *code;
     uint32_t *slot; /* of a table: number of one + 1, or 0 */
     uint32_t mask;
+    char *at, *end; /* room for the next one */
     struct arena *a;
 };
 
@@ -208,11 +212,8 @@ static const struct piece *pieces_of(struct str rest, struct arena *a)
     return piece;
 }
 
-static void note_kind(struct kind *kind, const struct text_out *out, uint32_t entry,
-                      struct arena *a)
+static void note_kind(struct kind *kind, struct str rest, uint32_t entry, struct arena *a)
 {
-    struct values v = text_out_values(out, LANE_STR);
-    struct str rest = values_text(&v, entry);
     kind_first(kind, KIND_WAYS - 1, (struct kind){rest, pieces_of(rest, a), entry});
 }
 
@@ -220,40 +221,40 @@ static void written_grow(struct written *w)
 {
     w->mask = w->mask ? w->mask * 2 + 1 : 1023;
     w->slot = ARENA_ARRAY(w->a, uint32_t, (size_t)w->mask + 1);
-    struct values v = text_out_values(&w->out, LANE_STR);
-    for (uint32_t i = 0; i < v.n; i++) {
-        uint32_t at = (uint32_t)hash64(values_text(&v, i)) & w->mask;
+    for (uint32_t i = 0; i < w->v.n; i++) {
+        uint32_t at = (uint32_t)hash64(w->text[i]) & w->mask;
         while (w->slot[at])
             at = (at + 1) & w->mask;
         w->slot[at] = i + 1;
     }
 }
 
-/* The number of what was written behind the last of them, up to `used`. */
-static uint32_t entry_of(struct written *w, size_t used)
+/* The number of what was written, which stays where it is if it is new. */
+static uint32_t entry_of(struct written *w, struct str s)
 {
-    if (w->out.n >= w->mask / 2)
+    if (w->v.n >= w->mask / 2)
         written_grow(w);
-    struct values v = text_out_values(&w->out, LANE_STR);
-    struct str s = str_of(w->out.bytes + w->out.used, used - w->out.used);
     uint32_t at = (uint32_t)hash64(s) & w->mask;
     for (; w->slot[at]; at = (at + 1) & w->mask)
-        if (str_eq(values_text(&v, w->slot[at] - 1), s))
+        if (str_eq(w->text[w->slot[at] - 1], s))
             return w->slot[at] - 1;
-    w->out.used = used;
-    w->out.off[++w->out.n] = (uint32_t)used;
-    w->slot[at] = w->out.n;
-    return w->out.n - 1;
+    if (s.p == w->at)
+        w->at += s.n;
+    w->text[w->v.n++] = s;
+    w->v.text_bytes += s.n;
+    w->slot[at] = w->v.n;
+    return w->v.n - 1;
 }
 
-/* Writes it place by place; returns where it ends. Of texts that begin so none may be known but
- * where they begin. */
-static size_t write_text(const struct refs *r, uint32_t row, struct str s, uint64_t head,
-                         struct places *places, struct words_seen *words, struct text_out *out)
+/* Writes it place by place to w->at, unless it is written as it is. Of texts that begin so none may
+ * be known but where they begin. */
+static struct str write_text(const struct refs *r, uint32_t row, struct str s, uint64_t head,
+                             struct places *places, struct words_seen *words, struct written *w)
 {
     struct str value;
     struct ref_number number;
-    size_t done = 0, used = out->used;
+    size_t done = 0;
+    char *to = w->at;
     uint64_t key;
     places_begin(places, s, head);
     bool refers = bitmap_get(r->heads, head % HEADS), first = bitmap_get(r->heads, NO_HEAD);
@@ -266,42 +267,40 @@ static size_t write_text(const struct refs *r, uint32_t row, struct str s, uint6
             !refs_value_of(r->used[p->column - 1], row, &number, &value) ||
             !refs_stands(s, at, value))
             continue;
-        put_static(out, &used, str_of(s.p + done, at - done));
-        out->bytes[used++] = REF;
-        out->bytes[used++] = (char)(REF_FIRST + p->column - 1);
+        to = put_static(to, str_of(s.p + done, at - done));
+        *to++ = REF;
+        *to++ = (char)(REF_FIRST + p->column - 1);
         put_value_words(words, p->column - 1u, value, r->used[p->column - 1]->v.lane != LANE_INT);
         done = at + value.n;
         places->at = done > places->at ? done : places->at;
     }
-    put_static(out, &used, str_from(s, done));
-    put_rest_words(words, str_of(out->bytes + out->used, used - out->used));
-    return used;
+    if (to > w->at || memchr(s.p, REF, s.n)) {
+        to = put_static(to, str_from(s, done));
+        s = str_of(w->at, (size_t)(to - w->at));
+    }
+    put_rest_words(words, s);
+    return s;
 }
 
-static enum err written_init(const struct encoder *e, struct written *ret)
+static void written_init(const struct encoder *e, struct written *ret)
 {
-    *ret = (struct written){.a = e->scratch};
-    ret->code = arena_alloc(e->scratch, e->v->n * sizeof(*ret->code));
-    return text_out_init(&ret->out, e->v->n, e->o->refs->own->bytes / 2, e->scratch);
+    struct str *text = arena_alloc(e->scratch, e->v->n * sizeof(*text));
+    *ret = (struct written){.a = e->scratch,
+                            .v = {.lane = e->v->lane, .text = text},
+                            .text = text,
+                            .code = arena_alloc(e->scratch, e->v->n * sizeof(*ret->code))};
 }
 
-/* Makes room for what s may be written as. What was written stays where it was, too: others point
- * there. */
+/* Makes room for what s may be written as. */
 static enum err written_reserve(struct written *w, struct str s)
 {
-    struct text_out *out = &w->out;
-    uint64_t need = out->used + (uint64_t)s.n * 2;
-    if (need <= out->max)
+    size_t need = s.n * 2, room = need > ROOM ? need : ROOM;
+    if (w->at && need <= (size_t)(w->end - w->at))
         return OK;
-    uint64_t max = need + out->max;
-    if (max > UINT32_MAX)
-        return err_set(ERR_LIMIT, "texts of %llu bytes at once", (unsigned long long)max);
-    char *bytes = arena_try_alloc(w->a, max + 1);
-    if (!bytes)
-        return err_set(ERR_NOMEM, "no memory for %llu bytes of text", (unsigned long long)max);
-    memcpy(bytes, out->bytes, out->used);
-    out->bytes = bytes;
-    out->max = max;
+    w->at = arena_try_alloc(w->a, room);
+    if (!w->at)
+        return err_set(ERR_NOMEM, "no memory for %zu bytes of text", room);
+    w->end = w->at + room;
     return OK;
 }
 
@@ -312,7 +311,7 @@ static enum err write_texts(const struct encoder *e, struct written *ret)
     struct words_seen *words = ARENA_NEW(e->scratch, struct words_seen);
     struct kinds *kinds = ARENA_NEW(e->scratch, struct kinds);
     words->sink = e->o->words;
-    TRY(written_init(e, ret));
+    written_init(e, ret);
     for (uint32_t i = 0; i < e->v->n; i++) {
         struct str s = values_text(e->v, i);
         uint64_t head = places_head(s);
@@ -321,11 +320,11 @@ static enum err write_texts(const struct encoder *e, struct written *ret)
         if (refers && write_like(r, r->row[i], s, kind, kinds, words, &ret->code[i]))
             continue;
         TRY(written_reserve(ret, s));
-        size_t used = write_text(r, r->row[i], s, head, places, words, &ret->out);
-        CHECK(used <= ret->out.max);
-        ret->code[i] = entry_of(ret, used);
+        struct str as = write_text(r, r->row[i], s, head, places, words, ret);
+        CHECK(as.p != ret->at || as.n <= (size_t)(ret->end - ret->at));
+        uint32_t entry = ret->code[i] = entry_of(ret, as);
         if (refers)
-            note_kind(kind, &ret->out, ret->code[i], e->scratch);
+            note_kind(kind, ret->text[entry], entry, e->scratch);
     }
     if (words->sink)
         words->sink->done = true;
@@ -353,11 +352,11 @@ static struct part_out names_part(const struct encoder *e)
 /* Each different text is looked at once in a search. */
 static enum err encode_written(const struct encoder *e, struct written *w)
 {
-    struct values different = text_out_values(&w->out, e->v->lane), texts;
-    enum err err = encode_dict_known(e, &different, w->code);
+    struct values texts;
+    enum err err = encode_dict_known(e, &w->v, w->code);
     if (err != ERR_UNSUPPORTED)
         return err;
-    TRY(text_pick(&different, w->code, e->v->n, e->scratch, &texts));
+    TRY(values_pick(&w->v, w->code, e->v->n, e->scratch, &texts));
     struct encoder all = *e;
     all.v = &texts;
     return encode_text(&all);
