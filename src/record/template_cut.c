@@ -35,7 +35,7 @@ static bool is_word(enum class c)
 
 struct token {
     size_t from, to;
-    uint32_t joins, steps; /* steps: slashes of either kind */
+    uint32_t joins, steps; /* steps: slashes of either kind; both may say 2 where there are more */
     bool digit;
 };
 
@@ -99,6 +99,11 @@ static inline unsigned look_at(struct str s, size_t at, struct look *l)
     return s.n - at < LOOK ? (unsigned)(s.n - at) : LOOK;
 }
 
+static inline uint32_t up_to_two(uint64_t bits)
+{
+    return (bits != 0) + ((bits & (bits - 1)) != 0);
+}
+
 /* The token at i if it ends soon; of one that does not, to is i. */
 static inline struct token short_token(struct str s, size_t i)
 {
@@ -114,8 +119,8 @@ static inline struct token short_token(struct str s, size_t i)
         n--;
     within = ((uint64_t)1 << n) - 1;
     t.to = i + n;
-    t.joins = (uint32_t)__builtin_popcountll(l.joins & ~(l.joins << 1) & within);
-    t.steps = (uint32_t)__builtin_popcountll(l.steps & within);
+    t.joins = up_to_two(l.joins & ~(l.joins << 1) & within);
+    t.steps = up_to_two(l.steps & within);
     t.digit = l.digits & within;
     return t;
 }

@@ -33,10 +33,14 @@ static inline enum byte_kind byte_kind_of(uint8_t c)
 
 static inline uint16_t byte_kinds(struct str s)
 {
-    uint16_t kinds = 0;
-    for (size_t i = 0; i < s.n; i++)
-        kinds |= byte_kind_bit[(uint8_t)s.p[i]];
-    return kinds;
+    const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
+    const uint16_t *bit = byte_kind_bit;
+    unsigned kinds = 0;
+    for (; end - p >= 4; p += 4)
+        kinds |= bit[p[0]] | bit[p[1]] | bit[p[2]] | bit[p[3]];
+    for (; p < end; p++)
+        kinds |= bit[*p];
+    return (uint16_t)kinds;
 }
 
 #endif

@@ -64,24 +64,28 @@ struct writer {
     uint32_t n_parts, parts_cap;
 };
 
-/* The values of one slot, copied together. */
+/* The values of one slot, where they lie or, short ones, together. */
 static enum err slot_values(const struct writer *w, const struct text_template *x, uint32_t slot,
                             struct values *ret)
 {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < x->rows; i++)
-        bytes += templates_var(w->t, x->row[i], x->slot[slot]).n;
-    struct text_out out;
-    TRY(text_out_init(&out, x->rows, bytes, w->e->scratch));
-    for (uint32_t i = 0; i < x->rows; i++)
-        text_out_add(&out, templates_var(w->t, x->row[i], x->slot[slot]));
-    *ret = text_out_values(&out, LANE_STR);
-    return OK;
+    struct str *text = arena_alloc(w->e->scratch, x->rows * sizeof(*text));
+    struct values v = {.n = x->rows, .lane = LANE_STR, .text = text};
+    for (uint32_t i = 0; i < x->rows; i++) {
+        text[i] = templates_var(w->t, x->row[i], x->slot[slot]);
+        v.text_bytes += text[i].n;
+    }
+    *ret = v;
+    return texts_may_lie(v.n, v.text_bytes) ? OK : texts_together(&v, w->e->scratch, ret);
 }
 
 static uint16_t values_kinds(const struct values *v)
 {
-    return byte_kinds(str_of(v->bytes + v->off[0], v->off[v->n] - v->off[0]));
+    uint16_t kinds = 0;
+    if (!v->text)
+        return byte_kinds(str_of(v->bytes + v->off[0], v->off[v->n] - v->off[0]));
+    for (uint32_t i = 0; i < v->n; i++)
+        kinds |= byte_kinds(v->text[i]);
+    return kinds;
 }
 
 static const int64_t *slot_times(const struct writer *w, const struct text_template *x)
@@ -155,6 +159,22 @@ static enum err put_words(struct writer *w, const struct text_template *x, const
     return OK;
 }
 
+/* More digits in a row than a quantity has: one of them stands at a multiple of as many. */
+static bool has_more_digits(struct str s)
+{
+    const size_t step = WORDS_QUANTITY_DIGITS + 1;
+    for (size_t at = step - 1; at < s.n; at += step) {
+        size_t from = at, to = at;
+        while (to < s.n && (uint8_t)(s.p[to] - '0') < 10)
+            to++;
+        while (to > at && from > 0 && (uint8_t)(s.p[from - 1] - '0') < 10)
+            from--;
+        if (to - from >= step)
+            return true;
+    }
+    return false;
+}
+
 /* Whether all words in them are numbers of so few digits that they are quantities
  * (record/words.h): numbers, times of day, dates, addresses. `kinds`: their bytes. */
 static bool are_quantities(const struct values *v, uint16_t kinds)
@@ -163,14 +183,9 @@ static bool are_quantities(const struct values *v, uint16_t kinds)
                              1u << BYTES_UP | 1u << BYTES_LINE | 1u << BYTES_WIDE;
     if (kinds & letters)
         return false;
-    for (uint32_t i = 0; i < v->n; i++) {
-        unsigned digits = 0;
-        for (uint32_t at = v->off[i]; at < v->off[i + 1]; at++) {
-            digits = (uint8_t)(v->bytes[at] - '0') < 10 ? digits + 1 : 0;
-            if (digits > WORDS_QUANTITY_DIGITS)
-                return false;
-        }
-    }
+    for (uint32_t i = 0; i < v->n; i++)
+        if (has_more_digits(values_text(v, i)))
+            return false;
     return true;
 }
 
@@ -335,17 +350,18 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
             err = put_own_numbers(w, x, slot);
         return err == ERR_UNSUPPORTED ? put_own(w, x, slot) : err;
     }
-    struct values v;
     if (pool_numbers(w, x, slot))
         return OK;
-    TRY(slot_values(w, x, slot, &v));
+    struct values v = text_out_values(&w->text, LANE_STR);
+    v.off += v.n;
+    v.n = x->rows;
+    for (uint32_t i = 0; i < x->rows; i++)
+        text_out_add(&w->text, templates_var(w->t, x->row[i], x->slot[slot]));
     uint16_t kinds = values_kinds(&v);
     struct slot_tokens tokens = {.quantities = w->tokens && are_quantities(&v, kinds)};
     note_tokens(w, &tokens);
     buf_put_u8(&w->slots, SLOT_TEXT);
     buf_put_u16(&w->slots, kinds);
-    for (uint32_t i = 0; i < v.n; i++)
-        text_out_add(&w->text, values_text(&v, i));
     return OK;
 }
 
