@@ -15,7 +15,7 @@
 #include "record/words.h"
 #include "store/template_words.h"
 
-enum { PIECES = 4096, LINE_FROM = 64 };
+enum { PIECES = 4096, LINE_FROM = 64, LIST_FROM = 256 };
 
 struct region {
     uint32_t first, last; /* slots in it */
@@ -113,19 +113,35 @@ static uint32_t piece_place(struct str s)
     return (uint32_t)(hash_mix(first + hash_mix(last + s.n)) % PIECES);
 }
 
+/* Up to the first `end` and with it. */
+static struct str part_before(struct str s, char end)
+{
+    const char *p = memchr(s.p, end, s.n);
+    return str_of(s.p, p ? (size_t)(p - s.p) + 1 : s.n);
+}
+
+static void put_part(const struct tokens *k, struct str part)
+{
+    struct str *known = &k->piece[piece_place(part)];
+    if (known->p && str_eq(*known, part))
+        return;
+    *known = part;
+    put_words(k, part);
+}
+
 /* Static text between variables: what an object's keys are made of stands in it again and again,
- * and so do the lines of stack traces. */
+ * and so do the lines of stack traces, and what the objects of a long list have in common. */
 static void put_piece(const struct tokens *k, struct str s)
 {
     while (s.n && !word_sink_full(k->sink)) {
-        const char *end = s.n > LINE_FROM ? memchr(s.p, '\n', s.n) : NULL;
-        struct str line = str_of(s.p, end ? (size_t)(end - s.p) + 1 : s.n);
-        struct str *known = &k->piece[piece_place(line)];
-        if (!known->p || !str_eq(*known, line)) {
-            *known = line;
-            put_words(k, line);
-        }
+        struct str line = s.n > LINE_FROM ? part_before(s, '\n') : s;
+        bool is_list = line.n > LIST_FROM;
         s = str_from(s, line.n);
+        while (line.n) {
+            struct str part = is_list ? part_before(line, ',') : line;
+            put_part(k, part);
+            line = str_from(line, part.n);
+        }
     }
 }
 
