@@ -30,8 +30,11 @@
 
 enum {
     HEADER_BYTES_MAX = 32 << 10,
-    CONNECTION_BYTES =
-        128 << 10, /* of libmicrohttpd for headers, and what one read of a body takes */
+    /* Of libmicrohttpd for headers, and what one read of a body takes. Each read is answered with
+     * news of the window, which wakes the sender; but what a connection was kept for lies in memory
+     * as a whole, for it is cleared after each request. */
+    CONNECTION_BYTES = 256 << 10,
+    READ_GROWS_BYTES = 192 << 10,
     BODY_PADDING = 64,
     TAKE_STEP = 4 << 10, /* that much is copied first to find the end of what was left */
     DRAIN_FACTOR = 4,
@@ -456,7 +459,7 @@ static enum err start_daemon(struct http_server *s, int fd)
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, s->options.connections_max, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
-        {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 96 << 10, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, READ_GROWS_BYTES, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, s->options.idle_seconds, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, s},
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL},
