@@ -94,8 +94,8 @@ static void room_for_vars(struct finder *f, uint32_t text)
     if (f->cap - f->n_vars >= TEMPLATE_VARS_MAX)
         return;
     uint64_t all = text ? (uint64_t)f->n_vars * f->v->n / text : 0, cap = f->cap * 2;
-    if (text >= SAMPLE && cap < all + all / 8) /* as many as the texts so far let expect */
-        cap = all + all / 8;
+    if (text >= SAMPLE && cap < all + all / 4) /* as many as the texts so far let expect */
+        cap = all + all / 4;
     cap += TEMPLATE_VARS_MAX;
     f->var = grown(f->a, f->var, f->n_vars * sizeof(*f->var), cap * sizeof(*f->var));
     f->number = grown(f->a, f->number, f->n_vars * sizeof(*f->number), cap * sizeof(*f->number));
