@@ -80,11 +80,15 @@ static inline unsigned look_16(struct str s, size_t at, unsigned n, struct look 
     } else {
         memcpy(&v, s.p + at, s.n - at);
     }
-    scan_bytes digits = scan_digits16(v), joins = joins_of(v), words = digits | scan_letters16(v);
+    scan_bytes digits = scan_digits16(v);
+    uint32_t held = scan_bits(digits | scan_letters16(v)) >> beyond;
     l->digits |= (uint64_t)(scan_bits(digits) >> beyond) << n;
-    l->joins |= (uint64_t)(scan_bits(joins) >> beyond) << n;
+    if (held == 0xffff)
+        return sizeof(v);
+    uint32_t joins = scan_bits(joins_of(v)) >> beyond;
+    l->joins |= (uint64_t)joins << n;
     l->steps |= (uint64_t)(scan_bits(steps_of(v)) >> beyond) << n;
-    return (unsigned)__builtin_ctz(~(scan_bits(words | joins) >> beyond));
+    return (unsigned)__builtin_ctz(~(held | joins));
 }
 
 /* The same of up to LOOK bytes. */
@@ -104,64 +108,53 @@ static inline uint32_t up_to_two(uint64_t bits)
     return (bits != 0) + ((bits & (bits - 1)) != 0);
 }
 
-/* The token at i if it ends soon; of one that does not, to is i. */
-static inline struct token short_token(struct str s, size_t i)
+static inline uint64_t below(unsigned n)
 {
-    struct look l;
-    unsigned n = look_at(s, i, &l);
+    return ((uint64_t)1 << n) - 1;
+}
+
+/* A token of words joined by marks, of which no more than two join. A long one is looked at anew
+ * from behind a word. */
+static struct token joined_token(struct str s, size_t i)
+{
     struct token t = {.from = i, .to = i};
-    if (n >= LOOK - 2)
-        return t;
-    uint64_t within = ((uint64_t)1 << n) - 1, three = l.joins & l.joins >> 1 & l.joins >> 2;
-    if (three & within) /* no more than two marks join */
-        n = (unsigned)__builtin_ctzll(three);
-    while (n && l.joins >> (n - 1) & 1)
-        n--;
-    within = ((uint64_t)1 << n) - 1;
-    t.to = i + n;
-    t.joins = up_to_two(l.joins & ~(l.joins << 1) & within);
-    t.steps = up_to_two(l.steps & within);
-    t.digit = l.digits & within;
+    for (bool more = true; more;) {
+        struct look l;
+        unsigned n = look_at(s, t.to, &l);
+        more = n >= LOOK - 2;
+        if (more)
+            n = LOOK - 2;
+        uint64_t three = l.joins & l.joins >> 1 & l.joins >> 2 & below(n);
+        if (three) {
+            n = (unsigned)__builtin_ctzll(three);
+            more = false;
+        }
+        while (n && l.joins >> (n - 1) & 1)
+            n--;
+        t.to += n;
+        t.joins += up_to_two(l.joins & ~(l.joins << 1) & below(n));
+        t.steps += up_to_two(l.steps & below(n));
+        t.digit |= (l.digits & below(n)) != 0;
+    }
     return t;
 }
 
-/* The end of a word that goes on at i. */
-static size_t pass_word(struct str s, size_t i, bool *digit)
+static struct token word_token(struct str s, size_t i)
 {
-    while (i < s.n) {
+    struct token t = {.from = i, .to = i};
+    for (unsigned n = sizeof(scan_bytes); n == sizeof(scan_bytes) && t.to < s.n; t.to += n) {
         struct look l = {0};
-        unsigned n = look_16(s, i, 0, &l);
+        n = look_16(s, t.to, 0, &l);
         if (l.joins)
             n = (unsigned)__builtin_ctzll(l.joins | (uint64_t)1 << n);
-        *digit |= (l.digits & (((uint64_t)1 << n) - 1)) != 0;
-        i += n;
-        if (n < sizeof(scan_bytes))
-            break;
+        t.digit |= (l.digits & below(n)) != 0;
     }
-    return i;
-}
-
-static struct token long_token(struct str s, size_t i, enum template_cut cut)
-{
-    struct token t = {.from = i};
-    for (;; t.joins++) {
-        i = pass_word(s, i, &t.digit);
-        size_t marks = cut == TEMPLATE_JOINED ? joined(s, i) : 0;
-        if (marks == 0)
-            break;
-        for (; marks > 0; marks--, i++)
-            t.steps += s.p[i] == '/' || s.p[i] == '\\';
-    }
-    t.to = i;
     return t;
 }
 
 static struct token next_token(struct str s, size_t i, enum template_cut cut)
 {
-    struct token t = {.to = i};
-    if (cut == TEMPLATE_JOINED)
-        t = short_token(s, i);
-    return t.to > i ? t : long_token(s, i, cut);
+    return cut == TEMPLATE_JOINED ? joined_token(s, i) : word_token(s, i);
 }
 
 static size_t skip_class(struct str s, size_t i, size_t end, enum class c)
