@@ -8,8 +8,9 @@
 #include "record/words.h"
 #include "store/block_dir.h"
 #include "store/fuse.h"
+#include "store/parts_seen.h"
 
-enum { SET_FIRST = 1024 };
+enum { SET_FIRST = 1024, PARTS = 1024 };
 
 /* How many words a filter of so many bytes holds. */
 static uint32_t words_max(size_t bytes)
@@ -132,14 +133,28 @@ enum err word_set_filter(const struct word_set *s, size_t bytes_max, struct aren
     return fuse_build(key, set_keys(s, key), scratch, out);
 }
 
+static void add_part(void *ctx, struct str part)
+{
+    words_hashes(part, word_set_add, ctx);
+}
+
 enum err block_filter_build(const struct values *v, bool unique, size_t bytes_max,
                             struct arena *scratch, struct buf *out)
 {
     if (unique)
         return build_unique(v, words_max(bytes_max), scratch, out);
     struct word_set *s = word_set_new(bytes_max, scratch);
-    for (uint32_t i = 0; i < v->n && !s->over; i++)
-        words_hashes(values_text(v, i), word_set_add, s);
+    struct parts_seen parts = {0};
+    for (uint32_t i = 0; i < v->n && !s->over; i++) {
+        struct str text = values_text(v, i);
+        if (text.n <= PARTS_LIST_FROM) {
+            words_hashes(text, word_set_add, s);
+            continue;
+        }
+        if (!parts.part)
+            parts_seen_init(&parts, PARTS, scratch);
+        parts_each(&parts, text, add_part, s);
+    }
     return word_set_filter(s, bytes_max, scratch, out);
 }
 

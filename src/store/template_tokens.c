@@ -13,9 +13,10 @@
 
 #include "core/hash.h"
 #include "record/words.h"
+#include "store/parts_seen.h"
 #include "store/template_words.h"
 
-enum { PIECES = 4096, LINE_FROM = 64, LIST_FROM = 256 };
+enum { PARTS = 4096 };
 
 struct region {
     uint32_t first, last; /* slots in it */
@@ -28,8 +29,8 @@ struct tokens {
     struct word_sink *sink;
     struct region *region;
     uint32_t n_regions;
-    struct str *piece; /* of static text, the last ones */
-    uint64_t *seen;    /* entries of a dictionary */
+    struct parts_seen parts; /* of static text */
+    uint64_t *seen;          /* entries of a dictionary */
     uint32_t seen_max;
     const struct values *put[TEMPLATE_DICTS_MAX]; /* dictionaries of which all entries were */
     struct arena *a;
@@ -103,49 +104,21 @@ static struct str region_text(const struct tokens *k, const struct region *r, ui
     return str_of(values_text(k->t->v, text).p + from, to - from);
 }
 
-/* By its length and its first and last bytes. */
-static uint32_t piece_place(struct str s)
+static void put_part(void *ctx, struct str part)
 {
-    uint64_t first = 0, last = 0;
-    size_t n = s.n < sizeof(first) ? s.n : sizeof(first);
-    memcpy(&first, s.p, n);
-    memcpy(&last, s.p + s.n - n, n);
-    return (uint32_t)(hash_mix(first + hash_mix(last + s.n)) % PIECES);
+    const struct tokens *k = ctx;
+    if (!word_sink_full(k->sink))
+        put_words(k, part);
 }
 
-/* Up to the first `end` and with it. */
-static struct str part_before(struct str s, char end)
+/* Static text between variables: what an object's keys are made of stands in it again and again. */
+static void put_piece(struct tokens *k, struct str s)
 {
-    const char *p = memchr(s.p, end, s.n);
-    return str_of(s.p, p ? (size_t)(p - s.p) + 1 : s.n);
+    if (!word_sink_full(k->sink))
+        parts_each(&k->parts, s, put_part, k);
 }
 
-static void put_part(const struct tokens *k, struct str part)
-{
-    struct str *known = &k->piece[piece_place(part)];
-    if (known->p && str_eq(*known, part))
-        return;
-    *known = part;
-    put_words(k, part);
-}
-
-/* Static text between variables: what an object's keys are made of stands in it again and again,
- * and so do the lines of stack traces, and what the objects of a long list have in common. */
-static void put_piece(const struct tokens *k, struct str s)
-{
-    while (s.n && !word_sink_full(k->sink)) {
-        struct str line = s.n > LINE_FROM ? part_before(s, '\n') : s;
-        bool is_list = line.n > LIST_FROM;
-        s = str_from(s, line.n);
-        while (line.n) {
-            struct str part = is_list ? part_before(line, ',') : line;
-            put_part(k, part);
-            line = str_from(line, part.n);
-        }
-    }
-}
-
-static void put_static(const struct tokens *k)
+static void put_static(struct tokens *k)
 {
     uint32_t text = k->x->row[0];
     struct str s = values_text(k->t->v, text);
@@ -332,7 +305,7 @@ void template_tokens_put(const struct templates *t, const struct slot_tokens *sl
         most = t->t[i].n_slots > most ? t->t[i].n_slots : most;
     struct tokens k = {.t = t, .sink = sink, .a = scratch};
     k.region = arena_alloc(scratch, most * sizeof(*k.region));
-    k.piece = ARENA_ARRAY(scratch, struct str, PIECES);
+    parts_seen_init(&k.parts, PARTS, scratch);
     for (uint32_t i = 0; i < t->n && !word_sink_full(sink); i++) {
         k.x = &t->t[i];
         k.slot = slot + first;
