@@ -24,6 +24,10 @@
 #include <zstd.h>
 
 enum { ZIP_FROM = 32, KEPT_MAX = 2 << 20, CHUNK_HEAD_MAX = 64, PART_HEAD_MAX = 20 };
+enum {
+    INTS_ZIP_FROM = 64,
+    INTS_ZIP_FROM_QUICK = 256, /* what zstd saves of fewer is not worth a call at ingest */
+};
 enum { VERSION = 1, SAMPLE_BYTES = 8192, SAMPLE_FROM = 32768, SAMPLE_VALUES = 4096 };
 /* More than any zstd frame can expand: a run of 128 KiB takes at least 3 bytes. */
 enum { ZSTD_RATIO_MAX = 64 << 10 };
@@ -112,6 +116,8 @@ enum err unzip_bytes(struct str zipped, char *to, size_t n)
  */
 static bool sample_zips(struct str raw, int level, struct arena *scratch)
 {
+    if (level <= ENCODE_QUICK_LEVEL && raw.n < INTS_ZIP_FROM_QUICK)
+        return false;
     if (raw.n < SAMPLE_FROM)
         return true;
     struct str unused, sample = str_of(raw.p + raw.n / 2 - SAMPLE_BYTES / 2, SAMPLE_BYTES);
@@ -215,8 +221,9 @@ enum err part_of_ints_behind(struct str head, const int64_t *v, uint32_t n,
     const struct ints_plan *plan = n ? ints_plan(v, n, scratch) : NULL;
     if (plan)
         ints_put(plan, INTS_PACKED, &b);
-    bool sampled = n > SAMPLE_VALUES;
-    if (!o->small && b.n >= 64 && (!sampled || planes_win(v, n, o->zstd_level, scratch))) {
+    bool sampled = n > SAMPLE_VALUES, quick = o->zstd_level <= ENCODE_QUICK_LEVEL;
+    if (!o->small && !o->packed && b.n >= (quick ? INTS_ZIP_FROM_QUICK : INTS_ZIP_FROM) &&
+        (!sampled || planes_win(v, n, o->zstd_level, scratch))) {
         buf_put_str(&planes, head);
         ints_put(plan, INTS_PLANES, &planes);
     }

@@ -7,7 +7,14 @@
  * integers are smaller. Which is so is measured; at the level of ingest by a sample. */
 #include "store/codes.h"
 
-enum { SAMPLE = 16384, SAMPLE_FROM = SAMPLE * 4 };
+enum {
+    SAMPLE = 16384,
+    SAMPLE_FROM = SAMPLE * 4,
+    /* At the level of ingest zstd is not tried for less, nor where there is at most one run in so
+     * many values: what integers take is then hardly more. */
+    PACKED_MIN = 96,
+    RUNS_FEW = 16
+};
 
 static enum err as_ints(const uint32_t *code, uint32_t n, const struct encode_options *o,
                         struct arena *scratch, struct part_out *ret)
@@ -38,7 +45,10 @@ static enum err both_ways(const uint32_t *code, uint32_t n, uint32_t each,
                           struct part_out ret[2])
 {
     TRY(as_ints(code, n, o, scratch, &ret[0]));
-    ret[1] = (struct part_out){.raw = as_bytes(code, n, each, scratch)};
+    ret[1] = (struct part_out){0};
+    if (o->zstd_level <= ENCODE_QUICK_LEVEL && ret[0].raw.n < PACKED_MIN)
+        return OK;
+    ret[1].raw = as_bytes(code, n, each, scratch);
     if (!zip_bytes(ret[1].raw, o->zstd_level, scratch, &ret[1].packed))
         ret[1].packed.n = 0;
     return OK;
@@ -49,16 +59,11 @@ static bool bytes_win(const struct part_out way[2])
     return way[1].packed.n && way[1].packed.n < part_out_bytes(&way[0]);
 }
 
-enum err part_of_codes(const uint32_t *code, uint32_t n, const struct encode_options *o,
-                       struct arena *scratch, struct part_out *ret)
+static enum err choose_way(const uint32_t *code, uint32_t n, uint32_t each,
+                           const struct encode_options *o, struct arena *scratch,
+                           struct part_out *ret)
 {
     struct part_out way[2] = {0};
-    uint32_t any = 0;
-    for (uint32_t i = 0; i < n; i++)
-        any |= code[i];
-    uint32_t each = any > UINT8_MAX ? 2 : 1;
-    if (o->small || any > UINT16_MAX)
-        return as_ints(code, n, o, scratch, ret);
     if (o->zstd_level <= ENCODE_QUICK_LEVEL && n >= SAMPLE_FROM) {
         TRY(both_ways(code + (n - SAMPLE) / 2, SAMPLE, each, o, scratch, way));
         if (!bytes_win(way))
@@ -69,6 +74,23 @@ enum err part_of_codes(const uint32_t *code, uint32_t n, const struct encode_opt
     TRY(both_ways(code, n, each, o, scratch, way));
     *ret = way[bytes_win(way)];
     return OK;
+}
+
+enum err part_of_codes(const uint32_t *code, uint32_t n, const struct encode_options *o,
+                       struct arena *scratch, struct part_out *ret)
+{
+    bool quick = o->zstd_level <= ENCODE_QUICK_LEVEL;
+    uint32_t any = n ? code[0] : 0, runs = 1;
+    for (uint32_t i = 1; i < n; i++) {
+        any |= code[i];
+        runs += code[i] != code[i - 1];
+    }
+    uint32_t each = any > UINT8_MAX ? 2 : 1;
+    struct encode_options own = *o;
+    own.packed = quick && each == 1; /* their planes are their bytes */
+    if (o->small || any > UINT16_MAX || (quick && runs <= n / RUNS_FEW))
+        return as_ints(code, n, &own, scratch, ret);
+    return choose_way(code, n, each, &own, scratch, ret);
 }
 
 static enum err corrupt(void)

@@ -57,6 +57,7 @@ struct encode_options {
     const int64_t *time; /* the _time of the row of each value, for ENC_TIME */
     bool small;          /* for the rare-values chunk: no checksum and no zstd of its own */
     uint8_t inner;       /* how deep inside other chunks; those have no checksum of their own */
+    bool packed;         /* integers are not tried as planes */
     bool slot;           /* of a template: tokens rather than lines */
     struct siblings *siblings; /* of a slot; NULL: it stands alone */
     struct word_sink *words;   /* NULL: nobody asks */
