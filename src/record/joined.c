@@ -163,12 +163,8 @@ static enum err joined_texts(const struct column *c, const uint32_t *pos, struct
                              struct values *ret)
 {
     const struct joined *j = c->impl;
-    if (!texts_may_lie(c->n, c->text_bytes))
-        return pos ? joined_pick(c, pos, c->n, a, ret) : joined_values(c, a, ret);
-    if (j->n_parts == 1 && !pos) {
-        *ret = j->part[0];
-        return OK;
-    }
+    if (!pos && (j->n_parts == 1 || !texts_may_lie(c->n, c->text_bytes)))
+        return joined_values(c, a, ret);
     struct str *to = ARENA_TRY_ARRAY(a, struct str, c->n);
     if (!to)
         return no_memory(c->n);

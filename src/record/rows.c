@@ -431,8 +431,6 @@ enum err values_gather(const struct values *v, const uint32_t *pos, uint32_t n, 
 enum err values_pick(const struct values *v, const uint32_t *pos, uint32_t n, struct arena *a,
                      struct values *ret)
 {
-    if (!texts_may_lie(v->n, values_bytes(v)))
-        return values_gather(v, pos, n, a, ret);
     struct str *to = ARENA_TRY_ARRAY(a, struct str, n);
     if (!to)
         return no_memory(n);

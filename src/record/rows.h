@@ -52,8 +52,7 @@ static inline bool texts_may_lie(uint32_t n, uint64_t bytes)
 {
     return bytes >= n * sizeof(struct str);
 }
-/* The texts at `n` positions, in any order: where they lie, or, short ones, as values_gather has
- * them. */
+/* The texts at `n` positions, in any order, where they lie. */
 NODISCARD enum err values_pick(const struct values *v, const uint32_t *pos, uint32_t n,
                                struct arena *a, struct values *ret);
 
@@ -82,8 +81,8 @@ struct column_ops {
     /* As get, in any order, where that is less than a gather of every value. May be NULL. */
     enum err (*pick)(const struct column *, const uint32_t *pos, uint32_t n, struct arena *,
                      struct values *ret);
-    /* n values of a text lane, in that order (pos NULL: as they stand); each where it lies, if that
-     * is less than to copy them together: for who reads them once or twice. May be NULL. */
+    /* n values of a text lane, in that order, each where it lies; as they stand (pos NULL) so, or
+     * together, if that is less. For who reads them once or twice. May be NULL. */
     enum err (*texts)(const struct column *, const uint32_t *pos, struct arena *,
                       struct values *ret);
     /* n neighbours from `from` on, of LANE_STR. ERR_UNSUPPORTED (without an error text) where they
