@@ -180,7 +180,7 @@ uint64_t read_u64(struct reader *r)
     return r->bad ? 0 : lo | hi << 32;
 }
 
-uint64_t read_varint(struct reader *r)
+uint64_t read_varint_long(struct reader *r)
 {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {

@@ -73,7 +73,11 @@ uint8_t read_u8(struct reader *r);
 uint16_t read_u16(struct reader *r);
 uint32_t read_u32(struct reader *r);
 uint64_t read_u64(struct reader *r);
-uint64_t read_varint(struct reader *r);
+uint64_t read_varint_long(struct reader *r);
+static inline uint64_t read_varint(struct reader *r)
+{
+    return r->p < r->end && *r->p < 0x80 ? *r->p++ : read_varint_long(r);
+}
 /* A slice into the source; empty when bad. */
 struct str read_bytes(struct reader *r, size_t n);
 struct str read_lstr(struct reader *r);

@@ -76,7 +76,9 @@ enum {
     TOKEN_OPEN = 0,
     TOKEN_CLOSE = 1,
     TOKEN_COLUMN = 2,
+    TOKEN_BYTES = 2, /* at most, as a varint */
 };
+_Static_assert(PATHS_MAX + TOKEN_COLUMN < 1 << 14, "a token is a varint of two bytes at most");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "arrays are copied as they stand");
 
 /* ---- writing ---- */
@@ -179,10 +181,17 @@ static void put_shapes(struct buf *out, const struct rows *r)
     for (uint32_t i = 0; i < r->n_shapes; i++) {
         const struct shape *s = &r->shapes[i];
         buf_put_varint(out, s->n);
-        for (uint32_t t = 0; t < s->n; t++)
-            buf_put_varint(out, s->token[t] == SHAPE_OPEN    ? TOKEN_OPEN
-                                : s->token[t] == SHAPE_CLOSE ? TOKEN_CLOSE
-                                                             : s->token[t] + TOKEN_COLUMN);
+        char *begin = buf_reserve(out, TOKEN_BYTES * (size_t)s->n), *p = begin;
+        CHECK(p);
+        for (uint32_t t = 0; t < s->n; t++) {
+            unsigned v = s->token[t] == SHAPE_OPEN    ? TOKEN_OPEN
+                         : s->token[t] == SHAPE_CLOSE ? TOKEN_CLOSE
+                                                      : s->token[t] + TOKEN_COLUMN;
+            *p++ = (char)(v < 0x80 ? v : (v & 0x7f) | 0x80);
+            if (v >= 0x80)
+                *p++ = (char)(v >> 7);
+        }
+        out->n += (size_t)(p - begin);
     }
     if (r->n_shapes == 1)
         return;
@@ -405,6 +414,7 @@ struct opening {
     uint32_t rows;
     struct column *column;
     struct values *values;
+    uint16_t *levels;   /* by column: segments of its path */
     uint32_t *before;   /* by column: that of the occurrence before, or itself for the first */
     uint32_t *seen;     /* by column: number of the last shape it stood in, + 1 */
     uint32_t *expected; /* by column: rows whose shapes hold it */
@@ -458,6 +468,28 @@ static enum err read_ints(struct opening *o, uint32_t n, const int64_t **ret)
     return OK;
 }
 
+/* The offsets of texts; answers where the last ends: 2^20 rows of 2^33 bytes fit, and what passes
+ * 32 bits is refused by the caller. */
+static uint64_t sum_lengths(const char *p, unsigned width, uint32_t n, uint64_t base, uint32_t *off)
+{
+    uint64_t at = 0;
+    uint16_t v2;
+    uint32_t v4;
+    for (uint32_t i = 0; width == 1 && i < n; i++) {
+        off[i] = (uint32_t)at;
+        at += base + (uint8_t)p[i];
+    }
+    for (uint32_t i = 0; width == 2 && i < n; i++) {
+        off[i] = (uint32_t)at;
+        at += base + (memcpy(&v2, p + 2 * (size_t)i, 2), v2);
+    }
+    for (uint32_t i = 0; width == 4 && i < n; i++) {
+        off[i] = (uint32_t)at;
+        at += base + (memcpy(&v4, p + 4 * (size_t)i, 4), v4);
+    }
+    return at;
+}
+
 static enum err read_texts(struct opening *o, struct values *v)
 {
     int64_t base = unzigzag(read_varint(&o->in));
@@ -468,16 +500,7 @@ static enum err read_texts(struct opening *o, struct values *v)
     uint32_t *off = ARENA_TRY_ARRAY(o->arena, uint32_t, (size_t)v->n + 1);
     if (!off)
         return no_memory();
-    const uint8_t *p = (const uint8_t *)s.p;
-    uint16_t v2;
-    uint32_t v4;
-    uint64_t at = 0; /* 2^20 rows of 2^33 bytes fit; what passes 32 bits is refused below */
-    for (uint32_t i = 0; i < v->n; i++) {
-        off[i] = (uint32_t)at;
-        at += (uint64_t)base + (width == 1   ? p[i]
-                                : width == 2 ? (memcpy(&v2, p + 2 * (size_t)i, 2), v2)
-                                             : (memcpy(&v4, p + 4 * (size_t)i, 4), v4));
-    }
+    uint64_t at = sum_lengths(s.p, width, v->n, (uint64_t)base, off);
     if (at > reader_left(&o->in))
         return corrupt("texts are longer than the frame");
     off[v->n] = (uint32_t)at;
@@ -598,15 +621,18 @@ static enum err link_columns(struct opening *o)
     return OK;
 }
 
-static bool column_valid(const struct opening *o, const struct column *c, uint64_t occ, uint64_t n)
+static bool column_valid(const struct opening *o, const struct column *c, uint64_t occ, uint64_t n,
+                         uint16_t *ret_levels)
 {
     if (o->in.bad || c->lane >= LANE_COUNT || occ >= PATHS_MAX || n < 1 || n > o->rows)
         return false;
+    *ret_levels = 1;
     if (!c->path.n)
         return c->lane == LANE_JSON && occ == 0;
     unsigned depth = 1;
     for (size_t i = 0; i < c->path.n; i++)
         depth += c->path.p[i] == PATH_SEP;
+    *ret_levels = (uint16_t)depth;
     return depth <= NESTING_MAX && path_valid(c->path);
 }
 
@@ -617,10 +643,11 @@ static enum err make_columns(struct opening *o, uint64_t n)
     o->n_columns = (uint32_t)n;
     o->column = ARENA_TRY_ARRAY(o->arena, struct column, n);
     o->values = ARENA_TRY_ARRAY(o->arena, struct values, n);
+    o->levels = ARENA_TRY_ARRAY(o->arena, uint16_t, n);
     o->before = ARENA_TRY_ARRAY(o->arena, uint32_t, n);
     o->seen = ARENA_TRY_ARRAY(o->arena, uint32_t, n);
     o->expected = ARENA_TRY_ARRAY(o->arena, uint32_t, n);
-    if (!o->column || !o->values || !o->before || !o->seen || !o->expected)
+    if (!o->column || !o->values || !o->levels || !o->before || !o->seen || !o->expected)
         return no_memory();
     memset(o->seen, 0, n * sizeof(*o->seen));
     memset(o->expected, 0, n * sizeof(*o->expected));
@@ -636,7 +663,7 @@ static enum err read_columns(struct opening *o)
         uint64_t occ = read_varint(&o->in);
         c.lane = read_u8(&o->in);
         uint64_t n = read_varint(&o->in);
-        if (!column_valid(o, &c, occ, n))
+        if (!column_valid(o, &c, occ, n, &o->levels[i]))
             return corrupt("a column is not valid");
         path_bytes += c.path.n;
         c.occ = (uint16_t)occ;
@@ -662,21 +689,21 @@ struct walk {
 };
 
 /* The leaf's path has depth + 1 segments and begins with those of the objects it stands in. */
-static bool walk_leaf(struct walk *w, struct str path)
+static bool walk_leaf(struct walk *w, struct str path, unsigned levels)
 {
     size_t end = w->end[w->named];
+    if (levels != w->depth + 1)
+        return false;
     if (w->named &&
         (path.n <= end || path.p[end] != PATH_SEP || memcmp(path.p, w->path.p, end) != 0))
         return false;
     while (w->named < w->depth) {
         size_t from = w->named ? end + 1 : 0;
         end = str_find_byte(path, PATH_SEP, from);
-        if (end == path.n)
-            return false;
         w->end[++w->named] = end;
     }
     w->path = path;
-    return str_find_byte(path, PATH_SEP, w->depth ? end + 1 : 0) == path.n;
+    return true;
 }
 
 static bool check_shape(struct opening *o, uint32_t number, struct walk *w)
@@ -698,7 +725,7 @@ static bool check_shape(struct opening *o, uint32_t number, struct walk *w)
             if (o->seen[token] == number + 1)
                 return false;
             o->seen[token] = number + 1;
-            if (o->seen[o->before[token]] != number + 1 || !walk_leaf(w, c->path))
+            if (o->seen[o->before[token]] != number + 1 || !walk_leaf(w, c->path, o->levels[token]))
                 return false;
             o->expected[token] += o->shape_rows[number];
             if (!c->path.n && s->n != 1)
