@@ -681,14 +681,15 @@ bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n)
 static uint32_t find_form(const struct batch *b, uint32_t number, uint32_t *column)
 {
     const struct shape shape = shapes_tokens(&b->shapes, number);
-    if (shape.n > BATCH_FORM_MAX)
-        return 0;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < shape.n; i++) {
-        if (shape.token[i] >= SHAPE_OPEN || b->column[shape.token[i]].lane != LANE_STR)
+        if (shape.token[i] >= SHAPE_OPEN)
+            continue;
+        if (n == BATCH_FORM_MAX || b->column[shape.token[i]].lane != LANE_STR)
             return 0;
-        column[i] = shape.token[i];
+        column[n++] = shape.token[i];
     }
-    return shape.n;
+    return n;
 }
 
 uint32_t batch_form(struct batch *b)

@@ -43,8 +43,8 @@ void batch_end(struct batch *b, int64_t arrival_ns, struct str raw);
 /* As batch_end for a record whose source is not JSON, `raw_n` bytes long. False where the record
  * breaks SHAPES_MAX or PATHS_MAX: it is still under way then, to be cancelled. */
 NODISCARD bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n);
-/* The record before as a form for others: how many leaves it has where all of them are LANE_STR and
- * none is in an object; 0 where it is of another kind, or was taken back. */
+/* The record before as a form for others: how many leaves it has where all of them are LANE_STR, in
+ * objects or not; 0 where it is of another kind, or was taken back. */
 #define BATCH_FORM_MAX 8
 uint32_t batch_form(struct batch *b);
 bool batch_form_has_id(const struct batch *b); /* once batch_form said that there is a form */

@@ -26,7 +26,7 @@
  * what it has by itself. What the stage refuses, and what the walk does, is read alone, as its text
  * is what reasons and places are told from.
  *
- * Of those, a record whose values are all strings is mostly followed by others of the same keys in
+ * Of those, a record whose leaves are all strings is mostly followed by others of the same keys in
  * the same text. Where the bytes between the values are those of the record before, the list has
  * the same entries there, and the values stand between them: nothing else need be looked at. */
 #include "record/json.h"
@@ -744,25 +744,34 @@ static bool add_piece(struct form *f, const char *p, uint32_t from, uint32_t end
     return true;
 }
 
-/* Takes up the record that was read last, `n` strings, whose entries begin at `at`. */
+/* How many entries lead up to and with the opening quote of the next string that is no key. */
+static uint32_t entries_to_value(const struct json_reader *r, const uint32_t *at)
+{
+    uint32_t k = 1;
+    while (r->p[at[k]] != '"' || r->p[at[k - 1]] != ':')
+        k++;
+    return k + 1;
+}
+
+/* Takes up the record that was read last, `n` strings, whose entries are those from `at` up to
+ * where the reader stands. */
 static void learn_form(struct json_reader *r, uint32_t from, const uint32_t *at, uint32_t n)
 {
-    enum { KEY_COLON_QUOTE = 3 };
     struct form *f = &r->form;
     f->batch = NULL;
     f->n = 0;
     if (*at != from)
         return;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t next = at[KEY_COLON_QUOTE + 1], close = next - 1;
-        if (!add_piece(f, r->p, from, at[KEY_COLON_QUOTE] + 1, *at, KEY_COLON_QUOTE + 1))
+        uint32_t entries = entries_to_value(r, at), close = at[entries] - 1;
+        if (!add_piece(f, r->p, from, at[entries - 1] + 1, *at, entries))
             return;
         while (r->p[close] != '"')
             close--;
         from = close;
-        at += KEY_COLON_QUOTE + 1;
+        at += entries;
     }
-    if (!add_piece(f, r->p, from, *at + 1, *at, 1))
+    if (!add_piece(f, r->p, from, r->at[-1] + 1, *at, (uint32_t)(r->at - at)))
         return;
     f->n = n;
     f->has_id = batch_form_has_id(r->batch);
@@ -804,7 +813,7 @@ static inline bool form_texts(struct json_reader *r, uint32_t from, struct str *
     if (!has_piece(r, x, from))
         return false;
     *ret_end = from + x->n;
-    r->at = at + 1;
+    r->at = at + x->entries;
     return true;
 }
 
@@ -812,12 +821,18 @@ static inline bool form_texts(struct json_reader *r, uint32_t from, struct str *
 static bool unescape_texts(struct json_reader *r, struct str *text)
 {
     size_t bad, n;
+    const uint32_t escape = r->escape;
     if (!r->value.n)
         buf_reserve(&r->value, r->n_scanned + BATCH_FORM_BEHIND); /* for all there can be */
     for (uint32_t i = 0; i < r->form.n; i++) {
+        uint32_t from = (uint32_t)(text[i].p - r->p);
+        if (!has_escape(r, from, from + (uint32_t)text[i].n))
+            continue;
         char *to = r->value.p + r->value.n;
-        if (!json_unescape(text[i], to, &n, &bad))
+        if (!json_unescape(text[i], to, &n, &bad)) {
+            r->escape = escape; /* it will be read again */
             return false;
+        }
         text[i] = str_of(to, n);
         r->value.n += n;
     }

@@ -125,6 +125,7 @@ static void put_lines(struct buf *out, int n)
         "{\"message\":\"line #\"}",
         "{ \"m\" :\"# \\\"is it?\\\" #\" , \"n\": \"#\\u00e9\" }",
         "{\"time\":\"2025-02-15T11:00:#Z\",\"k\":\"#\",\"k\":\"again\"}",
+        "{\"a\": {\"b\":\"#\", \"c\":{\"d\":\"#\\t\"}} ,\"e\":{\"f\":\"\" } }",
         "{\"a\":{\"b\":[1,2,{\"c\":\"x\"}]},\"n\":-1.50,\"t\":true,\"z\":null}",
         "{\"k\":\"\\\"\\u00fc\\n\\\\\"}  ",
         "{\"k\":\"gr\xc3\xbc\xc3\x9f\",\"k\":\"again\"}",
@@ -134,6 +135,7 @@ static void put_lines(struct buf *out, int n)
         "   ",
         "{\"a\":1} x",
         "{\"message\":\"\\q\"}",
+        "{ \"m\" :\"# \\\"is it?\\\" #\" , \"n\": \"\\q\" }",
         "{\"message\":\"#\" \"x\"}",
         "{\"message\":\"#\"}}",
         "{\"a\" \"b\"}",
@@ -147,7 +149,7 @@ static void put_lines(struct buf *out, int n)
         "{\"a\":\"tab\there\"}",
         "{\"a\":\"open}",
     };
-    enum { KINDS = sizeof(kinds) / sizeof(*kinds), CALM = 20, GOOD = 7 };
+    enum { KINDS = sizeof(kinds) / sizeof(*kinds), CALM = 22, GOOD = 8 };
     uint64_t seed = 7;
     for (int i = 0; i < n; i++) {
         seed = seed * 6364136223846793005u + 1;
@@ -157,7 +159,7 @@ static void put_lines(struct buf *out, int n)
         if (seed >> 40 & 3)
             kind %= GOOD;
         if (i % 3000 < 400) /* more of a form than are added at once */
-            kind = i / 3000 % 3;
+            kind = i / 3000 % 4;
         for (const char *c = kinds[kind]; *c; c++)
             if (*c == '#')
                 buf_put_i64(out, (int64_t)(seed >> 20 & 0xffff) >> (seed >> 60));
