@@ -32,7 +32,6 @@ enum {
     RARE_BYTES = 4096,
     FILTER_SHARE = 10,    /* of the bytes of a column */
     FILTER_SHARE_IDS = 4, /* where every value is a word of its own, or stands elsewhere */
-    FILTER_MIN_DICT = 16,
     WORDS_SHARE = 16, /* of the bytes of the texts, for words gathered meanwhile */
     REFS_COLUMNS = 8, /* looked at */
     REFS_SAMPLE = 1024,
@@ -477,7 +476,7 @@ static enum err put_filter(struct job *j, const struct values *v, const struct w
 {
     uint8_t enc = f->stats.encoding;
     if (!has_words(v->lane) || enc == ENC_CONST || enc == ENC_TIME || enc == ENC_INSTANT ||
-        (enc == ENC_DICT && f->stats.distinct < FILTER_MIN_DICT))
+        (enc == ENC_DICT && f->stats.distinct < WORDS_DICT_MIN))
         return OK;
     struct values distinct = *v;
     bool ids = enc == ENC_HEX || enc == ENC_PREFIX_INT, small = ids || enc == ENC_REFS;

@@ -37,7 +37,7 @@ static void set_insert(struct word_set *s, uint64_t h)
 
 static void set_grow(struct word_set *s)
 {
-    struct word_set bigger = {.size = s->size * 2, .a = s->a};
+    struct word_set bigger = {.size = s->size ? s->size * 4 : SET_FIRST, .a = s->a};
     bigger.slot = ARENA_ARRAY(s->a, uint64_t, bigger.size);
     for (uint32_t i = 0; i < s->size; i++)
         if (s->slot[i])
@@ -102,8 +102,7 @@ static uint32_t set_keys(const struct word_set *s, uint64_t *key)
 struct word_set *word_set_new(size_t bytes_max, struct arena *a)
 {
     struct word_set *s = ARENA_NEW(a, struct word_set);
-    *s = (struct word_set){.size = SET_FIRST, .max = words_max(bytes_max), .a = a};
-    s->slot = ARENA_ARRAY(a, uint64_t, s->size);
+    *s = (struct word_set){.max = words_max(bytes_max), .a = a};
     return s;
 }
 

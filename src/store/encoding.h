@@ -46,6 +46,8 @@ struct word_sink {
     const bool *full;                             /* no more are asked for; NULL: all are */
     bool done;                                    /* all of them were put, or it is full */
 };
+/* Of dictionaries of fewer entries nobody asks for the words. */
+enum { WORDS_DICT_MIN = 16 };
 static inline bool word_sink_full(const struct word_sink *s)
 {
     return s->full && *s->full;

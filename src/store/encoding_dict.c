@@ -9,6 +9,7 @@
  * Sorting brings entries that look alike together, which the entries' own encoding likes. Whether a
  * column is worth a dictionary is asked of a sample first: in a sample of s values of D distinct
  * ones about D (1 - exp(-s / D)) are distinct. */
+#include "record/words.h"
 #include "store/codes.h"
 #include "store/encoding_ops.h"
 #include "store/quick_hash.h"
@@ -253,6 +254,19 @@ static enum err entries_part(const struct encoder *e, const struct values *entri
     return err;
 }
 
+/* The words of all values are those of the entries. */
+static void put_words(const struct encoder *e, const struct values *entries, size_t chunk_bytes)
+{
+    struct word_sink *sink = e->o->words;
+    if (!sink || sink->done || entries->n < WORDS_DICT_MIN)
+        return;
+    if (sink->bound)
+        sink->bound(sink->ctx, chunk_bytes);
+    for (uint32_t i = 0; i < entries->n && !word_sink_full(sink); i++)
+        words_hashes(values_text(entries, i), sink->fn, sink->ctx);
+    sink->done = true;
+}
+
 /* The entries stand in v; codes become places. */
 static enum err put_dict(const struct encoder *e, const struct values *v, const struct table *t,
                          uint32_t *code)
@@ -269,7 +283,10 @@ static enum err put_dict(const struct encoder *e, const struct values *v, const 
     TRY(part_of_codes(code, n, e->o, a, &part[1]));
     e->stats->encoding = ENC_DICT;
     e->stats->distinct = t->n;
-    return chunk_write(ENC_DICT, n, part, 2, e->o, a, e->out);
+    size_t start = e->out->n;
+    TRY(chunk_write(ENC_DICT, n, part, 2, e->o, a, e->out));
+    put_words(e, &entries, e->out->n - start);
+    return OK;
 }
 
 enum err encode_dict(const struct encoder *e)
