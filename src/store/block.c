@@ -32,8 +32,8 @@ enum {
     RARE_BYTES = 4096,
     FILTER_SHARE = 10,    /* of the bytes of a column */
     FILTER_SHARE_IDS = 4, /* where every value is a word of its own, or stands elsewhere */
-    WORDS_SHARE = 16, /* of the bytes of the texts, for words gathered meanwhile */
-    REFS_COLUMNS = 8, /* looked at */
+    WORDS_SHARE = 16,     /* of the bytes of the texts, for words gathered meanwhile */
+    REFS_COLUMNS = 8,     /* looked at */
     REFS_SAMPLE = 1024,
     REFS_SAMPLE_QUICK = 512
 };

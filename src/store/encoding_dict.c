@@ -20,6 +20,7 @@ enum {
     LINE_BYTES = 20,
     TABLE_FIRST = 512,
     SAMPLE = 4096,
+    SAMPLE_FROM = SAMPLE * 4, /* at ingest; of fewer values the first are the sample */
     LINES_SAMPLE = 64,
     LINES_SHARE = 8, /* of the sample, different */
     LINES_ENTRIES = 4096,
@@ -214,12 +215,16 @@ static uint32_t entries_max(uint32_t n)
     return max > ENTRIES_MAX ? ENTRIES_MAX : max;
 }
 
-/* Codes of the values, or false when there are too many distinct ones. */
-static bool collect(const struct values *v, struct table *t, uint32_t *code, struct arena *a)
+/* Codes of the values, or false when there are too many distinct ones, or among the first SAMPLE
+ * more than `most`. */
+static bool collect(const struct values *v, double most, struct table *t, uint32_t *code,
+                    struct arena *a)
 {
     uint32_t max = entries_max(v->n);
     table_init(t, max + 1, a);
     for (uint32_t i = 0; i < v->n; i++) {
+        if (i == SAMPLE && t->n > most)
+            return false;
         if (i && str_eq(values_text(v, i), values_text(v, i - 1))) {
             code[i] = code[i - 1];
             continue;
@@ -292,11 +297,13 @@ static enum err put_dict(const struct encoder *e, const struct values *v, const 
 enum err encode_dict(const struct encoder *e)
 {
     const struct values *v = e->v;
-    if (v->n < 4 || !sample_promises(v, e->scratch))
+    bool first = e->o->zstd_level <= ENCODE_QUICK_LEVEL && !e->o->inner && v->n < SAMPLE_FROM;
+    if (v->n < 4 || (!first && !sample_promises(v, e->scratch)))
         return not_mine();
     struct table t;
     uint32_t *code = arena_alloc(e->scratch, v->n * sizeof(*code));
-    return collect(v, &t, code, e->scratch) ? put_dict(e, v, &t, code) : not_mine();
+    double most = first && v->n > SAMPLE ? sample_bound(v->n) : v->n;
+    return collect(v, most, &t, code, e->scratch) ? put_dict(e, v, &t, code) : not_mine();
 }
 
 enum err encode_dict_known(const struct encoder *e, const struct values *different, uint32_t *code)
