@@ -282,13 +282,13 @@ static enum err put_shapes(struct job *j)
     const uint16_t *shape_of;
     TRY(rows_shape_of(rows, &shape_of));
     uint32_t *number = ARENA_ARRAY(j->scratch, uint32_t, rows->n_shapes);
-    int64_t *code = arena_alloc(j->scratch, j->n * sizeof(*code));
-    uint32_t used = 0;
+    uint32_t used = 0, n = rows->n_shapes > 1 ? j->n : 1; /* all rows have the one */
+    int64_t *code = arena_alloc(&j->tmp, n * sizeof(*code));
     uint32_t *column = ARENA_ARRAY(j->scratch, uint32_t, rows->n_columns + 1);
     for (uint32_t c = 0, to = 0; c < rows->n_columns; c++)
         column[c] = rows->columns[c].n ? to++ : UINT32_MAX;
     struct shape *shape = ARENA_ARRAY(own, struct shape, rows->n_shapes);
-    for (uint32_t i = 0; i < j->n; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint32_t s = shape_of[j->order ? j->order[i] : i];
         CHECK(s < rows->n_shapes);
         if (!number[s]) {
@@ -308,7 +308,9 @@ static enum err put_shapes(struct job *j)
     j->block->dir.shape = shape;
     j->block->dir.n_shapes = j->block->entry.n_shapes = used;
     j->block->entry.shape = all;
-    return used > 1 ? put_ints(j, code, &j->block->entry.shape_of) : OK;
+    enum err err = used > 1 ? put_ints(j, code, &j->block->entry.shape_of) : OK;
+    arena_reset(&j->tmp);
+    return err;
 }
 
 /* ---- columns ---- */
