@@ -924,9 +924,12 @@ void batch_view(struct batch *b, struct arena *arena, struct rows *ret)
     plain->n_runs = b->n_runs;
     r.impl = plain;
     r.flags = b->n_flagged ? b->flags : NULL;
-    for (uint32_t i = 0; i < b->n; i++) {
-        r.time_min = i == 0 || b->time[i] < r.time_min ? b->time[i] : r.time_min;
-        r.time_max = i == 0 || b->time[i] > r.time_max ? b->time[i] : r.time_max;
+    int64_t min = b->n ? b->time[0] : 0, max = min;
+    for (uint32_t i = 1; i < b->n; i++) {
+        min = b->time[i] < min ? b->time[i] : min;
+        max = b->time[i] > max ? b->time[i] : max;
     }
+    r.time_min = min;
+    r.time_max = max;
     *ret = r;
 }

@@ -18,7 +18,7 @@ struct append {
     bool all;  /* every row, in order */
     bool hold; /* values stay where they are */
     bool ascending;
-    const uint16_t *shape_of; /* of the source's rows */
+    const uint16_t *shape_of; /* of the source's rows; NULL: they have the one */
     uint32_t *rows_of_shape;  /* by source shape: wanted rows */
     uint32_t *shape;          /* by source shape: the batch's */
     uint32_t *column;         /* by source column: the batch's, or SHAPES_NONE: not wanted */
@@ -31,6 +31,11 @@ static uint32_t row_at(const struct append *a, uint32_t i)
     return a->row ? a->row[i] : i;
 }
 
+static uint32_t shape_at(const struct append *a, uint32_t row)
+{
+    return a->shape_of ? a->shape_of[row] : 0;
+}
+
 static enum err no_memory(void)
 {
     return err_set(ERR_NOMEM, "no memory to gather rows");
@@ -40,22 +45,25 @@ static enum err count_rows(struct append *a)
 {
     struct rows *src = a->src;
     struct arena *arena = &a->b->scratch;
-    TRY(rows_shape_of(src, &a->shape_of));
+    if (src->n_shapes > 1)
+        TRY(rows_shape_of(src, &a->shape_of));
     a->rows_of_shape = ARENA_ARRAY(arena, uint32_t, src->n_shapes);
     a->shape = ARENA_ARRAY(arena, uint32_t, src->n_shapes);
     a->column = ARENA_ARRAY(arena, uint32_t, src->n_columns);
     a->values = ARENA_ARRAY(arena, struct values, src->n_columns);
     memset(a->column, 0xff, src->n_columns * sizeof(*a->column));
     a->ascending = true;
-    for (uint32_t i = 0; !a->row && i < a->n; i++) {
+    if (!a->row && !a->shape_of)
+        a->rows_of_shape[0] = a->n;
+    for (uint32_t i = 0; !a->row && a->shape_of && i < a->n; i++) {
         CHECK(a->shape_of[i] < src->n_shapes);
         a->rows_of_shape[a->shape_of[i]]++;
     }
     for (uint32_t i = 0; a->row && i < a->n; i++) {
         uint32_t row = row_at(a, i);
-        CHECK(row < src->n && a->shape_of[row] < src->n_shapes);
+        CHECK(row < src->n && shape_at(a, row) < src->n_shapes);
         a->ascending &= i == 0 || row > row_at(a, i - 1);
-        a->rows_of_shape[a->shape_of[row]]++;
+        a->rows_of_shape[shape_at(a, row)]++;
     }
     a->all = a->n == src->n && a->ascending;
     return OK;
@@ -313,13 +321,18 @@ static void append_first(struct append *a, const int64_t *time, const uint8_t *f
     struct batch *b = a->b;
     uint32_t had = b->n;
     memcpy(b->time + had, time, a->n * sizeof(*time));
-    for (uint32_t i = 0; i < a->n; i++)
+    for (uint32_t i = 0; a->shape_of && i < a->n; i++)
         b->shape_of[had + i] = (uint16_t)a->shape[a->shape_of[i]];
-    memset(b->flags + had, 0, a->n);
-    for (uint32_t i = 0; flags && i < a->n; i++) {
-        b->flags[had + i] = flags[i];
-        b->n_flagged += flags[i] != 0;
-    }
+    for (uint32_t i = 0, one = a->shape[0]; !a->shape_of && i < a->n; i++)
+        b->shape_of[had + i] = (uint16_t)one;
+    if (flags)
+        memcpy(b->flags + had, flags, a->n);
+    else
+        memset(b->flags + had, 0, a->n);
+    uint32_t flagged = 0;
+    for (uint32_t i = 0; flags && i < a->n; i++)
+        flagged += flags[i] != 0;
+    b->n_flagged += flagged;
     for (uint32_t r = 0; r < n_runs && run[r].row < a->n; r++) {
         b->n = had + run[r].row + 1;
         batch_origin_add(b, &run[r]);
@@ -341,7 +354,7 @@ static void append_rows(struct append *a, const int64_t *time, const uint8_t *fl
     for (uint32_t i = 0; i < a->n; i++) {
         uint32_t row = row_at(a, i);
         b->time[b->n] = time[row];
-        b->shape_of[b->n] = (uint16_t)a->shape[a->shape_of[row]];
+        b->shape_of[b->n] = (uint16_t)a->shape[shape_at(a, row)];
         b->flags[b->n] = flags ? flags[row] : 0;
         b->n_flagged += b->flags[b->n] != 0;
         b->n++;

@@ -262,13 +262,15 @@ static enum err put_flags(struct job *j)
     TRY(rows_flags(j->rows, &flags));
     if (!flags)
         return OK;
-    int64_t *v = arena_alloc(j->scratch, j->n * sizeof(*v));
+    int64_t *v = arena_alloc(&j->tmp, j->n * sizeof(*v));
     uint8_t any = 0;
     for (uint32_t i = 0; i < j->n; i++) {
         v[i] = flags[j->order ? j->order[i] : i];
         any |= (uint8_t)v[i];
     }
-    return any ? put_ints(j, v, &j->block->entry.flags) : OK;
+    enum err err = any ? put_ints(j, v, &j->block->entry.flags) : OK;
+    arena_reset(&j->tmp);
+    return err;
 }
 
 /* ---- shapes ---- */
@@ -279,8 +281,9 @@ static enum err put_shapes(struct job *j)
 {
     struct rows *rows = j->rows;
     struct arena *own = &j->block->arena;
-    const uint16_t *shape_of;
-    TRY(rows_shape_of(rows, &shape_of));
+    const uint16_t *shape_of = NULL;
+    if (rows->n_shapes > 1)
+        TRY(rows_shape_of(rows, &shape_of));
     uint32_t *number = ARENA_ARRAY(j->scratch, uint32_t, rows->n_shapes);
     uint32_t used = 0, n = rows->n_shapes > 1 ? j->n : 1; /* all rows have the one */
     int64_t *code = arena_alloc(&j->tmp, n * sizeof(*code));
@@ -289,7 +292,7 @@ static enum err put_shapes(struct job *j)
         column[c] = rows->columns[c].n ? to++ : UINT32_MAX;
     struct shape *shape = ARENA_ARRAY(own, struct shape, rows->n_shapes);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t s = shape_of[j->order ? j->order[i] : i];
+        uint32_t s = shape_of ? shape_of[j->order ? j->order[i] : i] : 0;
         CHECK(s < rows->n_shapes);
         if (!number[s]) {
             number[s] = used + 1;

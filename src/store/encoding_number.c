@@ -14,12 +14,14 @@ enum { SCALE_MAX = 18, DOUBLE_PLANES = 0, DOUBLE_INTS = 1 };
 
 static void note_range(struct chunk_stats *s, const int64_t *v, uint32_t n)
 {
-    s->has_range = true;
-    s->min = s->max = v[0];
+    int64_t min = v[0], max = v[0];
     for (uint32_t i = 1; i < n; i++) {
-        s->min = v[i] < s->min ? v[i] : s->min;
-        s->max = v[i] > s->max ? v[i] : s->max;
+        min = v[i] < min ? v[i] : min;
+        max = v[i] > max ? v[i] : max;
     }
+    s->has_range = true;
+    s->min = min;
+    s->max = max;
 }
 
 /* ---- writing ---- */
