@@ -226,6 +226,34 @@ static uint64_t gcd(uint64_t a, uint64_t b)
     return a;
 }
 
+/* Divides by what mostly divides, for a multiplication instead of a division: by the inverse of the
+ * odd part modulo 2^64, by which multiples of it, and only those, become at most `most`. */
+struct divider {
+    uint64_t inverse, most;
+    unsigned shift;
+};
+
+static struct divider divider_of(uint64_t d)
+{
+    unsigned shift = (unsigned)__builtin_ctzll(d);
+    uint64_t odd = d >> shift,
+             x = (odd * 3) ^ 2; /* right in five bits, and each step doubles them */
+    for (int i = 0; i < 4; i++)
+        x *= 2 - odd * x;
+    return (struct divider){x, UINT64_MAX / odd, shift};
+}
+
+/* Of a multiple. */
+static inline uint64_t divided(uint64_t v, const struct divider *d)
+{
+    return (v >> d->shift) * d->inverse;
+}
+
+static inline bool divides(const struct divider *d, uint64_t v)
+{
+    return !(v & (((uint64_t)1 << d->shift) - 1)) && divided(v, d) <= d->most;
+}
+
 static inline uint64_t size_of(uint64_t r, bool below)
 {
     return below && r >> 63 ? 0 - r : r;
@@ -248,14 +276,15 @@ static void undivided(const struct plan *p, uint32_t b, uint64_t *to)
 static uint64_t common_divisor(const struct plan *p)
 {
     uint64_t r[BLOCK], g = 0;
+    struct divider by = {0};
     for (uint32_t b = 0; b < block_count(p->n) && g != 1; b++) {
         undivided(p, b, r);
         for (uint32_t i = 0; i < block_len(p->n, b) && g != 1; i++) {
             uint64_t x = size_of(r[i], p->below);
-            if (g == 0)
-                g = x;
-            else if (x != g && x % g)
-                g = gcd(g, x);
+            if (!x || (g && divides(&by, x)))
+                continue;
+            g = gcd(x, g);
+            by = divider_of(g);
         }
     }
     return g ? g : 1;
@@ -264,8 +293,11 @@ static uint64_t common_divisor(const struct plan *p)
 static void residues_of(const struct plan *p, uint32_t b, uint64_t *to)
 {
     undivided(p, b, to);
-    for (uint32_t i = 0; p->divisor > 1 && i < block_len(p->n, b); i++) {
-        uint64_t x = size_of(to[i], p->below) / p->divisor;
+    if (p->divisor == 1)
+        return;
+    struct divider by = divider_of(p->divisor);
+    for (uint32_t i = 0; i < block_len(p->n, b); i++) {
+        uint64_t x = divided(size_of(to[i], p->below), &by);
         to[i] = p->below && to[i] >> 63 ? 0 - x : x;
     }
 }

@@ -99,6 +99,24 @@ static void test_small_where_it_can_be(void **state)
     assert_in_range(round_trip(v, 65536, INTS_PACKED), 8192, 8192 + 1600); /* widths a block */
 }
 
+/* Multiples of numbers of every kind, which are found, and among them one that is none. */
+static void test_divisors(void **state)
+{
+    static const uint64_t divisor[] = {2, 3, 10, 1000, 4096, 999983, 1000000, 86400000000000};
+    int64_t v[2000];
+    for (size_t k = 0; k < sizeof(divisor) / sizeof(*divisor) + 60; k++) {
+        uint64_t d = k < 60 ? (rnd() >> (4 + k) | 1) << (k < 20 ? rnd() % 4 : 0) : divisor[k - 60];
+        uint64_t some = INT64_MAX / d < 15 ? INT64_MAX / d + 1 : 16;
+        for (int i = 0; i < 2000; i++)
+            v[i] = (int64_t)(rnd() % some * d) * (k % 3 == 2 ? -1 : 1);
+        size_t bytes = round_trip(v, 2000, INTS_PACKED);
+        both(v, 2000);
+        assert_true(bytes <= 2000 / 2 + 100);
+        v[rnd() % 2000]++;
+        both(v, 2000);
+    }
+}
+
 static void test_corruption_never_crashes(void **state)
 {
     int64_t v[500], back[500];
@@ -136,6 +154,7 @@ int main(void)
         cmocka_unit_test(test_every_width),
         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_small_where_it_can_be),
+        cmocka_unit_test(test_divisors),
         cmocka_unit_test(test_corruption_never_crashes),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
