@@ -10,7 +10,7 @@ enum { LABEL = 16 };
 static const bool opens[256] = {
     [' '] = true, ['\t'] = true, ['\n'] = true, ['"'] = true,  ['='] = true, [':'] = true,
     ['('] = true, ['['] = true,  [','] = true,  ['\''] = true, ['>'] = true};
-static const bool is_word[256] = {['0' ... '9'] = true,
+const bool refs_word_byte[256] = {['0' ... '9'] = true,
                                   ['a' ... 'z'] = true,
                                   ['A' ... 'Z'] = true,
                                   ['_'] = true,
@@ -78,14 +78,6 @@ bool places_next(struct places *x, uint64_t *ret)
     return true;
 }
 
-bool refs_stands(struct str s, size_t at, struct str value)
-{
-    if (value.n < VALUE_MIN || value.n > s.n - at || memcmp(s.p + at, value.p, value.n) != 0)
-        return false;
-    size_t end = at + value.n;
-    return end == s.n || !is_word[(uint8_t)s.p[end]] || !is_word[(uint8_t)s.p[end - 1]];
-}
-
 /* ---- values of other columns ---- */
 
 struct str ref_number_text(int64_t v, struct ref_number *to)
@@ -103,13 +95,4 @@ struct str ref_number_text(int64_t v, struct ref_number *to)
 struct str ref_text_at(const struct values *v, uint32_t i, struct ref_number *to)
 {
     return v->lane == LANE_INT ? ref_number_text(v->i64[i], to) : values_text(v, i);
-}
-
-bool refs_value_of(const struct ref_column *c, uint32_t row, struct ref_number *to, struct str *ret)
-{
-    if (!presence_has(&c->p, row))
-        return false;
-    uint32_t i = presence_rank(&c->p, row);
-    *ret = ref_text_at(&c->v, i, to);
-    return true;
 }

@@ -57,10 +57,25 @@ static inline struct refs_place *place_at(const struct refs_table *t, uint64_t k
     return &t->slot[at];
 }
 
+extern const bool refs_word_byte[256];
 /* Whether the value stands at `at` as a whole. */
-bool refs_stands(struct str s, size_t at, struct str value);
+static inline bool refs_stands(struct str s, size_t at, struct str value)
+{
+    if (value.n < VALUE_MIN || value.n > s.n - at || memcmp(s.p + at, value.p, value.n) != 0)
+        return false;
+    size_t end = at + value.n;
+    return end == s.n || !refs_word_byte[(uint8_t)s.p[end]] ||
+           !refs_word_byte[(uint8_t)s.p[end - 1]];
+}
 /* The column's text in a row; false where it has none. */
-bool refs_value_of(const struct ref_column *c, uint32_t row, struct ref_number *to,
-                   struct str *ret);
+static inline bool refs_value_of(const struct ref_column *c, uint32_t row, struct ref_number *to,
+                                 struct str *ret)
+{
+    if (!presence_has(&c->p, row))
+        return false;
+    uint32_t i = presence_rank(&c->p, row);
+    *ret = ref_text_at(&c->v, i, to);
+    return true;
+}
 
 #endif
