@@ -397,7 +397,8 @@ uint32_t shapes_at(struct shapes *s, uint32_t step)
         return s->way[step].shape;
     struct shapes_shape shape = {.step = step, .token = s->n_tokens, .id_column = SHAPES_NONE};
     uint8_t id_rank = UINT8_MAX;
-    ARRAY_GROW(s->token, s->tokens_cap, s->n_tokens + s->way[step].tokens);
+    /* Never NULL, for a record without leaves. */
+    ARRAY_GROW(s->token, s->tokens_cap, s->n_tokens + s->way[step].tokens + 1);
     s->n_tokens += s->way[step].tokens;
     uint32_t *token = s->token + s->n_tokens;
     for (uint32_t i = step; i != SHAPES_ROOT; i = s->way[i].parent) {

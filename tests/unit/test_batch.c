@@ -176,8 +176,7 @@ static struct str like_text(uint64_t r)
         "a longer text than those",
         "17",
         "one that is as long as what is copied at once, to the very byte.",
-        "one that is longer than what is copied at once, twice in fact, so that it goes round and "
-        "round, until there is nothing left to be copied of it any more"};
+        "one that is longer than what is copied at once, so that there is more to copy of it"};
     return str_c(texts[r % 7]);
 }
 
