@@ -13,6 +13,8 @@ struct batch;
 
 struct batch *batch_new(void);
 void batch_free(struct batch *b);
+/* Room for so many rows more, where it is known how many come: they are not moved as it grows. */
+void batch_rows_room(struct batch *b, uint32_t n);
 void batch_clear(struct batch *b); /* no rows; keeps shapes, columns and memory for reuse */
 uint32_t batch_rows(const struct batch *b);
 size_t batch_bytes(const struct batch *b); /* about what frame_encode makes of it, never less */

@@ -89,7 +89,6 @@ void batch_column_room(struct batch_column *c, uint32_t n, size_t bytes);
 void batch_columns_make(struct batch *b);
 /* Frees the columns from a number on. */
 void batch_columns_cut(struct batch *b, uint32_t from);
-void batch_rows_room(struct batch *b, uint32_t n);
 /* Counts a shape without rows as used; false, and nothing is counted, past the limits. The last
  * shape and column are kept for whole records. */
 bool batch_use_shape(struct batch *b, uint32_t shape);

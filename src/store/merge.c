@@ -418,8 +418,12 @@ static bool fits_one_block(const struct merge *m)
 
 static enum err merge_one_block(struct merging *g)
 {
+    uint32_t rows = 0;
     if (g->m->n == 1)
         return encode_whole_source(g, 0);
+    for (uint32_t i = 0; i < g->m->n; i++)
+        rows += g->m->source[i].rows;
+    batch_rows_room(g->batch, rows);
     for (uint32_t i = 0; i < g->m->n; i++)
         TRY(g->m->held ? hold_source(g, i) : append_source(g, i, NULL, g->m->source[i].rows));
     return emit_batch(g);

@@ -19,7 +19,7 @@ enum {
     JOIN_FROM = 16,
     DATE_BYTES = 10
 };
-enum { PENDING = 32, SOON = 4, LONG_TEXT = 256 };
+enum { PENDING = 32, SOON = 4, LONG_TEXT = 256, EXPECT_FROM = 1 << 14 };
 
 struct word {
     uint64_t hash;
@@ -43,12 +43,12 @@ struct finder {
     bool *candidate; /* of each slot */
     uint32_t *list;  /* slots that are, by template: those of t from listed[t] on */
     uint32_t *listed;
-    uint32_t **code; /* of each candidate: numbers of words, then of entries */
-    uint32_t *used;  /* of each template: texts seen */
-    uint32_t *text;  /* those of templates with candidates */
-    uint32_t n_texts;
-    uint32_t *rank; /* of each of them: the how-manieth of its template */
-    bool fetch;     /* variables before they are read */
+    uint32_t **code;      /* of each candidate: numbers of words, then of entries */
+    uint32_t *used;       /* of each template: texts seen */
+    uint32_t *text;       /* those of templates with candidates */
+    uint32_t n_texts, at; /* the one at hand */
+    uint32_t *rank;       /* of each of them: the how-manieth of its template */
+    bool fetch;           /* variables before they are read */
     struct word *word;
     uint32_t n_words, words_cap;
     uint32_t *table;
@@ -253,10 +253,14 @@ static uint8_t dict_for(struct finder *f, struct str first)
     return (uint8_t)f->n_dicts++;
 }
 
+/* To twice as many words or, where they are many, as many as the texts so far let expect. */
 static void words_grow(struct finder *f)
 {
     struct word *old = f->word;
+    uint64_t all = f->n_words < EXPECT_FROM ? 0 : (uint64_t)f->n_words * f->n_texts / (f->at + 1);
     f->words_cap = f->words_cap ? f->words_cap * 2 : 2048;
+    while (f->words_cap < all)
+        f->words_cap *= 2;
     f->word = arena_alloc(f->a, f->words_cap * sizeof(*f->word));
     if (old)
         memcpy(f->word, old, f->n_words * sizeof(*old));
@@ -344,10 +348,10 @@ static void each_value(struct finder *f,
                        void (*fn)(struct finder *, uint32_t first, uint32_t slot, uint32_t var,
                                   uint32_t *of_first, uint32_t *code))
 {
-    for (uint32_t at = 0; at < f->n_texts; at++) {
-        uint32_t i = f->text[at], t = f->t->code[i], first = f->t->equal[i];
-        if (f->fetch && at + SOON < f->n_texts)
-            fetch_values(f, f->text[at + SOON]);
+    for (f->at = 0; f->at < f->n_texts; f->at++) {
+        uint32_t i = f->text[f->at], t = f->t->code[i], first = f->t->equal[i];
+        if (f->fetch && f->at + SOON < f->n_texts)
+            fetch_values(f, f->text[f->at + SOON]);
         for (uint32_t k = f->listed[t]; k < f->listed[t + 1]; k++) {
             uint32_t s = f->list[k];
             fn(f, first, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][f->rank[first]],
