@@ -343,6 +343,9 @@ bool like_match(const struct like *l, struct str s, struct template_var *to,
                 struct numeral_parts *parts)
 {
     size_t at = 0, end = 0; /* of the variable before: in s, in the text */
+    size_t tail = l->text.n - (l->n ? l->var[l->n - 1].to : 0);
+    if (s.n < tail || !same_bytes(s.p + s.n - tail, l->text.p + l->text.n - tail, tail))
+        return false; /* lines that begin alike mostly end otherwise */
     for (uint32_t i = 0; i < l->n; i++) {
         const struct like_var *v = &l->var[i];
         size_t after = at, piece = v->from - end;
@@ -357,5 +360,5 @@ bool like_match(const struct like *l, struct str s, struct template_var *to,
         at = next;
         end = v->to;
     }
-    return s.n - at == l->text.n - end && same_bytes(s.p + at, l->text.p + end, s.n - at);
+    return s.n - at == tail;
 }
