@@ -235,7 +235,8 @@ static void test_memory(void **state)
         size_t n = block_bytes(block), most = block_bytes(alone);
         bool refers = field_of(block, STR("Message"))->stats.encoding == ENC_REFS;
         assert_int_equal(refers, !plain_events && (k < 20 || k >= 28));
-        assert_true(!refers || n <= most + most / 8); /* where names just changed */
+        bool renamed = k % 15 < 2; /* what was learnt refers to columns that are gone */
+        assert_true(!refers || n <= most + most / (renamed ? 8 : 20));
         assert_true(refs_memory_has(memory));
         block_unref(block);
         block_unref(alone);
