@@ -709,45 +709,19 @@ uint64_t batch_version(const struct batch *b)
     return b->version;
 }
 
-/* Copies 64 bytes at a time, and what stands behind a text with it: so that for most there is one
- * branch, which does not depend on the length. */
-static inline void copy_wide(char *to, struct str text)
-{
-    size_t at = 0;
-    do {
-        memcpy(to + at, text.p + at, BATCH_FORM_BEHIND);
-        at += BATCH_FORM_BEHIND;
-    } while (at < text.n);
-}
-
-/* Every form_n-th text, n of them; answers their bytes. */
-static size_t append_like(struct batch *b, struct batch_column *c, const struct str *text,
-                          uint32_t n)
-{
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < n; i++)
-        bytes += text[(size_t)i * b->form_n].n;
-    batch_column_room(c, n, bytes + BATCH_FORM_BEHIND);
-    uint32_t *off = c->off + c->n + 1, at = c->bytes_n;
-    for (uint32_t i = 0; i < n; i++) {
-        struct str t = text[(size_t)i * b->form_n];
-        copy_wide(c->bytes + at, t);
-        off[i] = at += (uint32_t)t.n;
-    }
-    c->n += n;
-    c->bytes_n = at;
-    return bytes;
-}
-
 static void add_like_rows(struct batch *b, uint32_t n, int64_t arrival_ns)
 {
     struct shapes_shape *shape = &b->shapes.shape[b->form_shape];
+    bool same = b->time_given || !shape->n_time;
     uint32_t had = b->n;
+    uint8_t flags = 0;
+    int64_t t = 0;
     batch_rows_room(b, n);
     shape->rows += n;
     for (uint32_t i = 0; i < n; i++) {
-        uint8_t flags;
-        b->time[had + i] = resolve_time(b, shape, n - 1 - i, arrival_ns, &flags);
+        if (i == 0 || !same)
+            t = resolve_time(b, shape, n - 1 - i, arrival_ns, &flags);
+        b->time[had + i] = t;
         b->shape_of[had + i] = (uint16_t)b->form_shape;
         b->flags[had + i] = flags;
         b->n_flagged += flags != 0;
@@ -762,18 +736,33 @@ size_t batch_form_cost(const struct batch *b)
     return COST_ROW + COST_TEXT * (size_t)b->form_n;
 }
 
-void batch_like_before(struct batch *b, const struct str *text, uint32_t n, int64_t arrival_ns,
-                       size_t raw_n, size_t last_raw_n)
+void batch_like_begin(struct batch *b, uint32_t n, size_t bytes, struct batch_like *ret)
 {
-    CHECK(b->ended && b->form_shape == b->shape_of[b->n - 1] && n);
+    CHECK(b->ended && b->form_shape == b->shape_of[b->n - 1]);
+    for (uint32_t i = 0; i < b->form_n; i++) {
+        struct batch_column *c = &b->column[b->form_column[i]];
+        batch_column_room(c, n, bytes + BATCH_FORM_BEHIND);
+        ret->to[i] = c->bytes + c->bytes_n;
+        ret->end[i] = c->off + c->n + 1;
+        ret->at[i] = c->bytes_n;
+    }
+}
+
+void batch_like_end(struct batch *b, const struct batch_like *put, uint32_t n, int64_t arrival_ns,
+                    size_t raw_n, size_t last_raw_n)
+{
+    CHECK(n);
     batch_begin(b);
     b->at = b->shapes.shape[b->form_shape].step;
     b->whole_id = (struct str){0};
-    size_t bytes = n * batch_form_cost(b);
-    for (uint32_t i = 0; i < b->form_n; i++)
-        bytes += append_like(b, &b->column[b->form_column[i]], text + i, n);
+    b->bytes += n * batch_form_cost(b);
+    for (uint32_t i = 0; i < b->form_n; i++) {
+        struct batch_column *c = &b->column[b->form_column[i]];
+        b->bytes += put->at[i] - c->bytes_n;
+        c->n += n;
+        c->bytes_n = put->at[i];
+    }
     add_like_rows(b, n, arrival_ns);
-    b->bytes += bytes;
     b->raw_bytes += raw_n - last_raw_n;
     count_end(b, last_raw_n);
 }
@@ -925,7 +914,8 @@ void batch_view(struct batch *b, struct arena *arena, struct rows *ret)
     r.impl = plain;
     r.flags = b->n_flagged ? b->flags : NULL;
     int64_t min = b->n ? b->time[0] : 0, max = min;
-    for (uint32_t i = 1; i < b->n; i++) {
+    bool same = b->n && memcmp(b->time, b->time + 1, (b->n - 1) * sizeof(*b->time)) == 0;
+    for (uint32_t i = 1; !same && i < b->n; i++) {
         min = b->time[i] < min ? b->time[i] : min;
         max = b->time[i] > max ? b->time[i] : max;
     }

@@ -50,13 +50,22 @@ NODISCARD bool batch_try_end(struct batch *b, int64_t arrival_ns, size_t raw_n);
 #define BATCH_FORM_MAX 8
 uint32_t batch_form(struct batch *b);
 bool batch_form_has_id(const struct batch *b); /* once batch_form said that there is a form */
-/* `n` records more of that form, one or more, as batch_begin, a batch_text a leaf in the same
- * order, and batch_try_end would add each: their texts record by record, the bytes of the sources
- * together and of the last. BATCH_FORM_BEHIND bytes behind a text's begin, and behind its end, must
- * be readable. */
+/* Records more of that form, as batch_begin, a batch_text a leaf in the same order, and
+ * batch_try_end would add each. What they say is put where the batch has room for it: the texts of
+ * each leaf behind each other, and where each of them ends. Up to BATCH_FORM_BEHIND bytes more may
+ * be written behind a text. */
 #define BATCH_FORM_BEHIND 64
-void batch_like_before(struct batch *b, const struct str *text, uint32_t n, int64_t arrival_ns,
-                       size_t raw_n, size_t last_raw_n);
+struct batch_like {
+    char *to[BATCH_FORM_MAX];      /* the next text */
+    uint32_t *end[BATCH_FORM_MAX]; /* where it ends: `at` and its bytes */
+    uint32_t at[BATCH_FORM_MAX];
+};
+/* Room for `n` of them, and `bytes` of text a leaf. Nothing else may be done to the batch before
+ * batch_like_end, but that need not follow. */
+void batch_like_begin(struct batch *b, uint32_t n, size_t bytes, struct batch_like *ret);
+/* `n` of them were put, one or more; the bytes of the sources together and of the last. */
+void batch_like_end(struct batch *b, const struct batch_like *put, uint32_t n, int64_t arrival_ns,
+                    size_t raw_n, size_t last_raw_n);
 size_t
 batch_form_cost(const struct batch *b); /* what such a record takes of batch_room, less its texts */
 /* Another with every call that adds records or takes them back, and for good. */

@@ -27,12 +27,12 @@
  * is what reasons and places are told from.
  *
  * Of those, a record whose leaves are all strings is mostly followed by others of the same keys in
- * the same text. Where the bytes between the values are those of the record before, the list has
- * the same entries there, and the values stand between them: nothing else need be looked at. */
+ * the same text, which are read without any list (json_form.h). */
 #include "record/json.h"
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "record/json_form.h"
 #include "record/json_simd.h"
 #include "record/scan.h"
 
@@ -43,8 +43,7 @@ enum {
     DEFAULT_FILE = 3,
     RECORD_BYTES_MAX = 1 << 30,
     AHEAD_BYTES = 32 << 10,
-    FORM_BYTES = 512,
-    LIKES_TEXTS = 128,
+    AHEAD_BYTES_FEW = 4 << 10,
     TIME_NAMES_MAX = 32
 };
 
@@ -61,34 +60,17 @@ struct alias_default {
 struct lines_ahead {
     struct json_simd *simd;
     struct str lines, scanned;
-    bool good; /* what was scanned is of use */
+    bool good;   /* what was scanned is of use */
+    bool passed; /* records were read without it since */
     const uint32_t *at;
     uint32_t escape;
-};
-
-/* Static text of a record: up to and with the opening quote of a value, from the closing quote of
- * the one before. */
-struct piece {
-    uint16_t from, n;
-    uint16_t first;   /* place in it of its first entry in the list */
-    uint16_t entries; /* how many it has */
-};
-
-/* What a record was that held nothing but strings. */
-struct form {
-    const struct batch *batch;
-    uint64_t version; /* of the batch, just behind that record */
-    bool has_id;
-    uint32_t n;
-    struct piece piece[BATCH_FORM_MAX + 1];
-    char text[FORM_BYTES + sizeof(scan_bytes)];
 };
 
 struct json_reader {
     struct json_limits limits;
     struct json_simd *simd;
     struct lines_ahead ahead;
-    struct form form;
+    struct json_form form;
     struct buf key, value; /* unescaped */
     struct buf mended, flat, raw;
     struct alias_default defaults[DEFAULTS];
@@ -691,11 +673,14 @@ static inline bool is_inside(struct str part, struct str of)
            part.n <= of.n - ((uintptr_t)part.p - (uintptr_t)of.p);
 }
 
-/* Scans from `record` on, up to a line's end. */
+/* Scans from `record` on, up to a line's end: little where those behind it may well be of its form.
+ */
 static void scan_ahead(struct lines_ahead *a, struct str record)
 {
     size_t left = (size_t)(a->lines.p + a->lines.n - record.p);
-    size_t n = left < AHEAD_BYTES ? left : AHEAD_BYTES;
+    size_t n = a->passed ? AHEAD_BYTES_FEW : AHEAD_BYTES;
+    n = left < n ? left : n;
+    a->passed = false;
     if (n < left) {
         const char *last = memrchr(record.p, '\n', n);
         n = last ? (size_t)(last - record.p) : 0;
@@ -707,12 +692,11 @@ static void scan_ahead(struct lines_ahead *a, struct str record)
     a->escape = 0;
 }
 
-/* Whether the record was scanned together with others: then the reader stands before it. */
+/* Whether the record, of those lines, was scanned together with others: then the reader stands
+ * before it. */
 static inline bool stands_ahead(struct json_reader *r, struct str record)
 {
     struct lines_ahead *a = &r->ahead;
-    if (!a->lines.n || !is_inside(record, a->lines))
-        return false;
     if (!is_inside(record, a->scanned))
         scan_ahead(a, record);
     if (!a->good)
@@ -730,20 +714,6 @@ static inline bool stands_ahead(struct json_reader *r, struct str record)
 
 /* ---- records in the text of the one before ---- */
 
-/* One piece of the record at p, up to `end`; false where it does not fit the form. */
-static bool add_piece(struct form *f, const char *p, uint32_t from, uint32_t end, uint32_t first,
-                      uint32_t entries)
-{
-    const struct piece *last = &f->piece[f->n];
-    uint32_t at = f->n ? last[-1].from + last[-1].n : 0, n = end - from;
-    if (n > FORM_BYTES - at)
-        return false;
-    memcpy(f->text + at, p + from, n);
-    f->piece[f->n++] =
-        (struct piece){(uint16_t)at, (uint16_t)n, (uint16_t)(first - from), (uint16_t)entries};
-    return true;
-}
-
 /* How many entries lead up to and with the opening quote of the next string that is no key. */
 static uint32_t entries_to_value(const struct json_reader *r, const uint32_t *at)
 {
@@ -755,199 +725,58 @@ static uint32_t entries_to_value(const struct json_reader *r, const uint32_t *at
 
 /* Takes up the record that was read last, `n` strings, whose entries are those from `at` up to
  * where the reader stands. */
-static void learn_form(struct json_reader *r, uint32_t from, const uint32_t *at, uint32_t n)
+static void learn_form(struct json_reader *r, const uint32_t *at, uint32_t n)
 {
-    struct form *f = &r->form;
-    f->batch = NULL;
-    f->n = 0;
-    if (*at != from)
-        return;
+    struct json_form *f = &r->form;
+    uint32_t from = *at;
+    json_form_begin(f);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t entries = entries_to_value(r, at), close = at[entries] - 1;
-        if (!add_piece(f, r->p, from, at[entries - 1] + 1, *at, entries))
+        if (!json_form_piece(f, str_of(r->p + from, at[entries - 1] + 1 - from)))
             return;
         while (r->p[close] != '"')
             close--;
         from = close;
         at += entries;
     }
-    if (!add_piece(f, r->p, from, r->at[-1] + 1, *at, (uint32_t)(r->at - at)))
-        return;
-    f->n = n;
-    f->has_id = batch_form_has_id(r->batch);
-    f->batch = r->batch;
-    f->version = batch_version(r->batch);
-}
-
-/* Short ones with what stands behind them, which is masked out. */
-static inline bool has_piece(const struct json_reader *r, const struct piece *x, uint32_t from)
-{
-    scan_bytes is, wanted;
-    const char *p = r->p + from, *text = r->form.text + x->from;
-    if (x->n > r->n - from)
-        return false;
-    if (x->n > sizeof(is))
-        return memcmp(p, text, x->n) == 0;
-    memcpy(&is, p, sizeof(is));
-    memcpy(&wanted, text, sizeof(wanted));
-    return (scan_bits((scan_bytes)(is == wanted)) | UINT32_MAX << x->n) == UINT32_MAX;
-}
-
-/* The strings of the record from `from` on, where it has the form; r->at is moved behind its
- * entries then. *ret_end: where it ends. */
-static inline bool form_texts(struct json_reader *r, uint32_t from, struct str *text,
-                              uint32_t *ret_end)
-{
-    const struct piece *x = r->form.piece;
-    const uint32_t *at = r->at;
-    for (uint32_t i = 0; i < r->form.n; i++, x++) {
-        if (!has_piece(r, x, from))
-            return false;
-        uint32_t open = from + x->n - 1;
-        at += x->entries;
-        if (at[-1] != open || *at >= r->n || *at - open <= x[1].first)
-            return false;
-        from = *at - x[1].first;
-        text[i] = str_of(r->p + open + 1, from - open - 1);
-    }
-    if (!has_piece(r, x, from))
-        return false;
-    *ret_end = from + x->n;
-    r->at = at + x->entries;
-    return true;
-}
-
-/* Behind what r->value holds of records before, which stays where it is. */
-static bool unescape_texts(struct json_reader *r, struct str *text)
-{
-    size_t bad, n;
-    const uint32_t escape = r->escape;
-    if (!r->value.n)
-        buf_reserve(&r->value, r->n_scanned + BATCH_FORM_BEHIND); /* for all there can be */
-    for (uint32_t i = 0; i < r->form.n; i++) {
-        uint32_t from = (uint32_t)(text[i].p - r->p);
-        if (!has_escape(r, from, from + (uint32_t)text[i].n))
-            continue;
-        char *to = r->value.p + r->value.n;
-        if (!json_unescape(text[i], to, &n, &bad)) {
-            r->escape = escape; /* it will be read again */
-            return false;
-        }
-        text[i] = str_of(to, n);
-        r->value.n += n;
-    }
-    return true;
+    if (json_form_piece(f, str_of(r->p + from, r->at[-1] + 1 - from)))
+        json_form_end(f, r->batch);
 }
 
 static inline bool may_have_form(const struct json_reader *r, const struct batch *b)
 {
-    return r->form.batch == b && r->form.version == batch_version(b) && !r->given && !r->has_time;
-}
-
-/* False where the record is none of the form: nothing was done then. */
-static bool read_like_before(struct json_reader *r, int64_t arrival_ns, struct batch *b)
-{
-    struct str text[BATCH_FORM_MAX];
-    const uint32_t *at = r->at;
-    uint32_t from = *at, end;
-    if (!may_have_form(r, b))
-        return false;
-    buf_clear(&r->value);
-    if (!form_texts(r, from, text, &end) || end != r->n ||
-        (has_escape(r, from, end) && !unescape_texts(r, text))) {
-        r->at = at;
-        return false;
-    }
-    batch_like_before(b, text, 1, arrival_ns, end - from, end - from);
-    r->form.version = batch_version(b);
-    return true;
-}
-
-/* Records that are added at once. */
-struct likes {
-    size_t room, extra; /* in the batch; what each is to leave of it */
-    size_t cost;        /* of a record, beside its texts */
-    size_t lines_end;
-    size_t raw_n, last_raw_n;
-    uint32_t n, max;
-    struct str text[LIKES_TEXTS];
-};
-
-/* The records from `from` on, to which r->at is moved as well; answers where they end. A string
- * cannot hold a line break, nor can what stands between those of the form: a record that has it
- * ends in its line. */
-static uint32_t gather_likes(struct json_reader *r, uint32_t from, struct likes *l)
-{
-    const uint32_t strings = r->form.n;
-    l->n = 0;
-    l->raw_n = 0;
-    while (l->n < l->max && *r->at == from && from < r->n) {
-        const uint32_t *at = r->at;
-        struct str *text = l->text + l->n * strings;
-        uint32_t end;
-        if (!form_texts(r, from, text, &end))
-            break;
-        size_t bytes = end - from, cost = l->cost;
-        if ((end < r->n && r->p[end] != '\n') || bytes + l->extra > l->room ||
-            bytes > r->limits.record_bytes ||
-            (has_escape(r, from, end) && !unescape_texts(r, text))) {
-            r->at = at;
-            break;
-        }
-        for (uint32_t i = 0; i < strings; i++)
-            cost += text[i].n;
-        l->room -= cost < l->room ? cost : l->room;
-        l->raw_n += bytes;
-        l->last_raw_n = bytes;
-        l->n++;
-        from = end + (end < l->lines_end); /* and the line break */
-    }
-    return from;
+    return json_form_is_of(&r->form, b) && !r->given && !r->has_time;
 }
 
 uint32_t json_read_alike(struct json_reader *r, struct str lines, int64_t arrival_ns,
                          struct batch *b, size_t extra, size_t *ret_n)
 {
-    struct lines_ahead *a = &r->ahead;
     *ret_n = 0;
-    if (!may_have_form(r, b) || r->form.has_id || !a->good ||
-        !is_inside(str_of(lines.p, 0), a->scanned))
+    if (!may_have_form(r, b) || r->form.has_id || !is_inside(lines, r->ahead.lines))
         return 0;
-    const uint32_t first = (uint32_t)(lines.p - a->scanned.p);
-    struct likes l;
-    l.room = batch_room(b);
-    l.extra = extra;
-    l.cost = batch_form_cost(b);
-    l.lines_end = first + lines.n;
-    l.max = LIKES_TEXTS / r->form.n;
-    uint32_t from = first, n = 0;
-    r->p = a->scanned.p;
-    r->n = r->n_scanned = (uint32_t)a->scanned.n;
-    r->escape = a->escape;
-    r->at = a->at;
-    do {
-        buf_clear(&r->value);
-        from = gather_likes(r, from, &l);
-        if (l.n)
-            batch_like_before(b, l.text, l.n, arrival_ns, l.raw_n, l.last_raw_n);
-        n += l.n;
-    } while (l.n == l.max);
-    a->at = r->at;
-    a->escape = r->escape;
-    r->form.version = batch_version(b);
-    *ret_n = from - first;
+    struct json_form_wanted all = {r->limits.record_bytes, extra, UINT32_MAX};
+    uint32_t n = json_form_read(&r->form, lines, &all, arrival_ns, b, ret_n);
+    r->ahead.passed |= n > 0;
     return n;
+}
+
+static bool read_like_before(struct json_reader *r, struct str text, int64_t arrival_ns,
+                             struct batch *b)
+{
+    struct json_form_wanted one = {SIZE_MAX, 0, 1};
+    size_t n;
+    bool is_it = json_form_read(&r->form, text, &one, arrival_ns, b, &n) == 1;
+    r->ahead.passed |= is_it;
+    return is_it;
 }
 
 static enum err read_ahead(struct json_reader *r, int64_t arrival_ns, struct batch *b)
 {
     const uint32_t *at = r->at;
-    if (read_like_before(r, arrival_ns, b))
-        return OK;
     TRY(read_record(r, arrival_ns, b));
     uint32_t n = batch_form(b);
     if (n && !r->given && !r->has_time)
-        learn_form(r, *at, at, n);
+        learn_form(r, at, n);
     return OK;
 }
 
@@ -959,7 +788,10 @@ enum err json_read_record(struct json_reader *r, struct str text, int64_t arriva
                        r->limits.record_bytes);
     if (text.n == 0)
         return err_set(ERR_INVALID, "the record is empty");
-    if (stands_ahead(r, text)) {
+    bool inside = r->ahead.lines.n && is_inside(text, r->ahead.lines);
+    if (inside && may_have_form(r, b) && read_like_before(r, text, arrival_ns, b))
+        return OK;
+    if (inside && stands_ahead(r, text)) {
         enum err err = read_ahead(r, arrival_ns, b);
         r->ahead.escape = r->escape;
         if (err == OK) {

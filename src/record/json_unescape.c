@@ -125,19 +125,10 @@ bool json_unescape_plain(struct str s, char *to, size_t *ret_n, size_t *ret_bad)
     return true;
 }
 
-#ifdef __x86_64__
-/* Who has the first has the others, but what a machine is run in may hide any. */
-static inline bool has_avx512(void)
-{
-    return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
-}
-#endif
-
 bool json_unescape(struct str s, char *to, size_t *ret_n, size_t *ret_bad)
 {
 #ifdef __x86_64__
-    if (has_avx512())
+    if (json_has_avx512())
         return json_unescape_avx512(s, to, ret_n, ret_bad);
 #endif
     return json_unescape_plain(s, to, ret_n, ret_bad);

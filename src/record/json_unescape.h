@@ -15,4 +15,13 @@ bool json_unescape_one(const char **p, const char *end, char **to);
 bool json_unescape_plain(struct str inside, char *to, size_t *ret_n, size_t *ret_bad);
 bool json_unescape_avx512(struct str inside, char *to, size_t *ret_n, size_t *ret_bad);
 
+#ifdef __x86_64__
+/* Who has the first has the others, but what a machine is run in may hide any. */
+static inline bool json_has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
+}
+#endif
+
 #endif

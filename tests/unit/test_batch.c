@@ -166,10 +166,9 @@ static struct buf frame_bytes(struct batch *b)
     return out;
 }
 
-/* Texts with what must be readable behind them. */
 static struct str like_text(uint64_t r)
 {
-    static const char texts[][BATCH_FORM_BEHIND + 150] = {
+    static const char *const texts[] = {
         "2025-02-15T11:00:00Z",
         "",
         "x",
@@ -180,8 +179,34 @@ static struct str like_text(uint64_t r)
     return str_c(texts[r % 7]);
 }
 
-/* The same records to both, to the second by one batch_like_before where `may`; answers the bytes
- * of their texts. */
+/* Records of one text a leaf, with as much behind each text as may be. */
+static void put_like(struct batch *b, const struct str *text, unsigned n, unsigned members,
+                     int64_t arrival)
+{
+    struct batch_like like;
+    size_t most = 0;
+    for (unsigned k = 0; k < members; k++) {
+        size_t bytes = 0;
+        for (unsigned i = 0; i < n; i++)
+            bytes += text[(size_t)i * members + k].n;
+        most = bytes > most ? bytes : most;
+    }
+    batch_like_begin(b, n + 3, most, &like); /* and none of them is put */
+    batch_like_begin(b, n, most, &like);
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned k = 0; k < members; k++) {
+            struct str t = text[(size_t)i * members + k];
+            memcpy(like.to[k], t.p, t.n);
+            memset(like.to[k] + t.n, '#', BATCH_FORM_BEHIND);
+            like.to[k] += t.n;
+            like.at[k] += (uint32_t)t.n;
+            *like.end[k]++ = like.at[k];
+        }
+    }
+    batch_like_end(b, &like, n, arrival, 9 * (size_t)n, 9);
+}
+
+/* The same records to both, to the second at once where `may`; answers the bytes of their texts. */
 static size_t both_like(struct batch *plain, struct batch *like, unsigned form, unsigned n,
                         bool may, int64_t arrival, uint64_t *seed)
 {
@@ -202,7 +227,7 @@ static size_t both_like(struct batch *plain, struct batch *like, unsigned form, 
         batch_end(like, arrival, STR("{\"raw\":1}"));
     }
     if (may)
-        batch_like_before(like, text, n, arrival, 9 * (size_t)n, 9);
+        put_like(like, text, n, form_members(form), arrival);
     return bytes;
 }
 

@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "record/json.h"
+#include "record/json_form.h"
 #include "record/json_unescape.h"
 #include "record/scan.h"
 
@@ -1032,28 +1033,122 @@ static void test_nested_end(void **state)
     }
 }
 
+#ifdef __x86_64__
+/* What a twin puts, in memory that ends where it may write no more. */
+struct put_out {
+    char *bytes[2];
+    uint32_t end[2][40];
+    const char *behind;
+    struct json_likes likes;
+};
+
+static void put_form(const struct json_form *f, struct str lines, size_t look, bool wide,
+                     struct put_out *out)
+{
+    struct json_likes l = {.lines_end = lines.p + lines.n, .room = 5000, .extra = 10, .cost = 15};
+    l.record_max = 300;
+    l.max = 40;
+    for (unsigned i = 0; i < 2; i++) {
+        out->bytes[i] = mem_alloc(look + BATCH_FORM_BEHIND);
+        l.like.to[i] = out->bytes[i];
+        l.like.end[i] = out->end[i];
+    }
+    out->behind =
+        (wide ? json_form_put_avx512 : json_form_put_plain)(f, lines.p, lines.p + look, &l);
+    out->likes = l;
+}
+
+static void assert_same_put(struct put_out *a, struct put_out *b)
+{
+    assert_ptr_equal(a->behind, b->behind);
+    assert_int_equal(a->likes.n, b->likes.n);
+    assert_int_equal(a->likes.room, b->likes.room);
+    assert_int_equal(a->likes.raw_n, b->likes.raw_n);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(a->likes.like.at[i], b->likes.like.at[i]);
+        assert_memory_equal(a->bytes[i], b->bytes[i], a->likes.like.at[i]);
+        assert_memory_equal(a->end[i], b->end[i], a->likes.n * sizeof(a->end[i][0]));
+        assert_int_equal(a->likes.like.to[i] - a->bytes[i], a->likes.like.at[i]);
+        mem_free(a->bytes[i]);
+        mem_free(b->bytes[i]);
+    }
+}
+#endif
+
+/* Records of a form are put the same by whatever twin, to the byte at which each gives up. */
+static void test_form_twins(void **state)
+{
+#ifdef __x86_64__
+    static const char *const parts[] = {
+        "a",
+        "some text of a line",
+        "\xc3\xa9",
+        "\xff",
+        "\\n",
+        "\\\\",
+        "\\\"",
+        "\\u00e9",
+        "0123456789012345678901234567890123456789012345678901234567890123",
+        "\\x",
+        "\t",
+        "\"",
+        "\\"};
+    enum { GOOD = 9, ALL = sizeof(parts) / sizeof(parts[0]) };
+    struct json_form f = {.strings = 2};
+    unsigned met = 0, ended = 0;
+    if (!json_has_avx512())
+        skip();
+    json_form_begin(&f);
+    assert_true(json_form_piece(&f, STR("{\"key\": \"")));
+    assert_true(
+        json_form_piece(&f, STR("\", \"a key as long as more than sixty-four bytes are, which"
+                                " is what is compared at once\": \"")));
+    assert_true(json_form_piece(&f, STR("\"}")));
+    f.strings = 2;
+    random_seed(11);
+    for (int round = 0; round < 20000; round++) {
+        struct buf s;
+        buf_init(&s, SIZE_MAX);
+        for (unsigned i = 0, n = 1 + pick(50); i < n; i++) {
+            for (unsigned k = 0; k < 3; k++) {
+                buf_put(&s, f.text + f.piece[k].from, f.piece[k].n);
+                for (unsigned m = k < 2 ? pick(6) : 0; m; m--)
+                    buf_put_str(&s, str_c(parts[pick(pick(40) ? GOOD : ALL)]));
+            }
+            buf_put_str(&s, pick(80) ? STR("\n") : STR(" \n"));
+        }
+        if (!pick(4))
+            s.p[pick(s.n)] ^= 1;
+        size_t n = pick(3) ? s.n : pick(s.n), look = pick(3) ? n : pick(n + 1);
+        char *exact = mem_alloc(n + JSON_PADDING);
+        memcpy(exact, s.p, n);
+        memcpy(exact + n, f.text, JSON_PADDING); /* as if it went on there */
+        struct put_out one, two;
+        put_form(&f, str_of(exact, n), look, false, &one);
+        put_form(&f, str_of(exact, n), look, true, &two);
+        assert_same_put(&one, &two);
+        met += one.likes.n;
+        ended += one.likes.n && one.behind == exact + n;
+        mem_free(exact);
+        buf_release(&s);
+    }
+    assert_true(met > 20000 && ended > 1000);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unescape_twins),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_normalised),
-        cmocka_unit_test(test_lanes),
-        cmocka_unit_test(test_bad_unicode),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_many_rows),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_without_fields),
-        cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_conformance),
-        cmocka_unit_test(test_random_round_trip),
-        cmocka_unit_test(test_random_damage),
-        cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_put_string_blocks),
+        cmocka_unit_test(test_unescape_twins), cmocka_unit_test(test_form_twins),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_normalised),     cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_bad_unicode),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_limits),         cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_fields),         cmocka_unit_test(test_without_fields),
+        cmocka_unit_test(test_whole),          cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_conformance),    cmocka_unit_test(test_random_round_trip),
+        cmocka_unit_test(test_random_damage),  cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_put_string_blocks),
         cmocka_unit_test(test_nested_end),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

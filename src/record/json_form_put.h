@@ -1,0 +1,92 @@
+/* The body of json_form_put's twins, of which each brings the two functions declared here.
+ *
+ * A record is read from its first byte to its last in one go. A piece of static text is compared;
+ * then the string is copied to its column on the way to its end, 64 bytes at a time, and what was
+ * copied too far is written over by the next one. A control character ends the record's being of
+ * the form; from a backslash on the string is undone. Bytes above ASCII are not asked what they
+ * are: bad UTF-8 is taken as it is. */
+#ifndef WEIR_RECORD_JSON_FORM_PUT_H
+#define WEIR_RECORD_JSON_FORM_PUT_H
+
+#include "record/json_form.h"
+
+enum { STEP = 64 };
+
+/* Copies 64 bytes; answers, as bits, those that cannot stand for themselves in a string: its
+ * closing quote, backslashes, control characters. */
+static inline uint64_t put_step(char *to, const char *p);
+/* Whether a piece stands at p; up to 15 bytes behind it and the text may be read. */
+static inline bool has_piece(const char *p, const char *text, uint32_t n);
+
+/* The rest of a string from a backslash on; as put_string. */
+const char *json_form_put_escaped(const char *p, const char *end, char *to, uint32_t *ret_n);
+
+/* The string whose inside begins at p, to `to`: where it ends, and its bytes there; NULL where it
+ * does not before `end`, or is none. */
+static inline const char *put_string(const char *p, const char *end, char *to, uint32_t *ret_n)
+{
+    for (uint32_t n = 0; p < end; n += STEP, p += STEP) {
+        uint64_t stop = put_step(to + n, p);
+        if (!stop)
+            continue;
+        unsigned at = (unsigned)__builtin_ctzll(stop);
+        uint32_t rest = 0;
+        p += at;
+        if (p >= end || (*p != '"' && *p != '\\'))
+            return NULL;
+        if (__builtin_expect(*p == '\\', 0))
+            p = json_form_put_escaped(p, end, to + n + at, &rest);
+        *ret_n = n + at + rest;
+        return p;
+    }
+    return NULL;
+}
+
+/* The strings of the record at p, each to its column; where it ends, or NULL where it is none of
+ * the form. */
+static inline const char *put_record(const struct json_form *f, const char *p, const char *end,
+                                     char *const *to, uint32_t *ret_n)
+{
+    const struct json_piece *x = f->piece;
+    for (uint32_t i = 0; i < f->strings; i++, x++) {
+        if (x->n >= (size_t)(end - p) || !has_piece(p, f->text + x->from, x->n))
+            return NULL;
+        p = put_string(p + x->n, end, to[i], &ret_n[i]);
+        if (!p)
+            return NULL;
+    }
+    bool is_it = x->n <= (size_t)(end - p) && has_piece(p, f->text + x->from, x->n);
+    return is_it ? p + x->n : NULL;
+}
+
+/* A string cannot hold a line break, nor can what stands between those of the form: a record that
+ * has it ends in its line. */
+static inline const char *put_records(const struct json_form *f, const char *p, const char *end,
+                                      struct json_likes *l)
+{
+    struct batch_like like = l->like;
+    const uint32_t strings = f->strings;
+    uint32_t i = 0, n[BATCH_FORM_MAX];
+    for (; i < l->max && p < end; i++) {
+        const char *behind = put_record(f, p, end, like.to, n);
+        if (!behind || (behind < l->lines_end && *behind != '\n'))
+            break;
+        size_t bytes = (size_t)(behind - p), cost = l->cost;
+        if (bytes + l->extra > l->room || bytes > l->record_max)
+            break;
+        for (uint32_t k = 0; k < strings; k++) {
+            like.to[k] += n[k];
+            like.at[k] += n[k];
+            *like.end[k]++ = like.at[k];
+            cost += n[k];
+        }
+        l->room -= cost < l->room ? cost : l->room;
+        l->raw_n += bytes;
+        l->last_raw_n = bytes;
+        p = behind + (behind < l->lines_end); /* and the line break */
+    }
+    l->like = like;
+    l->n = i;
+    return p;
+}
+#endif
