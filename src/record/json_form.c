@@ -51,21 +51,6 @@ static inline uint64_t put_step(char *to, const char *p)
     return stop;
 }
 
-/* The last bytes with what stands behind them, which is masked out. */
-static inline bool has_piece(const char *p, const char *text, uint32_t n)
-{
-    scan_bytes is, wanted;
-    for (; n > sizeof(is); n -= (uint32_t)sizeof(is), p += sizeof(is), text += sizeof(is)) {
-        memcpy(&is, p, sizeof(is));
-        memcpy(&wanted, text, sizeof(wanted));
-        if (scan_bits((scan_bytes)(is == wanted)) != UINT16_MAX)
-            return false;
-    }
-    memcpy(&is, p, sizeof(is));
-    memcpy(&wanted, text, sizeof(wanted));
-    return (scan_bits((scan_bytes)(is == wanted)) | UINT32_MAX << n) == UINT32_MAX;
-}
-
 const char *json_form_put_plain(const struct json_form *f, const char *p, const char *end,
                                 struct json_likes *l)
 {

@@ -14,16 +14,6 @@ static inline uint64_t put_step(char *to, const char *p)
            _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8(0x20));
 }
 
-static inline bool has_piece(const char *p, const char *text, uint32_t n)
-{
-    for (; n > STEP; n -= STEP, p += STEP, text += STEP)
-        if (_mm512_cmpneq_epi8_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(text)))
-            return false;
-    __mmask64 inside = _bzhi_u64(UINT64_MAX, n);
-    return !_mm512_cmpneq_epi8_mask(_mm512_maskz_loadu_epi8(inside, p),
-                                    _mm512_maskz_loadu_epi8(inside, text));
-}
-
 const char *json_form_put_avx512(const struct json_form *f, const char *p, const char *end,
                                  struct json_likes *l)
 {

@@ -1,4 +1,4 @@
-/* The body of json_form_put's twins, of which each brings the two functions declared here.
+/* The body of json_form_put's twins, of which each brings the function declared here.
  *
  * A record is read from its first byte to its last in one go. A piece of static text is compared;
  * then the string is copied to its column on the way to its end, 64 bytes at a time, and what was
@@ -15,8 +15,6 @@ enum { STEP = 64 };
 /* Copies 64 bytes; answers, as bits, those that cannot stand for themselves in a string: its
  * closing quote, backslashes, control characters. */
 static inline uint64_t put_step(char *to, const char *p);
-/* Whether a piece stands at p; up to 15 bytes behind it and the text may be read. */
-static inline bool has_piece(const char *p, const char *text, uint32_t n);
 
 /* The rest of a string from a backslash on; as put_string. */
 const char *json_form_put_escaped(const char *p, const char *end, char *to, uint32_t *ret_n);
@@ -40,6 +38,22 @@ static inline const char *put_string(const char *p, const char *end, char *to, u
         return p;
     }
     return NULL;
+}
+
+/* Whether a piece stands at p: sixteen bytes at a time, the last with what stands behind them, which
+ * is masked out. */
+static inline bool has_piece(const char *p, const char *text, uint32_t n)
+{
+    scan_bytes is, wanted;
+    for (; n > sizeof(is); n -= (uint32_t)sizeof(is), p += sizeof(is), text += sizeof(is)) {
+        memcpy(&is, p, sizeof(is));
+        memcpy(&wanted, text, sizeof(wanted));
+        if (scan_bits((scan_bytes)(is == wanted)) != UINT16_MAX)
+            return false;
+    }
+    memcpy(&is, p, sizeof(is));
+    memcpy(&wanted, text, sizeof(wanted));
+    return (scan_bits((scan_bytes)(is == wanted)) | UINT32_MAX << n) == UINT32_MAX;
 }
 
 /* The strings of the record at p, each to its column; where it ends, or NULL where it is none of
