@@ -40,8 +40,8 @@ static inline const char *put_string(const char *p, const char *end, char *to, u
     return NULL;
 }
 
-/* Whether a piece stands at p: sixteen bytes at a time, the last with what stands behind them, which
- * is masked out. */
+/* Whether a piece stands at p: sixteen bytes at a time, the last with what stands behind them,
+ * which is masked out. */
 static inline bool has_piece(const char *p, const char *text, uint32_t n)
 {
     scan_bytes is, wanted;
@@ -58,11 +58,11 @@ static inline bool has_piece(const char *p, const char *text, uint32_t n)
 
 /* The strings of the record at p, each to its column; where it ends, or NULL where it is none of
  * the form. */
-static inline const char *put_record(const struct json_form *f, const char *p, const char *end,
-                                     char *const *to, uint32_t *ret_n)
+static inline const char *put_record(const struct json_form *f, uint32_t strings, const char *p,
+                                     const char *end, char *const *to, uint32_t *ret_n)
 {
     const struct json_piece *x = f->piece;
-    for (uint32_t i = 0; i < f->strings; i++, x++) {
+    for (uint32_t i = 0; i < strings; i++, x++) {
         if (x->n >= (size_t)(end - p) || !has_piece(p, f->text + x->from, x->n))
             return NULL;
         p = put_string(p + x->n, end, to[i], &ret_n[i]);
@@ -75,18 +75,21 @@ static inline const char *put_record(const struct json_form *f, const char *p, c
 
 /* A string cannot hold a line break, nor can what stands between those of the form: a record that
  * has it ends in its line. */
-static inline const char *put_records(const struct json_form *f, const char *p, const char *end,
-                                      struct json_likes *l)
+static inline __attribute__((always_inline)) const char *put_strings(const struct json_form *f,
+                                                                     uint32_t strings,
+                                                                     const char *p, const char *end,
+                                                                     struct json_likes *l)
 {
     struct batch_like like = l->like;
-    const uint32_t strings = f->strings;
+    const char *const lines_end = l->lines_end;
+    size_t room = l->room, raw_n = l->raw_n, last_raw_n = 0;
     uint32_t i = 0, n[BATCH_FORM_MAX];
     for (; i < l->max && p < end; i++) {
-        const char *behind = put_record(f, p, end, like.to, n);
-        if (!behind || (behind < l->lines_end && *behind != '\n'))
+        const char *behind = put_record(f, strings, p, end, like.to, n);
+        if (!behind || (behind < lines_end && *behind != '\n'))
             break;
         size_t bytes = (size_t)(behind - p), cost = l->cost;
-        if (bytes + l->extra > l->room || bytes > l->record_max)
+        if (bytes + l->extra > room || bytes > l->record_max)
             break;
         for (uint32_t k = 0; k < strings; k++) {
             like.to[k] += n[k];
@@ -94,13 +97,23 @@ static inline const char *put_records(const struct json_form *f, const char *p, 
             *like.end[k]++ = like.at[k];
             cost += n[k];
         }
-        l->room -= cost < l->room ? cost : l->room;
-        l->raw_n += bytes;
-        l->last_raw_n = bytes;
-        p = behind + (behind < l->lines_end); /* and the line break */
+        room -= cost < room ? cost : room;
+        raw_n += bytes;
+        last_raw_n = bytes;
+        p = behind + (behind < lines_end); /* and the line break */
     }
     l->like = like;
+    l->room = room;
+    l->raw_n = raw_n;
+    l->last_raw_n = last_raw_n;
     l->n = i;
     return p;
+}
+
+/* One string is what lines of text have. */
+static inline const char *put_records(const struct json_form *f, const char *p, const char *end,
+                                      struct json_likes *l)
+{
+    return f->strings == 1 ? put_strings(f, 1, p, end, l) : put_strings(f, f->strings, p, end, l);
 }
 #endif
