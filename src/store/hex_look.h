@@ -40,10 +40,19 @@ static inline unsigned hex_look(const char *p, size_t n)
 {
     unsigned look = 0;
     uint64_t x;
-    if (n < sizeof(x)) {
-        for (size_t i = 0; i < n; i++)
-            look |= hex_look8(HEX_EACH((unsigned char)p[i]));
-        return look;
+    if (n < sizeof(x)) { /* each byte at least once */
+        uint32_t first, last;
+        if (n == 0)
+            return 0;
+        if (n >= sizeof(first)) {
+            memcpy(&first, p, sizeof(first));
+            memcpy(&last, p + n - sizeof(last), sizeof(last));
+        } else {
+            first = (uint32_t)(uint8_t)p[0] * 0x01010101U;
+            last = (uint32_t)(uint8_t)p[n / 2] << 16 | (uint32_t)(uint8_t)p[n / 2] << 24 |
+                   (uint32_t)(uint8_t)p[n - 1] << 8 | (uint8_t)p[n - 1];
+        }
+        return hex_look8((uint64_t)first << 32 | last);
     }
     if (n >= sizeof(scan_bytes)) {
         for (size_t i = 0; i + sizeof(scan_bytes) <= n && !(look & HEX_OTHER);

@@ -137,17 +137,9 @@ static void parse_vars(struct finder *f, struct str s, const struct template_var
             f->parts[i] = (struct numeral_parts){0};
 }
 
-/* Whether the text begins and ends as those of the template, which is quick to tell. */
-static bool may_be_like(const struct met *x, struct str s)
-{
-    struct str t = x->like.text;
-    size_t n = x->like.n, head = n ? x->var[0].from : t.n, tail = n ? t.n - x->var[n - 1].to : t.n;
-    return str_starts(s, str_of(t.p, head)) && str_ends(s, str_from(t, t.n - tail));
-}
-
 static bool is_like(struct finder *f, struct met *x, struct str s)
 {
-    if (!x->has_like && !may_be_like(x, s))
+    if (!like_may_match(&x->like, s))
         return false;
     const struct like *l = met_like(x, f->kept->a);
     return l->var && like_match(l, s, f->var + f->n_vars, f->parts);

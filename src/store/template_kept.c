@@ -6,22 +6,22 @@
 enum { COPY_BYTES = 16, MARK_BYTES = 5, TABLE_FIRST = 128 };
 enum { BEGIN_BYTES = 256 };
 
-static void table_put(struct templates_kept *k, struct met *x)
+static void table_put(struct templates_kept *k, struct kept_slot x)
 {
-    uint32_t at = (uint32_t)x->hash & k->mask;
-    while (k->slot[at])
+    uint32_t at = (uint32_t)x.hash & k->mask;
+    while (k->slot[at].met)
         at = (at + 1) & k->mask;
     k->slot[at] = x;
 }
 
 static void table_grow(struct templates_kept *k)
 {
-    struct met **old = k->slot;
+    struct kept_slot *old = k->slot;
     uint32_t n = old ? k->mask + 1 : 0, size = n ? n * 2 : TABLE_FIRST;
-    k->slot = ARENA_ARRAY(k->a, struct met *, size);
+    k->slot = ARENA_ARRAY(k->a, struct kept_slot, size);
     k->mask = size - 1;
     for (uint32_t i = 0; i < n; i++)
-        if (old[i])
+        if (old[i].met)
             table_put(k, old[i]);
 }
 
@@ -106,24 +106,23 @@ struct met *templates_kept_find(struct templates_kept *k, struct str s,
                                 const struct template_var *var, uint32_t n)
 {
     uint64_t h = hash64(frame_of(k, s, var, n));
-    for (uint32_t at = (uint32_t)h & k->mask; k->slot[at]; at = (at + 1) & k->mask)
-        if (k->slot[at]->hash == h && same_frame(k->slot[at], s, var, n))
-            return k->slot[at];
+    for (uint32_t at = (uint32_t)h & k->mask; k->slot[at].met; at = (at + 1) & k->mask)
+        if (k->slot[at].hash == h && same_frame(k->slot[at].met, s, var, n))
+            return k->slot[at].met;
     if (k->n > k->mask / 2)
         table_grow(k);
     struct met *x = ARENA_NEW(k->a, struct met);
-    x->hash = h;
-    x->like = (struct like){.text = k->copies ? arena_str(k->a, s) : s, .cut = k->cut, .n = n};
+    like_begin(k->copies ? arena_str(k->a, s) : s, k->cut, var, n, &x->like);
     x->var = arena_alloc(k->a, n * sizeof(*var) + 1);
     memcpy(x->var, var, n * sizeof(*var));
-    table_put(k, x);
+    table_put(k, (struct kept_slot){h, x});
     k->n++;
     return x;
 }
 
 void met_make_like(struct met *x, struct arena *a)
 {
-    like_make(x->like.text, x->like.cut, x->var, x->like.n, a, &x->like);
+    like_make(&x->like, x->var, a);
     x->has_like = true;
 }
 

@@ -17,7 +17,11 @@ struct met {
     uint32_t block, number;              /* its number in the block at hand, if `block` is that */
     struct met *follower[MET_FOLLOWERS]; /* those that came last behind it, or NULL */
     struct template_var *var;            /* of the text */
+};
+/* By the hash of static text; met NULL: free. */
+struct kept_slot {
     uint64_t hash;
+    struct met *met;
 };
 /* A template of which a text began so. */
 struct begun {
@@ -30,7 +34,7 @@ struct templates_kept {
     enum template_cut cut;
     uint32_t block; /* the one at hand */
     uint32_t n, mask;
-    struct met **slot; /* of a table by hash */
+    struct kept_slot *slot;
     unsigned begin_bits;
     struct begun *begun;   /* by how texts begin: MET_WAYS of the last */
     struct arena *scratch; /* of the block at hand, as what follows */

@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-enum { SHORT_BYTES = 32, PREFIX_FROM = 8 };
+enum { SHORT_BYTES = 32, PREFIX_FROM = 8, WORDS_FROM = 8 };
 
 static inline bool is_digit(char c)
 {
@@ -108,26 +108,38 @@ static inline scan_bytes words_of(scan_bytes v)
     return scan_digits16(v) | scan_letters16(v);
 }
 
-/* Whether sixteen bytes are the same but for those of words, where words stand in both; the digits
- * of `a` are added to *digits. */
-static inline bool same_words16(const char *a, const char *b, scan_bytes *digits)
+/* Sixteen bytes or, of eight to fifteen, the first and the last eight. */
+static inline scan_bytes load16(const char *p, size_t n)
 {
-    scan_bytes x, y;
-    memcpy(&x, a, sizeof(x));
-    memcpy(&y, b, sizeof(y));
-    *digits |= scan_digits16(x);
-    return scan_bits((scan_bytes)(x != y) & ~(words_of(x) & words_of(y))) == 0;
+    scan_bytes v;
+    uint64_t half[2];
+    if (n >= sizeof(v)) {
+        memcpy(&v, p, sizeof(v));
+    } else {
+        half[0] = load8(p);
+        half[1] = load8(p + n - sizeof(half[1]));
+        memcpy(&v, half, sizeof(v));
+    }
+    return v;
 }
 
-/* The same of n bytes, and there is a digit in `a`. */
+/* Whether they are the same but for those of words, where words stand in both; the digits of `a`
+ * are added to *digits. */
+static inline bool same_words16(scan_bytes a, scan_bytes b, scan_bytes *digits)
+{
+    *digits |= scan_digits16(a);
+    return scan_bits((scan_bytes)(a != b) & ~(words_of(a) & words_of(b))) == 0;
+}
+
+/* The same of n bytes, at least WORDS_FROM, and there is a digit in `a`. */
 static inline bool same_words(const char *a, const char *b, size_t n)
 {
     scan_bytes digits = {0};
     for (size_t i = 0; i + sizeof(digits) <= n; i += sizeof(digits))
-        if (!same_words16(a + i, b + i, &digits))
+        if (!same_words16(load16(a + i, n), load16(b + i, n), &digits))
             return false;
-    size_t last = n - sizeof(digits);
-    return same_words16(a + last, b + last, &digits) && scan_bits(digits);
+    size_t last = n < sizeof(digits) ? 0 : n - sizeof(digits);
+    return same_words16(load16(a + last, n), load16(b + last, n), &digits) && scan_bits(digits);
 }
 
 /* ---- making ---- */
@@ -139,6 +151,15 @@ static inline bool is_hex(const char *p, size_t n)
     size_t prefix = n >= PREFIX_FROM && p[0] == '0' && p[1] == 'x' ? 2 : 0;
     unsigned look = hex_look(p + prefix, n - prefix);
     return (look | (prefix ? HEX_DIGITS : 0u)) == (HEX_DIGITS | HEX_LETTERS);
+}
+
+/* Whether n bytes are 0x and hexadecimal digits: one is no letter, for 0xff is cut as 0 and a unit,
+ * and there are fewer than an id has. */
+static inline bool is_short_hex(const char *p, size_t n)
+{
+    if (n < 3 || n >= PREFIX_FROM || p[0] != '0' || p[1] != 'x')
+        return false;
+    return (hex_look(p + 2, n - 2) & (HEX_DIGITS | HEX_OTHER)) == HEX_DIGITS;
 }
 
 static size_t skip_spaces(struct str s, size_t i)
@@ -186,7 +207,7 @@ static bool has_words(struct str var)
     bool digit = false;
     for (size_t i = 0; i < var.n; i++)
         digit |= is_digit(var.p[i]);
-    return digit && var.n >= sizeof(scan_bytes) && template_is_joined(var);
+    return digit && var.n >= WORDS_FROM && template_is_joined(var);
 }
 
 /* What can be told beforehand of the static text between `after` and variable v. */
@@ -203,10 +224,34 @@ static void set_piece(struct str text, size_t after, struct like_var *v, enum te
     }
 }
 
-void like_make(struct str text, enum template_cut cut, const struct template_var *var, uint32_t n,
-               struct arena *a, struct like *ret)
+/* Up to the first or last eight of n bytes in a word, and which bytes of it they are. */
+static uint64_t edge_of(const char *p, size_t n, bool last, uint64_t *mask)
 {
+    char byte[sizeof(uint64_t)] = {0}, is[sizeof(byte)] = {0};
+    size_t few = n < sizeof(byte) ? n : sizeof(byte), at = last ? sizeof(byte) - few : 0;
+    for (size_t i = 0; i < few; i++) {
+        byte[at + i] = p[last ? n - few + i : i];
+        is[at + i] = (char)0xff;
+    }
+    *mask = load8(is);
+    return load8(byte);
+}
+
+void like_begin(struct str text, enum template_cut cut, const struct template_var *var, uint32_t n,
+                struct like *ret)
+{
+    size_t head = n ? var[0].from : text.n, behind = n ? var[n - 1].to : 0;
     *ret = (struct like){.text = text, .cut = cut, .n = n};
+    ret->tail_bytes = (uint32_t)(text.n - behind);
+    ret->head = edge_of(text.p, head, false, &ret->head_mask);
+    ret->tail = edge_of(text.p + behind, ret->tail_bytes, true, &ret->tail_mask);
+}
+
+void like_make(struct like *l, const struct template_var *var, struct arena *a)
+{
+    struct str text = l->text;
+    enum template_cut cut = l->cut;
+    uint32_t n = l->n;
     struct like_var *to = arena_alloc(a, ((size_t)n + 1) * sizeof(*to));
     size_t after = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -224,13 +269,14 @@ void like_make(struct str text, enum template_cut cut, const struct template_var
                                   .lead = (uint32_t)before};
         to[i].ends = ends_here(text, cut, &to[i], i + 1 < n ? var[i + 1].from : text.n);
         to[i].all_hex = s.n > 1 && is_hex(s.p, s.n);
+        to[i].short_hex = is_short_hex(s.p, s.n);
         to[i].words = has_words(s);
         to[i].numeral = numeral_parse(s, &parts);
         to[i].number = to[i].numeral && is_number(text, cut, &to[i], &parts);
         set_piece(text, after, &to[i], cut);
         after = var[i].to;
     }
-    ret->var = to;
+    l->var = to;
 }
 
 /* ---- matching ---- */
@@ -296,8 +342,8 @@ static inline size_t match_number(const struct like_var *v, struct str s, size_t
 }
 
 /* Whether n bytes at `at` are in s what variable v is in the text: behind them stands the same
- * byte, which ends the token. Neither a number nor a name has digits and letters up to f alone;
- * other digits may make, or end, a prefix of such. */
+ * byte, which ends the token. Neither a number nor a name has digits and letters up to f alone, or
+ * with 0x before them; other digits may make, or end, such a prefix. */
 static inline bool same_token(const struct like *l, const struct like_var *v, struct str s,
                               size_t at, size_t n)
 {
@@ -308,9 +354,11 @@ static inline bool same_token(const struct like *l, const struct like_var *v, st
     const char *was = l->text.p + v->from;
     if (v->all_hex)
         return is_hex(s.p + at, n);
+    if (v->short_hex)
+        return is_short_hex(s.p + at, n);
     if (v->words)
         return same_words(s.p + at, was, n);
-    return (n < 2 || was[1] != 'x') && same_shape(s.p + at, was, n);
+    return (n < 2 || was[1] != 'x' || was[0] == s.p[at]) && same_shape(s.p + at, was, n);
 }
 
 /* Another variable at `at`: where it ends, or 0. */
@@ -343,9 +391,6 @@ bool like_match(const struct like *l, struct str s, struct template_var *to,
                 struct numeral_parts *parts)
 {
     size_t at = 0, end = 0; /* of the variable before: in s, in the text */
-    size_t tail = l->text.n - (l->n ? l->var[l->n - 1].to : 0);
-    if (s.n < tail || !same_bytes(s.p + s.n - tail, l->text.p + l->text.n - tail, tail))
-        return false; /* lines that begin alike mostly end otherwise */
     for (uint32_t i = 0; i < l->n; i++) {
         const struct like_var *v = &l->var[i];
         size_t after = at, piece = v->from - end;
@@ -360,5 +405,5 @@ bool like_match(const struct like *l, struct str s, struct template_var *to,
         at = next;
         end = v->to;
     }
-    return s.n - at == tail;
+    return s.n - at == l->tail_bytes && same_bytes(s.p + at, l->text.p + end, l->tail_bytes);
 }
