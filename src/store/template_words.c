@@ -28,27 +28,31 @@ struct word {
     uint32_t number; /* in its dictionary + 1; 0: none yet */
     uint8_t dict;
 };
-/* A value whose word is to be looked up, or that of an earlier equal text to be taken over. */
+/* A value whose word is to be looked up. */
 struct pending {
     struct str text;
     uint64_t hash;
-    uint32_t *of_first, *code;
+    uint32_t *code;
     uint8_t dict;
+};
+/* A slot that may be shared. */
+struct place {
+    uint32_t *code; /* of each text of its template: numbers of words, then of entries */
+    uint32_t slot, var;
+    uint8_t dict;
+};
+/* A text of template t, the how-manieth of it, and which of those it equals: itself where none
+ * before it is known to. */
+struct listed {
+    uint32_t text, t, rank, equal;
 };
 struct finder {
     struct templates *t;
     struct arena *a;
-    uint32_t *first_slot; /* of each template; n + 1 */
-    struct shared_slot *slot;
-    bool *candidate; /* of each slot */
-    uint32_t *list;  /* slots that are, by template: those of t from listed[t] on */
-    uint32_t *listed;
-    uint32_t **code;      /* of each candidate: numbers of words, then of entries */
-    uint32_t *used;       /* of each template: texts seen */
-    uint32_t *text;       /* those of templates with candidates */
-    uint32_t n_texts, at; /* the one at hand */
-    uint32_t *rank;       /* of each of them: the how-manieth of its template */
-    bool fetch;           /* variables before they are read */
+    struct place *place; /* candidates, by template: those of t from first_place[t] on */
+    uint32_t *first_place;
+    uint32_t n_texts, at; /* those of templates with candidates; the one at hand */
+    struct listed *text;
     struct word *word;
     uint32_t n_words, words_cap;
     uint32_t *table;
@@ -84,10 +88,11 @@ static bool is_candidate(const struct templates *t, const struct text_template *
 {
     if (x->look[x->slot[slot]].numeral)
         return false;
-    uint32_t n = x->rows < PROBES ? x->rows : PROBES, measures = 0;
+    uint32_t n = x->rows < PROBES ? x->rows : PROBES;
     for (uint32_t i = 0; i < n; i++)
-        measures += is_measure(templates_var(t, x->row[(uint64_t)i * x->rows / n], x->slot[slot]));
-    return measures < n;
+        if (!is_measure(templates_var(t, x->row[(uint64_t)i * x->rows / n], x->slot[slot])))
+            return true;
+    return false;
 }
 
 /* ---- words that go together ---- */
@@ -293,71 +298,44 @@ static uint32_t word_number(struct finder *f, struct str s, uint8_t dict, uint64
 
 static void find_candidates(struct finder *f)
 {
-    uint32_t slot = 0;
+    uint32_t slot = 0, n = 0;
     for (uint32_t t = 0; t < f->t->n; t++) {
         const struct text_template *x = &f->t->t[t];
-        f->first_slot[t] = slot;
-        for (uint32_t s = 0; s < x->n_slots; s++, slot++) {
-            f->candidate[slot] = is_candidate(f->t, x, s);
-            if (!f->candidate[slot])
-                continue;
-            f->slot[slot].dict = dict_for(f, templates_var(f->t, x->row[0], x->slot[s]));
-            f->code[slot] = arena_alloc(f->a, x->rows * sizeof(uint32_t));
-        }
+        f->first_place[t] = n;
+        for (uint32_t s = 0; s < x->n_slots; s++, slot++)
+            if (is_candidate(f->t, x, s))
+                f->place[n++] =
+                    (struct place){.code = arena_alloc(f->a, x->rows * sizeof(uint32_t)),
+                                   .slot = slot,
+                                   .var = x->slot[s],
+                                   .dict = dict_for(f, templates_var(f->t, x->row[0], x->slot[s]))};
     }
-    f->first_slot[f->t->n] = slot;
+    f->first_place[f->t->n] = n;
 }
 
 /* Most texts of many logs are of templates without any. */
 static void list_texts(struct finder *f)
 {
-    for (uint32_t i = 0; i < f->t->v->n; i++) {
-        uint32_t t = f->t->code[i];
-        if (f->listed[t] == f->listed[t + 1])
+    const struct templates *t = f->t;
+    uint32_t *used = ARENA_ARRAY(f->a, uint32_t, t->n);
+    uint32_t *rank = arena_alloc(f->a, (size_t)t->v->n * sizeof(*rank));
+    f->text = arena_alloc(f->a, (size_t)t->v->n * sizeof(*f->text));
+    for (uint32_t i = 0; i < t->v->n; i++) {
+        uint32_t code = t->code[i];
+        if (f->first_place[code] == f->first_place[code + 1])
             continue;
-        f->rank[i] = f->used[t]++;
-        f->text[f->n_texts++] = i;
+        rank[i] = used[code]++;
+        f->text[f->n_texts++] = (struct listed){i, code, rank[i], rank[t->equal[i]]};
     }
-}
-
-static void list_candidates(struct finder *f)
-{
-    uint32_t n = 0;
-    for (uint32_t t = 0; t < f->t->n; t++) {
-        f->listed[t] = n;
-        for (uint32_t s = f->first_slot[t]; s < f->first_slot[t + 1]; s++)
-            if (f->candidate[s])
-                f->list[n++] = s;
-    }
-    f->listed[f->t->n] = n;
 }
 
 /* In long texts the variables lie in other lines of the cache than those of the text before. */
-static void fetch_values(const struct finder *f, uint32_t i)
+static void fetch_values(const struct finder *f, const struct listed *x)
 {
-    uint32_t t = f->t->code[i];
-    const struct template_var *var = &f->t->var[f->t->first[i]];
-    const char *p = values_text(f->t->v, i).p;
-    for (uint32_t k = f->listed[t]; k < f->listed[t + 1]; k++)
-        __builtin_prefetch(p + var[f->t->t[t].slot[f->list[k] - f->first_slot[t]]].from);
-}
-
-/* Calls fn for every value of the candidates, in the order of the texts: `first` is the text, or
- * one before it that is equal to it; its code, and that of the text. */
-static void each_value(struct finder *f,
-                       void (*fn)(struct finder *, uint32_t first, uint32_t slot, uint32_t var,
-                                  uint32_t *of_first, uint32_t *code))
-{
-    for (f->at = 0; f->at < f->n_texts; f->at++) {
-        uint32_t i = f->text[f->at], t = f->t->code[i], first = f->t->equal[i];
-        if (f->fetch && f->at + SOON < f->n_texts)
-            fetch_values(f, f->text[f->at + SOON]);
-        for (uint32_t k = f->listed[t]; k < f->listed[t + 1]; k++) {
-            uint32_t s = f->list[k];
-            fn(f, first, s, f->t->t[t].slot[s - f->first_slot[t]], &f->code[s][f->rank[first]],
-               &f->code[s][f->rank[i]]);
-        }
-    }
+    const struct template_var *var = &f->t->var[f->t->first[x->text]];
+    const char *p = values_text(f->t->v, x->text).p;
+    for (uint32_t k = f->first_place[x->t]; k < f->first_place[x->t + 1]; k++)
+        __builtin_prefetch(p + var[f->place[k].var].from);
 }
 
 /* Words are looked up some at a time: table, word and its text are far apart in memory, and so are
@@ -373,67 +351,100 @@ static void settle(struct finder *f)
             __builtin_prefetch(f->word[number - 1].text.p);
     }
     for (; p < end; p++) {
-        if (p->of_first == p->code) {
-            *p->code =
-                p->text.n > WORD_MAX ? UINT32_MAX : word_number(f, p->text, p->dict, p->hash);
-        } else {
-            *p->code = *p->of_first;
-            if (*p->code != UINT32_MAX)
-                f->word[*p->code].count++;
-        }
+        *p->code = p->text.n > WORD_MAX ? UINT32_MAX : word_number(f, p->text, p->dict, p->hash);
     }
     f->n_pending = 0;
 }
 
-static void count_value(struct finder *f, uint32_t first, uint32_t slot, uint32_t var,
-                        uint32_t *of_first, uint32_t *code)
+static void look_up(struct finder *f, struct str text, uint8_t dict, uint32_t *code)
 {
     struct pending *p = &f->pending[f->n_pending++];
-    *p = (struct pending){.of_first = of_first, .code = code, .dict = f->slot[slot].dict};
-    if (of_first == code) {
-        p->text = templates_var(f->t, first, var);
-        p->hash = p->text.n > WORD_MAX ? 0 : quick_hash(p->text) + p->dict;
-        __builtin_prefetch(&f->table[(uint32_t)p->hash & f->mask]);
-    }
+    *p = (struct pending){.text = text, .code = code, .dict = dict};
+    p->hash = text.n > WORD_MAX ? 0 : quick_hash(text) + dict;
+    __builtin_prefetch(&f->table[(uint32_t)p->hash & f->mask]);
     if (f->n_pending == PENDING)
         settle(f);
+}
+
+/* In the order of the texts, of which equal ones are looked at once. */
+static void count_words(struct finder *f)
+{
+    const struct templates *t = f->t;
+    bool fetch = values_bytes(t->v) > (uint64_t)t->v->n * LONG_TEXT;
+    for (f->at = 0; f->at < f->n_texts; f->at++) {
+        const struct listed *x = &f->text[f->at];
+        if (x->rank != x->equal)
+            continue;
+        if (fetch && f->at + SOON < f->n_texts)
+            fetch_values(f, x + SOON);
+        struct str s = values_text(t->v, x->text);
+        const struct template_var *var = &t->var[t->first[x->text]];
+        for (uint32_t k = f->first_place[x->t]; k < f->first_place[x->t + 1]; k++) {
+            const struct place *p = &f->place[k];
+            const struct template_var *v = &var[p->var];
+            look_up(f, str_of(s.p + v->from, v->to - v->from), p->dict, &p->code[x->rank]);
+        }
+    }
+    settle(f);
+    for (const struct listed *x = f->text, *end = x + f->n_texts; x < end; x++)
+        for (uint32_t k = f->first_place[x->t]; x->rank != x->equal && k < f->first_place[x->t + 1];
+             k++) {
+            uint32_t *code = f->place[k].code;
+            code[x->rank] = code[x->equal];
+            if (code[x->rank] != UINT32_MAX)
+                f->word[code[x->rank]].count++;
+        }
+}
+
+/* Whether at least half of a slot's values are words that occur more than once. */
+static bool is_worth_it(const struct finder *f, const struct place *p, uint32_t rows)
+{
+    uint32_t again = 0;
+    for (uint32_t i = 0; i < rows; i++) {
+        if (p->code[i] == UINT32_MAX)
+            return false;
+        again += f->word[p->code[i]].count > 1;
+    }
+    return again >= rows - rows / 2;
 }
 
 /* Leaves as candidates the slots that are worth it. */
 static bool choose(struct finder *f)
 {
-    bool any = false;
-    for (uint32_t t = 0; t < f->t->n; t++)
-        for (uint32_t s = f->first_slot[t]; s < f->first_slot[t + 1]; s++) {
-            uint32_t again = 0, rows = f->t->t[t].rows;
-            bool whole = f->candidate[s];
-            for (uint32_t i = 0; whole && i < rows; i++) {
-                whole = f->code[s][i] != UINT32_MAX;
-                again += whole && f->word[f->code[s][i]].count > 1;
-            }
-            f->candidate[s] = whole && again >= rows - rows / 2;
-            any |= f->candidate[s];
-        }
-    return any;
+    uint32_t n = 0;
+    for (uint32_t t = 0, from, to = 0; t < f->t->n; t++) {
+        from = to;
+        to = f->first_place[t + 1];
+        f->first_place[t] = n;
+        for (uint32_t k = from; k < to; k++)
+            if (is_worth_it(f, &f->place[k], f->t->t[t].rows))
+                f->place[n++] = f->place[k];
+    }
+    f->first_place[f->t->n] = n;
+    return n > 0;
 }
 
-static void number_value(struct finder *f, uint32_t first, uint32_t slot, uint32_t var,
-                         uint32_t *of_first, uint32_t *code)
+/* Words that are left get their numbers in the order of the texts: returns how many each dictionary
+ * has. */
+static void number_words(struct finder *f, uint32_t *n)
 {
-    if (of_first != code) {
-        *code = *of_first;
-        return;
-    }
-    struct word *w = &f->word[*code];
-    if (!w->number)
-        w->number = ++f->used[f->t->n + w->dict];
-    *code = w->number - 1;
+    for (const struct listed *x = f->text, *end = x + f->n_texts; x < end; x++)
+        for (uint32_t k = f->first_place[x->t]; k < f->first_place[x->t + 1]; k++) {
+            uint32_t *code = f->place[k].code;
+            if (x->rank == x->equal) {
+                struct word *w = &f->word[code[x->rank]];
+                if (!w->number)
+                    w->number = ++n[w->dict];
+                code[x->rank] = w->number - 1;
+            } else {
+                code[x->rank] = code[x->equal];
+            }
+        }
 }
 
 /* The words with a number, dictionary by dictionary; empty dictionaries are left out. */
-static enum err put_dicts(struct finder *f, struct shared_words *ret)
+static enum err put_dicts(struct finder *f, const uint32_t *n, struct shared_words *ret)
 {
-    const uint32_t *n = f->used + f->t->n;
     uint8_t place[TEMPLATE_DICTS_MAX];
     struct text_out out[TEMPLATE_DICTS_MAX];
     struct str *sorted[TEMPLATE_DICTS_MAX];
@@ -456,41 +467,28 @@ static enum err put_dicts(struct finder *f, struct shared_words *ret)
             text_out_add(&out[d], sorted[d][i]);
         ret->dict[ret->n_dicts++] = text_out_values(&out[d], LANE_STR);
     }
-    for (uint32_t s = 0; s < f->first_slot[f->t->n]; s++)
-        if (f->candidate[s])
-            f->slot[s] = (struct shared_slot){f->code[s], place[f->slot[s].dict]};
-    ret->slot = f->slot;
+    for (const struct place *p = f->place, *end = p + f->first_place[f->t->n]; p < end; p++)
+        ret->slot[p->slot] = (struct shared_slot){p->code, place[p->dict]};
     return OK;
 }
 
 enum err shared_words_find(struct templates *t, struct arena *a, struct shared_words *ret)
 {
     struct finder f = {.t = t, .a = a, .n_dicts = 1};
-    uint32_t n_slots = 0;
+    uint32_t n_slots = 0, n[TEMPLATE_DICTS_MAX] = {0};
     join_slots(&f);
     for (uint32_t i = 0; i < t->n; i++)
         n_slots += t->t[i].n_slots;
-    f.first_slot = ARENA_ARRAY(a, uint32_t, t->n + 1);
-    f.slot = ARENA_ARRAY(a, struct shared_slot, n_slots);
-    f.candidate = ARENA_ARRAY(a, bool, n_slots);
-    f.list = ARENA_ARRAY(a, uint32_t, n_slots);
-    f.listed = ARENA_ARRAY(a, uint32_t, t->n + 1);
-    f.code = ARENA_ARRAY(a, uint32_t *, n_slots);
-    f.used = ARENA_ARRAY(a, uint32_t, t->n + TEMPLATE_DICTS_MAX);
-    f.rank = arena_alloc(a, (size_t)t->v->n * sizeof(uint32_t));
-    f.text = arena_alloc(a, (size_t)t->v->n * sizeof(uint32_t));
+    f.place = arena_alloc(a, ((size_t)n_slots + 1) * sizeof(*f.place));
+    f.first_place = arena_alloc(a, ((size_t)t->n + 1) * sizeof(*f.first_place));
     *ret = (struct shared_words){0};
     words_grow(&f);
     find_candidates(&f);
-    list_candidates(&f);
     list_texts(&f);
-    f.fetch = values_bytes(t->v) > (uint64_t)t->v->n * LONG_TEXT;
-    each_value(&f, count_value);
-    settle(&f);
-    f.fetch = false;
+    count_words(&f);
     if (!choose(&f))
         return OK;
-    list_candidates(&f);
-    each_value(&f, number_value);
-    return put_dicts(&f, ret);
+    number_words(&f, n);
+    ret->slot = ARENA_ARRAY(a, struct shared_slot, n_slots);
+    return put_dicts(&f, n, ret);
 }
