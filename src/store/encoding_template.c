@@ -52,8 +52,10 @@ struct writer {
     struct buf slots; /* part 2 */
     int64_t *number;  /* part 3 */
     uint32_t n_numbers;
-    struct text_out text; /* part 4 */
-    int64_t *code;        /* part 5 */
+    struct buf texts;   /* part 4 */
+    uint32_t *text_off; /* n_texts + 1 */
+    uint32_t n_texts;
+    int64_t *code; /* part 5 */
     uint32_t n_codes;
     int64_t *wide;              /* of one slot, used again */
     struct slot_tokens *tokens; /* of the slots so far; NULL: nobody asks */
@@ -352,11 +354,12 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
     }
     if (pool_numbers(w, x, slot))
         return OK;
-    struct values v = text_out_values(&w->text, LANE_STR);
-    v.off += v.n;
-    v.n = x->rows;
-    for (uint32_t i = 0; i < x->rows; i++)
-        text_out_add(&w->text, templates_var(w->t, x->row[i], x->slot[slot]));
+    struct values v = {.n = x->rows, .lane = LANE_STR, .off = w->text_off + w->n_texts};
+    for (uint32_t i = 0; i < x->rows; i++) {
+        buf_put_str(&w->texts, templates_var(w->t, x->row[i], x->slot[slot]));
+        w->text_off[++w->n_texts] = (uint32_t)w->texts.n;
+    }
+    v.bytes = w->texts.p;
     uint16_t kinds = values_kinds(&v);
     struct slot_tokens tokens = {.quantities = w->tokens && are_quantities(&v, kinds)};
     note_tokens(w, &tokens);
@@ -365,27 +368,23 @@ static enum err put_slot(struct writer *w, const struct text_template *x, uint32
     return OK;
 }
 
-/* Bounds of what the pools may have to hold. */
+/* Room for as many values as the pools may have to hold. */
 static enum err pools_init(struct writer *w)
 {
-    uint64_t n = 0, bytes = 0;
+    uint64_t n = 0;
     for (uint32_t t = 0; t < w->t->n; t++) {
         const struct text_template *x = &w->t->t[t];
-        if (x->rows >= OWN_FROM)
-            continue;
-        n += (uint64_t)x->rows * x->n_slots;
-        for (uint32_t i = 0; x->n_slots && i < x->rows; i++) {
-            const struct template_var *var = &w->t->var[w->t->first[x->row[i]]];
-            for (uint32_t s = 0; s < x->n_slots; s++)
-                bytes += var[x->slot[s]].to - var[x->slot[s]].from;
-        }
+        if (x->rows < OWN_FROM)
+            n += (uint64_t)x->rows * x->n_slots;
     }
-    if (n > CHUNK_VALUES_MAX)
+    if (n > CHUNK_VALUES_MAX || values_bytes(w->e->v) > UINT32_MAX)
         return not_mine();
     w->number = arena_alloc(w->e->scratch, (n + 1) * sizeof(*w->number));
     w->code = arena_alloc(w->e->scratch, (n + 1) * sizeof(*w->code));
     w->wide = arena_alloc(w->e->scratch, ((size_t)w->e->v->n + 1) * sizeof(*w->wide));
-    return text_out_init(&w->text, (uint32_t)n, bytes, w->e->scratch);
+    w->text_off = arena_alloc(w->e->scratch, (n + 1) * sizeof(*w->text_off));
+    w->text_off[0] = 0;
+    return OK;
 }
 
 static enum err put_patterns(struct writer *w)
@@ -432,8 +431,9 @@ static enum err put_pools(struct writer *w)
     if (w->n_numbers)
         TRY(part_of_ints(w->number, w->n_numbers, w->e->o, w->e->scratch, &numbers));
     w->part[TEMPLATE_NUMBERS] = numbers;
-    if (w->text.n) {
-        struct values v = text_out_values(&w->text, LANE_STR);
+    if (w->n_texts) {
+        struct values v = {
+            .n = w->n_texts, .lane = LANE_STR, .off = w->text_off, .bytes = w->texts.p};
         buf_init(&b, SIZE_MAX);
         uint8_t unused;
         enum err err = inner_chunk(w, &v, NULL, NULL, &b, &unused);
@@ -520,9 +520,11 @@ enum err encode_template(const struct encoder *e)
         return not_mine();
     struct writer w = {.e = e, .t = &t};
     buf_init(&w.slots, SIZE_MAX);
+    buf_init(&w.texts, SIZE_MAX);
     arena_init(&w.numbers, 0, e->scratch->res);
     enum err err = write_parts(&w);
     arena_release(&w.numbers);
+    buf_release(&w.texts);
     buf_release(&w.slots);
     TRY(err);
     if (w.tokens)
