@@ -37,7 +37,7 @@ static void set_insert(struct word_set *s, uint64_t h)
 
 static void set_grow(struct word_set *s)
 {
-    struct word_set bigger = {.size = s->size ? s->size * 4 : SET_FIRST, .a = s->a};
+    struct word_set bigger = {.size = s->size ? s->size * 2 : SET_FIRST, .a = s->a};
     bigger.slot = ARENA_ARRAY(s->a, uint64_t, bigger.size);
     for (uint32_t i = 0; i < s->size; i++)
         if (s->slot[i])

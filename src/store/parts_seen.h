@@ -9,7 +9,7 @@
 #define WEIR_STORE_PARTS_SEEN_H
 
 #include "core/arena.h"
-#include "core/hash.h"
+#include "store/quick_hash.h"
 
 #define PARTS_LINE_FROM 64u  /* longer texts are cut at line breaks */
 #define PARTS_LIST_FROM 256u /* and longer lines at commas */
@@ -28,11 +28,12 @@ static inline void parts_seen_init(struct parts_seen *p, uint32_t size, struct a
 /* By its length and its first and last bytes. */
 static inline struct str *parts_place(const struct parts_seen *p, struct str s)
 {
-    uint64_t first = 0, last = 0;
-    size_t n = s.n < sizeof(first) ? s.n : sizeof(first);
-    memcpy(&first, s.p, n);
-    memcpy(&last, s.p + s.n - n, n);
-    return &p->part[(uint32_t)hash_mix(first + hash_mix(last + s.n)) & p->mask];
+    uint64_t first, last;
+    if (s.n < sizeof(first))
+        return &p->part[quick_hash(s) & p->mask];
+    memcpy(&first, s.p, sizeof(first));
+    memcpy(&last, s.p + s.n - sizeof(last), sizeof(last));
+    return &p->part[quick_hash_mix(first, last ^ s.n) & p->mask];
 }
 
 static inline bool part_seen_before(struct parts_seen *p, struct str s)
