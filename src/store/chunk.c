@@ -214,13 +214,16 @@ enum err part_of_ints_behind(struct str head, const int64_t *v, uint32_t n,
                              struct part_out *ret)
 {
     struct buf b, planes;
+    int64_t min = 0, max = 0;
     buf_init(&b, SIZE_MAX);
     buf_init(&planes, SIZE_MAX);
     buf_put_str(&b, head);
     struct arena_mark mark = arena_mark(scratch);
     const struct ints_plan *plan = n ? ints_plan(v, n, scratch) : NULL;
-    if (plan)
+    if (plan) {
         ints_put(plan, INTS_PACKED, &b);
+        ints_range(plan, &min, &max);
+    }
     bool sampled = n > SAMPLE_VALUES, quick = o->zstd_level <= ENCODE_QUICK_LEVEL;
     if (!o->small && !o->packed && b.n >= (quick ? INTS_ZIP_FROM_QUICK : INTS_ZIP_FROM) &&
         (!sampled || planes_win(v, n, o->zstd_level, scratch))) {
@@ -234,6 +237,8 @@ enum err part_of_ints_behind(struct str head, const int64_t *v, uint32_t n,
         *ret = (struct part_out){.raw = buf_to_arena(&planes, scratch), .packed = zipped};
     else
         *ret = (struct part_out){.raw = buf_to_arena(&b, scratch), .zip = ZIP_SAMPLE};
+    ret->min = min;
+    ret->max = max;
     buf_release(&b);
     buf_release(&planes);
     return OK;

@@ -27,6 +27,7 @@ struct part_out {
     struct str raw;
     enum part_zip zip;
     struct str packed; /* compressed already, when not empty */
+    int64_t min, max;  /* part_of_ints() sets them: of the integers, where there are any */
 };
 
 static inline size_t part_out_bytes(const struct part_out *p)

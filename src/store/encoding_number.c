@@ -12,16 +12,11 @@
 
 enum { SCALE_MAX = 18, DOUBLE_PLANES = 0, DOUBLE_INTS = 1 };
 
-static void note_range(struct chunk_stats *s, const int64_t *v, uint32_t n)
+static void note_range(struct chunk_stats *s, const struct part_out *ints)
 {
-    int64_t min = v[0], max = v[0];
-    for (uint32_t i = 1; i < n; i++) {
-        min = v[i] < min ? v[i] : min;
-        max = v[i] > max ? v[i] : max;
-    }
     s->has_range = true;
-    s->min = min;
-    s->max = max;
+    s->min = ints->min;
+    s->max = ints->max;
 }
 
 /* ---- writing ---- */
@@ -41,7 +36,7 @@ enum err encode_ints(const struct encoder *e)
     struct part_out part;
     TRY(part_of_ints(i64, v->n, e->o, e->scratch, &part));
     e->stats->encoding = ENC_INTS;
-    note_range(e->stats, i64, v->n);
+    note_range(e->stats, &part);
     return chunk_write(ENC_INTS, v->n, &part, 1, e->o, e->scratch, e->out);
 }
 
@@ -57,7 +52,7 @@ enum err encode_decimal(const struct encoder *e)
     for (uint32_t i = 1; i < v->n; i++)
         one &= v->scale[i] == v->scale[0];
     if (one) {
-        note_range(e->stats, v->i64, v->n);
+        note_range(e->stats, &part[1]);
         e->stats->scale = v->scale[0];
     }
     return chunk_write(ENC_DECIMAL, v->n, part, 2, e->o, e->scratch, e->out);

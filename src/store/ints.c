@@ -455,6 +455,7 @@ static void put_plan(const struct plan *p, enum ints_form form, struct buf *out)
 
 struct ints_plan {
     const int64_t *v;
+    struct extent all;
     bool constant;
     struct plan best;
     struct str runs; /* the whole sequence by runs, where that is the smallest */
@@ -517,7 +518,7 @@ static void make_plan(struct ints_plan *p, const int64_t *v, uint32_t n, bool ru
                       struct arena *scratch)
 {
     struct scan s = scan_values(v, n, scratch);
-    *p = (struct ints_plan){.v = v, .constant = s.all.min == s.all.max};
+    *p = (struct ints_plan){.v = v, .all = s.all, .constant = s.all.min == s.all.max};
     if (p->constant)
         return;
     if (runs && s.runs <= n / RUNS_SURE) {
@@ -549,6 +550,12 @@ const struct ints_plan *ints_plan(const int64_t *v, uint32_t n, struct arena *sc
 void ints_put(const struct ints_plan *p, enum ints_form form, struct buf *out)
 {
     put_any(p, form, out);
+}
+
+void ints_range(const struct ints_plan *p, int64_t *ret_min, int64_t *ret_max)
+{
+    *ret_min = p->all.min;
+    *ret_max = p->all.max;
 }
 
 void ints_encode(const int64_t *v, uint32_t n, enum ints_form form, struct arena *scratch,

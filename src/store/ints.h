@@ -20,6 +20,8 @@ void ints_encode(const int64_t *v, uint32_t n, enum ints_form form, struct arena
 struct ints_plan;
 const struct ints_plan *ints_plan(const int64_t *v, uint32_t n, struct arena *scratch);
 void ints_put(const struct ints_plan *p, enum ints_form form, struct buf *out);
+/* The least and the greatest of the values. */
+void ints_range(const struct ints_plan *p, int64_t *ret_min, int64_t *ret_max);
 /* Reads exactly n values. ERR_CORRUPT where the bytes are none of ours. `scratch` is for runs. */
 NODISCARD enum err ints_decode(struct reader *r, uint32_t n, struct arena *scratch, int64_t *out);
 /* The values at n_pos ascending positions below n; unpacks only those where the form allows. */
