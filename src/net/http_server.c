@@ -36,6 +36,8 @@ enum {
     CONNECTION_BYTES = 256 << 10,
     READ_GROWS_BYTES = 192 << 10,
     BODY_PADDING = 64,
+    WINDOW_BYTES_MIN = 256 << 10,
+    WINDOW_BYTES_MAX = 8 << 20,
     TAKE_STEP = 4 << 10, /* that much is copied first to find the end of what was left */
     DRAIN_FACTOR = 4,
     IDLE_SECONDS = 75,
@@ -136,10 +138,27 @@ static bool reserve_body(struct http_request *r, size_t n)
     return true;
 }
 
+/* Lets the client send a body ahead as far as it goes, up to a bound. By itself the kernel widens
+ * the window little by little; and whenever it tells of room, what the client does with that is
+ * done on this thread where both are on one machine. A low-water mark makes the room that it needs,
+ * up to half of net.ipv4.tcp_rmem's maximum, and leaves the kernel to go on from there, which a
+ * size of the buffer would not. */
+static void widen_window(const struct http_request *r, uint64_t length)
+{
+    const union MHD_ConnectionInfo *c =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int mark = length < WINDOW_BYTES_MAX ? (int)length : WINDOW_BYTES_MAX, none = 1;
+    if (!c || length < WINDOW_BYTES_MIN)
+        return;
+    (void)setsockopt(c->connect_fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+    (void)setsockopt(c->connect_fd, SOL_SOCKET, SO_RCVLOWAT, &none, sizeof(none));
+}
+
 /* The body, which is charged, is to be taken in pieces, or gathered. */
 static void prepare_body(struct http_request *r, uint64_t length)
 {
     const struct http_taker *t = r->server->options.taker;
+    widen_window(r, length);
     if (t && r->slot->route->pool == HTTP_INGEST && length >= t->least)
         r->upload = t->begin(t->ctx, r, length);
     if (!r->upload)
