@@ -810,7 +810,7 @@ static void view_held(const struct batch *b, struct arena *a, struct column *col
                       const uint32_t *number)
 {
     struct joined *joined = ARENA_ARRAY(a, struct joined, n);
-    struct values *part = ARENA_ARRAY(a, struct values, b->n_pieces);
+    struct coded_values *part = ARENA_ARRAY(a, struct coded_values, b->n_pieces);
     for (uint32_t i = 0; i < b->n_pieces; i++)
         joined[number[b->piece[i].column]].n_parts++;
     for (uint32_t k = 0; k < n; k++) {
@@ -820,7 +820,7 @@ static void view_held(const struct batch *b, struct arena *a, struct column *col
     }
     for (uint32_t i = 0; i < b->n_pieces; i++) {
         struct joined *j = &joined[number[b->piece[i].column]];
-        j->part[j->n_parts++] = b->piece[i].v;
+        j->part[j->n_parts++] = b->piece[i].values;
     }
     for (uint32_t k = 0; k < n; k++) {
         column[k].ops = &joined_column_ops;

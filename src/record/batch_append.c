@@ -18,11 +18,11 @@ struct append {
     bool all;  /* every row, in order */
     bool hold; /* values stay where they are */
     bool ascending;
-    const uint16_t *shape_of; /* of the source's rows; NULL: they have the one */
-    uint32_t *rows_of_shape;  /* by source shape: wanted rows */
-    uint32_t *shape;          /* by source shape: the batch's */
-    uint32_t *column;         /* by source column: the batch's, or SHAPES_NONE: not wanted */
-    struct values *values;    /* by source column: the wanted values in order */
+    const uint16_t *shape_of;    /* of the source's rows; NULL: they have the one */
+    uint32_t *rows_of_shape;     /* by source shape: wanted rows */
+    uint32_t *shape;             /* by source shape: the batch's */
+    uint32_t *column;            /* by source column: the batch's, or SHAPES_NONE: not wanted */
+    struct coded_values *values; /* by source column: the wanted ones in order */
     struct buf key;
 };
 
@@ -50,7 +50,7 @@ static enum err count_rows(struct append *a)
     a->rows_of_shape = ARENA_ARRAY(arena, uint32_t, src->n_shapes);
     a->shape = ARENA_ARRAY(arena, uint32_t, src->n_shapes);
     a->column = ARENA_ARRAY(arena, uint32_t, src->n_columns);
-    a->values = ARENA_ARRAY(arena, struct values, src->n_columns);
+    a->values = ARENA_ARRAY(arena, struct coded_values, src->n_columns);
     memset(a->column, 0xff, src->n_columns * sizeof(*a->column));
     a->ascending = true;
     if (!a->row && !a->shape_of)
@@ -219,8 +219,10 @@ static enum err fetch_values(struct append *a, uint32_t col)
 {
     const struct column *c = &a->src->columns[col];
     struct arena *arena = &a->b->scratch;
-    struct values *v = &a->values[col];
-    if (a->hold) {
+    struct values *v = &a->values[col].v;
+    if (a->hold && c->ops == &coded_column_ops) {
+        a->values[col] = *(const struct coded_values *)c->impl;
+    } else if (a->hold) {
         TRY(c->ops->values(c, a->src->arena, v));
     } else if (a->all) {
         TRY(c->ops->values(c, arena, v));
@@ -235,11 +237,13 @@ static enum err fetch_values(struct append *a, uint32_t col)
             TRY(values_gather(&every, pos, n, arena, v));
         }
     }
-    const struct batch_column *to = &a->b->column[a->column[col]];
-    if (!lane_is_text(c->lane) || !v->n)
-        return OK;
-    uint64_t held = a->b->use[a->column[col]].held + to->bytes_n;
-    if (held + v->off[v->n] - v->off[0] > UINT32_MAX / 2)
+    struct coded_values *got = &a->values[col];
+    if (!got->code) {
+        got->n = v->n;
+        got->text_bytes = lane_is_text(c->lane) && v->n ? values_bytes(v) : 0;
+    }
+    uint64_t held = a->b->use[a->column[col]].held + a->b->column[a->column[col]].bytes_n;
+    if (got->text_bytes && held + got->text_bytes > UINT32_MAX / 2)
         return err_set(ERR_LIMIT, "a column of a batch has more than 2 GiB");
     return OK;
 }
@@ -281,18 +285,13 @@ static void append_values(struct batch *b, struct batch_column *c, const struct 
     c->n += v->n;
 }
 
-static void hold_values(struct batch *b, uint32_t column, const struct values *v)
+static void hold_values(struct batch *b, uint32_t column, const struct coded_values *v)
 {
     struct batch_column *c = &b->column[column];
     if (!v->n)
         return;
-    if (lane_is_text(c->lane)) {
-        uint32_t bytes = v->off[v->n] - v->off[0];
-        b->use[column].held += bytes;
-        b->bytes += (size_t)v->n * COST_TEXT + bytes;
-    } else {
-        b->bytes += v->n * batch_cost(c, 0);
-    }
+    b->use[column].held += v->text_bytes;
+    b->bytes += v->text_bytes + v->n * (lane_is_text(c->lane) ? COST_TEXT : batch_cost(c, 0));
     ARRAY_GROW(b->piece, b->pieces_cap, b->n_pieces + 1);
     b->piece[b->n_pieces++] = (struct batch_piece){column, *v};
     c->n += v->n;
@@ -391,7 +390,7 @@ static enum err append(struct append *a)
         if (a->column[i] != SHAPES_NONE && a->hold)
             hold_values(a->b, a->column[i], &a->values[i]);
         else if (a->column[i] != SHAPES_NONE)
-            append_values(a->b, &a->b->column[a->column[i]], &a->values[i]);
+            append_values(a->b, &a->b->column[a->column[i]], &a->values[i].v);
     append_rows(a, time, flags, run, n_runs);
     return OK;
 }

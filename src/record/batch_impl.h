@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "record/batch.h"
+#include "record/coded.h"
 #include "record/shapes.h"
 
 /* The values of one column; column i of the dictionary has its values in batch_column i. */
@@ -33,7 +34,7 @@ struct batch_use {
 /* Values of a column that stay where they are (batch_hold_rows). */
 struct batch_piece {
     uint32_t column;
-    struct values v;
+    struct coded_values values;
 };
 
 struct batch {

@@ -6,7 +6,7 @@
  *
  *   offset  bytes
  *        0      3  'W' 'R' 'F'
- *        3      1  version, 1
+ *        3      1  version: 1, or 2 where a column has entries
  *        4      4  flags: bit 0 the body is LZ4-compressed (one block); bit 1 rows have flags;
  *                  others 0
  *        8      4  number of rows, 1 or more
@@ -29,8 +29,8 @@
  * Body:
  *   times       ints: `zigzag` base, 1 byte width (1, 2, 4, 8), then a value a row: base + unsigned
  *               width bytes, modulo 2^64
- *   columns     varint count; each: lstr path, varint occurrence, 1 byte lane, varint number of
- *               values
+ *   columns     varint count; each: lstr path, varint occurrence, 1 byte lane (and, from version 2
+ *               on, 128 where its texts stand as entries), varint number of values
  *   shapes      varint count; each: varint number of tokens, each a varint: 0 open, 1 close, else
  *               column number + 2
  *   shape of    a row each, 1 byte, or 2 where there are more than 256 shapes; absent where there
@@ -39,6 +39,9 @@
  *   values      column by column:
  *                 text lanes   ints of the lengths (base not negative, widths 1, 2, 4), then the
  *                              bytes of all values
+ *                 entries      varint number of different texts; a value each, 1 byte, or 2 where
+ *                              there are more than 256 of them, the number of its text, at most one
+ *                              more than those before it; then those texts, as of text lanes
  *                 INT          ints
  *                 DEC          1 byte scale of all, or 255 and then a scale a value; ints of the
  *                              mantissas
@@ -47,7 +50,7 @@
  *                 NULL, OBJ    nothing
  *
  * Every value but NULL and {} takes a byte at least, so what a frame opens to is bounded by its
- * plain size.
+ * plain size; texts written out of their entries are FRAME_PLAIN_MAX together at most.
  *
  * What frame_open promises, checked here and relied upon everywhere: (path, lane, occurrence) are
  * unique and occurrences without gaps; every path is valid, and empty only for the one leaf of a
@@ -58,6 +61,7 @@
 #include "record/frame.h"
 
 #include "core/mem.h"
+#include "record/coded.h"
 
 #include <lz4.h>
 
@@ -68,7 +72,10 @@ enum {
     FIRST_INDEX_AT = 28,
     ARRIVAL_AT = 32,
     KEY_AT = 64,
+    VERSION_AT = 3,
     VERSION = 1,
+    VERSION_CODED = 2,
+    LANE_CODED = 128,
     FLAG_LZ4 = 1,
     FLAG_ROW_FLAGS = 2,
     SCALE_MAX = 18,
@@ -161,9 +168,18 @@ static void put_decimals(struct buf *out, const struct values *v)
     put_ints(out, v->i64, v->n);
 }
 
-static void put_values(struct buf *out, const struct values *v)
+static void put_coded(struct buf *out, const struct coded_values *c)
 {
-    if (lane_is_text(v->lane))
+    buf_put_varint(out, c->v.n);
+    buf_put(out, c->code, (size_t)c->n * c->width);
+    put_texts(out, &c->v);
+}
+
+static void put_values(struct buf *out, const struct values *v, const struct coded_values *coded)
+{
+    if (coded->code)
+        put_coded(out, coded);
+    else if (lane_is_text(v->lane))
         put_texts(out, v);
     else if (v->lane == LANE_INT)
         put_ints(out, v->i64, v->n);
@@ -205,22 +221,31 @@ static void put_shapes(struct buf *out, const struct rows *r)
         p[i] = (char)of[i];
 }
 
-static void put_body(struct buf *out, const struct rows *r)
+/* Returns the version it takes. */
+static int put_body(struct buf *out, const struct rows *r)
 {
+    int version = VERSION;
+    struct coded_values *coded = ARENA_ARRAY(r->arena, struct coded_values, r->n_columns);
     put_ints(out, ((const struct plain_rows *)r->impl)->time, r->n);
     buf_put_varint(out, r->n_columns);
     for (uint32_t i = 0; i < r->n_columns; i++) {
         const struct column *c = &r->columns[i];
+        uint8_t lane = c->lane;
+        if (coded_make(c->impl, r->arena, &coded[i])) {
+            lane |= LANE_CODED;
+            version = VERSION_CODED;
+        }
         buf_put_lstr(out, c->path);
         buf_put_varint(out, c->occ);
-        buf_put_u8(out, c->lane);
+        buf_put_u8(out, lane);
         buf_put_varint(out, c->n);
     }
     put_shapes(out, r);
     if (r->flags)
         buf_put(out, r->flags, r->n);
     for (uint32_t i = 0; i < r->n_columns; i++)
-        put_values(out, r->columns[i].impl);
+        put_values(out, r->columns[i].impl, &coded[i]);
+    return version;
 }
 
 static void put_head(struct buf *out, const struct frame_info *info, const struct rows *r,
@@ -304,7 +329,7 @@ enum err frame_encode(struct batch *b, const struct frame_info *info, struct buf
     size_t head = out->n;
     put_head(out, info, &rows, info->raw_bytes ? info->raw_bytes : batch_raw_bytes(b));
     size_t body = out->n;
-    put_body(out, &rows);
+    out->p[head + VERSION_AT] = (char)put_body(out, &rows);
     CHECK(out->n - head <= room);
     patch_u32(out, head + 16, (uint32_t)(out->n - body));
     if (info->lz4)
@@ -325,6 +350,7 @@ size_t frame_plain_bytes(struct str frame)
 /* ---- reading ---- */
 
 struct head {
+    unsigned version;
     uint32_t flags, rows, body_bytes, plain_bytes;
     int64_t time_min, time_max;
     struct frame_info info;
@@ -371,10 +397,10 @@ static enum err read_head(struct str bytes, struct head *ret)
     struct reader in = reader_of(bytes);
     if (!str_eq(read_bytes(&in, 3), STR("WRF")))
         return corrupt("it does not begin like one");
-    unsigned version = read_u8(&in);
-    if (version != VERSION)
+    h.version = read_u8(&in);
+    if (h.version != VERSION && h.version != VERSION_CODED)
         return err_set(in.bad ? ERR_CORRUPT : ERR_UNSUPPORTED, "frame: version %u is not known",
-                       version);
+                       h.version);
     h.flags = read_u32(&in);
     h.rows = read_u32(&in);
     h.body_bytes = read_u32(&in);
@@ -411,13 +437,14 @@ enum err frame_peek(struct str bytes, struct frame_info *ret_info, uint32_t *ret
 struct opening {
     struct reader in;
     struct arena *arena;
+    unsigned version;
     uint32_t rows;
     struct column *column;
-    struct values *values;
-    uint16_t *levels;   /* by column: segments of its path */
-    uint32_t *before;   /* by column: that of the occurrence before, or itself for the first */
-    uint32_t *seen;     /* by column: number of the last shape it stood in, + 1 */
-    uint32_t *expected; /* by column: rows whose shapes hold it */
+    struct values *values; /* of each column, or of its entries */
+    uint16_t *levels;      /* by column: segments of its path */
+    uint32_t *before;      /* by column: that of the occurrence before, or itself for the first */
+    uint32_t *seen;        /* by column: number of the last shape it stood in, + 1 */
+    uint32_t *expected;    /* by column: rows whose shapes hold it */
     uint32_t n_columns;
     struct shape *shape;
     uint32_t n_shapes;
@@ -509,6 +536,45 @@ static enum err read_texts(struct opening *o, struct values *v)
     return OK;
 }
 
+/* Each code is at most one more than those before it, so that entries stand in order of first
+ * appearance. */
+static bool check_codes(struct coded_values *c)
+{
+    uint32_t seen = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < c->n; i++) {
+        uint32_t code = coded_at(c, i);
+        if (code > seen || code >= c->v.n)
+            return false;
+        seen += code == seen;
+        bytes += c->v.off[code + 1] - c->v.off[code];
+    }
+    c->text_bytes = bytes;
+    return seen == c->v.n;
+}
+
+static enum err read_coded(struct opening *o, struct column *column, struct values *v)
+{
+    uint64_t n = read_varint(&o->in);
+    if (o->in.bad || n < 1 || n > column->n || n > CODED_ENTRIES_MAX)
+        return corrupt("a column has too many entries");
+    struct coded_values *c = arena_try_alloc(o->arena, sizeof(*c));
+    if (!c)
+        return no_memory();
+    *c = (struct coded_values){.n = column->n, .width = coded_width((uint32_t)n)};
+    c->code = (const uint8_t *)read_bytes(&o->in, (size_t)c->n * c->width).p;
+    v->n = (uint32_t)n;
+    TRY(read_texts(o, v));
+    c->v = *v;
+    if (o->in.bad || !check_codes(c))
+        return corrupt("the codes of a column are not those of its entries");
+    if (c->text_bytes > FRAME_PLAIN_MAX)
+        return corrupt("its texts are too long together");
+    column->text_bytes = c->text_bytes;
+    column->impl = c;
+    return OK;
+}
+
 static enum err read_decimals(struct opening *o, struct values *v)
 {
     unsigned scale = read_u8(&o->in);
@@ -557,8 +623,10 @@ static enum err read_bools(struct opening *o, struct values *v)
     return OK;
 }
 
-static enum err read_values(struct opening *o, struct values *v)
+static enum err read_values(struct opening *o, struct column *c, struct values *v)
 {
+    if (c->ops == &coded_column_ops)
+        return read_coded(o, c, v);
     if (lane_is_text(v->lane))
         return read_texts(o, v);
     if (v->lane == LANE_INT)
@@ -662,6 +730,11 @@ static enum err read_columns(struct opening *o)
         struct column c = {.path = read_lstr(&o->in), .ops = &plain_column_ops};
         uint64_t occ = read_varint(&o->in);
         c.lane = read_u8(&o->in);
+        if (o->version == VERSION_CODED && c.lane & LANE_CODED &&
+            lane_is_text(c.lane & ~LANE_CODED)) {
+            c.lane &= (uint8_t)~LANE_CODED;
+            c.ops = &coded_column_ops;
+        }
         uint64_t n = read_varint(&o->in);
         if (!column_valid(o, &c, occ, n, &o->levels[i]))
             return corrupt("a column is not valid");
@@ -868,7 +941,8 @@ enum err frame_open(struct str bytes, uint64_t position, uint32_t partition, str
     struct str body;
     TRY(read_head(bytes, &h));
     TRY(plain_body(&h, arena, &body));
-    struct opening o = {.in = reader_of(body), .arena = arena, .rows = h.rows};
+    struct opening o = {
+        .in = reader_of(body), .arena = arena, .version = h.version, .rows = h.rows};
     const int64_t *time = NULL;
     const uint8_t *flags = NULL;
     TRY(read_times(&o, &h, &time));
@@ -876,7 +950,7 @@ enum err frame_open(struct str bytes, uint64_t position, uint32_t partition, str
     TRY(read_shapes(&o));
     TRY(read_flags(&o, &h, &flags));
     for (uint32_t i = 0; i < o.n_columns; i++)
-        TRY(read_values(&o, &o.values[i]));
+        TRY(read_values(&o, &o.column[i], &o.values[i]));
     if (o.in.bad || reader_left(&o.in))
         return corrupt("bytes behind its values");
     struct plain_rows *plain = arena_try_alloc(arena, sizeof(*plain));

@@ -8,11 +8,36 @@ static enum err no_memory(uint32_t n)
     return err_set(ERR_NOMEM, "no memory for %u values", n);
 }
 
+static bool has_codes(const struct joined *j)
+{
+    for (uint32_t i = 0; i < j->n_parts; i++)
+        if (j->part[i].code)
+            return true;
+    return false;
+}
+
+static void join_plain(const struct values *v, uint32_t *to, char *bytes)
+{
+    uint32_t at = *to++, shift = at - v->off[0];
+    memcpy(bytes + at, v->bytes + v->off[0], v->off[v->n] - v->off[0]);
+    for (uint32_t k = 0; k < v->n; k++)
+        to[k] = v->off[k + 1] + shift;
+}
+
+static void join_coded(const struct coded_values *c, uint32_t *to, char *bytes)
+{
+    for (uint32_t k = 0; k < c->n; k++) {
+        struct str s = coded_text(c, k);
+        memcpy(bytes + to[k], s.p, s.n);
+        to[k + 1] = to[k] + (uint32_t)s.n;
+    }
+}
+
 static enum err join_texts(const struct joined *j, uint32_t n, struct arena *a, struct values *ret)
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < j->n_parts; i++)
-        total += j->part[i].off[j->part[i].n] - j->part[i].off[0];
+        total += j->part[i].text_bytes;
     CHECK(total <= UINT32_MAX);
     uint32_t *off = ARENA_TRY_ARRAY(a, uint32_t, (size_t)n + 1), *to = off;
     char *bytes = arena_try_alloc(a, total + 1);
@@ -20,12 +45,11 @@ static enum err join_texts(const struct joined *j, uint32_t n, struct arena *a, 
         return no_memory(n);
     *to = 0;
     for (uint32_t i = 0; i < j->n_parts; i++) {
-        const struct values *v = &j->part[i];
-        uint32_t at = *to++, shift = at - v->off[0];
-        memcpy(bytes + at, v->bytes + v->off[0], v->off[v->n] - v->off[0]);
-        for (uint32_t k = 0; k < v->n; k++)
-            to[k] = v->off[k + 1] + shift;
-        to += v->n - 1;
+        if (j->part[i].code)
+            join_coded(&j->part[i], to, bytes);
+        else
+            join_plain(&j->part[i].v, to, bytes);
+        to += j->part[i].n;
     }
     ret->off = off;
     ret->bytes = bytes;
@@ -42,7 +66,7 @@ static enum err join_items(const struct joined *j, uint32_t n, size_t member, si
     memcpy(ret, &to, sizeof(to));
     for (uint32_t i = 0; i < j->n_parts; i++) {
         const void *from;
-        memcpy(&from, (const char *)&j->part[i] + member, sizeof(from));
+        memcpy(&from, (const char *)&j->part[i].v + member, sizeof(from));
         memcpy(to, from, j->part[i].n * size);
         to += j->part[i].n * size;
     }
@@ -53,8 +77,8 @@ static enum err joined_values(const struct column *c, struct arena *a, struct va
 {
     const struct joined *j = c->impl;
     struct values out = {.n = c->n, .lane = c->lane};
-    if (j->n_parts == 1) {
-        *ret = j->part[0];
+    if (j->n_parts == 1 && !j->part[0].code) {
+        *ret = j->part[0].v;
         return OK;
     }
     if (lane_is_text(c->lane))
@@ -73,7 +97,7 @@ static enum err joined_values(const struct column *c, struct arena *a, struct va
 
 /* The parts of values by their positions: neighbours in time stand in the same part mostly. */
 struct walk {
-    const struct values *part;
+    const struct coded_values *part;
     const uint32_t *begin; /* n_parts + 1 */
     uint32_t at;
 };
@@ -84,7 +108,7 @@ static struct str walk_text(struct walk *w, uint32_t pos)
         w->at++;
     while (pos < w->begin[w->at])
         w->at--;
-    return values_text(&w->part[w->at], pos - w->begin[w->at]);
+    return coded_text(&w->part[w->at], pos - w->begin[w->at]);
 }
 
 static enum err walk_begin(const struct joined *j, struct arena *a, struct walk *ret)
@@ -122,7 +146,7 @@ static enum err pick_texts(const struct joined *j, const uint32_t *pos, uint32_t
         struct str s = walk_text(&w, pos[i]);
         memcpy(bytes + off[i], s.p, s.n);
     }
-    *ret = (struct values){.n = n, .lane = j->part[0].lane, .off = off, .bytes = bytes};
+    *ret = (struct values){.n = n, .lane = j->part[0].v.lane, .off = off, .bytes = bytes};
     return OK;
 }
 
@@ -137,25 +161,74 @@ static enum err joined_pick(const struct column *c, const uint32_t *pos, uint32_
     return values_gather(&all, pos, n, a, ret);
 }
 
-/* Of each value, in that order, where it lies; returns their bytes. */
-static enum err places_of_texts(const struct joined *j, const uint32_t *pos, uint32_t n,
-                                struct arena *a, struct str *to, uint64_t *ret_bytes)
+/* ---- where texts lie ---- */
+
+/* By entry of each part the first value that has it, + 1. */
+struct sames {
+    uint32_t **first; /* NULL: a part has no codes */
+    uint32_t *same;   /* NULL: no part has */
+};
+
+static enum err sames_begin(const struct joined *j, uint32_t n, struct arena *a, struct sames *ret)
+{
+    *ret = (struct sames){0};
+    if (!has_codes(j))
+        return OK;
+    ret->first = ARENA_TRY_ARRAY(a, uint32_t *, j->n_parts);
+    ret->same = ARENA_TRY_ARRAY(a, uint32_t, n);
+    if (!ret->first || !ret->same)
+        return no_memory(n);
+    for (uint32_t i = 0; i < j->n_parts; i++)
+        ret->first[i] = j->part[i].code ? ARENA_ARRAY(a, uint32_t, j->part[i].v.n) : NULL;
+    return OK;
+}
+
+/* Value i is number `k` of its part. */
+static void note_same(struct sames *s, const struct joined *j, uint32_t part, uint32_t k,
+                      uint32_t i)
+{
+    if (!s->same)
+        return;
+    s->same[i] = i;
+    if (!s->first[part])
+        return;
+    uint32_t *first = &s->first[part][coded_at(&j->part[part], k)];
+    if (*first)
+        s->same[i] = *first - 1;
+    else
+        *first = i + 1;
+}
+
+static struct str *places_of_part(const struct joined *j, uint32_t part, struct sames *s,
+                                  uint32_t i, struct str *to)
+{
+    const struct coded_values *c = &j->part[part];
+    for (uint32_t k = 0; k < c->n; k++) {
+        to[k] = coded_text(c, k);
+        note_same(s, j, part, k, i + k);
+    }
+    return to + c->n;
+}
+
+/* Of each value, in that order, where it lies; with `same` and `text_bytes` of the result. */
+static enum err places_of_texts(const struct joined *j, const uint32_t *pos, struct arena *a,
+                                struct str *to, struct values *ret)
 {
     struct walk w;
-    uint64_t bytes = 0;
+    struct sames sames;
+    TRY(walk_begin(j, a, &w));
+    TRY(sames_begin(j, ret->n, a, &sames));
     for (uint32_t i = 0; !pos && i < j->n_parts; i++) {
-        for (uint32_t k = 0; k < j->part[i].n; k++)
-            *to++ = values_text(&j->part[i], k);
-        bytes += values_bytes(&j->part[i]);
+        to = places_of_part(j, i, &sames, w.begin[i], to);
+        ret->text_bytes += j->part[i].text_bytes;
     }
-    if (pos)
-        TRY(walk_begin(j, a, &w));
-    for (uint32_t i = 0; pos && i < n; i++) {
+    for (uint32_t i = 0; pos && i < ret->n; i++) {
         CHECK(pos[i] < w.begin[j->n_parts]);
         to[i] = walk_text(&w, pos[i]);
-        bytes += to[i].n;
+        note_same(&sames, j, w.at, pos[i] - w.begin[w.at], i);
+        ret->text_bytes += to[i].n;
     }
-    *ret_bytes = bytes;
+    ret->same = sames.same;
     return OK;
 }
 
@@ -163,13 +236,14 @@ static enum err joined_texts(const struct column *c, const uint32_t *pos, struct
                              struct values *ret)
 {
     const struct joined *j = c->impl;
-    if (!pos && (j->n_parts == 1 || !texts_may_lie(c->n, c->text_bytes)))
+    bool whole = j->n_parts == 1 && !j->part[0].code;
+    if (!pos && (whole || !texts_may_lie(c->n, c->text_bytes)))
         return joined_values(c, a, ret);
     struct str *to = ARENA_TRY_ARRAY(a, struct str, c->n);
     if (!to)
         return no_memory(c->n);
     struct values v = {.n = c->n, .lane = c->lane, .text = to};
-    TRY(places_of_texts(j, pos, c->n, a, to, &v.text_bytes));
+    TRY(places_of_texts(j, pos, a, to, &v));
     *ret = v;
     return OK;
 }

@@ -4,10 +4,10 @@
 #ifndef WEIR_RECORD_JOINED_H
 #define WEIR_RECORD_JOINED_H
 
-#include "record/rows.h"
+#include "record/coded.h"
 
 struct joined {
-    struct values *part; /* n_parts of one lane */
+    struct coded_values *part; /* n_parts of one lane */
     uint32_t n_parts;
 };
 

@@ -25,6 +25,7 @@ struct values {
     const char *bytes;
     const struct str *text; /* or, where it is set, each where it lies */
     uint64_t text_bytes;    /* of those together */
+    const uint32_t *same;   /* of each text, the first known to be equal, or itself; may be NULL */
     const int64_t *i64;     /* INT, DEC (mantissa) */
     const uint8_t *scale;   /* DEC */
     const double *f64;      /* DBL */

@@ -225,8 +225,11 @@ static bool collect(const struct values *v, double most, struct table *t, uint32
     for (uint32_t i = 0; i < v->n; i++) {
         if (i == SAMPLE && t->n > most)
             return false;
-        if (i && str_eq(values_text(v, i), values_text(v, i - 1))) {
-            code[i] = code[i - 1];
+        uint32_t same = v->same && v->same[i] != i ? v->same[i] : i;
+        if (same == i && i && str_eq(values_text(v, i), values_text(v, i - 1)))
+            same = i - 1;
+        if (same != i) {
+            code[i] = code[same];
             continue;
         }
         code[i] = table_add(t, v, i);

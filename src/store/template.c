@@ -3,7 +3,8 @@
  * Three passes: every text gets its template; templates whose texts repeat as a whole are split
  * into patterns without holes; slots that never change are filled.
  *
- * Texts come in sequences. So a text is held first against the one behind that which the text
+ * Which texts are the same as one before the column may know (a frame holds those once). Else, as
+ * texts come in sequences, a text is held first against the one behind that which the text
  * before it was equal to, and else against the last that was about as long and had the same first
  * and last bytes: equal texts share their variables. Then it is tried with the templates that came
  * last behind the one before it (template_like.c), and with those of the last texts that began as
@@ -14,6 +15,7 @@
 
 #include "core/buf.h"
 #include "core/hash.h"
+#include "record/looks.h"
 #include "store/hex_look.h"
 #include "store/ints.h"
 #include "store/learnt.h"
@@ -43,9 +45,13 @@ struct finder {
     int64_t *number;
     uint32_t n_vars, cap;
     uint32_t *first, *code;
-    uint32_t *equal;  /* of each text: one before it with the same bytes, or itself */
-    uint32_t repeats; /* texts of which one before has the same bytes */
-    uint64_t *recent; /* texts by their looks: some of those, and the text + 1 */
+    uint32_t *equal; /* of each text: one before it with the same bytes, or itself */
+    /* Texts that are not said to be the same as one before: beside each other, for they are what
+     * is looked at. */
+    uint32_t n_new, *new_at; /* which texts; NULL: every one */
+    struct str *new_text;
+    uint32_t repeats; /* of those: one before has the same bytes */
+    uint64_t *recent; /* those by their looks: some of those, and the number + 1 */
     uint32_t recent_mask;
     struct found *found;
     uint32_t n_found, found_cap;
@@ -210,6 +216,7 @@ static void cut_text(struct finder *f, uint32_t i)
     struct str s = values_text(f->v, i);
     struct met *before = i ? f->found[f->code[i - 1]].met : NULL;
     room_for_vars(f, i);
+    f->equal[i] = i;
     struct met *x = before ? expected(f, before, s) : NULL;
     if (!x) {
         uint64_t begin = templates_begin(s);
@@ -240,60 +247,73 @@ static bool text_is(const struct values *v, uint32_t i, uint32_t k)
     return str_eq(values_text(v, i), values_text(v, k));
 }
 
-static uint64_t load8(const char *p, size_t n)
+static void list_new(struct finder *f)
 {
-    uint64_t v = 0;
-    memcpy(&v, p, n < sizeof(v) ? n : sizeof(v));
-    return v;
-}
-
-/* By its length and some of its bytes: texts of the same value are mostly equal. */
-static uint64_t looks_of(struct str s)
-{
-    uint64_t a, b = 0, c = 0, d = 0;
-    if (s.n < sizeof(a)) {
-        a = load8(s.p, s.n);
-    } else {
-        size_t last = s.n - sizeof(a);
-        a = load8(s.p, sizeof(a));
-        b = load8(s.p + last / 3, sizeof(b));
-        c = load8(s.p + last * 2 / 3, sizeof(c));
-        d = load8(s.p + last, sizeof(d));
+    const struct values *v = f->v;
+    f->n_new = v->n;
+    if (!v->same)
+        return;
+    f->n_new = 0;
+    for (uint32_t i = 0; i < v->n; i++)
+        f->n_new += v->same[i] == i;
+    f->new_at = arena_alloc(f->a, f->n_new * sizeof(*f->new_at));
+    f->new_text = arena_alloc(f->a, f->n_new * sizeof(*f->new_text));
+    for (uint32_t i = 0, k = 0; i < v->n; i++) {
+        if (v->same[i] != i)
+            continue;
+        f->new_text[k] = values_text(v, i);
+        f->new_at[k++] = i;
     }
-    uint64_t h = (a ^ s.n) * 0x9e3779b97f4a7c15ULL + (b ^ b >> 31) * 0xd6e8feb86659fd93ULL;
-    h += (c ^ c >> 29) * 0xc2b2ae3d27d4eb4fULL + (d ^ d >> 32) * 0xff51afd7ed558ccdULL;
-    h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ULL;
-    return h ^ h >> 29;
 }
 
-/* The last text that looks like text i, which takes its place; i where there is none. */
-static uint32_t last_like(struct finder *f, uint32_t i)
+static uint32_t new_at(const struct finder *f, uint32_t k)
 {
-    uint64_t looks = looks_of(values_text(f->v, i)), tag = looks & 0xffffffff00000000ULL;
-    uint64_t *recent = &f->recent[looks & f->recent_mask], was = *recent;
-    *recent = tag | (i + 1);
-    return (uint32_t)was && (was & 0xffffffff00000000ULL) == tag ? (uint32_t)was - 1 : i;
+    return f->new_at ? f->new_at[k] : k;
 }
 
-/* Of text i; *next: where the text behind an equal one stands, or behind one in whose place text
- * i - 1 stands: a sequence that comes again mostly goes on behind a text that is another. */
-static bool is_repeat(struct finder *f, uint32_t i, uint32_t *next)
+static struct str new_text(const struct finder *f, uint32_t k)
+{
+    return f->new_at ? f->new_text[k] : values_text(f->v, k);
+}
+
+static bool new_is(const struct finder *f, uint32_t i, uint32_t k)
+{
+    return str_eq(new_text(f, i), new_text(f, k));
+}
+
+/* The last new text that looks like new text k, which takes its place; k where there is none. */
+static uint32_t last_like(struct finder *f, uint32_t k)
+{
+    uint64_t looks = looks_of(new_text(f, k)), tag = looks & 0xffffffff00000000ULL;
+    uint64_t *recent = &f->recent[looks & f->recent_mask], was = *recent;
+    *recent = tag | (k + 1);
+    return (uint32_t)was && (was & 0xffffffff00000000ULL) == tag ? (uint32_t)was - 1 : k;
+}
+
+/* Text i has the bytes of text `at`. */
+static void take_up(struct finder *f, uint32_t i, uint32_t at)
+{
+    f->equal[i] = f->equal[at];
+    f->code[i] = f->code[at];
+    f->first[i] = f->first[at];
+}
+
+/* Of new text k; *next: where the one behind an equal one stands, or behind one in whose place text
+ * k - 1 stands: a sequence that comes again mostly goes on behind a text that is another. */
+static bool is_repeat(struct finder *f, uint32_t k, uint32_t *next)
 {
     uint32_t at = *next;
-    f->equal[i] = i;
-    if (at == i || !text_is(f->v, i, at)) {
+    if (at == k || !new_is(f, k, at)) {
         *next = at + 1;
-        if (f->repeats < i / RARE_REPEATS && i % RARE_LOOKS) /* hardly any text is one */
+        if (f->repeats < k / RARE_REPEATS && k % RARE_LOOKS) /* hardly any text is one */
             return false;
-        at = last_like(f, i);
-        if (at == i || !text_is(f->v, i, at))
+        at = last_like(f, k);
+        if (at == k || !new_is(f, k, at))
             return false;
     }
     f->repeats++;
     *next = at + 1;
-    f->equal[i] = f->equal[at];
-    f->code[i] = f->code[at];
-    f->first[i] = f->first[at];
+    take_up(f, new_at(f, k), new_at(f, at));
     return true;
 }
 
@@ -453,11 +473,14 @@ bool templates_find(const struct values *v, enum template_cut cut, uint32_t repe
     f.recent_mask = (v->n < RECENT_MAX / 4 ? 64u << ints_width(v->n / 16) : RECENT_MAX) - 1;
     f.recent = ARENA_ARRAY(a, uint64_t, (size_t)f.recent_mask + 1);
     f.parts = arena_alloc(a, TEMPLATE_VARS_MAX * sizeof(*f.parts));
-    uint32_t next = 0;
-    for (uint32_t i = 0; i < v->n; i++) {
-        if (!is_repeat(&f, i, &next))
+    list_new(&f);
+    for (uint32_t k = 0, next = 0; k < f.n_new; k++) {
+        uint32_t i = new_at(&f, k), end = k + 1 < f.n_new ? new_at(&f, k + 1) : v->n;
+        if (!is_repeat(&f, k, &next))
             cut_text(&f, i);
-        if (i % SAMPLE == SAMPLE - 1 && too_different(&f, i + 1))
+        while (++i < end)
+            take_up(&f, i, v->same[i]);
+        if (k % SAMPLE == SAMPLE - 1 && too_different(&f, i))
             return none_found(learnt);
     }
     if (too_different(&f, v->n))

@@ -282,8 +282,8 @@ static void test_every_cut_is_corrupt(void **state)
     }
     buf_put_byte(&good, 0);
     assert_err(read_all(buf_str(&good)), ERR_CORRUPT, "more than its body");
-    good.p[3] = 2;
-    assert_err(read_all(buf_str(&good)), ERR_UNSUPPORTED, "version 2");
+    good.p[3] = 3;
+    assert_err(read_all(buf_str(&good)), ERR_UNSUPPORTED, "version 3");
     buf_release(&good);
 }
 
