@@ -97,9 +97,15 @@ struct job {
     void *arg;
 };
 
+struct pool_team {
+    struct pool *pool;
+    pthread_cond_t wake;
+    size_t from; /* they work while more jobs wait */
+};
+
 struct pool {
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    struct pool_team first, spare;
     struct job *ring;
     size_t head, count, cap, max;
     bool closing;
@@ -110,11 +116,12 @@ struct pool {
 
 static void *pool_main(void *arg)
 {
-    struct pool *p = arg;
+    struct pool_team *team = arg;
+    struct pool *p = team->pool;
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        while (p->count == 0 && !p->closing)
-            pthread_cond_wait(&p->wake, &p->lock);
+        while (p->count <= team->from && !p->closing)
+            pthread_cond_wait(&team->wake, &p->lock);
         if (p->count == 0)
             break;
         struct job job = p->ring[p->head];
@@ -128,25 +135,47 @@ static void *pool_main(void *arg)
     return NULL;
 }
 
-struct pool *pool_new(const char *name, unsigned threads, size_t queue_max)
+static void team_init(struct pool_team *team, struct pool *p, size_t from)
 {
-    CHECK(queue_max > 0);
-    if (threads == 0)
-        threads = thread_cpus();
-    struct pool *p = mem_zalloc(sizeof(*p) + threads * sizeof(pthread_t));
-    pthread_mutex_init(&p->lock, NULL);
-    cond_init(&p->wake);
-    p->max = queue_max;
-    snprintf(p->name, sizeof(p->name), "%s", name);
-    for (; p->threads < threads; p->threads++) {
-        if (thread_start(&p->ids[p->threads], p->name, pool_main, p) != OK) {
+    team->pool = p;
+    team->from = from;
+    cond_init(&team->wake);
+}
+
+static void team_start(struct pool_team *team, unsigned threads)
+{
+    struct pool *p = team->pool;
+    for (unsigned i = 0; i < threads; i++) {
+        if (thread_start(&p->ids[p->threads], p->name, pool_main, team) != OK) {
             /* Fewer workers are slower, none would hang. */
             if (p->threads == 0)
                 BUG("%s", err_text());
             break;
         }
+        p->threads++;
     }
+}
+
+struct pool *pool_new_spare(const char *name, unsigned threads, unsigned spare, size_t spare_from,
+                            size_t queue_max)
+{
+    CHECK(queue_max > 0);
+    if (threads == 0)
+        threads = thread_cpus();
+    struct pool *p = mem_zalloc(sizeof(*p) + (threads + spare) * sizeof(pthread_t));
+    pthread_mutex_init(&p->lock, NULL);
+    team_init(&p->first, p, 0);
+    team_init(&p->spare, p, spare_from);
+    p->max = queue_max;
+    snprintf(p->name, sizeof(p->name), "%s", name);
+    team_start(&p->first, threads);
+    team_start(&p->spare, spare);
     return p;
+}
+
+struct pool *pool_new(const char *name, unsigned threads, size_t queue_max)
+{
+    return pool_new_spare(name, threads, 0, 0, queue_max);
 }
 
 static void ring_grow(struct pool *p)
@@ -169,7 +198,9 @@ enum err pool_submit(struct pool *p, pool_fn *fn, void *arg)
         if (p->count == p->cap)
             ring_grow(p);
         p->ring[(p->head + p->count++) % p->cap] = (struct job){fn, arg};
-        pthread_cond_signal(&p->wake);
+        pthread_cond_signal(&p->first.wake);
+        if (p->count > p->spare.from)
+            pthread_cond_signal(&p->spare.wake);
     }
     pthread_mutex_unlock(&p->lock);
     if (full)
@@ -191,11 +222,13 @@ void pool_free(struct pool *p)
         return;
     pthread_mutex_lock(&p->lock);
     p->closing = true;
-    pthread_cond_broadcast(&p->wake);
+    pthread_cond_broadcast(&p->first.wake);
+    pthread_cond_broadcast(&p->spare.wake);
     pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; i < p->threads; i++)
         pthread_join(p->ids[i], NULL);
-    pthread_cond_destroy(&p->wake);
+    pthread_cond_destroy(&p->first.wake);
+    pthread_cond_destroy(&p->spare.wake);
     pthread_mutex_destroy(&p->lock);
     mem_free(p->ring);
     mem_free(p);

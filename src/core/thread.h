@@ -43,6 +43,10 @@ void *thread_own(struct thread_own *o);
 struct pool;
 typedef void pool_fn(void *arg);
 struct pool *pool_new(const char *name, unsigned threads, size_t queue_max);
+/* The same with `spare` more threads, which help only while more than `spare_from` jobs wait: for
+ * work that costs less where fewer do it. */
+struct pool *pool_new_spare(const char *name, unsigned threads, unsigned spare, size_t spare_from,
+                            size_t queue_max);
 NODISCARD enum err pool_submit(struct pool *p, pool_fn *fn, void *arg);
 size_t pool_waiting(struct pool *p);
 /* Finishes what waits, then joins. */

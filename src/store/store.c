@@ -24,7 +24,7 @@
 #include <sys/resource.h>
 
 #define ENCODERS_WAITING_MAX 4096
-enum { FIRST_TRIES = 5 };
+enum { FIRST_TRIES = 5, ENCODERS_SPARE_FROM = 2 /* blocks that wait */ };
 #define TICK_NS NS_PER_S
 #define RETRY_MAX_NS (30 * NS_PER_S)
 #define CLEAN_EVERY_NS (3600 * NS_PER_S)
@@ -224,7 +224,7 @@ void store_replayed(struct store *s)
 bool store_is_behind(struct store *s)
 {
     pthread_mutex_lock(&s->lock);
-    bool behind = s->jobs[s->generation & 1] >= s->n_encoders;
+    bool behind = s->jobs[s->generation & 1] > s->n_encoders;
     pthread_mutex_unlock(&s->lock);
     return behind;
 }
@@ -506,6 +506,15 @@ static enum err start_threads(struct store *s)
     return OK;
 }
 
+/* How many of the encoders have enough to do with what the other cores receive and decode, which is
+ * a third of the work. More at once make no more blocks of it, but each learns the same columns
+ * anew and has a block's memory of its own. */
+static unsigned steady_encoders(unsigned threads)
+{
+    unsigned n = (threads * 5 + 4) / 8;
+    return n ? n : 1;
+}
+
 enum err store_open(const struct store_options *options, struct store **ret)
 {
     CHECK(options->block_rows > 0 && options->block_rows <= BLOCK_ROWS_MAX);
@@ -541,8 +550,10 @@ enum err store_open(const struct store_options *options, struct store **ret)
     s->producers = producers_new();
     s->id_cache = id_cache_new();
     metrics_init(&s->m);
-    s->n_encoders = options->encoders ? options->encoders : thread_cpus();
-    s->encoders = pool_new("encode", s->n_encoders, ENCODERS_WAITING_MAX);
+    unsigned threads = options->encoders ? options->encoders : thread_cpus();
+    s->n_encoders = steady_encoders(threads);
+    s->encoders = pool_new_spare("encode", s->n_encoders, threads - s->n_encoders,
+                                 ENCODERS_SPARE_FROM, ENCODERS_WAITING_MAX);
     enum err err = load(s);
     if (err == OK)
         space_init(s);

@@ -88,8 +88,8 @@ void store_deliver(struct store *s, struct blob *const *frame, uint32_t n, uint6
 /* Replay is over: the ids of later frames come by claims, and deliver need not look into frames for
  * them any more. The first claim says the same. */
 void store_replayed(struct store *s);
-/* Whether every encoder has a block: more records would only lie in memory until one is done. Who
- * can let senders wait does well to. */
+/* Whether encoders have more than enough to do: more records would only lie in memory until one is
+ * done. Who can let senders wait does well to. */
 bool store_is_behind(struct store *s);
 /* Before a body is decoded. ERR_UNAVAILABLE with the reason when the memtable is full or the disk
  * is. */

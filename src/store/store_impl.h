@@ -114,7 +114,7 @@ struct store {
     struct producers *producers;
     struct id_cache *id_cache;
     struct pool *encoders;
-    unsigned n_encoders;
+    unsigned n_encoders; /* without the spare ones */
     struct gate scratch; /* of encoders and merges */
     bool threads;
     pthread_t thread[STORE_THREADS];

@@ -94,6 +94,26 @@ static void test_pool_keeps_order(void **state)
     assert_int_equal(next_expected, 500);
 }
 
+static void test_pool_spare_threads(void **state)
+{
+    done = 0;
+    struct pool *p = pool_new_spare("spare", 1, 1, 2, 40);
+    pthread_mutex_lock(&gate);
+    assert_ok(pool_submit(p, job, NULL));
+    while (pool_waiting(p)) /* the first thread holds it */
+        clock_sleep_ms(1);
+    for (int i = 0; i < 2; i++)
+        assert_ok(pool_submit(p, job, NULL));
+    clock_sleep_ms(20);
+    assert_int_equal(pool_waiting(p), 2); /* none of the spare one's yet */
+    assert_ok(pool_submit(p, job, NULL));
+    while (pool_waiting(p) > 2) /* until it helps */
+        clock_sleep_ms(1);
+    pthread_mutex_unlock(&gate);
+    pool_free(p);
+    assert_int_equal(done, 4);
+}
+
 static void test_pool_default_size(void **state)
 {
     done = 0;
@@ -150,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_cond_deadline),
         cmocka_unit_test(test_pool_is_bounded_and_finishes),
         cmocka_unit_test(test_pool_keeps_order),
+        cmocka_unit_test(test_pool_spare_threads),
         cmocka_unit_test(test_pool_default_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
