@@ -30,11 +30,11 @@
 
 enum {
     HEADER_BYTES_MAX = 32 << 10,
-    /* Of libmicrohttpd for headers, and what one read of a body takes. Each read is answered with
-     * news of the window, which wakes the sender; but what a connection was kept for lies in memory
-     * as a whole, for it is cleared after each request. */
-    CONNECTION_BYTES = 256 << 10,
-    READ_GROWS_BYTES = 192 << 10,
+    /* Of libmicrohttpd for headers, and what one read of a body takes. What a connection was kept
+     * for lies in memory as a whole, for it is cleared after each request; larger reads gain
+     * nothing where the client may send ahead (widen_window). */
+    CONNECTION_BYTES = 128 << 10,
+    READ_GROWS_BYTES = 96 << 10,
     BODY_PADDING = 64,
     WINDOW_BYTES_MIN = 256 << 10,
     WINDOW_BYTES_MAX = 8 << 20,
@@ -196,6 +196,8 @@ static void judge_head(struct http_request *r)
             refuse_size(r);
         else if (reserve_body(r, length))
             prepare_body(r, length);
+    } else if (http_header(r, "Transfer-Encoding").n) {
+        widen_window(r, o->body_max); /* it may be as long */
     }
 }
 
