@@ -282,9 +282,9 @@ static size_t hash_any_word(struct str s, size_t at, void (*fn)(void *ctx, uint6
 }
 
 /* Bytes of ASCII: folded, and a bit for each that is of a word. */
-enum { LOOK = 1024, LANES = sizeof(scan_bytes) };
+enum { LOOK = 1024, LANES = sizeof(scan_bytes), SHORT = sizeof(uint64_t) };
 struct look {
-    char folded[LOOK];
+    char folded[LOOK + SHORT]; /* a short word may be read as if it were longer */
     uint64_t word[LOOK / 64];
 };
 
@@ -297,9 +297,8 @@ static inline uint32_t look_16(const char *p, char *to, uint32_t *wide)
     scan_bytes up = (scan_bytes)(v - SCAN_ALL('A') <= SCAN_ALL('Z' - 'A'));
     v |= up & SCAN_ALL(0x20);
     memcpy(to, &v, LANES);
-    return scan_bits((scan_bytes)((v - SCAN_ALL('a') <= SCAN_ALL('z' - 'a')) |
-                                  (v - SCAN_ALL('0') <= SCAN_ALL('9' - '0')) |
-                                  (v == SCAN_ALL('_'))));
+    return scan_bits((scan_bytes)(v - SCAN_ALL('a') <= SCAN_ALL('z' - 'a')) | scan_digits16(v) |
+                     (scan_bytes)(v == SCAN_ALL('_')));
 }
 
 /* Takes up to LOOK bytes; returns how many: up to the first that is not of ASCII. */
@@ -326,17 +325,39 @@ static size_t look_at(const char *p, size_t n, struct look *l)
     return n;
 }
 
-static inline void hash_folded(const char *p, size_t n, void (*fn)(void *ctx, uint64_t hash),
-                               void *ctx)
+/* Whether a word of n bytes was told, or is a quantity, which is not told; from now on it was. */
+static inline bool was_told(struct words_told *told, const char *p, size_t n)
 {
+    static const char mask[2 * SHORT] = "\xff\xff\xff\xff\xff\xff\xff\xff";
+    uint64_t word, own;
+    memcpy(&word, p, sizeof(word));
+    memcpy(&own, mask + SHORT - n, sizeof(own));
+    word &= own; /* no word has a zero */
+    uint64_t *place = &told->word[word * 0x9e3779b97f4a7c15ULL >> 53];
+    if (*place == word)
+        return true;
+    *place = word;
+    return false;
+}
+
+/* Who is told the hashes of words. */
+struct teller {
+    struct words_told *told; /* NULL: all of them are */
+    void (*fn)(void *ctx, uint64_t hash);
+    void *ctx;
+};
+
+static inline void hash_folded(const char *p, size_t n, const struct teller *t)
+{
+    if (t->told && n <= SHORT && was_told(t->told, p, n))
+        return;
     if (!(*p <= '9' && words_quantity(str_of(p, n))))
-        fn(ctx, hash64(str_of(p, n)));
+        t->fn(t->ctx, hash64(str_of(p, n)));
 }
 
 /* The words in n bytes. Returns how many bytes are done with: all, or those before a word that may
  * go on behind them (unless nothing follows: `last`). */
-static size_t hash_looked(const struct look *l, size_t n, bool last,
-                          void (*fn)(void *ctx, uint64_t hash), void *ctx)
+static size_t hash_looked(const struct look *l, size_t n, bool last, const struct teller *t)
 {
     size_t begin = 0;
     uint64_t inside = 0; /* the bit before */
@@ -351,7 +372,7 @@ static size_t hash_looked(const struct look *l, size_t n, bool last,
             if (!was)
                 begin = to;
             else if (to < n || last)
-                hash_folded(l->folded + begin, to - begin, fn, ctx);
+                hash_folded(l->folded + begin, to - begin, t);
             else
                 return begin;
         }
@@ -359,20 +380,31 @@ static size_t hash_looked(const struct look *l, size_t n, bool last,
     if (!inside)
         return n;
     if (last)
-        hash_folded(l->folded + begin, n - begin, fn, ctx);
+        hash_folded(l->folded + begin, n - begin, t);
     return last ? n : begin;
 }
 
 /* Encoders call this for most bytes they store: what is of ASCII is folded and cut many bytes at a
  * time; a word that is not, or is longer than a look, goes through hash_any_word. */
-void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx)
+static inline void hash_words(struct str s, const struct teller *t)
 {
     struct look l;
     for (size_t at = 0; at < s.n;) {
         size_t n = s.n - at < LOOK ? s.n - at : LOOK, took = look_at(s.p + at, n, &l);
-        size_t done = hash_looked(&l, took, at + took == s.n, fn, ctx);
+        size_t done = hash_looked(&l, took, at + took == s.n, t);
         at += done;
         if (at < s.n && (took < n || !done))
-            at = hash_any_word(s, at, fn, ctx);
+            at = hash_any_word(s, at, t->fn, t->ctx);
     }
+}
+
+void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx)
+{
+    hash_words(s, &(struct teller){NULL, fn, ctx});
+}
+
+void words_hashes_new(struct str s, struct words_told *told, void (*fn)(void *ctx, uint64_t hash),
+                      void *ctx)
+{
+    hash_words(s, &(struct teller){told, fn, ctx});
 }

@@ -33,5 +33,13 @@ bool words_quantity(struct str word);
 /* Calls fn for the hash (hash64 of its folded bytes) of each word that is no quantity, repeats
  * included. */
 void words_hashes(struct str s, void (*fn)(void *ctx, uint64_t hash), void *ctx);
+/* Short words that were told already, each in the place of one before. */
+struct words_told {
+    uint64_t word[2048]; /* folded; 0: none */
+};
+/* As words_hashes, but for words that are known to have been told with `told`, which is all zero at
+ * first. */
+void words_hashes_new(struct str s, struct words_told *told, void (*fn)(void *ctx, uint64_t hash),
+                      void *ctx);
 
 #endif

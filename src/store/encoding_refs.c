@@ -51,6 +51,7 @@ struct words_seen {
     struct str last[REFS_MAX]; /* value of each column */
     struct str value[SEEN];    /* or a line of one */
     struct str line[SEEN];     /* of what is left, in which a reference is no byte of a text */
+    struct words_told told;
 };
 
 static bool seen_before(struct str *seen, struct str s)
@@ -84,7 +85,7 @@ static void put_value_words(struct words_seen *w, uint32_t column, struct str va
     while (w->sink && value.n) {
         struct str s = value.n > VALUE_LINES ? next_line(&value) : value;
         if (!stays || !seen_before(w->value, s))
-            words_hashes(s, w->sink->fn, w->sink->ctx);
+            words_hashes_new(s, &w->told, w->sink->fn, w->sink->ctx);
         if (s.p == value.p)
             return;
     }
@@ -96,10 +97,10 @@ static void put_line_words(struct words_seen *w, struct str s)
         return;
     for (const char *hit; (hit = memchr(s.p, REF, s.n)) != NULL;) {
         size_t n = (size_t)(hit - s.p);
-        words_hashes(str_of(s.p, n), w->sink->fn, w->sink->ctx);
+        words_hashes_new(str_of(s.p, n), &w->told, w->sink->fn, w->sink->ctx);
         s = str_from(s, n + 2);
     }
-    words_hashes(s, w->sink->fn, w->sink->ctx);
+    words_hashes_new(s, &w->told, w->sink->fn, w->sink->ctx);
 }
 
 /* Of a text as it is written, line by line: most lines stand in many texts. */

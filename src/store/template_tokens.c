@@ -30,7 +30,8 @@ struct tokens {
     struct region *region;
     uint32_t n_regions;
     struct parts_seen parts; /* of static text */
-    uint64_t *seen;          /* entries of a dictionary */
+    struct words_told *told;
+    uint64_t *seen; /* entries of a dictionary */
     uint32_t seen_max;
     const struct values *put[TEMPLATE_DICTS_MAX]; /* dictionaries of which all entries were */
     struct arena *a;
@@ -38,7 +39,7 @@ struct tokens {
 
 static void put_words(const struct tokens *k, struct str s)
 {
-    words_hashes(s, k->sink->fn, k->sink->ctx);
+    words_hashes_new(s, k->told, k->sink->fn, k->sink->ctx);
 }
 
 static const struct template_var *var_of(const struct tokens *k, uint32_t text, uint32_t slot)
@@ -303,7 +304,8 @@ void template_tokens_put(const struct templates *t, const struct slot_tokens *sl
     uint32_t most = 1, first = 0;
     for (uint32_t i = 0; i < t->n; i++)
         most = t->t[i].n_slots > most ? t->t[i].n_slots : most;
-    struct tokens k = {.t = t, .sink = sink, .a = scratch};
+    struct tokens k = {
+        .t = t, .sink = sink, .told = ARENA_NEW(scratch, struct words_told), .a = scratch};
     k.region = arena_alloc(scratch, most * sizeof(*k.region));
     parts_seen_init(&k.parts, PARTS, scratch);
     for (uint32_t i = 0; i < t->n && !word_sink_full(sink); i++) {

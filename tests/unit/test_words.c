@@ -194,6 +194,49 @@ static void test_long_words(void **state)
     }
 }
 
+struct told {
+    uint64_t hash[4096];
+    unsigned n;
+};
+
+static void take_told(void *ctx, uint64_t hash)
+{
+    struct told *t = ctx;
+    assert_true(t->n < sizeof(t->hash) / sizeof(*t->hash));
+    t->hash[t->n++] = hash;
+}
+
+static bool was_told(const struct told *t, uint64_t hash)
+{
+    for (unsigned i = 0; i < t->n; i++)
+        if (t->hash[i] == hash)
+            return true;
+    return false;
+}
+
+/* What was told is left out again and again, and no other word: those that differ in their last
+ * byte, in a byte that is none of theirs, or stand in another's place, are told. */
+static void test_new_words(void **state)
+{
+    static struct words_told remembered;
+    static struct told all, news;
+    static const char text[] = "a ab abc abcd abcde abcdef abcdefg abcdefgh abcdefghi b abcdefgi "
+                               "404 404x 15ms 1234567890 éa A AB x_1 0a 0b 00 0 _ ABCDEFGH";
+    for (unsigned i = 0; i < 3; i++)
+        words_hashes_new(str_c(text), &remembered, take_told, &news);
+    words_hashes(str_c(text), take_told, &all);
+    for (unsigned i = 0; i < all.n; i++)
+        assert_true(was_told(&news, all.hash[i]));
+    assert_true(news.n < all.n + 2 * 4);   /* those longer than eight bytes, or not of ASCII */
+    for (unsigned i = 0; i < 20000; i++) { /* more than are remembered */
+        char word[16];
+        int n = snprintf(word, sizeof(word), "w%u", i % 10000);
+        news.n = 0;
+        words_hashes_new(str_of(word, (size_t)n), &remembered, take_told, &news);
+        assert_true(i < 10000 ? news.n == 1 : news.n <= 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_hashes),
         cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_new_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
