@@ -40,7 +40,8 @@ enum {
     OWN_FROM = 192 /* values */,
     TEXTS_MIN = 32,
     LENGTH_MIN = 8,
-    LEARN_FROM = 1 << 18 /* bytes */
+    LEARN_FROM = 1 << 18 /* bytes */,
+    PATTERNS_SHARE = 16 /* of the texts' bytes, at most as a rule */
 };
 
 /* ---- writing ---- */
@@ -394,6 +395,7 @@ static enum err put_patterns(struct writer *w)
     buf_init(&b, SIZE_MAX);
     uint32_t *off = arena_alloc(w->e->scratch, ((size_t)w->t->n + 1) * sizeof(*off));
     off[0] = 0;
+    buf_reserve(&b, values_bytes(w->e->v) / PATTERNS_SHARE);
     for (uint32_t t = 0; t < w->t->n; t++) {
         templates_pattern(w->t, t, &b);
         off[t + 1] = (uint32_t)b.n;
