@@ -709,23 +709,34 @@ uint64_t batch_version(const struct batch *b)
     return b->version;
 }
 
+/* Their times: one of all where none of the fields is asked. */
+static void add_like_times(struct batch *b, uint32_t n, int64_t arrival_ns)
+{
+    const struct shapes_shape *shape = &b->shapes.shape[b->form_shape];
+    bool asked = !b->time_given && shape->n_time;
+    int64_t *time = b->time + b->n;
+    uint8_t *flags = b->flags + b->n;
+    for (uint32_t i = 0; asked && i < n; i++) {
+        time[i] = resolve_time(b, shape, n - 1 - i, arrival_ns, &flags[i]);
+        b->n_flagged += flags[i] != 0;
+    }
+    if (asked)
+        return;
+    int64_t one = resolve_time(b, shape, 0, arrival_ns, &flags[0]);
+    for (uint32_t i = 0; i < n; i++)
+        time[i] = one;
+    b->n_flagged += flags[0] ? n : 0;
+    memset(flags, flags[0], n);
+}
+
 static void add_like_rows(struct batch *b, uint32_t n, int64_t arrival_ns)
 {
-    struct shapes_shape *shape = &b->shapes.shape[b->form_shape];
-    bool same = b->time_given || !shape->n_time;
     uint32_t had = b->n;
-    uint8_t flags = 0;
-    int64_t t = 0;
     batch_rows_room(b, n);
-    shape->rows += n;
-    for (uint32_t i = 0; i < n; i++) {
-        if (i == 0 || !same)
-            t = resolve_time(b, shape, n - 1 - i, arrival_ns, &flags);
-        b->time[had + i] = t;
+    add_like_times(b, n, arrival_ns);
+    b->shapes.shape[b->form_shape].rows += n;
+    for (uint32_t i = 0; i < n; i++)
         b->shape_of[had + i] = (uint16_t)b->form_shape;
-        b->flags[had + i] = flags;
-        b->n_flagged += flags != 0;
-    }
     b->n = had + 1;
     batch_origin_add(b, &(struct origin_run){.index = had, .arrival_ns = arrival_ns});
     b->n = had + n; /* the others go on from there */
