@@ -2,9 +2,6 @@
  * machine. */
 #include "record/json_form_put.h"
 
-#include "record/json.h"
-#include "record/json_unescape.h"
-
 /* Records that are added at once. A column gets room for as many bytes as are looked at. */
 enum { PUT_RECORDS = 128, PUT_BYTES = 32 << 10 };
 
@@ -51,42 +48,23 @@ static inline uint64_t put_step(char *to, const char *p)
     return stop;
 }
 
+static inline struct put_marks put_marks(const char *p)
+{
+    struct put_marks m = {0};
+    for (int i = 0; i < 4; i++) {
+        scan_bytes v;
+        memcpy(&v, p + i * 16, sizeof(v));
+        m.quote |= (uint64_t)scan_bits((scan_bytes)(v == SCAN_ALL('"'))) << i * 16;
+        m.backslash |= (uint64_t)scan_bits((scan_bytes)(v == SCAN_ALL('\\'))) << i * 16;
+        m.control |= (uint64_t)scan_bits((scan_bytes)(v < SCAN_ALL(0x20))) << i * 16;
+    }
+    return m;
+}
+
 const char *json_form_put_plain(const struct json_form *f, const char *p, const char *end,
                                 struct json_likes *l)
 {
     return put_records(f, p, end, l);
-}
-
-/* Where the string ends, of which there is a backslash at p. */
-static const char *escaped_end(const char *p, const char *end)
-{
-    uint64_t carry = 0;
-    for (; p < end; p += STEP) {
-        uint64_t quote = 0, backslash = 0, control = 0;
-        for (int i = 0; i < 4; i++) {
-            scan_bytes v;
-            memcpy(&v, p + i * 16, sizeof(v));
-            quote |= (uint64_t)scan_bits((scan_bytes)(v == SCAN_ALL('"'))) << i * 16;
-            backslash |= (uint64_t)scan_bits((scan_bytes)(v == SCAN_ALL('\\'))) << i * 16;
-            control |= (uint64_t)scan_bits((scan_bytes)(v < SCAN_ALL(0x20))) << i * 16;
-        }
-        uint64_t stop = (quote & ~scan_shielded(backslash, &carry)) | control;
-        if (stop) {
-            p += __builtin_ctzll(stop);
-            return p < end && *p == '"' ? p : NULL;
-        }
-    }
-    return NULL;
-}
-
-const char *json_form_put_escaped(const char *p, const char *end, char *to, uint32_t *ret_n)
-{
-    size_t n, bad;
-    const char *close = escaped_end(p, end);
-    if (!close || !json_unescape(str_of(p, (size_t)(close - p)), to, &n, &bad))
-        return NULL;
-    *ret_n = (uint32_t)n;
-    return close;
 }
 
 static const char *put(const struct json_form *f, const char *p, const char *end,

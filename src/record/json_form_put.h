@@ -1,4 +1,4 @@
-/* The body of json_form_put's twins, of which each brings the function declared here.
+/* The body of json_form_put's twins, of which each brings the functions declared here.
  *
  * A record is read from its first byte to its last in one go. A piece of static text is compared;
  * then the string is copied to its column on the way to its end, 64 bytes at a time, and what was
@@ -8,7 +8,9 @@
 #ifndef WEIR_RECORD_JSON_FORM_PUT_H
 #define WEIR_RECORD_JSON_FORM_PUT_H
 
+#include "record/json.h"
 #include "record/json_form.h"
+#include "record/json_unescape.h"
 
 enum { STEP = 64 };
 
@@ -16,8 +18,34 @@ enum { STEP = 64 };
  * closing quote, backslashes, control characters. */
 static inline uint64_t put_step(char *to, const char *p);
 
+/* What 64 bytes hold, a bit a byte. */
+struct put_marks {
+    uint64_t quote, backslash, control;
+};
+static inline struct put_marks put_marks(const char *p);
+
 /* The rest of a string from a backslash on; as put_string. */
-const char *json_form_put_escaped(const char *p, const char *end, char *to, uint32_t *ret_n);
+static __attribute__((noinline)) const char *put_escaped(const char *p, const char *end, char *to,
+                                                         uint32_t *ret_n)
+{
+    const char *from = p;
+    uint64_t carry = 0;
+    for (; p < end; p += STEP) {
+        struct put_marks m = put_marks(p);
+        uint64_t begins = json_escapes_of(m.backslash & ~carry);
+        uint64_t stop = (m.quote & ~(begins << 1 | carry)) | m.control;
+        carry = begins >> 63;
+        if (stop) {
+            p += __builtin_ctzll(stop);
+            break;
+        }
+    }
+    size_t n, bad;
+    if (p >= end || *p != '"' || !json_unescape(str_of(from, (size_t)(p - from)), to, &n, &bad))
+        return NULL;
+    *ret_n = (uint32_t)n;
+    return p;
+}
 
 /* The string whose inside begins at p, to `to`: where it ends, and its bytes there; NULL where it
  * does not before `end`, or is none. */
@@ -33,7 +61,7 @@ static inline const char *put_string(const char *p, const char *end, char *to, u
         if (p >= end || (*p != '"' && *p != '\\'))
             return NULL;
         if (__builtin_expect(*p == '\\', 0))
-            p = json_form_put_escaped(p, end, to + n + at, &rest);
+            p = put_escaped(p, end, to + n + at, &rest);
         *ret_n = n + at + rest;
         return p;
     }

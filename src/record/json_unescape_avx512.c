@@ -8,15 +8,6 @@
 
 enum { STEP = 64 };
 
-/* Of the backslashes those that begin an escape, where the first byte stands for itself: in a run
- * the first, third and so on. Subtraction carries through each run. */
-static uint64_t escapes_of(uint64_t backslash)
-{
-    const uint64_t odd = UINT64_C(0xaaaaaaaaaaaaaaaa);
-    uint64_t behind = backslash << 1;
-    return (((behind | odd) - backslash) ^ odd) & backslash;
-}
-
 /* The bytes of a step, of which `n` are there: as many as were taken, which may be none where the
  * first begins an escape that is not undone here. */
 static inline unsigned unescape_step(const char *p, unsigned n, char **to)
@@ -27,7 +18,7 @@ static inline unsigned unescape_step(const char *p, unsigned n, char **to)
     uint64_t inside = n < STEP ? _bzhi_u64(UINT64_MAX, n) : UINT64_MAX;
     __m512i v = _mm512_maskz_loadu_epi8(inside, p);
     uint64_t backslash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\'));
-    uint64_t begins = escapes_of(backslash), escaped = begins << 1;
+    uint64_t begins = json_escapes_of(backslash), escaped = begins << 1;
     __m512i means = _mm512_permutex2var_epi8(low, v, high);
     uint64_t unknown = escaped & (_mm512_testn_epi8_mask(means, means) | _mm512_movepi8_mask(v));
     /* The last byte may begin an escape, too. */
