@@ -143,12 +143,22 @@ static void parse_vars(struct finder *f, struct str s, const struct template_var
             f->parts[i] = (struct numeral_parts){0};
 }
 
+/* The template may be of a block before, of which a variable is no number though all of this block
+ * are so far: those are read from now on. */
+static void make_like(struct finder *f, struct met *x)
+{
+    met_make_like(x, f->kept->a);
+    for (uint32_t i = 0; x->block == f->kept->block && x->like.var && i < x->like.n; i++)
+        x->like.var[i].numeral |= f->found[x->number].look[i].numeral;
+}
+
 static bool is_like(struct finder *f, struct met *x, struct str s)
 {
     if (!like_may_match(&x->like, s))
         return false;
-    const struct like *l = met_like(x, f->kept->a);
-    return l->var && like_match(l, s, f->var + f->n_vars, f->parts);
+    if (!x->has_like)
+        make_like(f, x);
+    return x->like.var && like_match(&x->like, s, f->var + f->n_vars, f->parts);
 }
 
 /* By the templates that came last behind the one before. */
@@ -202,8 +212,7 @@ static struct met *cut_and_find(struct finder *f, struct str s)
     return templates_kept_find(f->kept, s, var, n);
 }
 
-/* The first text of a template in this block was told by one of a block before, of which a variable
- * may be no number though all of this block are: those are read from now on. */
+/* As make_like(), where the first text of this block was told by one of a block before. */
 static void parse_first(struct finder *f, struct met *x, struct str s)
 {
     parse_vars(f, s, f->var + f->n_vars, x->like.n);

@@ -58,12 +58,7 @@ static inline struct begun *templates_kept_begun(const struct templates_kept *k,
 {
     return &k->begun[(begin >> (64 - k->begin_bits)) * MET_WAYS];
 }
+/* x has none yet. */
 void met_make_like(struct met *x, struct arena *a);
-static inline const struct like *met_like(struct met *x, struct arena *a)
-{
-    if (!x->has_like)
-        met_make_like(x, a);
-    return &x->like;
-}
 
 #endif
