@@ -201,9 +201,14 @@ static size_t set_add(struct value_set *set, const struct scalar *v)
     }
     uint32_t i = (uint32_t)scalar_hash(v) & (set->slots - 1);
     for (; set->slot[i]; i = (i + 1) & (set->slots - 1)) {
-        const struct scalar *have = &set->item[set->slot[i] - 1];
-        if (have->lane == v->lane && scalar_cmp(have, v) == 0 && str_eq(have->text, v->text))
-            return 0;
+        struct scalar *have = &set->item[set->slot[i] - 1];
+        if (have->lane != v->lane || scalar_cmp(have, v) != 0 || !str_eq(have->text, v->text))
+            continue;
+        if (scalar_plainer(v, have)) {
+            have->i64 = v->i64;
+            have->scale = v->scale;
+        }
+        return 0;
     }
     ARRAY_GROW(set->item, set->cap, set->n + 1);
     struct scalar *item = &set->item[set->n++];
@@ -243,13 +248,18 @@ static size_t sketch_add(const struct agg_spec *spec, struct state *s, const str
 static bool better(const struct agg_spec *spec, const struct state *s, const struct scalar *v,
                    const struct row_order *order)
 {
+    int c;
     if (s->n == 0)
         return true;
     switch (spec->kind) {
     case AGG_MIN:
-        return scalar_cmp(v, &s->best) < 0;
-    case AGG_MAX: /* a number is preferred to a text here too */
-        return v->numeric == s->best.numeric ? scalar_cmp(v, &s->best) > 0 : v->numeric;
+    case AGG_MAX:
+        c = scalar_cmp(v, &s->best);
+        if (c == 0)
+            return scalar_plainer(v, &s->best);
+        if (spec->kind == AGG_MIN || v->numeric != s->best.numeric)
+            return c < 0; /* a number is preferred to a text by max, too */
+        return c > 0;
     case AGG_FIRST:
         return row_order_cmp(order, &s->order) < 0;
     default:

@@ -501,6 +501,15 @@ int scalar_cmp(const struct scalar *a, const struct scalar *b)
     return str_cmp(a->text, b->text);
 }
 
+bool scalar_plainer(const struct scalar *a, const struct scalar *b)
+{
+    if (a->lane != b->lane) /* text is the first lane */
+        return b->lane == LANE_STR || (a->lane != LANE_STR && a->lane < b->lane);
+    if (a->scale != b->scale)
+        return a->scale < b->scale;
+    return str_cmp(a->text, b->text) < 0;
+}
+
 void scalar_json(struct buf *out, const struct scalar *s)
 {
     if (s->lane == SCALAR_NONE) {

@@ -44,6 +44,9 @@ struct scalar scalar_of(const struct values *v, uint32_t i);
 bool scalar_element(struct json_walk *w, struct arena *a, struct scalar *ret);
 /* Numbers before texts, exactly between integers; no value last. <0, 0, >0. */
 int scalar_cmp(const struct scalar *a, const struct scalar *b);
+/* Of two that compare equal, whether a is the one to show, wherever they stand: 1 before 1.0 and
+ * 1.00, and those before "1". */
+bool scalar_plainer(const struct scalar *a, const struct scalar *b);
 void scalar_json(struct buf *out, const struct scalar *s);
 
 #endif

@@ -150,6 +150,22 @@ def test_small_bodies(make_server):
             assert sorted_records(filter(None, r.content.split(b"\n"))) == sorted_records(expected)
 
 
+def test_equal_numbers_are_written_alike(server):
+    """Which of 1, 1.0 and "1" is shown does not depend on which came first, or in which block they are."""
+    spelled = ["0.1000", "-0.0", "1.0", '"1"', "0.10", "0", "1", "0.1", "-0"]
+    for turn, order in enumerate((spelled, spelled[::-1])):
+        stream = f"equal{turn}"
+        for i, n in enumerate(order):
+            server.ingest('{"k":1,"n":%s,"zero":%s}' % (n, n if n.strip("-") in ("0", "0.0") else "0"), stream=stream)
+            if i % 3 == 1:
+                server.flush()
+        for step in (lambda: None, server.flush, server.compact):
+            step()
+            r = requests.post(server.url + "/api/v1/logs/query", timeout=60, params={
+                "q": "* | stats values(n) as v, max(n) as m, min(zero) as z by k", "stream": stream})
+            assert r.text.count('"m":1,') == 1 and r.text.count('"z":0') == 1 and "0.10" not in r.text, (order, r.text)
+
+
 def test_wide_and_deep(server):
     wide = {f"field_{i}": i for i in range(12000)}
     deep = json.loads('{"a":' * 100 + "1" + "}" * 100)
