@@ -49,9 +49,9 @@ static void put_double(struct batch *b, struct str name, double v)
     }
 }
 
-static int scalar_order(const void *a, const void *b)
+static int item_order(const void *a, const void *b)
 {
-    return scalar_cmp(a, b);
+    return scalar_order(a, b);
 }
 
 static void put_values(struct batch *b, struct str name, const struct state *s)
@@ -61,7 +61,7 @@ static void put_values(struct batch *b, struct str name, const struct state *s)
     buf_put_byte(&out, '[');
     struct value_set *set = s->sketch;
     if (set)
-        qsort(set->item, set->n, sizeof(*set->item), scalar_order);
+        qsort(set->item, set->n, sizeof(*set->item), item_order);
     for (uint32_t i = 0; set && i < set->n; i++) {
         if (i)
             buf_put_byte(&out, ',');
@@ -155,7 +155,7 @@ static int group_order(const void *a, const void *b, void *ctx)
     const struct pipe *pipe = ctx;
     const struct ordered *x = a, *y = b;
     for (uint32_t k = 0; k < pipe->n_by; k++) {
-        int c = scalar_cmp(&x->cell[k], &y->cell[k]);
+        int c = scalar_order(&x->cell[k], &y->cell[k]);
         if (c)
             return c;
     }

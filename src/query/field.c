@@ -510,6 +510,12 @@ bool scalar_plainer(const struct scalar *a, const struct scalar *b)
     return str_cmp(a->text, b->text) < 0;
 }
 
+int scalar_order(const struct scalar *a, const struct scalar *b)
+{
+    int c = scalar_cmp(a, b);
+    return c ? c : scalar_plainer(b, a) - scalar_plainer(a, b);
+}
+
 void scalar_json(struct buf *out, const struct scalar *s)
 {
     if (s->lane == SCALAR_NONE) {

@@ -47,6 +47,8 @@ int scalar_cmp(const struct scalar *a, const struct scalar *b);
 /* Of two that compare equal, whether a is the one to show, wherever they stand: 1 before 1.0 and
  * 1.00, and those before "1". */
 bool scalar_plainer(const struct scalar *a, const struct scalar *b);
+/* By scalar_cmp, the plainer first. */
+int scalar_order(const struct scalar *a, const struct scalar *b);
 void scalar_json(struct buf *out, const struct scalar *s);
 
 #endif

@@ -36,7 +36,7 @@ static int most_frequent(const void *a, const void *b)
     const struct value_group *x = a, *y = b;
     if (x->count != y->count)
         return x->count > y->count ? -1 : 1;
-    return scalar_cmp(&x->value, &y->value);
+    return scalar_order(&x->value, &y->value);
 }
 
 /* The groups but that of no value, whose rows are *ret_missing. */

@@ -163,7 +163,7 @@ def test_equal_numbers_are_written_alike(server):
             step()
             r = requests.post(server.url + "/api/v1/logs/query", timeout=60, params={
                 "q": "* | stats values(n) as v, max(n) as m, min(zero) as z by k", "stream": stream})
-            assert r.text.count('"m":1,') == 1 and r.text.count('"z":0') == 1 and "0.10" not in r.text, (order, r.text)
+            assert '0.1,1,1.0,"1"]' in r.text and r.text.count('"m":1,') == 1 and r.text.count('"z":0') == 1 and "0.10" not in r.text, (order, r.text)
 
 
 def test_wide_and_deep(server):
