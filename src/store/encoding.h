@@ -69,6 +69,7 @@ struct encode_options {
 /* What is known about a chunk without reading it; stands in the section's tail. */
 struct chunk_stats {
     uint8_t encoding;
+    bool alike;     /* texts that have the same kinds of bytes (byte_kinds.h) each */
     bool has_range; /* INT, DEC with one scale, BOOL, times: min and max */
     uint8_t scale;  /* of min and max, for DEC */
     int64_t min, max;

@@ -115,14 +115,12 @@ static struct encode_options inner_options(const struct writer *w, const int64_t
 }
 
 static enum err inner_chunk(const struct writer *w, const struct values *v, const int64_t *time,
-                            struct siblings *siblings, struct buf *out, uint8_t *ret_encoding)
+                            struct siblings *siblings, struct buf *out, struct chunk_stats *ret)
 {
     struct encode_options o = inner_options(w, time, siblings);
-    struct chunk_stats stats;
-    struct encoder inner = {v, &o, w->e->scratch, out, &stats};
-    TRY(encode_text(&inner));
-    *ret_encoding = stats.encoding;
-    return OK;
+    *ret = (struct chunk_stats){0};
+    struct encoder inner = {v, &o, w->e->scratch, out, ret};
+    return encode_text(&inner);
 }
 
 static void put_part(struct writer *w, struct part_out part)
@@ -236,18 +234,19 @@ static enum err put_own(struct writer *w, const struct text_template *x, uint32_
     struct arena_mark mark = arena_mark(w->e->scratch);
     struct values v;
     struct buf b;
-    uint8_t encoding = 0;
+    struct chunk_stats stats;
     struct siblings *siblings = begin_sibling(w, x, slot);
     buf_init(&b, SIZE_MAX);
     enum err err = slot_values(w, x, slot, &v);
     if (err == OK)
-        err = inner_chunk(w, &v, slot_times(w, x), siblings, &b, &encoding);
+        err = inner_chunk(w, &v, slot_times(w, x), siblings, &b, &stats);
     if (err == OK) {
-        uint16_t kinds = values_kinds(&v);
+        uint16_t kinds = stats.alike ? byte_kinds(values_text(&v, 0)) : values_kinds(&v);
         struct slot_tokens tokens = {.quantities = w->tokens && are_quantities(&v, kinds),
-                                     .times = encoding == ENC_TIME || encoding == ENC_INSTANT};
+                                     .times = stats.encoding == ENC_TIME ||
+                                              stats.encoding == ENC_INSTANT};
         note_tokens(w, &tokens);
-        end_sibling(w, x, encoding);
+        end_sibling(w, x, stats.encoding);
         buf_put_u8(&w->slots, SLOT_OWN);
         buf_put_u16(&w->slots, kinds);
         arena_rewind(w->e->scratch, &mark);
@@ -437,7 +436,7 @@ static enum err put_pools(struct writer *w)
         struct values v = {
             .n = w->n_texts, .lane = LANE_STR, .off = w->text_off, .bytes = w->texts.p};
         buf_init(&b, SIZE_MAX);
-        uint8_t unused;
+        struct chunk_stats unused;
         enum err err = inner_chunk(w, &v, NULL, NULL, &b, &unused);
         texts = arena_str(w->e->scratch, buf_str(&b));
         buf_release(&b);
@@ -460,7 +459,7 @@ static enum err put_dictionaries(struct writer *w)
         buf_put_u16(&w->slots, values_kinds(&w->words.dict[d]));
     for (uint32_t d = 0; d < w->words.n_dicts; d++) {
         struct buf b;
-        uint8_t unused;
+        struct chunk_stats unused;
         buf_init(&b, SIZE_MAX);
         buf_put_varint(&b, w->words.dict[d].n);
         enum err err = inner_chunk(w, &w->words.dict[d], NULL, NULL, &b, &unused);

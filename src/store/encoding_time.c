@@ -12,6 +12,7 @@
  *
  * The encoder writes each text back and compares, so that what does not come back to the byte is
  * never held this way. */
+#include "record/scan.h"
 #include "record/timestamp.h"
 #include "store/encoding_ops.h"
 #include "store/numeral.h"
@@ -85,6 +86,17 @@ struct last_time {
     int64_t ns, seconds;
 };
 
+/* The first SECONDS_AT bytes, which mostly are the same. */
+static inline bool same_to_minute(const char *a, const char *b)
+{
+    uint64_t x[3], y[3];
+    memcpy(x, a, 16);
+    memcpy(y, b, 16);
+    memcpy(&x[2], a + SECONDS_AT - 8, 8);
+    memcpy(&y[2], b + SECONDS_AT - 8, 8);
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
+}
+
 /* Whether s, of the form f of the last one to the byte, is in its minute; takes its place then. */
 static bool same_minute(struct str s, const struct time_form *f, struct last_time *last)
 {
@@ -93,9 +105,9 @@ static bool same_minute(struct str s, const struct time_form *f, struct last_tim
     int64_t is;
     struct str was = last->s;
     if (last->ns > most || last->ns < -most || f->kind != TIME_ISO || s.n != was.n || s.n < end ||
-        memcmp(s.p, was.p, SECONDS_AT) != 0 ||
+        !same_to_minute(s.p, was.p) ||
         (f->frac && s.p[DATE_CLOCK_BYTES] != was.p[DATE_CLOCK_BYTES]) ||
-        memcmp(s.p + end, was.p + end, s.n - end) != 0 ||
+        !scan_equal(s.p + end, was.p + end, s.n - end) ||
         (last->seconds < 0 && !read_seconds(was, f, &last->seconds)) || !read_seconds(s, f, &is))
         return false;
     last->ns += is - last->seconds;
@@ -184,9 +196,8 @@ enum err encode_time(const struct encoder *e)
     struct last_time last = {0};
     for (uint32_t i = 0; i < v->n; i++) {
         struct str s = values_text(v, i);
-        bool again = i && e->o->time[i] == e->o->time[i - 1] && str_eq(s, last.s);
-        bool near = again || (i && same_minute(s, &forms.form[last.form], &last));
-        if (!near) {
+        bool near = i && same_minute(s, &forms.form[last.form], &last);
+        if (!near && !(i && e->o->time[i] == e->o->time[i - 1] && str_eq(s, last.s))) {
             if (!parse_one(s, e->o->time[i], &forms, &last.form, &last.ns))
                 return not_mine();
             last.s = s;
@@ -195,6 +206,7 @@ enum err encode_time(const struct encoder *e)
         code[i] = last.form;
         off[i] = (int64_t)((uint64_t)last.ns - (uint64_t)e->o->time[i]);
     }
+    e->stats->alike = forms.n == 1 && forms.form[0].kind == TIME_ISO;
     struct part_out part[2];
     TRY(forms_part(e, &forms, code, &part[0]));
     TRY(distances_part(e, off, &part[1], &e->stats->encoding));
