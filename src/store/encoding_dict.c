@@ -88,9 +88,8 @@ static bool sample_has_more(const struct values *v, double most, struct arena *a
 {
     struct table t;
     table_init(&t, SAMPLE, a);
-    uint32_t step = v->n / SAMPLE;
-    for (uint32_t i = 0; i < SAMPLE && t.n <= most; i++)
-        table_add(&t, v, i * step);
+    for (uint64_t i = 0; i < SAMPLE && t.n <= most; i++)
+        table_add(&t, v, (uint32_t)(i * v->n / SAMPLE)); /* to the last: halves may differ */
     return t.n > most;
 }
 
