@@ -32,23 +32,6 @@ struct coding {
     uint64_t entry_bytes;
 };
 
-/* How many bytes are the same from a and from b on, of n. */
-static size_t same_bytes(const char *a, const char *b, size_t n)
-{
-    size_t i = 0;
-    for (; n - i >= sizeof(scan_bytes); i += sizeof(scan_bytes)) {
-        scan_bytes x, y;
-        memcpy(&x, a + i, sizeof(x));
-        memcpy(&y, b + i, sizeof(y));
-        uint32_t same = scan_bits((scan_bytes)(x == y));
-        if (same != 0xffff)
-            return i + (size_t)__builtin_ctz(~same);
-    }
-    while (i < n && a[i] == b[i])
-        i++;
-    return i;
-}
-
 /* How many texts are the same from text i and from text `at`, before it, on: of some hundred bytes
  * at most. */
 static uint32_t same_texts(const struct values *v, uint32_t i, uint32_t at)
@@ -59,7 +42,7 @@ static uint32_t same_texts(const struct values *v, uint32_t i, uint32_t at)
     if (y[1] - y[0] != length)
         return 0;
     size_t most = length > RUN_BYTES ? length : bytes < RUN_BYTES ? bytes : RUN_BYTES;
-    size_t same = same_bytes(v->bytes + x[0], v->bytes + y[0], most);
+    size_t same = scan_same(v->bytes + x[0], v->bytes + y[0], most);
     while (n < max && x[n + 1] - x[0] <= same && x[n + 1] - x[0] == y[n + 1] - y[0])
         n++;
     return n;
@@ -161,17 +144,7 @@ static enum err no_memory(uint32_t n)
     return err_set(ERR_NOMEM, "no memory for %u values", n);
 }
 
-static enum err coded_values(const struct column *column, struct arena *a, struct values *ret)
-{
-    const struct coded_values *c = column->impl;
-    uint32_t *code = ARENA_TRY_ARRAY(a, uint32_t, c->n);
-    if (!code)
-        return no_memory(c->n);
-    for (uint32_t i = 0; i < c->n; i++)
-        code[i] = coded_at(c, i);
-    return values_gather(&c->v, code, c->n, a, ret);
-}
-
+/* pos NULL: all, as they stand. */
 static enum err coded_get(const struct column *column, const uint32_t *pos, uint32_t n,
                           struct arena *a, struct values *ret)
 {
@@ -180,8 +153,13 @@ static enum err coded_get(const struct column *column, const uint32_t *pos, uint
     if (!code)
         return no_memory(n);
     for (uint32_t i = 0; i < n; i++)
-        code[i] = coded_at(c, pos[i]);
+        code[i] = coded_at(c, pos ? pos[i] : i);
     return values_gather(&c->v, code, n, a, ret);
+}
+
+static enum err coded_values(const struct column *column, struct arena *a, struct values *ret)
+{
+    return coded_get(column, NULL, column->n, a, ret);
 }
 
 static enum err coded_match(const struct column *column, const struct predicate *p, struct arena *a,

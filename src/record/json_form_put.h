@@ -32,9 +32,7 @@ static __attribute__((noinline)) const char *put_escaped(const char *p, const ch
     uint64_t carry = 0;
     for (; p < end; p += STEP) {
         struct put_marks m = put_marks(p);
-        uint64_t begins = json_escapes_of(m.backslash & ~carry);
-        uint64_t stop = (m.quote & ~(begins << 1 | carry)) | m.control;
-        carry = begins >> 63;
+        uint64_t stop = (m.quote & ~scan_shielded(m.backslash, &carry)) | m.control;
         if (stop) {
             p += __builtin_ctzll(stop);
             break;

@@ -8,15 +8,6 @@
 /* What stands for itself or another byte behind a backslash; 0: nothing by itself. */
 extern const char json_escapes[128];
 
-/* Of backslashes, a bit each, those that begin an escape, where the first byte stands for itself:
- * in a run the first, third and so on. Subtraction carries through each run. */
-static inline uint64_t json_escapes_of(uint64_t backslash)
-{
-    const uint64_t odd = UINT64_C(0xaaaaaaaaaaaaaaaa);
-    uint64_t behind = backslash << 1;
-    return (((behind | odd) - backslash) ^ odd) & backslash;
-}
-
 /* The escape at *p (a backslash) to *to, both moved; false when it is none. */
 bool json_unescape_one(const char **p, const char *end, char **to);
 

@@ -2,6 +2,7 @@
  * (CMakeLists.txt). What it cannot tell by itself (\u, and what is no escape) ends a step, and is
  * looked at as everywhere else. */
 #include "record/json_unescape.h"
+#include "record/scan.h"
 
 #ifdef __AVX512VBMI2__
 #include <immintrin.h>
@@ -18,7 +19,7 @@ static inline unsigned unescape_step(const char *p, unsigned n, char **to)
     uint64_t inside = n < STEP ? _bzhi_u64(UINT64_MAX, n) : UINT64_MAX;
     __m512i v = _mm512_maskz_loadu_epi8(inside, p);
     uint64_t backslash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\'));
-    uint64_t begins = json_escapes_of(backslash), escaped = begins << 1;
+    uint64_t begins = scan_escapes(backslash), escaped = begins << 1;
     __m512i means = _mm512_permutex2var_epi8(low, v, high);
     uint64_t unknown = escaped & (_mm512_testn_epi8_mask(means, means) | _mm512_movepi8_mask(v));
     /* The last byte may begin an escape, too. */

@@ -54,6 +54,23 @@ static inline bool scan_equal(const char *a, const char *b, size_t n)
     return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
 }
 
+/* How many bytes are the same from a and from b on, of n. */
+static inline size_t scan_same(const char *a, const char *b, size_t n)
+{
+    size_t i = 0;
+    for (; n - i >= sizeof(scan_bytes); i += sizeof(scan_bytes)) {
+        scan_bytes x, y;
+        memcpy(&x, a + i, sizeof(x));
+        memcpy(&y, b + i, sizeof(y));
+        uint32_t same = scan_bits((scan_bytes)(x == y));
+        if (same != UINT16_MAX)
+            return i + (size_t)__builtin_ctz(~same);
+    }
+    while (i < n && a[i] == b[i])
+        i++;
+    return i;
+}
+
 /* Of sixteen bytes: digits; and letters of ASCII, '_' and bytes above ASCII. */
 static inline scan_bytes scan_digits16(scan_bytes v)
 {
@@ -148,18 +165,20 @@ static inline void scan_block(const char *p, struct scan_block *ret)
     }
 }
 
+/* Of backslashes, a bit each, those that begin an escape, where the first byte stands for itself:
+ * in a run the first, third and so on. Subtraction carries through each run. */
+static inline uint64_t scan_escapes(uint64_t backslash)
+{
+    const uint64_t odd = UINT64_C(0xaaaaaaaaaaaaaaaa);
+    uint64_t behind = backslash << 1;
+    return (((behind | odd) - backslash) ^ odd) & backslash;
+}
+
 /* Which bytes a backslash before them shields; *carry: one shields the next block's first byte. */
 static inline uint64_t scan_shielded(uint64_t backslash, uint64_t *carry)
 {
-    uint64_t shielded = *carry;
-    backslash &= ~shielded;
-    *carry = 0;
-    while (backslash) {
-        uint64_t bit = backslash & -backslash, next = bit << 1;
-        *carry = next == 0;
-        shielded |= next;
-        backslash &= ~(bit | next);
-    }
+    uint64_t begins = scan_escapes(backslash & ~*carry), shielded = begins << 1 | *carry;
+    *carry = begins >> 63;
     return shielded;
 }
 

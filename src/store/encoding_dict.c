@@ -9,6 +9,7 @@
  * Sorting brings entries that look alike together, which the entries' own encoding likes. Whether a
  * column is worth a dictionary is asked of a sample first: in a sample of s values of D distinct
  * ones about D (1 - exp(-s / D)) are distinct. */
+#include "record/scan.h"
 #include "record/words.h"
 #include "store/codes.h"
 #include "store/encoding_ops.h"
@@ -124,8 +125,8 @@ static bool numbers_promise(const uint32_t *code, uint32_t n, uint32_t different
     if (n <= SAMPLE)
         return true;
     uint64_t *seen = ARENA_ARRAY(a, uint64_t, bitmap_words(different));
-    for (uint32_t i = 0; i < SAMPLE; i++)
-        bitmap_set(seen, code[i * (n / SAMPLE)]);
+    for (uint64_t i = 0; i < SAMPLE; i++)
+        bitmap_set(seen, code[i * n / SAMPLE]);
     return bitmap_count(seen, different) <= sample_bound(n);
 }
 
@@ -154,10 +155,7 @@ static int entry_cmp(const void *a, const void *b)
 
 static size_t common_prefix(struct str a, struct str b)
 {
-    size_t n = a.n < b.n ? a.n : b.n, i = 0;
-    while (i < n && a.p[i] == b.p[i])
-        i++;
-    return i;
+    return scan_same(a.p, b.p, a.n < b.n ? a.n : b.n);
 }
 
 /* Lines: their templates make the entries small, in whatever order, and codes of lines that follow
@@ -224,7 +222,7 @@ static bool collect(const struct values *v, double most, struct table *t, uint32
     for (uint32_t i = 0; i < v->n; i++) {
         if (i == SAMPLE && t->n > most)
             return false;
-        uint32_t same = v->same && v->same[i] != i ? v->same[i] : i;
+        uint32_t same = v->same ? v->same[i] : i;
         if (same == i && i && str_eq(values_text(v, i), values_text(v, i - 1)))
             same = i - 1;
         if (same != i) {

@@ -52,7 +52,7 @@ static bool parse_one(struct str s, int64_t near, struct forms *forms, uint32_t 
 
 /* A time in the minute of the one before it, as is most of a log: of "2025-02-15 12:00:07.123Z"
  * only the seconds and their fraction differ. */
-enum { DATE_CLOCK_BYTES = 19, SECONDS_AT = 17 };
+enum { DATE_CLOCK_BYTES = 19, MINUTE_BYTES = 16, SECONDS_AT = MINUTE_BYTES + 1 };
 
 static bool digits_of(struct str s, size_t from, size_t to, int64_t *ret)
 {
@@ -86,17 +86,6 @@ struct last_time {
     int64_t ns, seconds;
 };
 
-/* The first SECONDS_AT bytes, which mostly are the same. */
-static inline bool same_to_minute(const char *a, const char *b)
-{
-    uint64_t x[3], y[3];
-    memcpy(x, a, 16);
-    memcpy(y, b, 16);
-    memcpy(&x[2], a + SECONDS_AT - 8, 8);
-    memcpy(&y[2], b + SECONDS_AT - 8, 8);
-    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
-}
-
 /* Whether s, of the form f of the last one to the byte, is in its minute; takes its place then. */
 static bool same_minute(struct str s, const struct time_form *f, struct last_time *last)
 {
@@ -105,7 +94,7 @@ static bool same_minute(struct str s, const struct time_form *f, struct last_tim
     int64_t is;
     struct str was = last->s;
     if (last->ns > most || last->ns < -most || f->kind != TIME_ISO || s.n != was.n || s.n < end ||
-        !same_to_minute(s.p, was.p) ||
+        !scan_equal(s.p, was.p, MINUTE_BYTES) || s.p[MINUTE_BYTES] != was.p[MINUTE_BYTES] ||
         (f->frac && s.p[DATE_CLOCK_BYTES] != was.p[DATE_CLOCK_BYTES]) ||
         !scan_equal(s.p + end, was.p + end, s.n - end) ||
         (last->seconds < 0 && !read_seconds(was, f, &last->seconds)) || !read_seconds(s, f, &is))

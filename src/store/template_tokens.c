@@ -12,6 +12,7 @@
 #include "store/template_tokens.h"
 
 #include "core/hash.h"
+#include "record/scan.h"
 #include "record/words.h"
 #include "store/parts_seen.h"
 #include "store/template_words.h"
@@ -212,15 +213,7 @@ static void put_by_entry(struct tokens *k, const struct region *r)
  * are the same. */
 static size_t changed_from(struct str s, struct str before)
 {
-    size_t n = s.n < before.n ? s.n : before.n, i = 0;
-    for (uint64_t a, b; i + sizeof(a) <= n; i += sizeof(a)) {
-        memcpy(&a, s.p + i, sizeof(a));
-        memcpy(&b, before.p + i, sizeof(b));
-        if (a != b)
-            break;
-    }
-    while (i < n && s.p[i] == before.p[i])
-        i++;
+    size_t i = scan_same(s.p, before.p, s.n < before.n ? s.n : before.n);
     if (i == s.n && i == before.n)
         return i;
     while (i > 0 && ((uint8_t)s.p[i - 1] >= 0x80 || words_ascii[(uint8_t)s.p[i - 1]]))
