@@ -61,10 +61,9 @@ static void print_inputs(const json_t *inputs)
     if (json_array_size(inputs))
         printf("\n%12s %12s %12s %12s  %s\n", "accepted", "refused", "duplicates", "waiting",
                "input, since the start");
-    json_array_foreach(inputs, i, x)
-        printf("%12.0f %12.0f %12.0f %12.0f  %s://%s\n", number(x, "accepted"),
-               number(x, "refused"), number(x, "duplicates"), number(x, "waiting"),
-               text(x, "scheme"), text(x, "address"));
+    json_array_foreach(inputs, i, x) printf(
+        "%12.0f %12.0f %12.0f %12.0f  %s://%s\n", number(x, "accepted"), number(x, "refused"),
+        number(x, "duplicates"), number(x, "waiting"), text(x, "scheme"), text(x, "address"));
 }
 
 static int print_books(const json_t *books)

@@ -21,7 +21,7 @@ void chunk_cache_put(const struct chunk_key *key, struct blob *b);
 void chunk_cache_replace(const struct chunk_key *key, struct blob *b);
 /* Default 64 MiB; 0 keeps nothing. */
 void chunk_cache_set_max(size_t bytes);
-bool chunk_cache_keeps(void); /* anything at all */
+bool chunk_cache_keeps(void);            /* anything at all */
 void chunk_cache_drop(uint64_t segment); /* all of a segment: its file is gone */
 struct chunk_cache_stats {
     uint64_t hits, misses, bytes, entries;

@@ -484,12 +484,8 @@ static void test_random_against_naive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_fields),
-        TEST(test_aliases),
-        TEST(test_an_alias_that_is_an_object),
-        TEST(test_inside_json),
-        TEST(test_fields_of_the_row),
-        TEST(test_random_against_naive),
+        TEST(test_fields),      TEST(test_aliases),           TEST(test_an_alias_that_is_an_object),
+        TEST(test_inside_json), TEST(test_fields_of_the_row), TEST(test_random_against_naive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
