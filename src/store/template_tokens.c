@@ -194,7 +194,7 @@ static void put_by_entry(struct tokens *k, const struct region *r)
     if (stands_alone(r) && put_entries(k, slot->dict))
         return; /* all of them, for this slot and others */
     size_t words = ((size_t)slot->dict->n + 63) / 64;
-    if (slot->dict->n > k->seen_max) {
+    if (!k->seen || slot->dict->n > k->seen_max) {
         k->seen = arena_alloc(k->a, words * sizeof(*k->seen));
         k->seen_max = slot->dict->n;
     }
