@@ -287,6 +287,13 @@ static void expect(const char *request, const char *status, const char *part)
 
 /* ---- tests ---- */
 
+static void wait_for(atomic_int *what, int value)
+{
+    for (int i = 0; i < 1000 && *what != value; i++)
+        clock_sleep_ms(5);
+    assert_int_equal(*what, value);
+}
+
 static void test_plain(void **state)
 {
     expect(HEAD("GET /echo?name=a%20b%2Bc+d") "\r\n", "HTTP/1.1 200", "X-Name: a b+c d\r\n");
@@ -419,7 +426,7 @@ static void test_taken_bodies_are_whole(void **state)
         buf_release(&want);
         buf_release(&body);
     }
-    assert_int_equal(takings, 0);
+    wait_for(&takings, 0); /* an answer is here before its handler is over */
     assert_true(taken > 20);
 }
 
@@ -597,13 +604,6 @@ static void test_slow_reader(void **state)
     assert_int_equal(plain.n, STREAM_LINES * 9);
     buf_release(&plain);
     buf_release(&b);
-}
-
-static void wait_for(atomic_int *what, int value)
-{
-    for (int i = 0; i < 1000 && *what != value; i++)
-        clock_sleep_ms(5);
-    assert_int_equal(*what, value);
 }
 
 static void test_leaving_cancels(void **state)
