@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,6 +41,17 @@
         struct str assert_str_ = (s);                                                              \
         if (!str_eq_c(assert_str_, (literal)))                                                     \
             fail_msg("\"%.*s\", wanted \"%s\"", STR_ARG(assert_str_), (literal));                  \
+    } while (0)
+
+/* Waits for what another thread does. Only a test that fails waits as long as that: the machine may
+ * be busy with other things. */
+#define assert_soon(condition)                                                                     \
+    do {                                                                                           \
+        bool soon_ = false;                                                                        \
+        for (int wait_ = 0; wait_ < 60000 && !(soon_ = (condition)); wait_++)                      \
+            usleep(1000);                                                                          \
+        if (!soon_)                                                                                \
+            fail_msg("not in a minute: %s", #condition);                                           \
     } while (0)
 
 /* The statement ends the process: by a signal (CHECK, BUG), or by a sanitizer's exit. */

@@ -124,20 +124,12 @@ static void *visit(void *arg)
     return NULL;
 }
 
-static void wait_until(const atomic_bool *flag)
+static uint64_t asked(struct gate *g)
 {
-    for (int i = 0; i < 20000 && !*flag; i++)
-        usleep(500);
-    assert_true(*flag);
-}
-
-static void wait_asked(struct gate *g, uint64_t n)
-{
-    for (uint64_t asked = 0; asked < n; usleep(200)) {
-        pthread_mutex_lock(&g->lock);
-        asked = g->asked;
-        pthread_mutex_unlock(&g->lock);
-    }
+    pthread_mutex_lock(&g->lock);
+    uint64_t n = g->asked;
+    pthread_mutex_unlock(&g->lock);
+    return n;
 }
 
 /* As many bytes as fit, in the order of asking: a small one does not pass a large one that waits;
@@ -150,20 +142,19 @@ static void test_gate(void **state)
     pthread_t t[4];
     for (uint64_t i = 0; i < 4; i++) {
         assert_int_equal(pthread_create(&t[i], NULL, visit, &g[i]), 0);
-        wait_asked(&gate, i + 1);
+        assert_soon(asked(&gate) == i + 1);
     }
-    wait_until(&g[0].in);
+    assert_soon(g[0].in);
     usleep(2000);
     assert_false(g[1].in || g[2].in || g[3].in);
     assert_int_equal(governor_used_by(OWNER_ENCODE), 60);
     g[0].leave = true;
-    wait_until(&g[1].in);
+    assert_soon(g[1].in);
     usleep(2000);
     assert_false(g[2].in || g[3].in);
     assert_int_equal(governor_used_by(OWNER_ENCODE), 300);
     g[1].leave = true;
-    wait_until(&g[2].in);
-    wait_until(&g[3].in); /* 10 and 90 fit together */
+    assert_soon(g[2].in && g[3].in); /* 10 and 90 fit together */
     g[2].leave = g[3].leave = true;
     for (int i = 0; i < 4; i++)
         pthread_join(t[i], NULL);
@@ -182,7 +173,7 @@ static void test_gate_yield(void **state)
     gate_yield(&gate, OWNER_ENCODE, 60);
     assert_int_equal(governor_used_by(OWNER_ENCODE), 60);
     assert_int_equal(pthread_create(&t, NULL, visit, &g), 0);
-    wait_asked(&gate, 2);
+    assert_soon(asked(&gate) == 2);
     usleep(2000);
     assert_false(g.in);
     g.leave = true;

@@ -56,12 +56,7 @@ static void test_flush_twice_publishes_once(void **state)
 /* Waits until the encoders have nothing to do for the rows delivered. */
 static void wait_sealed(uint64_t most_frame_bytes)
 {
-    for (int i = 0; i < 5000; i++) {
-        if (kit_stats(&k).memtable_frame_bytes <= most_frame_bytes)
-            return;
-        clock_sleep_ms(1);
-    }
-    fail_msg("blocks are not sealed");
+    assert_soon(kit_stats(&k).memtable_frame_bytes <= most_frame_bytes);
 }
 
 static void test_full_blocks_are_sealed(void **state)
@@ -108,6 +103,15 @@ static void test_large_unordered_frames(void **state)
     snapshot_close(snap);
 }
 
+static size_t blocks_now(void)
+{
+    struct snapshot *snap = kit_snapshot(&k);
+    size_t blocks;
+    (void)snapshot_blocks(snap, &blocks);
+    snapshot_close(snap);
+    return blocks;
+}
+
 /* One record a body: parts are gathered, so that a reader meets few. */
 static void test_small_frames_are_gathered(void **state)
 {
@@ -116,16 +120,7 @@ static void test_small_frames_are_gathered(void **state)
     for (int i = 0; i < 3000; i++)
         kit_deliver(&k, 1);
     kit_check(&k);
-    for (int i = 0; i < 5000; i++) {
-        struct snapshot *snap = kit_snapshot(&k);
-        size_t blocks;
-        (void)snapshot_blocks(snap, &blocks);
-        snapshot_close(snap);
-        if (blocks < 3 * 3 * 64)
-            break;
-        clock_sleep_ms(1);
-        assert_true(i < 4999);
-    }
+    assert_soon(blocks_now() < 3 * 3 * 64);
     kit_check(&k);
     assert_ok(store_flush(k.store));
     kit_check(&k);
@@ -438,7 +433,14 @@ struct reading {
     _Atomic uint64_t delivered;
     _Atomic bool over;
     _Atomic uint64_t snapshots;
+    const char *_Atomic wrong; /* NULL: nothing yet */
 };
+
+static void *is_wrong(struct reading *r, const char *what)
+{
+    r->wrong = what;
+    return NULL;
+}
 
 /* Reads snapshots for as long as the writer writes: never less than was delivered before, nothing
  * twice. */
@@ -452,18 +454,18 @@ static void *reader_main(void *arg)
         struct snapshot *snap;
         struct kit_found f;
         if (snapshot_open(k.store, &want, &snap) != OK)
-            return "a snapshot cannot be opened";
+            return is_wrong(r, "a snapshot cannot be opened");
         enum err err = kit_read_snapshot(&k, snap, 1 << 20, &f);
         snapshot_close(snap);
         if (err != OK)
-            return "a block cannot be read";
+            return is_wrong(r, "a block cannot be read");
         bool ok = f.total >= least && f.total >= last;
         for (uint64_t n = 0; n < f.total; n++)
             ok = ok && f.times[n] == 1;
         last = f.total;
         kit_found_release(&f);
         if (!ok)
-            return "records are missing or doubled";
+            return is_wrong(r, "records are missing or doubled");
         r->snapshots++;
     }
     return NULL;
@@ -477,21 +479,20 @@ static void test_readers_during_everything(void **state)
     kit_open(&k);
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&reader[i], NULL, reader_main, &r), 0);
-    for (int i = 0; i < 150 || r.snapshots < 20; i++) {
+    for (int i = 0; i < 150; i++) {
         kit_deliver(&k, 40);
         r.delivered = k.n;
         if (i % 11 == 0)
             assert_ok(store_flush(k.store));
         if (i % 37 == 0)
             assert_ok(store_compact(k.store, i % 2));
+        assert_soon(r.snapshots >= (uint64_t)i / 7 || r.wrong); /* they are read meanwhile */
     }
     r.over = true;
-    for (size_t i = 0; i < 2; i++) {
-        void *said;
-        pthread_join(reader[i], &said);
-        if (said)
-            fail_msg("%s", (char *)said);
-    }
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(reader[i], NULL);
+    if (r.wrong)
+        fail_msg("%s", r.wrong);
     kit_check(&k);
 }
 
@@ -508,10 +509,8 @@ static void test_background(void **state)
         kit_deliver(&k, 60);
         clock_sleep_ms(2);
     }
-    for (int i = 0; i < 8000 && !kit_stats(&k).merges; i++)
-        clock_sleep_ms(1);
+    assert_soon(kit_stats(&k).merges > 0);
     assert_true(kit_stats(&k).cuts > 1);
-    assert_true(kit_stats(&k).merges > 0);
     kit_check(&k);
 }
 
