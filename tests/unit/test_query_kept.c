@@ -37,7 +37,7 @@ static int setup_rows(uint32_t block_rows)
     k.o.block_rows = block_rows;
     kit_open(&k);
     struct query_engine_options o = {
-        .store = k.store, .threads = 2, .query_memory = 64 << 20, .deadline_ns = 60 * NS_PER_S};
+        .store = k.store, .threads = 2, .query_memory = 64 << 20, .deadline_ns = 600 * NS_PER_S};
     assert_ok(query_engine_new(&o, &engine));
     return 0;
 }

@@ -57,7 +57,7 @@ static int setup(void **state)
     deliver(3, 6);
     deliver(6, RECORDS);
     struct query_engine_options o = {
-        .store = kit.store, .threads = 2, .query_memory = 64 << 20, .deadline_ns = 60 * NS_PER_S};
+        .store = kit.store, .threads = 2, .query_memory = 64 << 20, .deadline_ns = 600 * NS_PER_S};
     assert_ok(query_engine_new(&o, &engine));
     buf_init(&lines, SIZE_MAX);
     return 0;
@@ -315,7 +315,7 @@ static void test_memory(void **state)
 {
     struct query_engine *small, *whole = engine;
     struct query_engine_options o = {
-        .store = kit.store, .threads = 1, .query_memory = 3000, .deadline_ns = 60 * NS_PER_S};
+        .store = kit.store, .threads = 1, .query_memory = 3000, .deadline_ns = 600 * NS_PER_S};
     static const char *const queries[] = {"* | unnest tags", "* | dedup i", ("* | " TOOK),
                                           "* | sort i | unnest tags", "* | timechart span=1s by i"};
     assert_ok(query_engine_new(&o, &small));

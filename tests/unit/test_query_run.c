@@ -62,7 +62,7 @@ static int setup(void **state)
     deliver(4, 8);
     deliver(8, 10);
     struct query_engine_options o = {
-        .store = kit.store, .threads = 2, .query_memory = 64 << 20, .deadline_ns = 60 * NS_PER_S};
+        .store = kit.store, .threads = 2, .query_memory = 64 << 20, .deadline_ns = 600 * NS_PER_S};
     assert_ok(query_engine_new(&o, &engine));
     buf_init(&lines, SIZE_MAX);
     return 0;
@@ -343,7 +343,7 @@ static void test_memory(void **state)
 {
     struct query_engine *small;
     struct query_engine_options o = {
-        .store = kit.store, .threads = 2, .query_memory = 256 << 10, .deadline_ns = 60 * NS_PER_S};
+        .store = kit.store, .threads = 2, .query_memory = 256 << 10, .deadline_ns = 600 * NS_PER_S};
     struct query_sink sink = {NULL, take};
     struct query_meta meta;
     assert_ok(query_engine_new(&o, &small));
@@ -379,7 +379,7 @@ static enum err run_within(size_t memory, unsigned threads, const char *q, struc
     struct query_engine_options o = {.store = kit.store,
                                      .threads = threads,
                                      .query_memory = memory,
-                                     .deadline_ns = 60 * NS_PER_S};
+                                     .deadline_ns = 600 * NS_PER_S};
     struct query_request r = request(q);
     struct query_sink sink = {ret_held, note_memory};
     *ret_held = 0;
