@@ -177,6 +177,7 @@ def test_copy_and_truncate(server, make_agent, tmp_path):
         write(log, turn * 100, 100)
         shutil.copyfile(log, tmp_path / f"app.log.{turn}")
         os.truncate(log, 0)
+        wait_for(lambda: count(server) >= turn * 100 + 100)
         time.sleep(0.3)
     write(log, 400, 1000)  # longer than it was: seen by its bytes, not by its size
     check(server, 1400)
@@ -383,9 +384,8 @@ def test_server_away(make_server, make_agent, tmp_path):
     for turn in range(1, 5):
         write(log, turn * 1000 - 900, 1000)
         os.rename(log, tmp_path / f"old.{turn}")
-        time.sleep(0.2)
+        wait_for(lambda: a.status()["records"] == turn * 1000 + 100)
         os.remove(tmp_path / f"old.{turn}")  # only the spool has it now
-    wait_for(lambda: a.status()["records"] == 4100)
     wait_for(lambda: "error" in a.status()["routes"][0], what="why it waits")
     route = a.status()["routes"][0]
     assert "connect" in route["error"] and abs(time.time() - route["failing_since"]) < 60, route

@@ -168,8 +168,8 @@ def test_a_full_spool_holds_senders_back(server, make_agent, tmp_path):  # noqa:
 
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
-    last = -1
-    while last != len(acknowledged) or not acknowledged:
+    last, deadline = -1, time.monotonic() + 60
+    while (last != len(acknowledged) or last <= 50) and time.monotonic() < deadline:
         last = len(acknowledged)
         time.sleep(1.5)
     assert 50 < last < 300  # of 53 MB about 16 fit

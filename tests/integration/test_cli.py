@@ -194,9 +194,9 @@ def test_produce_says_what_became_of_it(weir, make_server):
     server = make_server(env={"WEIR_ROOT_USER": "root", "WEIR_ROOT_PASSWORD": "p"}, start=False)
     p = subprocess.Popen([conftest.WEIR, "produce", "--kind", "k8s", "--count", "30", "--delay", "0.01", "--host",
                           server.url, "--user", "root:p"], stderr=subprocess.PIPE)
-    time.sleep(0.5)
+    first = p.stderr.readline()  # when it has found nobody
     server.start()
-    said = p.communicate(timeout=60)[1].decode()
+    said = (first + p.communicate(timeout=60)[1]).decode()
     assert p.returncode == 0 and said.count("waiting:") == len(set(re.findall("waiting:.*", said))) > 0  # each reason once
     summary = said.splitlines()[-1]
     assert re.match(r"30 made, 30 accepted, 0 refused, 0 duplicates in .* 30 requests, [1-9]\d* sent again", summary)

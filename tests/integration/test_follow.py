@@ -1,4 +1,5 @@
 """The live tail: every record once, in the order of its landing, whatever breaks in between."""
+import itertools
 import json
 import random
 import signal
@@ -93,6 +94,13 @@ def follow():
         f.close()
 
 
+def wait_for_tails(server, n):
+    until = time.monotonic() + 60
+    while f"weir_tails_running {n}\n" not in requests.get(server.url + "/metrics").text:
+        assert time.monotonic() < until, f"there are not {n} tails"
+        time.sleep(0.05)
+
+
 def lines(numbers, **more):
     return "".join(json.dumps({"i": i, "level": "ERROR" if i % 3 == 0 else "INFO", **more}) + "\n" for i in numbers)
 
@@ -128,7 +136,7 @@ def test_each_once_through_breaks_cuts_and_restarts(make_server, follow):
 
 def test_rows_are_those_of_query(server, follow):
     f = follow(server.url, "--stream", "s", "* | where i:>2 | fields i, _stream")
-    time.sleep(0.5)
+    wait_for_tails(server, 1)
     server.ingest(lines(range(6)), stream="s")
     server.ingest(lines(range(100, 106)), stream="t")
     f.wait_for(3)
@@ -153,18 +161,18 @@ def test_endpoint(server):
         assert int(json.loads(next(rows))["_meta"]["cursor"]) > int(cursor)
         assert "weir_tails_running 1" in requests.get(server.url + "/metrics").text
     # From that cursor on again, and from before everything.
-    r = requests.get(tail, params={"after": "0", "timeout": "300ms"})
-    assert [json.loads(x)["i"] for x in r.text.splitlines() if x] == [0, 1, 2, 7]
+    with requests.get(tail, params={"after": "0"}, stream=True) as r:
+        rows = (json.loads(x)["i"] for x in r.iter_lines() if x)
+        assert list(itertools.islice(rows, 4)) == [0, 1, 2, 7]
+        server.ingest(lines([9]))
+        assert next(rows) == 9, "and nothing between"
     with requests.get(tail, params={"after": cursor}, stream=True) as r:
         assert json.loads(next(r.iter_lines()))["i"] == 7
     # As search has them, where that is asked for.
     server.ingest('{"msg":"named otherwise","i":8}')
     r = requests.get(tail, params={"q": "i:8", "limit": 1, "aliases": 1, "timeout": "300ms"})
     assert json.loads(r.text.splitlines()[0]) == server.search("i:8")["logs"][0]
-    until = time.monotonic() + 20
-    while "weir_tails_running 0" not in requests.get(server.url + "/metrics").text:
-        assert time.monotonic() < until, "clients have left, their tails end"
-        time.sleep(0.05)
+    wait_for_tails(server, 0)  # clients have left, their tails end
 
 
 def test_many_tails_leave_room_for_queries_and_end_with_the_server(server):

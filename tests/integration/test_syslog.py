@@ -177,7 +177,7 @@ def messages(server, app):
 
 def test_lines_become_the_record_that_they_are_of(make_server):
     """Three programs by turns, line by line, as fast as they go; then slowly; then the server stops with lines in its hands."""
-    server = with_inputs(make_server, "syslog+tcp://127.0.0.1:0?multiline=java&multiline_wait=300ms")
+    server = with_inputs(make_server, "syslog+tcp://127.0.0.1:0?multiline=java&multiline_wait=3s")
     n, apps = 3000, ("shop", "cart", "till")
     queues = {app: [line for i in range(n) for line in trace(app, i)] for app in apps}
     with socket.create_connection(("127.0.0.1", port(server, "syslog+tcp"))) as s:
