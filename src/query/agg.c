@@ -31,9 +31,17 @@ static void set_release(struct value_set *s)
     mem_free(s->slot);
 }
 
+static bool is_sum(const struct agg_spec *spec)
+{
+    return spec->kind == AGG_SUM || spec->kind == AGG_AVG;
+}
+
 static void state_release(const struct agg_spec *spec, struct state *s)
 {
-    mem_free(s->text);
+    if (is_sum(spec))
+        exact_release(&s->sum);
+    else
+        mem_free(s->text);
     if (!s->sketch)
         return;
     if (spec->kind == AGG_PERCENTILE)
@@ -146,29 +154,20 @@ static void keep(struct state *s, const struct scalar *v)
     s->best.text.p = s->text;
 }
 
-void state_add(struct state *s, double v)
+/* Returns the bytes that it grew by. */
+static size_t add_number(struct state *s, const struct scalar *v)
 {
-    double sum = s->fsum + v, of_v = sum - s->fsum;
-    s->frest += (s->fsum - (sum - of_v)) + (v - of_v);
-    s->fsum = sum;
-}
-
-/* What the nearest double of an integer leaves. */
-static double int_rest(int64_t v, double nearest)
-{
-    return nearest < 0x1p63 ? (double)(v - (int64_t)nearest) : (double)(v - INT64_MAX) - 1;
-}
-
-static void add_number(struct state *s, const struct scalar *v)
-{
+    bool wide = s->sum.wide != NULL;
     if (!v->numeric)
-        return;
+        return 0;
     s->n++;
-    state_add(s, v->f64);
-    if (v->lane == LANE_INT)
-        state_add(s, int_rest(v->i64, v->f64));
-    if (v->lane != LANE_INT || __builtin_add_overflow(s->sum, v->i64, &s->sum))
-        s->real = true;
+    if (v->lane == LANE_INT) {
+        exact_add_int(&s->sum, v->i64);
+        return 0;
+    }
+    s->real = true;
+    exact_add(&s->sum, v->f64);
+    return !wide && s->sum.wide ? sizeof(struct wide) : 0;
 }
 
 static uint64_t scalar_hash(const struct scalar *v)
@@ -276,8 +275,7 @@ static size_t update(const struct agg_spec *spec, struct state *s, const struct 
         return 0;
     case AGG_SUM:
     case AGG_AVG:
-        add_number(s, v);
-        return 0;
+        return add_number(s, v);
     case AGG_MIN:
     case AGG_MAX:
     case AGG_FIRST:
@@ -310,15 +308,7 @@ static enum err fold_value(struct fold *f, const struct agg_spec *spec, struct s
     return OK;
 }
 
-/* Integers into sums, first by themselves: a sum in doubles waits for each value before. */
-static void flush_sum(struct state *s, int64_t part)
-{
-    state_add(s, (double)part);
-    state_add(s, int_rest(part, (double)part));
-    if (__builtin_add_overflow(s->sum, part, &s->sum))
-        s->real = true;
-}
-
+/* Integers into sums, those of a group first by themselves. */
 static bool fold_sums(struct fold *f, uint32_t a, const struct field_piece *piece)
 {
     struct part {
@@ -336,15 +326,27 @@ static bool fold_sums(struct fold *f, uint32_t a, const struct field_piece *piec
         struct part *p = &part[code];
         p->n++;
         if (__builtin_expect(__builtin_add_overflow(p->sum, n, &p->sum), 0)) {
-            flush_sum(&f->group[code]->state[a], (int64_t)((uint64_t)p->sum - (uint64_t)n));
+            exact_add_int(&f->group[code]->state[a].sum, (int64_t)((uint64_t)p->sum - (uint64_t)n));
             p->sum = n;
         }
     }
     for (uint32_t c = 0; c < f->n_codes; c++)
         if (part[c].n) {
-            flush_sum(&f->group[c]->state[a], part[c].sum);
+            exact_add_int(&f->group[c]->state[a].sum, part[c].sum);
             f->group[c]->state[a].n += part[c].n;
         }
+    return true;
+}
+
+static bool fold_reals(struct fold *f, uint32_t a, const struct field_piece *piece, size_t *grown)
+{
+    for (uint32_t i = 0; i < piece->n; i++) {
+        uint32_t code = f->code[piece->sel ? piece->sel[i] : i];
+        if (code == CODE_NONE)
+            continue;
+        struct scalar v = scalar_of(&piece->v, piece->code ? piece->code[i] : i);
+        *grown += add_number(&f->group[code]->state[a], &v);
+    }
     return true;
 }
 
@@ -448,12 +450,16 @@ static bool fold_counted(struct fold *f, uint32_t a, const struct field_piece *p
 static bool fold_numbers(struct fold *f, const struct agg_spec *spec, uint32_t a,
                          const struct field_piece *piece, size_t *grown)
 {
-    bool sum = spec->kind == AGG_SUM || spec->kind == AGG_AVG;
-    if (f->begin || piece->code || piece->v.lane != LANE_INT ||
-        (!sum && spec->kind != AGG_PERCENTILE))
+    if (f->begin)
         return false;
-    if (sum)
+    if (is_sum(spec) && (piece->v.lane == LANE_DEC || piece->v.lane == LANE_DBL))
+        return fold_reals(f, a, piece, grown);
+    if (piece->code || piece->v.lane != LANE_INT)
+        return false;
+    if (is_sum(spec))
         return fold_sums(f, a, piece);
+    if (spec->kind != AGG_PERCENTILE)
+        return false;
     if (fold_counted(f, a, piece, grown))
         return true;
     for (uint32_t i = 0; i < piece->n; i++) {
@@ -579,15 +585,15 @@ size_t agg_merge_state(const struct agg_spec *spec, struct state *into, const st
     size_t grown = 0;
     switch (spec->kind) {
     case AGG_COUNT:
+        into->n += from->n;
+        return 0;
     case AGG_SUM:
     case AGG_AVG:
+        grown = into->sum.wide ? 0 : sizeof(struct wide);
         into->n += from->n;
-        state_add(into, from->fsum);
-        if (isfinite(from->frest))
-            state_add(into, from->frest);
         into->real |= from->real;
-        into->real |= __builtin_add_overflow(into->sum, from->sum, &into->sum);
-        return 0;
+        exact_merge(&into->sum, &from->sum);
+        return into->sum.wide ? grown : 0;
     case AGG_MIN:
     case AGG_MAX:
     case AGG_FIRST:

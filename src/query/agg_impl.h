@@ -6,6 +6,7 @@
 
 #include "core/governor.h"
 #include "query/agg.h"
+#include "query/exact.h"
 #include "query/field.h"
 
 #include <math.h>
@@ -17,26 +18,21 @@ struct value_set {
 };
 
 struct state {
-    uint64_t n; /* values seen */
-    int64_t sum;
-    /* The sum in twice a double's digits (Knuth's two-sum), so that it hardly ever depends on the
-     * order in which workers add and merge. */
-    double fsum, frest;
-    bool real;          /* the sum left the integers */
-    struct scalar best; /* MIN, MAX, FIRST, LAST; text is in `text` */
-    char *text;
-    size_t text_cap;
-    struct row_order order;
-    void *sketch; /* quantile, distinct, value_set */
+    uint64_t n;   /* values seen */
+    void *sketch; /* quantile, distinct, value_set, examples, kept rows */
+    union {
+        struct { /* SUM, AVG */
+            struct exact sum;
+            bool real; /* some were no integers */
+        };
+        struct {                /* MIN, MAX, FIRST, LAST */
+            struct scalar best; /* its text is in `text` */
+            char *text;
+            size_t text_cap;
+            struct row_order order;
+        };
+    };
 };
-
-/* Adds to the sum; an infinite or undefined one stays so. */
-void state_add(struct state *s, double v);
-static inline double state_sum(const struct state *s)
-{
-    double sum = s->fsum + s->frest;
-    return isfinite(s->fsum) ? sum : s->fsum;
-}
 
 struct group {
     uint64_t hash;

@@ -2,7 +2,7 @@
  *
  *   u64 groups; of each: u64 length of its key, the key; of each function a state:
  *     u64 n, then
- *     sum, avg        i64 sum, f64 fsum, f64 frest, u64 real
+ *     sum, avg        i128 whole, i128 near, u64 real, and + 2 where a struct wide follows
  *     min ... last    u64 lane, scale, numeric as bytes; i64, f64; i64 time, u64 position, u64
  *                     partition and index; u64 length of the text, the text
  *     percentile      u64 items (0: none), u64 form; f64 total, min, max, then by the form
@@ -167,6 +167,22 @@ static void put_distinct(const struct distinct *d, struct buf *out)
         buf_put(out, d->hash, d->cap * sizeof(uint64_t));
 }
 
+static void put_i128(struct buf *out, __int128 v)
+{
+    buf_put_u64(out, (uint64_t)v);
+    buf_put_u64(out, (uint64_t)((unsigned __int128)v >> 64));
+}
+
+static void put_sum(const struct state *s, struct buf *out)
+{
+    const struct wide *wide = s->sum.wide;
+    put_i128(out, s->sum.whole);
+    put_i128(out, s->sum.near);
+    buf_put_u64(out, (uint64_t)s->real | (uint64_t)(wide != NULL) << 1);
+    if (wide)
+        buf_put(out, wide, sizeof(*wide));
+}
+
 static void put_state(const struct agg_spec *spec, const struct state *s, struct buf *out)
 {
     buf_put_u64(out, s->n);
@@ -175,10 +191,7 @@ static void put_state(const struct agg_spec *spec, const struct state *s, struct
         return;
     case AGG_SUM:
     case AGG_AVG:
-        buf_put_u64(out, (uint64_t)s->sum);
-        put_f64(out, s->fsum);
-        put_f64(out, s->frest);
-        buf_put_u64(out, s->real);
+        put_sum(s, out);
         return;
     case AGG_PERCENTILE:
         put_quantile(s->sketch, out);
@@ -298,6 +311,22 @@ static void read_distinct(struct reader *r, struct read_state *to)
         to->state.sketch = d;
 }
 
+static __int128 read_i128(struct reader *r)
+{
+    uint64_t low = read_u64(r);
+    return (__int128)((unsigned __int128)read_u64(r) << 64 | low);
+}
+
+static void read_sum(struct reader *r, struct state *s)
+{
+    s->sum.whole = read_i128(r);
+    s->sum.near = read_i128(r);
+    uint64_t flags = read_u64(r);
+    s->real = flags & 1;
+    if (flags & 2)
+        s->sum.wide = (struct wide *)(uintptr_t)read_bytes(r, sizeof(struct wide)).p;
+}
+
 static void read_state(const struct agg_spec *spec, struct reader *r, struct read_state *to)
 {
     to->state = (struct state){.n = read_u64(r)};
@@ -306,10 +335,7 @@ static void read_state(const struct agg_spec *spec, struct reader *r, struct rea
         return;
     case AGG_SUM:
     case AGG_AVG:
-        to->state.sum = (int64_t)read_u64(r);
-        to->state.fsum = read_f64(r);
-        to->state.frest = read_f64(r);
-        to->state.real = read_u64(r);
+        read_sum(r, &to->state);
         return;
     case AGG_PERCENTILE:
         read_quantile(r, to);

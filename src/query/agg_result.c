@@ -78,9 +78,9 @@ double agg_number(const struct agg_spec *spec, const struct state *s)
     case AGG_COUNT:
         return (double)s->n;
     case AGG_SUM:
-        return state_sum(s);
+        return exact_get(&s->sum);
     case AGG_AVG:
-        return s->n ? state_sum(s) / (double)s->n : NAN;
+        return s->n ? exact_get(&s->sum) / (double)s->n : NAN;
     case AGG_PERCENTILE:
         return s->sketch ? quantile_get(s->sketch, spec->quantile) : NAN;
     case AGG_DISTINCT:
@@ -92,6 +92,15 @@ double agg_number(const struct agg_spec *spec, const struct state *s)
     }
 }
 
+static void put_sum(struct batch *b, struct str name, const struct state *s)
+{
+    int64_t whole;
+    if (s->n && !s->real && exact_is_int(&s->sum, &whole))
+        batch_int(b, name, whole);
+    else
+        put_double(b, name, s->n ? exact_get(&s->sum) : NAN);
+}
+
 void agg_put_result(struct batch *b, struct str name, const struct agg_spec *spec,
                     const struct state *s)
 {
@@ -100,15 +109,10 @@ void agg_put_result(struct batch *b, struct str name, const struct agg_spec *spe
         batch_int(b, name, (int64_t)s->n);
         break;
     case AGG_SUM:
-        if (s->n && s->real)
-            put_double(b, name, state_sum(s));
-        else if (s->n)
-            batch_int(b, name, s->sum);
-        else
-            batch_empty(b, name, LANE_NULL);
+        put_sum(b, name, s);
         break;
     case AGG_AVG:
-        put_double(b, name, s->n ? state_sum(s) / (double)s->n : NAN);
+        put_double(b, name, s->n ? exact_get(&s->sum) / (double)s->n : NAN);
         break;
     case AGG_PERCENTILE:
         put_double(b, name, s->sketch ? quantile_get(s->sketch, spec->quantile) : NAN);

@@ -52,6 +52,7 @@ const struct pipe *chart_settle(const struct pipe *pipe, int64_t from, int64_t t
 struct series {
     struct str cell; /* of the key; n == 0: OTHER, or all there is */
     struct scalar value;
+    int64_t bucket; /* while its scores are summed up */
     double score;
 };
 
@@ -86,7 +87,8 @@ static int64_t split_key(const struct chart *c, struct str key, struct str *ret_
 static int by_cell(const void *a, const void *b)
 {
     const struct series *x = a, *y = b;
-    return str_cmp(x->cell, y->cell);
+    int cmp = str_cmp(x->cell, y->cell);
+    return cmp ? cmp : (x->bucket > y->bucket) - (x->bucket < y->bucket);
 }
 
 static int by_score(const void *a, const void *b)
@@ -115,7 +117,7 @@ static void gather_series(struct chart *c)
     struct series *all = ARENA_ARRAY(c->arena, struct series, t->n + 1);
     for (uint32_t g = 0; g < t->n; g++) {
         double v = agg_number(&c->pipe->agg[0], &t->group[g]->state[0]);
-        (void)split_key(c, t->group[g]->key, &all[g].cell, &all[g].value);
+        all[g].bucket = split_key(c, t->group[g]->key, &all[g].cell, &all[g].value);
         all[g].score = isfinite(v) ? v : 0;
     }
     if (t->n > 1)
