@@ -1,6 +1,8 @@
-/* Reading a field: the columns that may hold it are asked in order of precedence; each gives the
- * selected rows that no earlier one served. The usual field is one column that every row has.
- * Records and objects that are kept as JSON text are looked into last. */
+/* Reading a field: the columns that may hold it are asked one by one; each gives the selected rows
+ * that no earlier one served. The usual field is one column that every row has; records and objects
+ * that are kept as JSON text are looked into last. Where a shape holds a name twice (twins), its
+ * columns are asked in the order in which they stand in the shape, not in that of the block: the
+ * value that a record has first is its value wherever it lies. */
 #include "query/field.h"
 
 #include "filter/filter.h"
@@ -25,7 +27,18 @@ struct reading {
     struct field_piece *piece;
     uint32_t n_pieces, cap;
     bool patterns; /* of the values are wanted */
+    /* While twins are read: the column whose turn it is, by shape; and the rows' shapes. */
+    const uint32_t *turn;
+    const uint16_t *shape_of;
 };
+
+/* Whether the column may serve the selected row. */
+static bool may_serve(const struct reading *r, const struct presence *has, uint32_t col, uint32_t i)
+{
+    uint32_t row = r->row[i];
+    return presence_has(has, row) && !bitmap_get(r->taken, i) &&
+           (!r->turn || r->turn[r->shape_of[row]] == col);
+}
 
 static struct field_piece *piece_new(struct reading *r)
 {
@@ -84,7 +97,7 @@ static enum err read_column(struct reading *r, uint32_t c)
         return OK;
     struct presence has;
     TRY(rows_presence(r->rows, c, &has));
-    if (has.all && r->n_taken == 0) {
+    if (has.all && r->n_taken == 0 && !r->turn) {
         struct field_piece *piece = piece_new(r);
         *piece = (struct field_piece){.n = r->n};
         r->n_taken = r->n;
@@ -94,7 +107,7 @@ static enum err read_column(struct reading *r, uint32_t c)
     uint32_t *sel = arena_alloc(r->arena, r->n * sizeof(*sel));
     uint32_t m = 0;
     for (uint32_t i = 0; i < r->n; i++) {
-        if (!presence_has(&has, r->row[i]) || bitmap_get(r->taken, i))
+        if (!may_serve(r, &has, c, i))
             continue;
         bitmap_set(r->taken, i);
         pos[m] = presence_rank(&has, r->row[i]);
@@ -181,7 +194,7 @@ static enum err read_inside(struct reading *r, uint32_t c, struct str name)
     arena_defer(r->arena, free_batch, found);
     for (uint32_t i = 0; i < r->n; i++) {
         struct json_item item;
-        if (!presence_has(&has, r->row[i]) || bitmap_get(r->taken, i) ||
+        if (!may_serve(r, &has, c, i) ||
             !find_inside(values_text(&v, presence_rank(&has, r->row[i])), name, r->arena, 0, &item))
             continue;
         batch_begin(found);
@@ -194,33 +207,146 @@ static enum err read_inside(struct reading *r, uint32_t c, struct str name)
     return m ? read_found(r, found, sel) : OK;
 }
 
-static enum err read_texts(struct reading *r, struct str name)
+/* ---- the columns of a name ---- */
+
+enum candidate { NOT_NAMED, NAMED, MAY_HOLD }; /* a value; a text that may have one within */
+
+/* What is to be looked for within an object's text; false: it cannot hold the name. */
+static bool text_below(const struct reading *r, uint32_t c, struct str name, struct str *ret)
 {
     struct buf path;
-    enum err err = OK;
     buf_init(&path, SIZE_MAX);
-    for (uint32_t c = 0; c < r->rows->n_columns && err == OK && r->n_taken < r->n; c++) {
-        struct str below;
-        if (r->rows->columns[c].lane != LANE_JSON)
-            continue;
-        buf_clear(&path);
-        path_name(r->rows->columns[c].path, &path);
-        if (name_below(buf_str(&path), name, &below))
-            err = read_inside(r, c, below);
-    }
+    path_name(r->rows->columns[c].path, &path);
+    bool may = name_below(buf_str(&path), name, ret); /* a part of the name, not of the path */
     buf_release(&path);
+    return may;
+}
+
+static enum candidate candidate_of(const struct reading *r, uint32_t c, struct str name, bool named)
+{
+    enum lane lane = r->rows->columns[c].lane;
+    struct str below;
+    if (lane == LANE_JSON)
+        return text_below(r, c, name, &below) ? MAY_HOLD : NOT_NAMED;
+    return named && !lane_is_empty(lane) ? NAMED : NOT_NAMED;
+}
+
+/* An enum candidate a column. *ret_n: how many are any; NULL where none is. */
+static const uint8_t *find_candidates(struct reading *r, struct str name, uint32_t *ret_n)
+{
+    const struct rows *rows = r->rows;
+    uint8_t *kind = NULL;
+    uint32_t named = rows_find(rows, name, 0);
+    *ret_n = 0;
+    for (uint32_t c = 0; c < rows->n_columns; c++) {
+        if (c != named && rows->columns[c].lane != LANE_JSON)
+            continue;
+        enum candidate is = candidate_of(r, c, name, c == named);
+        if (c == named)
+            named = rows_find(rows, name, c + 1);
+        if (is == NOT_NAMED)
+            continue;
+        if (!kind)
+            kind = ARENA_ARRAY(r->arena, uint8_t, rows->n_columns);
+        kind[c] = (uint8_t)is;
+        ++*ret_n;
+    }
+    return kind;
+}
+
+static enum err read_candidate(struct reading *r, const uint8_t *kind, uint32_t c, struct str name)
+{
+    struct str below;
+    if (kind[c] == NAMED)
+        return read_column(r, c);
+    return text_below(r, c, name, &below) ? read_inside(r, c, below) : OK;
+}
+
+/* The columns of a kind, in the block's order. */
+static enum err read_kind(struct reading *r, const uint8_t *kind, enum candidate which,
+                          struct str name)
+{
+    for (uint32_t c = 0; c < r->rows->n_columns && r->n_taken < r->n; c++)
+        if (kind[c] == which)
+            TRY(read_candidate(r, kind, c, name));
+    return OK;
+}
+
+static bool any_twins(const struct rows *rows, const uint8_t *kind)
+{
+    for (uint32_t s = 0; s < rows->n_shapes; s++) {
+        uint32_t n = 0;
+        for (uint32_t t = 0; t < rows->shapes[s].n; t++) {
+            uint32_t c = rows->shapes[s].token[t];
+            n += c < SHAPE_OPEN && kind[c] != NOT_NAMED;
+        }
+        if (n > 1)
+            return true;
+    }
+    return false;
+}
+
+/* Of each shape its candidate number `turn`, UINT32_MAX where it has no more: one that has a value
+ * for sure is the last. False: no shape has one. */
+static bool find_turns(const struct rows *rows, const uint8_t *kind, uint32_t turn, uint32_t *ret)
+{
+    bool any = false;
+    for (uint32_t s = 0; s < rows->n_shapes; s++) {
+        const struct shape *shape = &rows->shapes[s];
+        uint32_t before = 0;
+        ret[s] = UINT32_MAX;
+        for (uint32_t t = 0; t < shape->n && before <= turn; t++) {
+            uint32_t c = shape->token[t];
+            if (c >= SHAPE_OPEN || kind[c] == NOT_NAMED)
+                continue;
+            if (before++ == turn)
+                ret[s] = c;
+            else if (kind[c] == NAMED)
+                break;
+        }
+        any |= ret[s] != UINT32_MAX;
+    }
+    return any;
+}
+/* The columns whose turn it is, each for the rows of its shapes. */
+static enum err read_turn(struct reading *r, const uint8_t *kind, struct str name)
+{
+    uint8_t *has_turn = ARENA_ARRAY(r->arena, uint8_t, r->rows->n_columns);
+    for (uint32_t s = 0; s < r->rows->n_shapes; s++)
+        if (r->turn[s] != UINT32_MAX)
+            has_turn[r->turn[s]] = 1;
+    for (uint32_t c = 0; c < r->rows->n_columns && r->n_taken < r->n; c++)
+        if (has_turn[c])
+            TRY(read_candidate(r, kind, c, name));
+    return OK;
+}
+
+static enum err read_twins(struct reading *r, const uint8_t *kind, struct str name)
+{
+    uint32_t *turn = ARENA_TRY_ARRAY(r->arena, uint32_t, r->rows->n_shapes);
+    enum err err = OK;
+    if (!turn)
+        return err_set(ERR_NOMEM, "no memory for the columns of a field (query.memory)");
+    TRY(rows_shape_of(r->rows, &r->shape_of));
+    r->turn = turn;
+    for (uint32_t t = 0; err == OK && r->n_taken < r->n && find_turns(r->rows, kind, t, turn); t++)
+        err = read_turn(r, kind, name);
+    r->turn = NULL;
     return err;
 }
 
 static enum err read_name(struct reading *r, struct str name)
 {
-    for (uint32_t c = 0; r->n_taken < r->n; c++) {
-        c = rows_find(r->rows, name, c);
-        if (c == UINT32_MAX)
-            break;
-        TRY(read_column(r, c));
-    }
-    return r->n_taken < r->n ? read_texts(r, name) : OK;
+    uint32_t n;
+    if (r->n_taken == r->n)
+        return OK;
+    const uint8_t *kind = find_candidates(r, name, &n);
+    if (n == 0)
+        return OK;
+    if (n > 1 && any_twins(r->rows, kind))
+        return read_twins(r, kind, name);
+    TRY(read_kind(r, kind, NAMED, name));
+    return read_kind(r, kind, MAY_HOLD, name);
 }
 
 /* Texts made for the rows that have no value yet. */

@@ -1,6 +1,7 @@
 /* The values of one named field over selected rows, whatever columns hold them: lanes, dotted
  * twins, the names of an alias in their order, and _time, _stream, _id, ingested_at. Each row gives
- * the first value it has; null and {} are no value. Results live in the arena. */
+ * the first value it has, in its record's own order; null and objects are no value. Results live in
+ * the arena. */
 #ifndef WEIR_QUERY_FIELD_H
 #define WEIR_QUERY_FIELD_H
 

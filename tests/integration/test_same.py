@@ -32,6 +32,21 @@ def in_any_state(make_server, lines, expected):
         remove(server)
 
 
+def test_of_twins_the_first_counts(make_server):
+    wide = ",".join(f'"u%d{i}":0' for i in range(2500))  # five of them do not fit a block: their objects are text
+    lines = ['{"i":1,"a.b":1,"a":{"b":"no"}}', '{"i":2,"a":{"b":2},"a.b":"no"}', '{"i":3,"a.b":null,"a":{"b":3}}',
+             '{"i":4,"a.b":{},"a":{"b":4},"a.b":"no"}', '{"i":5,"a":{"b":5,"b":"no"}}', '{"i":6,"a":{"b":"6","b":0}}',
+             '{"i":7,"a":{"b":0.7},"a.b":7,"a":{"b":"no"}}', '{"i":8,"a.b":null}']
+    lines += ['{"i":%d,"a":{%s,"b":%d},"a.b":"no"}' % (i, wide.replace("%d", f"{i}_"), i) for i in range(10, 14)]
+    lines += ['{"i":%d,"a.b":%d,"a":{%s,"b":"no"}}' % (i, i, wide.replace("%d", f"{i}_")) for i in range(14, 18)]
+    values = "1 2 3 4 5 \"6\" 0.7 null".split() + list(map(str, range(10, 18)))
+    keys = [1, 2, 3, 4, 5, 6, 7, 8, *range(10, 18)]
+    rows = "".join('{"i":%d,"a.b":%s,"count":1}\n' % (k, v) for k, v in zip(keys, values))
+    in_any_state(make_server, lines, {
+        "* | stats count() by i, a.b": rows, "* | stats sum(a.b) as s, max(a.b) as m": '{"s":129.7,"m":17}\n',
+        "a.b:0 | stats values(a.b) as v": '{"v":["6"]}\n', "* | sort -a.b | limit 1 | fields i": '{"i":17}\n'})
+
+
 def test_sums_are_rounded_once(make_server):
     rng = random.Random(6)
     numbers = [f"{rng.uniform(0, 100):.{rng.randint(1, 9)}f}" for _ in range(60)] + ["1e300", "-1e300", "1e-300", "2.5e17", "1e18"]
