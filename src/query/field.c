@@ -609,16 +609,30 @@ bool scalar_element(struct json_walk *w, struct arena *a, struct scalar *ret)
     return true;
 }
 
+/* What the nearest double of an integer leaves; every other number is as its double. */
+static int64_t rest_of(const struct scalar *s)
+{
+    if (s->lane != LANE_INT)
+        return 0;
+    return s->f64 < 0x1p63 ? s->i64 - (int64_t)s->f64 : s->i64 - INT64_MAX - 1;
+}
+
+static int numbers_cmp(const struct scalar *a, const struct scalar *b)
+{
+    if (a->f64 != b->f64)
+        return a->f64 > b->f64 ? 1 : -1;
+    int64_t x = rest_of(a), y = rest_of(b);
+    return (x > y) - (x < y);
+}
+
 int scalar_cmp(const struct scalar *a, const struct scalar *b)
 {
     if (a->lane == SCALAR_NONE || b->lane == SCALAR_NONE)
         return (a->lane == SCALAR_NONE) - (b->lane == SCALAR_NONE);
     if (a->numeric != b->numeric)
         return a->numeric ? -1 : 1;
-    if (a->lane == LANE_INT && b->lane == LANE_INT)
-        return (a->i64 > b->i64) - (a->i64 < b->i64);
     if (a->numeric)
-        return (a->f64 > b->f64) - (a->f64 < b->f64);
+        return numbers_cmp(a, b);
     if (a->lane == LANE_BOOL || b->lane == LANE_BOOL) {
         if (a->lane != b->lane)
             return a->lane == LANE_BOOL ? -1 : 1;
@@ -633,7 +647,8 @@ bool scalar_plainer(const struct scalar *a, const struct scalar *b)
         return b->lane == LANE_STR || (a->lane != LANE_STR && a->lane < b->lane);
     if (a->scale != b->scale)
         return a->scale < b->scale;
-    return str_cmp(a->text, b->text) < 0;
+    int c = str_cmp(a->text, b->text);
+    return c ? c < 0 : a->i64 < b->i64;
 }
 
 int scalar_order(const struct scalar *a, const struct scalar *b)

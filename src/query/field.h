@@ -43,7 +43,8 @@ struct scalar {
 struct scalar scalar_of(const struct values *v, uint32_t i);
 /* The next element of an array: containers and null are no value. False at its end. */
 bool scalar_element(struct json_walk *w, struct arena *a, struct scalar *ret);
-/* Numbers before texts, exactly between integers; no value last. <0, 0, >0. */
+/* Numbers before texts, integers exactly and others as the double they are nearest to; no value
+ * last. <0, 0, >0; two that are equal to a third are equal. */
 int scalar_cmp(const struct scalar *a, const struct scalar *b);
 /* Of two that compare equal, whether a is the one to show, wherever they stand: 1 before 1.0 and
  * 1.00, and those before "1". */

@@ -60,3 +60,13 @@ def test_sums_are_rounded_once(make_server):
     in_any_state(make_server, lines, {
         "d:* | stats sum(d) as s, avg(d) as a by g": sums, "* | stats sum(w) as w": '{"w":%d}\n' % sum(whole),
         "* | stats sum(m) as m": '{"m":%d}\n' % float(sum(whole) + Fraction(1, 2)), "* | stats sum(huge) as h": '{"h":1.7e+308}\n'})
+
+
+def test_equal_numbers_have_an_order(make_server):
+    """An integer is equal to none but its own double's; of what is equal the plainer is shown, whole numbers exactly."""
+    lines = ['{"n":%s}' % n for n in ("9007199254740993", "9007199254740992.0", "9007199254740992", "9007199254740994.0", "0.123456789012345672",
+                                      "0.123456789012345671", "-0.0", "0e0", "0", "0.00")]
+    in_any_state(make_server, lines, {
+        "n:>1 | stats min(n) as low, max(n) as high": '{"low":9007199254740992,"high":9007199254740994.0}\n',
+        "n:<1 | stats min(n) as low, max(n) as high": '{"low":0,"high":0.123456789012345671}\n',
+        "n:<9007199254740994 | stats max(n) as high": '{"high":9007199254740993}\n'})
