@@ -39,7 +39,7 @@ void examples_release(void *examples)
 static bool examples_take(const struct agg_spec *spec, const struct state *s, int64_t time)
 {
     const struct examples *e = s->sketch;
-    return !e || e->n < spec->most || time > e->item[e->n - 1].order.time;
+    return !e || e->n < spec->most || time >= e->item[e->n - 1].order.time;
 }
 
 /* In the place of the one at `at`, or newer ones' behind which it comes. */
@@ -65,8 +65,11 @@ static size_t examples_add(const struct agg_spec *spec, struct state *s,
                 put_example(e, i, &(struct example){*order, e->item[i].json});
             return 0;
         }
-    if (e->n == spec->most)
+    if (e->n == spec->most) {
+        if (row_order_cmp(order, &e->item[e->n - 1].order) <= 0)
+            return 0;
         mem_free((char *)(uintptr_t)e->item[--e->n].json.p);
+    }
     put_example(e, e->n++, &(struct example){*order, str_of(mem_strdup(json), json.n)});
     s->n++;
     return json.n + sizeof(struct example);
@@ -151,7 +154,35 @@ static enum err add_candidates(struct fold *f, const struct agg_spec *spec, stru
     return err;
 }
 
-/* Of each group the last rows of the block. */
+struct timed {
+    int64_t time;
+    uint32_t i; /* of the selected rows */
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct timed *x = a, *y = b;
+    return x->time != y->time ? (x->time > y->time) - (x->time < y->time)
+                              : (x->i > y->i) - (x->i < y->i);
+}
+
+/* The selected rows in the order of their times; NULL: they are. Those of a frame are as they
+ * came, those of a block are sorted. */
+static struct timed *sort_rows(struct fold *f, const int64_t *time)
+{
+    uint32_t sorted = 1;
+    while (sorted < f->n && time[f->row[sorted - 1]] <= time[f->row[sorted]])
+        sorted++;
+    if (sorted >= f->n)
+        return NULL;
+    struct timed *t = arena_alloc(f->scratch, f->n * sizeof(*t));
+    for (uint32_t i = 0; i < f->n; i++)
+        t[i] = (struct timed){time[f->row[i]], i};
+    qsort(t, f->n, sizeof(*t), by_time);
+    return t;
+}
+
+/* Of each group the newest rows of the block. */
 enum err fold_examples(struct fold *f, uint32_t agg)
 {
     const struct agg_spec *spec = &f->t->pipe->agg[agg];
@@ -161,7 +192,9 @@ enum err fold_examples(struct fold *f, uint32_t agg)
         arena_alloc(f->scratch, ((most < all ? most : all) + 1) * sizeof(*c.item)), 0};
     const int64_t *time;
     TRY(rows_time(f->rows, &time));
-    for (uint32_t i = f->n; i-- > 0;) {
+    const struct timed *sorted = sort_rows(f, time);
+    for (uint32_t at = f->n; at-- > 0;) {
+        uint32_t i = sorted ? sorted[at].i : at;
         uint32_t end = f->begin ? f->begin[i + 1] : i + 1;
         for (uint32_t k = f->begin ? f->begin[i] : i; k < end; k++) {
             uint32_t code = f->code[k];

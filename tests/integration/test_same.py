@@ -70,3 +70,11 @@ def test_equal_numbers_have_an_order(make_server):
         "n:>1 | stats min(n) as low, max(n) as high": '{"low":9007199254740992,"high":9007199254740994.0}\n',
         "n:<1 | stats min(n) as low, max(n) as high": '{"low":0,"high":0.123456789012345671}\n',
         "n:<9007199254740994 | stats max(n) as high": '{"high":9007199254740993}\n'})
+
+
+def test_an_example_is_the_newest(make_server):
+    lines = [f'{{"_time":"2025-02-15T12:{i * 7 % 60:02d}:00Z","msg":"took {i} ms","k":{i % 2}}}' for i in range(60)]
+    newest = [next(i for at in range(59, -1, -1) for i in range(60) if i * 7 % 60 == at and i % 2 == k) for k in (0, 1)]
+    in_any_state(make_server, lines, {
+        "k:* | patterns msg by k | sort k | fields k, examples": "".join('{"k":%d,"examples":["took %d ms"]}\n' % (k, newest[k]) for k in (0, 1)),
+        "* | patterns msg | fields examples": '{"examples":["took %d ms"]}\n' % max(newest, key=lambda i: i * 7 % 60)})
