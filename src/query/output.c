@@ -7,6 +7,7 @@
 #include "query/field.h"
 #include "query/row_tail.h"
 #include "record/json.h"
+#include "record/json_walk.h"
 
 /* One member that may be added: its value for each row, where the row has no own key of the name.
  */
@@ -63,6 +64,51 @@ static enum err values_read(struct rows *rows, const uint32_t *row, uint32_t n, 
     return OK;
 }
 
+static bool text_has_key(struct str object, struct str name, struct arena *arena)
+{
+    struct json_walk w;
+    struct json_item item;
+    bool is = json_walk_begin(&w, object);
+    while (is && json_walk_next(&w, &item))
+        if (str_eq(json_walk_text(item.key, arena), name))
+            return true;
+    return false;
+}
+
+/* Takes the value from the rows that have a key of the name; `col` is theirs, or the text of whole
+ * records. */
+static enum err drop_by_column(struct rows *rows, const uint32_t *row, uint32_t n, uint32_t col,
+                               struct str name, struct values const **value)
+{
+    const struct column *c = &rows->columns[col];
+    bool whole = c->lane == LANE_JSON && c->path.n == 0;
+    struct presence has;
+    struct values v;
+    TRY(rows_presence(rows, col, &has));
+    if (whole)
+        TRY(c->ops->values(c, rows->arena, &v));
+    for (uint32_t i = 0; i < n; i++)
+        if (presence_has(&has, row[i]) &&
+            (!whole ||
+             text_has_key(values_text(&v, presence_rank(&has, row[i])), name, rows->arena)))
+            value[i] = NULL;
+    return OK;
+}
+
+static enum err drop_own(struct rows *rows, const uint32_t *row, uint32_t n, struct str name,
+                         struct values const **value)
+{
+    uint32_t named = rows_find(rows, name, 0);
+    for (uint32_t c = 0; c < rows->n_columns; c++) {
+        const struct column *col = &rows->columns[c];
+        if (c == named || (col->lane == LANE_JSON && col->path.n == 0))
+            TRY(drop_by_column(rows, row, n, c, name, value));
+        if (c == named)
+            named = rows_find(rows, name, c + 1);
+    }
+    return OK;
+}
+
 static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, struct arena *arena,
                            struct extra *e)
 {
@@ -70,15 +116,7 @@ static enum err extra_read(struct rows *rows, const uint32_t *row, uint32_t n, s
     TRY(values_read(rows, row, n, arena, e));
     /* A row's own key of that very name stands already (unless source and name agree on the value).
      */
-    for (uint32_t c = rows_find(rows, e->name, 0); c != UINT32_MAX;
-         c = rows_find(rows, e->name, c + 1)) {
-        struct presence has;
-        TRY(rows_presence(rows, c, &has));
-        for (uint32_t i = 0; i < n; i++)
-            if (presence_has(&has, row[i]))
-                e->value[i] = NULL;
-    }
-    return OK;
+    return drop_own(rows, row, n, e->name, e->value);
 }
 
 /* What is added to each row, and where the lines end. */
@@ -203,14 +241,7 @@ static enum err read_ids(struct rows *rows, const uint32_t *row, uint32_t n, str
     struct extra log = {.name = STR("log_id"), .source = STR("log_id")};
     TRY(values_read(rows, row, n, arena, &made));
     TRY(values_read(rows, row, n, arena, &log));
-    for (uint32_t c = rows_find(rows, STR("_id"), 0); c != UINT32_MAX;
-         c = rows_find(rows, STR("_id"), c + 1)) {
-        struct presence has;
-        TRY(rows_presence(rows, c, &has));
-        for (uint32_t i = 0; i < n; i++)
-            if (presence_has(&has, row[i]))
-                log.value[i] = NULL;
-    }
+    TRY(drop_own(rows, row, n, STR("_id"), log.value));
     id[0] = made;
     id[1] = log;
     for (uint32_t i = 0; i < n; i++)

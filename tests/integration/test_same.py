@@ -78,3 +78,16 @@ def test_an_example_is_the_newest(make_server):
     in_any_state(make_server, lines, {
         "k:* | patterns msg by k | sort k | fields k, examples": "".join('{"k":%d,"examples":["took %d ms"]}\n' % (k, newest[k]) for k in (0, 1)),
         "* | patterns msg | fields examples": '{"examples":["took %d ms"]}\n' % max(newest, key=lambda i: i * 7 % 60)})
+
+
+def test_a_record_kept_as_text_shows_its_time_once(make_server):
+    """Records of more names than a block has columns are kept as text; what is added to rows looks into it."""
+    server = make_server()
+    made = [{"_time": f"2025-02-15T12:00:0{i}Z", "_id": f"mine{i}", "_stream": None, **{f"u{i}_{k}": 0 for k in range(4000)}} for i in range(6)]
+    server.ingest("\n".join(map(json.dumps, made)))
+    for step in (lambda: None, server.flush, server.compact):
+        step()
+        r = requests.post(server.url + "/api/v1/logs/query", params={"q": "*"}, timeout=60)
+        rows = [json.loads(line, object_pairs_hook=list) for line in r.text.splitlines()]
+        assert sorted(rows) == [list(record.items()) for record in made]
+    remove(server)
