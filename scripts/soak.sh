@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make soak: what takes too long for every push. SOAK_KILLS: how many times the server is killed (2000);
-# SOAK_SHARED: for how many seconds each way to harm several servers is tried (600).
+# SOAK_SHARED: for how many seconds each way to harm several servers is tried (600); SOAK_SAME: for how many random
+# questions are asked of records that lie otherwise (600).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,4 +19,6 @@ step "${SOAK_KILLS:-2000} kills" env SOAK_KILLS="${SOAK_KILLS:-2000}" \
     "$python" -m pytest -q tests/integration/test_crash.py --timeout 86400
 step "several servers, ${SOAK_SHARED:-600} s a test" env WEIR_SHARED_SECONDS="${SOAK_SHARED:-600}" \
     "$python" -m pytest -q tests/integration/test_shared.py --timeout 86400
+step "the same answers wherever records lie, ${SOAK_SAME:-600} s" env WEIR_SAME_SECONDS="${SOAK_SAME:-600}" \
+    "$python" -m pytest -q tests/integration/test_same.py --timeout 86400
 printf '\nsoaked for %d s\n' "$SECONDS"
