@@ -729,13 +729,14 @@ enum err catalog_stream(struct catalog *c, struct str org, struct str name, uint
     return OK;
 }
 
+/* Those of a shared catalog are given out in order, one at a time (store/landed.h). */
 static enum err take_id_range(struct catalog *c)
 {
-    uint64_t first = 0;
+    uint64_t first = 0, n = c->db->shared ? 1 : ID_RANGE;
     TRY(c->db->driver->begin(c->db));
-    TRY(tx_settle(c, catalog_take_numbers(c, "segment", ID_RANGE, &first)));
+    TRY(tx_settle(c, catalog_take_numbers(c, "segment", n, &first)));
     c->next_segment = first;
-    c->segment_limit = first + ID_RANGE;
+    c->segment_limit = first + n;
     return OK;
 }
 

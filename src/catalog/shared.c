@@ -147,6 +147,9 @@ enum err catalog_count_change(struct catalog *c)
 #define LOOK                                                                                       \
     "SELECT consumer, part, position FROM checkpoints"                                             \
     " UNION ALL SELECT '', 0, value FROM counters WHERE name = 'manifest'"
+#define LOOK_WHOLE                                                                                 \
+    LOOK " UNION ALL SELECT '', 1, id FROM segments"                                               \
+         " UNION ALL SELECT 'start', number, start FROM nodes"
 
 static int id_cmp(const void *a, const void *b)
 {
@@ -159,8 +162,7 @@ static enum err look(struct catalog *c, bool segments, struct arena *a, struct c
     struct catalog_at *at = NULL;
     uint64_t *id = NULL;
     size_t n_at = 0, at_cap = 0, n = 0, cap = 0;
-    struct sql_call call =
-        sql_call_new(c, segments ? LOOK " UNION ALL SELECT '', 1, id FROM segments" : LOOK);
+    struct sql_call call = sql_call_new(c, segments ? LOOK_WHOLE : LOOK);
     while (sql_call_row(&call)) {
         struct str consumer = sql_col_text(&call, 0);
         int64_t part = sql_col_i64(&call, 1);

@@ -33,9 +33,12 @@ struct catalog_state {
     uint64_t changes; /* publishes and replacements there ever were */
     const struct catalog_at *at;
     size_t n_at;
-    const uint64_t *segment; /* ids, ascending; where they were asked for */
+    /* Where they were asked for: ids, ascending; and `at` has, as consumer CATALOG_STARTS with a
+     * server's number, its `start`. */
+    const uint64_t *segment;
     size_t n_segments;
 };
+#define CATALOG_STARTS STR("start")
 /* Reads it in the arena, without holding anybody up; costs next to nothing without the segments. */
 NODISCARD enum err catalog_look(struct catalog *c, bool segments, struct arena *a,
                                 struct catalog_state *ret);
