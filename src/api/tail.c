@@ -41,9 +41,11 @@ static enum err write_line(void *ctx, struct str line)
 
 static void put_cursor(struct tail *t)
 {
-    if (t->meta)
-        buf_printf(&t->out, "{\"_meta\":{\"cursor\":\"%llu\"}}\n",
-                   (unsigned long long)query_tail_cursor(t->tail));
+    if (!t->meta)
+        return;
+    buf_put_str(&t->out, STR("{\"_meta\":{\"cursor\":\""));
+    query_tail_put_cursor(t->tail, &t->out);
+    buf_put_str(&t->out, STR("\"}}\n"));
 }
 
 static enum err follow(struct tail *t)
@@ -96,17 +98,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* *ret_has: it is given. */
-static bool read_after(struct http_request *r, uint64_t *ret, bool *ret_has)
-{
-    struct str s = http_param(r, "after");
-    *ret_has = s.n > 0;
-    if (s.n == 0 || str_to_u64(s, ret))
-        return true;
-    http_error(r, 400, "after=%.*s is no cursor of a tail", s.n > 100 ? 100 : (int)s.n, s.p);
-    return false;
-}
-
 /* The tail's thread answers from here on. */
 static void begin(struct api *api, struct http_request *r, struct query_tail *tail,
                   const struct query_request *q)
@@ -130,10 +121,8 @@ void api_tail(void *ctx, struct http_request *r)
     struct api *api = ctx;
     struct query_request q;
     struct query_tail *tail;
-    uint64_t after = 0;
-    bool has_after;
-    if (!api_read_query(api, r, &q) || !read_after(r, &after, &has_after) ||
-        !api_param_bool(r, "aliases", &q.aliases))
+    struct str after = http_param(r, "after");
+    if (!api_read_query(api, r, &q) || !api_param_bool(r, "aliases", &q.aliases))
         return;
     if (!http_param(r, "limit").n)
         q.limit = 0;
@@ -146,7 +135,7 @@ void api_tail(void *ctx, struct http_request *r)
         http_error(r, 503, "%d live tails are running, no more are let in", TAILS_MAX);
         return;
     }
-    enum err err = query_tail_open(api->engine, &q, has_after ? &after : NULL, &tail);
+    enum err err = query_tail_open(api->engine, &q, after.n ? &after : NULL, &tail);
     if (err != OK) {
         api->tails--;
         http_error_of(r, err, err_text());

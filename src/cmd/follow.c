@@ -14,8 +14,7 @@ struct follower {
     struct http_client *c;
     enum err (*record)(void *ctx, struct str line);
     void *ctx;
-    char cursor[24]; /* "": none yet */
-    struct buf rest, lines;
+    struct buf cursor, rest, lines; /* cursor "": none yet */
     bool alive, complained;
 };
 
@@ -29,8 +28,10 @@ static enum err show(struct follower *f, struct str meta)
     while (lines.n && err == OK && str_split(&lines, '\n', &line))
         if (line.n)
             err = f->record(f->ctx, line);
-    if (cursor)
-        snprintf(f->cursor, sizeof(f->cursor), "%s", cursor);
+    if (cursor) {
+        buf_clear(&f->cursor);
+        buf_put_str(&f->cursor, str_c(cursor));
+    }
     json_decref(row);
     buf_clear(&f->lines);
     if (fflush(stdout) != 0)
@@ -72,8 +73,8 @@ static void begin_request(struct follower *f)
         if (options_has(f->o, names[i]))
             http_client_param(f->c, names[i], str_c(options_value(f->o, names[i])));
     snprintf(limit, sizeof(limit), "%d", BEGIN_RECORDS);
-    if (f->cursor[0])
-        http_client_param(f->c, "after", str_c(f->cursor));
+    if (f->cursor.n)
+        http_client_param(f->c, "after", buf_str(&f->cursor));
     else
         http_client_param(f->c, "limit",
                           str_c(options_has(f->o, "limit") ? options_value(f->o, "limit") : limit));
@@ -113,6 +114,7 @@ int follow(const struct options *o, struct http_client *c,
     int64_t pause_ms = PAUSE_MS_FIRST;
     int status = 0;
     buf_init(&a.body, 1 << 20);
+    buf_init(&f.cursor, 1 << 20);
     buf_init(&f.rest, 1 << 30);
     buf_init(&f.lines, 1 << 30);
     for (;;) {
@@ -129,6 +131,7 @@ int follow(const struct options *o, struct http_client *c,
         clock_sleep_ms(pause_ms > PAUSE_MS_MAX ? PAUSE_MS_MAX : pause_ms);
     }
     buf_release(&a.body);
+    buf_release(&f.cursor);
     buf_release(&f.rest);
     buf_release(&f.lines);
     return status;

@@ -35,12 +35,13 @@ struct query_request {
     uint32_t n_streams;
     int64_t from, to; /* INT64_MIN, INT64_MAX: open */
     int64_t now_ns;
-    int64_t deadline_ns;    /* 0: the engine's */
-    uint32_t limit, offset; /* search */
-    struct str cursor;      /* search: continue behind it */
-    uint64_t after;         /* only what may be behind this queue position; 0: all */
-    bool total;             /* search: count all hits */
-    bool meta;              /* query: a last line {"_meta":{...}} */
+    int64_t deadline_ns;                /* 0: the engine's */
+    uint32_t limit, offset;             /* search */
+    struct str cursor;                  /* search: continue behind it */
+    const struct landed_cursor *behind; /* tail: only what may be behind it; NULL: all */
+    const struct landed_span *window;   /* and of this only */
+    bool total;                         /* search: count all hits */
+    bool meta;                          /* query: a last line {"_meta":{...}} */
     bool explain;
     bool nocache; /* nothing that was made of a block before is used, or kept */
     bool aliases; /* tail: rows as of search, with log_id, timestamp and what fields stand for */

@@ -128,8 +128,12 @@ static enum err open_scan(struct query_engine *e, const struct query_request *r,
     filter_time_bounds(ret->filter, &ret->from, &ret->to);
     struct str *stream;
     ret->wait = (struct objects_wait){ret->deadline_mono, is_over, (void *)r};
-    struct snapshot_want want = {
-        .org = r->org, .from = ret->from, .to = ret->to, .after = r->after, .wait = &ret->wait};
+    struct snapshot_want want = {.org = r->org,
+                                 .from = ret->from,
+                                 .to = ret->to,
+                                 .behind = r->behind,
+                                 .window = r->window,
+                                 .wait = &ret->wait};
     want.n_streams = stream_list(r->stream, arena, &stream);
     want.stream = stream;
     if (r->n_streams) {

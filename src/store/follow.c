@@ -44,6 +44,7 @@ enum { FOLLOW_TRIES = 4 };
 struct fresh {
     struct arena arena;
     struct catalog_state state;
+    struct landed_others *others;
     uint64_t changes_here; /* before it was read */
     struct manifest_segment **add;
     size_t n, cap;
@@ -53,6 +54,7 @@ static void fresh_release(struct fresh *f)
 {
     for (size_t i = 0; i < f->n; i++)
         manifest_segment_unref(f->add[i]);
+    landed_others_unref(f->others);
     mem_free(f->add);
     arena_release(&f->arena);
 }
@@ -85,6 +87,7 @@ static enum err read_fresh(struct store *s, struct fresh *f)
     f->changes_here = s->changes_here;
     pthread_mutex_unlock(&s->lock);
     TRY(catalog_look(s->o.catalog, true, &f->arena, &f->state));
+    f->others = landed_others_of(&f->state, s->o.node.number);
     return OK;
 }
 
@@ -93,8 +96,13 @@ static void take_over(struct store *s, const struct fresh *f)
 {
     store_swap_manifest(
         s, manifest_keep(s->manifest, f->state.segment, f->state.n_segments, f->add, f->n));
+    landed_others_unref(s->others);
+    s->others = landed_others_ref(f->others);
     s->changes_known = f->state.changes;
     s->changes_here++;
+    s->followed++;
+    if (s->waiting)
+        pthread_cond_broadcast(&s->arrived);
 }
 
 /* Local copies of what others have replaced; the objects are theirs to remove. */
@@ -209,6 +217,34 @@ enum err store_follow(struct store *s)
     return err;
 }
 
+/* What was loaded is of several instants. */
+static enum err follow_first(struct store *s)
+{
+    struct fresh f = {0};
+    enum err err;
+    TRY_OUT(read_fresh(s, &f));
+    TRY_OUT(open_new(s, &f));
+    struct manifest *before = store_manifest(s);
+    pthread_mutex_lock(&s->lock);
+    take_over(s, &f);
+    pthread_mutex_unlock(&s->lock);
+    drop_copies(s, before);
+    manifest_unref(before);
+out:
+    fresh_release(&f);
+    return err;
+}
+
+enum err store_follow_first(struct store *s)
+{
+    enum err err = OK;
+    for (int i = 0; store_is_shared(s) && i < FOLLOW_TRIES && (!i || err == ERR_AGAIN); i++)
+        err = follow_first(s);
+    if (err == ERR_AGAIN)
+        return err_set(ERR_UNAVAILABLE, "the catalog's segments change faster than they are read");
+    return err;
+}
+
 void store_moved(struct store *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -289,6 +325,8 @@ static enum err reset_once(struct store *s, void (*forget)(void *ctx), void *ctx
         s->oldest_unpublished_mono_ns = 0;
         s->conflict = s->cut_failed = s->cut_wanted = false;
         s->resets++;
+        s->forgot_from = s->checkpoint;
+        s->forgot_upto = s->delivered;
         metric_set(s->m.memtable_bytes, 0);
         pthread_cond_broadcast(&s->changed);
     }

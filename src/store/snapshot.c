@@ -45,10 +45,11 @@ struct snapshot {
     struct snapshot_stats stats;
     const struct objects_wait *wait;
     _Atomic uint64_t *fetched; /* in the arena */
-    uint64_t position;         /* the last delivered */
-    uint64_t checkpoint;       /* everything below is published */
-    bool unseen;               /* of a merge: read once */
-    bool remote;               /* some of it is at rest elsewhere */
+    struct landed_others *others;
+    struct snapshot_landed landed; /* spans in the arena */
+    const struct landed_cursor *behind;
+    bool unseen; /* of a merge: read once */
+    bool remote; /* some of it is at rest elsewhere */
 };
 
 static bool wants_stream(const struct snapshot_want *w, const struct mem_stream *st)
@@ -68,21 +69,18 @@ static bool wants_time(const struct snapshot_want *w, int64_t time_min, int64_t 
     return time_max >= w->from && time_min < w->to;
 }
 
-static bool wants_position(const struct snapshot_want *w, uint64_t position_max)
+static bool wants_segment(const struct snapshot *n, const struct manifest_segment *e)
 {
-    return !w->after || position_max > w->after;
+    return !n->behind || landed_in_segment(n->landed.span, n->landed.n, n->behind->ids, e);
 }
 
-/* Of several servers, most segments hold positions of others, above ours or below, which nobody who
- * asks so wants; and none holds what is not published. */
-static bool wants_segment(const struct snapshot *n, const struct snapshot_want *w,
-                          const struct manifest_segment *e)
+static bool wants_part(const struct snapshot *n, const struct part *p)
 {
-    uint64_t first, last;
-    if (!w->after || !store_is_shared(n->s))
-        return wants_position(w, e->position_max);
-    store_own_positions(n->s, &first, &last);
-    return w->after + 1 < n->checkpoint && e->position_max > w->after && e->position_min <= last;
+    bool wants = !n->behind;
+    for (size_t i = 0; !wants && i < n->landed.n; i++)
+        wants =
+            p->position_max > n->landed.span[i].after && p->position_min <= n->landed.span[i].upto;
+    return wants;
 }
 
 /* With the lock. */
@@ -95,13 +93,21 @@ static void pin_stream(struct snapshot *n, struct mem_stream *st)
     n->pinned[n->n_pinned++] = (struct pinned){st, st->parts, st->parts->n};
 }
 
-static void pin(struct snapshot *n, const struct snapshot_want *w)
+static void pin(struct snapshot *n, const struct snapshot_want *w, struct landed_own *own)
 {
     struct store *s = n->s;
     pthread_mutex_lock(&s->lock);
     n->manifest = manifest_ref(s->manifest);
-    n->position = s->delivered;
-    n->checkpoint = s->checkpoint;
+    n->others = landed_others_ref(s->others);
+    *own = (struct landed_own){s->o.node.number, s->checkpoint, s->delivered,
+                               s->o.agrees ? s->o.node.start : 0};
+    n->landed = (struct snapshot_landed){.moves = {s->delivered, s->followed},
+                                         .node = s->o.node.number,
+                                         .published = s->checkpoint,
+                                         .forgets = store_is_shared(s) && s->o.agrees,
+                                         .resets = s->resets,
+                                         .forgot_from = s->forgot_from,
+                                         .forgot_upto = s->forgot_upto};
     for (size_t i = 0; i < s->streams.n; i++) {
         struct mem_stream *st = s->streams.all[i];
         if (wants_stream(w, st))
@@ -199,7 +205,7 @@ static void add_segments(struct snapshot *n, const struct snapshot_want *w, stru
             if (!sec->stream || !str_eq(sec->stream->org, w->org))
                 continue;
             n->stats.blocks_total += sec->blocks;
-            if (!wants_segment(n, w, m->segment[i]) || !wants_stream(w, sec->stream) ||
+            if (!wants_segment(n, m->segment[i]) || !wants_stream(w, sec->stream) ||
                 !wants_time(w, sec->time_min, sec->time_max))
                 continue;
             if (m->segment[i]->remote) {
@@ -257,7 +263,7 @@ static void add_parts(struct snapshot *n, const struct snapshot_want *w)
         for (uint32_t k = 0; k < pin->n; k++) {
             const struct part *p = pin->list->part[k];
             struct block_place at = {.part = p, .stream = pin->st->name};
-            if (wants_position(w, p->position_max) && wants_time(w, p->time_min, p->time_max))
+            if (wants_part(n, p) && wants_time(w, p->time_min, p->time_max))
                 add_ref(n, &at, p->time_min, p->time_max, p->rows, p->bytes);
         }
     }
@@ -284,12 +290,29 @@ int64_t merged_took_ns(const struct merged *m)
     return m->took_ns;
 }
 
+static void find_landed(struct snapshot *n, const struct snapshot_want *w,
+                        const struct landed_own *own)
+{
+    struct landed_span *span = landed_spans(own, n->others, w->behind, &n->arena, &n->landed.n);
+    n->landed.ids = n->others ? n->others->ids : 0;
+    n->behind = w->behind;
+    if (w->behind && w->window) {
+        *span = *w->window;
+        n->landed.n = 1;
+    }
+    if (w->behind)
+        landed_find(span, n->landed.n, n->manifest);
+    n->landed.span = span;
+}
+
 enum err snapshot_open(struct store *s, const struct snapshot_want *want, struct snapshot **ret)
 {
     struct snapshot *n = NEW(struct snapshot);
+    struct landed_own own;
     n->s = s;
     arena_init(&n->arena, 0, NULL);
-    pin(n, want);
+    pin(n, want, &own);
+    find_landed(n, want, &own);
     enum err err = add_all(n, want);
     if (err != OK) {
         snapshot_close(n);
@@ -307,15 +330,16 @@ void snapshot_close(struct snapshot *n)
     for (size_t i = 0; i < n->n_pinned; i++)
         part_list_unref(n->pinned[i].list);
     manifest_unref(n->manifest);
+    landed_others_unref(n->others);
     mem_free(n->pinned);
     mem_free(n->ref);
     arena_release(&n->arena);
     mem_free(n);
 }
 
-uint64_t snapshot_position(const struct snapshot *n)
+void snapshot_landed(const struct snapshot *n, struct snapshot_landed *ret)
 {
-    return n->position;
+    *ret = n->landed;
 }
 
 const struct block_ref *snapshot_blocks(const struct snapshot *n, size_t *ret_n)

@@ -180,23 +180,22 @@ void store_set_limits(struct store *s, int64_t retention_ns, uint64_t max_disk)
     s->limits_new = true;
 }
 
-uint64_t store_wait(struct store *s, uint64_t position, int64_t deadline_mono)
+/* With the lock. */
+static bool has_moved(const struct store *s, const struct store_moves *since)
+{
+    return s->delivered != since->delivered || s->followed != since->followed;
+}
+
+bool store_wait(struct store *s, const struct store_moves *moves, int64_t deadline_mono)
 {
     pthread_mutex_lock(&s->lock);
     s->waiting++;
-    if (s->delivered <= position && !s->closing)
+    if (!has_moved(s, moves) && !s->closing)
         cond_wait_until(&s->arrived, &s->lock, deadline_mono);
     s->waiting--;
-    uint64_t delivered = s->delivered;
+    bool moved = has_moved(s, moves);
     pthread_mutex_unlock(&s->lock);
-    return delivered;
-}
-
-void store_own_positions(const struct store *s, uint64_t *ret_first, uint64_t *ret_last)
-{
-    uint64_t first = s->o.node.number << STORE_NODE_SHIFT;
-    *ret_first = first;
-    *ret_last = first ? first + ((uint64_t)1 << STORE_NODE_SHIFT) - 1 : UINT64_MAX;
+    return moved;
 }
 
 void store_wake_waiting(struct store *s)
@@ -478,6 +477,7 @@ static enum err load(struct store *s)
     s->delivered = s->checkpoint ? s->checkpoint - 1 : 0;
     s->followed_mono_ns = clock_mono_ns();
     TRY_OUT(manifest_load(s));
+    TRY_OUT(store_follow_first(s));
     TRY_OUT(catalog_load_keys(s->o.catalog, clock_now_ns() - s->o.id_window_ns, &a, &key, &n));
     landing_load_keys(s->landing, key, n);
     TRY_OUT(
@@ -585,6 +585,7 @@ void store_close(struct store *s)
     replacement_release(&s->replace_doubt);
     stream_map_release(&s->streams);
     manifest_unref(s->manifest);
+    landed_others_unref(s->others);
     landing_free(s->landing);
     producers_free(s->producers);
     id_cache_free(s->id_cache);

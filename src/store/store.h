@@ -20,6 +20,8 @@
 #include "queue/queue.h"
 #include "record/rows.h"
 
+struct landed_cursor;
+struct landed_span;
 struct store;
 
 /* Positions of server number N begin at N << STORE_NODE_SHIFT. */
@@ -154,9 +156,10 @@ struct snapshot_want {
     const struct str *stream; /* n_streams 0: all */
     uint32_t n_streams;
     int64_t from, to; /* [from, to) */
-    /* Only blocks that may hold rows of this server's queue positions behind `after` (and others
-     * besides). */
-    uint64_t after;
+    /* Only blocks that may hold rows behind the cursor (and others besides), and of these only ones
+     * of the window, unless it is NULL (landed.h). NULL: all. Both outlive the snapshot. */
+    const struct landed_cursor *behind;
+    const struct landed_span *window;
     /* How long to wait for what is at rest elsewhere; outlives the snapshot. NULL: as long as it
      * takes. */
     const struct objects_wait *wait;
@@ -201,8 +204,23 @@ int64_t merged_took_ns(const struct merged *m);
  * priority; the merge, and then deletions, wait for it. NULL: no more; returns when a call under
  * way has ended. */
 void store_on_merge(struct store *s, void (*fn)(void *ctx, const struct merged *m), void *ctx);
-/* The last queue position whose rows are in it: all below are too. */
-uint64_t snapshot_position(const struct snapshot *n);
+/* What it shows behind want.behind, or in all. The spans live as long as the snapshot. */
+struct store_moves {
+    uint64_t delivered; /* the last queue position of this server */
+    uint64_t followed;  /* how often the manifest became that of the others */
+};
+struct snapshot_landed {
+    const struct landed_span *span; /* ascending by node */
+    size_t n;
+    uint64_t ids; /* as in landed_cursor, once all of it is seen */
+    struct store_moves moves;
+    /* This server's rows from this position on are in memory alone; where it may forget them
+     * (forgets) and has done so `resets` times, those that it forgot last. */
+    uint64_t node, published;
+    bool forgets;
+    uint64_t resets, forgot_from, forgot_upto;
+};
+void snapshot_landed(const struct snapshot *n, struct snapshot_landed *ret);
 const struct block_ref *snapshot_blocks(const struct snapshot *n, size_t *ret_n);
 void snapshot_stats(const struct snapshot *n, struct snapshot_stats *ret);
 /* Columns decode on demand into the arena, which must not outlive the snapshot. ERR_CORRUPT names
@@ -221,11 +239,9 @@ bool snapshot_is_remote(const struct snapshot *s);
 /* What was read of the block was damaged. True: it is worth reading once more. */
 bool block_suspect(const struct snapshot *s, const struct block_ref *b);
 
-/* Positions of this server are in (first, last]; a server alone has them all. */
-void store_own_positions(const struct store *s, uint64_t *ret_first, uint64_t *ret_last);
-/* Waits until something behind `position` was delivered, store_wake_waiting is called or the time
- * is over; the last position delivered. */
-uint64_t store_wait(struct store *s, uint64_t position, int64_t deadline_mono);
+/* Waits until something was delivered, or came from other servers, since *moves; or until
+ * store_wake_waiting is called or the time is over. True: there is something. */
+bool store_wait(struct store *s, const struct store_moves *moves, int64_t deadline_mono);
 void store_wake_waiting(struct store *s);
 
 struct store_stats {

@@ -7,6 +7,7 @@
 #include "core/metrics.h"
 #include "core/thread.h"
 #include "store/copies.h"
+#include "store/landed.h"
 #include "store/landing.h"
 #include "store/manifest.h"
 #include "store/memtable.h"
@@ -78,9 +79,12 @@ struct store {
     uint64_t changes_here, changes_known;
     bool conflict, resting; /* a reset is due; no encoder is to begin */
     uint64_t resets;
-    struct catalog_lease lease; /* as it was seen last */
-    bool merges_here;           /* this server holds it */
-    int64_t lease_mono_ns;      /* when it was seen to change, or renewed */
+    uint64_t forgot_from, forgot_upto; /* positions, by the last of them */
+    struct landed_others *others;      /* of the manifest's instant; NULL: alone */
+    uint64_t followed;                 /* how often that was read */
+    struct catalog_lease lease;        /* as it was seen last */
+    bool merges_here;                  /* this server holds it */
+    int64_t lease_mono_ns;             /* when it was seen to change, or renewed */
     int64_t followed_mono_ns;
 
     pthread_mutex_t cut_lock, compact_lock; /* one cut, one merge or expiry at a time */
@@ -144,6 +148,8 @@ NODISCARD enum err cut_resolve(struct store *s);
 NODISCARD enum err cut_outcome(struct store *s, uint64_t to, bool *ret_published);
 
 /* follow.c */
+/* At start, before anything is delivered. */
+NODISCARD enum err store_follow_first(struct store *s);
 void *follow_main(void *arg);
 void store_note_conflict(struct store *s);
 /* Whether this server is the one that merges, and what its replacements are guarded by (0: nothing:

@@ -175,6 +175,25 @@ def test_endpoint(server):
     wait_for_tails(server, 0)  # clients have left, their tails end
 
 
+def test_what_is_much_comes_in_parts(server):
+    """More than a round may hold in memory: all of it, once and in order."""
+    many, pad = 60, "x" * 1000
+    for k in range(many):
+        server.ingest(lines(range(k * 1000, k * 1000 + 1000), pad=pad), stream="ab"[k % 2])
+        if k % 20 == 7:
+            server.flush()
+    with requests.get(server.url + "/api/v1/logs/tail", stream=True, params={"after": "0", "meta": 1, "timeout": "60s"}) as r:
+        got, cursors = [], 0
+        for line in r.iter_lines():
+            row = json.loads(line)
+            cursors += "_meta" in row
+            got += [row["i"]] if "i" in row else []
+            if len(got) == many * 1000:
+                break
+    assert got == list(range(many * 1000))
+    assert cursors >= 2
+
+
 def test_many_tails_leave_room_for_queries_and_end_with_the_server(server):
     tail = server.url + "/api/v1/logs/tail"
     open_tails = [requests.get(tail, stream=True) for _ in range(32)]

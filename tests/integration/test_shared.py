@@ -141,23 +141,45 @@ def sqlite(tmp_path):
 
 
 class Tail(threading.Thread):
-    def __init__(self, server):
+    """What a server's tail shows; `cursor`: of what is in `got`."""
+
+    def __init__(self, server, **params):
         super().__init__(daemon=True)
-        self.got = []
-        self.answer = requests.get(server.url + "/api/v1/logs/tail", params={"stream": "app", "q": "* | fields n"},
-                                   stream=True, timeout=120)
-        assert self.answer.status_code == 200
+        self.got, self.cursor = [], None
+        self.answer = requests.get(server.url + "/api/v1/logs/tail", stream=True, timeout=120,
+                                   params={"stream": "app", "q": "* | fields n", "meta": 1, **params})
+        assert self.answer.status_code == 200, self.answer.text
         self.start()
 
     def run(self):
-        for line in self.answer.iter_lines():
-            if line and b"_meta" not in line:
-                self.got.append(json.loads(line)["n"])
+        more = []
+        try:
+            for line in self.answer.iter_lines():
+                row = json.loads(line)
+                if "_meta" in row:
+                    self.got += more
+                    more, self.cursor = [], row["_meta"]["cursor"]
+                else:
+                    more.append(row["n"])
+        except requests.RequestException:
+            pass
+
+    def end(self):
+        """The connection breaks."""
+        self.answer.raw._fp.fp.raw._sock.shutdown(2)
+        self.join(10)
+
+    def shows(self, want, seconds=60):
+        deadline = time.monotonic() + seconds
+        while (got := Counter(self.got)) != want and time.monotonic() < deadline:
+            time.sleep(0.1)
+        missing, more = want - got, got - want
+        assert not missing and not more, (len(missing), sorted(missing)[:10], len(more), sorted(more)[:10])
 
 
 def test_one_store(kafka, postgresql, bucket, make_server, tmp_path):  # noqa: F811
-    """What any of them takes in, all of them answer, from S3; one merges while the others are asked; a tail follows what
-    its server takes in, once; a restart of all."""
+    """What any of them takes in, all of them answer, from S3; one merges while the others are asked; a tail at any of them
+    shows all, once; a restart of all."""
     c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="one"), servers=2, bucket=bucket)
     eventually(lambda: "partitions given" in c.servers[0].log.read_text(), 60)
     tails = [Tail(s) for s in c.servers]
@@ -169,8 +191,8 @@ def test_one_store(kafka, postgresql, bucket, make_server, tmp_path):  # noqa: F
     watch.finish()
     want = senders.finish()
     agree(c, want)
-    eventually(lambda: sum(len(t.got) for t in tails) >= len(want))
-    assert Counter(n for t in tails for n in t.got) == want and all(t.got for t in tails)
+    for t in tails:
+        t.shows(want)
     merges = [requests.get(s.url + "/api/v1/stats", timeout=30).json()["store"]["merges"] for s in c.servers]
     assert sum(merges) > 0
     assert "each keeps a catalog of its own" not in "".join(s.log.read_text() for s in c.servers)
@@ -179,6 +201,89 @@ def test_one_store(kafka, postgresql, bucket, make_server, tmp_path):  # noqa: F
     for s in c.servers:
         s.start()
     agree(c, want)
+
+
+def test_tail(kafka, postgresql, make_server, tmp_path):  # noqa: F811
+    """A tail at one of two shows what both take in, each record once and what its query says, while it is merged, its
+    connection breaks, and it goes on there and at the other."""
+    c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="tail"), servers=2,
+                more=["--set", "store.compact_level_files=2"])
+    a, b = c.servers
+    eventually(lambda: "partitions given" in a.log.read_text(), 60)
+    stop, n = threading.Event(), [0]
+
+    def send(count):
+        for _ in range(count // 10):
+            assert c.send(n[0], 10, f"{c.topic}-{n[0]}", stop)
+            n[0] += 10
+
+    def merge(server):
+        """The other may merge at the same time, and be faster."""
+        r = requests.post(server.url + "/api/v1/admin/compact", timeout=300)
+        assert r.status_code in (200, 409)
+
+    def sent(first=0):
+        return Counter(range(first, n[0]))
+
+    send(50)
+    for s in c.servers:
+        s.flush()
+    agree(c, sent())
+    tail, few = Tail(a), Tail(a, q="n:>100 n:<200 | fields n")
+    everything = Tail(b, after="0")
+    send(300)
+    tail.shows(sent(50))
+    everything.shows(sent())
+    merge(a)
+    send(50)
+    tail.shows(sent(50))
+    few.shows(Counter(range(101, 200)))
+    # It breaks; what comes meanwhile is merged before it goes on, there and at the other.
+    tail.end()
+    got, cursor = tail.got, tail.cursor
+    send(200)
+    merge(b)
+    agree(c, sent())
+    send(20)
+    for s in (a, b):
+        tail = Tail(s, after=cursor)
+        tail.shows(sent(50) - Counter(got))
+    # From server to server, with what is shown from memory.
+    tail, got = Tail(a, after="0"), []
+    for turn in range(6):
+        send(30)
+        time.sleep(random.uniform(0, 1.5))
+        tail.end()
+        got += tail.got
+        tail = Tail(c.servers[(turn + 1) % 2], after=tail.cursor)
+    tail.shows(sent() - Counter(got))
+    assert len(got) == len(set(got))
+
+
+def test_tail_and_kill(kafka, postgresql, make_server, tmp_path):  # noqa: F811
+    """A server is killed while others take in: a tail elsewhere has each record once; one that goes on elsewhere, or at
+    the same server, lacks none, and has again only what had not been published."""
+    c = Cluster(make_server, kafka, tmp_path, postgresql.url(schema="tailkill"), servers=2)
+    a, b = c.servers
+    eventually(lambda: "partitions given" in a.log.read_text(), 60)
+    tail, killed = Tail(a), Tail(b)
+    senders = Senders(c)
+    time.sleep(4)
+    b.kill()
+    killed.join(10)
+    there = Tail(a, after=killed.cursor)
+    time.sleep(SESSION + 2)
+    b.start()
+    here = Tail(b, after=killed.cursor)
+    time.sleep(2)
+    want = senders.finish()
+    tail.shows(want)
+    for again in (there, here):
+        eventually(lambda: not want - Counter(killed.got) - Counter(again.got), 60)
+        time.sleep(1)
+        total = Counter(killed.got) + Counter(again.got)
+        assert set(total) == set(want) and max(total.values()) <= 2 and max(Counter(again.got).values()) == 1
+        assert total.total() - len(want) < len(want) / 2
 
 
 def harm_and_agree(c, harm, seconds):

@@ -2,6 +2,7 @@
  * the Kafka queue does it, and partitions change hands at the worst of moments. */
 #include "core/fault.h"
 #include "postgresql_kit.h"
+#include "query/tail.h"
 #include "store_kit.h"
 
 enum { PARTITIONS = 3, MESSAGES = 400, MARKS = 4096, ROWS = 5 };
@@ -25,6 +26,11 @@ struct server {
     size_t n_marks;
     bool reset_due, ousted;
     unsigned resets;
+    /* A tail of all: how often it showed each record, and its cursor. */
+    struct query_engine *engine;
+    struct query_tail *tail;
+    uint8_t times[PARTITIONS * MESSAGES * ROWS];
+    char cursor[400];
     /* Called in the middle of a publish: before the catalog's transaction, and after the swap. */
     void (*before)(struct server *s);
     void (*after)(struct server *s);
@@ -223,6 +229,70 @@ static void restart(struct server *s)
     start(s, "", false);
 }
 
+/* ---- a live tail ---- */
+
+static enum err count_lines(void *ctx, struct str lines)
+{
+    struct server *s = ctx;
+    struct str line;
+    while (lines.n && str_split(&lines, '\n', &line)) {
+        unsigned long long n;
+        char text[40];
+        snprintf(text, sizeof(text), "%.*s", line.n < 39 ? (int)line.n : 39, line.p);
+        assert_int_equal(sscanf(text, "{\"n\":%llu", &n), 1);
+        assert_true(n < topic.rows);
+        s->times[n]++;
+    }
+    return OK;
+}
+
+static void tail_end(struct server *s)
+{
+    query_tail_free(s->tail);
+    query_engine_free(s->engine);
+    s->tail = NULL;
+    s->engine = NULL;
+}
+
+/* after NULL: from now on. */
+static void tail_begin(struct server *s, const char *after)
+{
+    struct query_engine_options o = {.store = s->k.store, .threads = 2, .query_memory = 512 << 10};
+    struct query_request r = {
+        .org = STR("default"), .q = STR("*"), .from = INT64_MIN, .to = INT64_MAX};
+    struct query_sink sink = {s, count_lines};
+    struct str cursor = str_c(after ? after : "");
+    tail_end(s);
+    assert_ok(query_engine_new(&o, &s->engine));
+    assert_ok(query_tail_open(s->engine, &r, after ? &cursor : NULL, &s->tail));
+    assert_ok(query_tail_begin(s->tail, &sink));
+}
+
+/* What there is; a round may take a part of it. */
+static void tail_on(struct server *s)
+{
+    struct query_sink sink = {s, count_lines};
+    struct buf text;
+    uint64_t n = 1;
+    while (n)
+        assert_ok(query_tail_next(s->tail, 0, &sink, &n));
+    buf_init(&text, sizeof(s->cursor) - 1);
+    query_tail_put_cursor(s->tail, &text);
+    snprintf(s->cursor, sizeof(s->cursor), "%.*s", STR_ARG(buf_str(&text)));
+    buf_release(&text);
+}
+
+/* Every record from `from` on was shown: once, or `most` times. */
+static void assert_tailed(struct server *s, uint64_t from, uint8_t most)
+{
+    tail_on(s);
+    for (uint64_t n = 0; n < topic.rows; n++)
+        if (s->times[n] < (n >= from) || s->times[n] > (n >= from ? most : 0))
+            fail_msg("record %llu of %llu was shown %d times by the tail of %s",
+                     (unsigned long long)n, (unsigned long long)topic.rows, s->times[n],
+                     s == &a ? "a" : "b");
+}
+
 static int begin(void)
 {
     log_set_level(LOG_ERROR);
@@ -252,6 +322,8 @@ static int setup_postgresql(void **state)
 static int teardown(void **state)
 {
     fault_set(NULL);
+    tail_end(&a);
+    tail_end(&b);
     kit_close(&a.k);
     kit_close(&b.k);
     objects_close(a.objects);
@@ -622,9 +694,8 @@ static void test_doubt(void **state)
 
 /* Random turns of two servers that take partitions from each other, in peace or not, die, and
  * merge. */
-static void test_at_random(void **state)
+static void take_turns(uint64_t seed, bool die, void (*each)(struct server *s, uint64_t r))
 {
-    uint64_t seed = 20261130;
     for (int turn = 0; turn < 1500; turn++) {
         uint64_t r = seed = hash_mix(seed + (uint64_t)turn);
         struct server *s = r & 1 ? &a : &b, *other = r & 1 ? &b : &a;
@@ -658,7 +729,7 @@ static void test_at_random(void **state)
             (void)!store_follow(s->k.store);
             break;
         case 10:
-            if ((r >> 16) % 4 == 0)
+            if (die && (r >> 16) % 4 == 0)
                 restart(s);
             break;
         case 11:
@@ -668,6 +739,8 @@ static void test_at_random(void **state)
         default:
             read_on(s, 1 + r % 4);
         }
+        if (each)
+            each(s, r);
         if (turn % 10 == 0) {
             (void)shown(&a);
             (void)shown(&b);
@@ -678,6 +751,195 @@ static void test_at_random(void **state)
     if (b.reset_due)
         reset(&b);
     finish(&a);
+}
+
+static void test_at_random(void **state)
+{
+    take_turns(20261130, true, NULL);
+}
+
+/* ---- tails ---- */
+
+static void test_tail_of_several(void **state)
+{
+    produce(0, 2);
+    get(&a, 0);
+    get(&b, 1);
+    get(&b, 2);
+    read_on(&a, 100);
+    tail_begin(&a, NULL);
+    tail_begin(&b, NULL);
+    tail_on(&a);
+    produce(0, 5);
+    produce(1, 5);
+    read_on(&a, 100);
+    read_on(&b, 100);
+    tail_on(&a);
+    for (uint64_t n = 0; n < topic.rows; n++) /* its own at once */
+        assert_int_equal(a.times[n], n >= 10 && n < 35);
+    assert_ok(store_flush(b.k.store));
+    assert_ok(store_follow(a.k.store));
+    assert_tailed(&a, 10, 1);
+    assert_ok(store_flush(a.k.store)); /* they were shown from memory */
+    assert_ok(store_follow(b.k.store));
+    assert_tailed(&a, 10, 1);
+    for (uint64_t n = 0; n < 10; n++) /* in memory there when the tail of b began */
+        b.times[n]--;
+    assert_tailed(&b, 10, 1);
+    /* Published and merged before it was looked for. */
+    for (int i = 0; i < 6; i++) {
+        produce(1 + i % 2, 2);
+        read_on(&b, 100);
+        assert_ok(store_flush(b.k.store));
+    }
+    assert_ok(store_compact(b.k.store, true));
+    assert_ok(store_follow(a.k.store));
+    assert_tailed(&a, 10, 1);
+    assert_tailed(&b, 10, 1);
+}
+
+/* What was shown from memory is forgotten, and comes again by another's hand and by its own. */
+static void test_tail_and_reset(void **state)
+{
+    tail_begin(&a, NULL);
+    tail_begin(&b, NULL);
+    produce(0, 10);
+    produce(1, 10);
+    get(&a, 0);
+    get(&a, 1);
+    read_on(&a, 100);
+    tail_on(&a);
+    leave(&a, 0);
+    get(&b, 0);
+    read_on(&b, 7);
+    tail_on(&b);
+    assert_ok(store_flush(b.k.store));
+    assert_int_equal(store_follow(a.k.store), ERR_CONFLICT);
+    tail_on(&a);
+    reset(&a);
+    tail_on(&a);
+    read_on(&a, 100);
+    assert_tailed(&a, 0, 1);
+    read_on(&b, 100);
+    finish(&b);
+    assert_tailed(&a, 0, 1);
+    assert_tailed(&b, 0, 1);
+    assert_int_equal(a.resets, 2);
+}
+
+/* A cursor goes on at the same server, at the other, and at one that was killed. */
+static void test_tail_goes_on(void **state)
+{
+    tail_begin(&a, "0");
+    get(&a, 0);
+    get(&b, 1);
+    for (int turn = 0; turn < 6; turn++) {
+        struct server *at = turn % 2 ? &b : &a, *next = turn % 2 ? &a : &b;
+        produce(0, 3);
+        produce(1, 3);
+        read_on(&a, 100);
+        read_on(&b, 100);
+        tail_on(at);
+        if (turn >= 2)
+            assert_ok(store_flush(at->k.store));
+        tail_begin(at, at->cursor);
+        tail_on(at);
+        memcpy(next->times, at->times, sizeof(at->times));
+        tail_begin(next, at->cursor);
+        tail_end(at);
+    }
+    assert_ok(store_flush(a.k.store));
+    assert_ok(store_flush(b.k.store));
+    assert_ok(store_follow(a.k.store));
+    assert_tailed(&a, 0, 1);
+    /* What it showed and did not publish gets other positions: that comes again, and nothing is
+     * lost. */
+    produce(0, 4);
+    produce(1, 4);
+    read_on(&a, 100);
+    tail_on(&a);
+    tail_end(&a);
+    restart(&a);
+    get(&a, 0);
+    produce(0, 1);
+    read_on(&a, 2);
+    memcpy(b.times, a.times, sizeof(a.times));
+    snprintf(b.cursor, sizeof(b.cursor), "%s", a.cursor);
+    tail_begin(&a, a.cursor);
+    tail_begin(&b, b.cursor);
+    finish(&a);
+    assert_tailed(&a, 0, 2);
+    assert_tailed(&b, 0, 2);
+}
+
+/* More than a round holds: each part has a cursor of its own, and a tail that goes on with any of
+ * them lacks nothing, also where the part ends within what is published. */
+static void test_tail_in_parts(void **state)
+{
+    struct query_sink sink = {&a, count_lines};
+    unsigned parts = 0;
+    get(&a, 0);
+    get(&b, 1);
+    for (int i = 0; i < 20; i++) {
+        produce(0, 12);
+        produce(1, 8);
+        read_on(&a, 100);
+        read_on(&b, 100);
+        if (i < 15)
+            assert_ok(store_flush(a.k.store));
+        assert_ok(store_flush(b.k.store));
+    }
+    assert_ok(store_follow(a.k.store));
+    snprintf(a.cursor, sizeof(a.cursor), "0");
+    for (uint64_t n = 1; n; parts++) {
+        struct buf text;
+        tail_begin(&a, a.cursor);
+        assert_ok(query_tail_next(a.tail, 0, &sink, &n));
+        buf_init(&text, sizeof(a.cursor) - 1);
+        query_tail_put_cursor(a.tail, &text);
+        snprintf(a.cursor, sizeof(a.cursor), "%.*s", STR_ARG(buf_str(&text)));
+        buf_release(&text);
+    }
+    assert_true(parts > 5);
+    assert_tailed(&a, 0, 1);
+}
+
+static void test_cursors_that_are_none(void **state)
+{
+    struct query_engine_options o = {.store = a.k.store, .threads = 1, .query_memory = 64 << 20};
+    struct query_request r = {
+        .org = STR("default"), .q = STR("*"), .from = INT64_MIN, .to = INT64_MAX};
+    static const char *const bad[] = {
+        "x",         "1_",        "_", "1_2",         "1_2.3.4",
+        "1_2.3_1.4", "1_1.2.9.4", "7", "1_4194304.1", "1_1.1099511627776",
+        "1_1.999999"};
+    assert_ok(query_engine_new(&o, &a.engine));
+    assert_int_equal(a.k.o.node.number, 1);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        struct str after = str_c(bad[i]);
+        assert_err(query_tail_open(a.engine, &r, &after, &a.tail), ERR_INVALID, bad[i]);
+    }
+}
+
+static void each_tails(struct server *s, uint64_t r)
+{
+    if ((r >> 24) % 2 == 0)
+        tail_on(s);
+    if ((r >> 25) % 16 == 0 && !s->resets)
+        tail_begin(s, s->cursor);
+}
+
+/* Nobody dies: each tail has each record once. */
+static void test_tails_at_random(void **state)
+{
+    tail_begin(&a, NULL);
+    tail_begin(&b, NULL);
+    tail_on(&a);
+    tail_on(&b);
+    take_turns(20261201, false, each_tails);
+    assert_true(a.resets + b.resets > 10);
+    assert_tailed(&a, 0, 1);
+    assert_tailed(&b, 0, 1);
 }
 
 static int start_database(void **state)
@@ -708,6 +970,12 @@ int main(void)
         TEST(test_copied_folder),
         TEST(test_doubt),
         TEST(test_at_random),
+        TEST(test_tail_of_several),
+        TEST(test_tail_and_reset),
+        TEST(test_tail_goes_on),
+        TEST(test_tail_in_parts),
+        TEST(test_cursors_that_are_none),
+        TEST(test_tails_at_random),
     };
 #define ON_POSTGRESQL(fn) cmocka_unit_test_setup_teardown(fn, setup_postgresql, teardown)
     const struct CMUnitTest postgresql[] = {
@@ -722,6 +990,8 @@ int main(void)
         ON_POSTGRESQL(test_nodes),
         ON_POSTGRESQL(test_copied_folder),
         ON_POSTGRESQL(test_at_random),
+        ON_POSTGRESQL(test_tail_of_several),
+        ON_POSTGRESQL(test_tails_at_random),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return failed + cmocka_run_group_tests(postgresql, start_database, stop_database);
