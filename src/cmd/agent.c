@@ -138,12 +138,9 @@ enum err agent_pipelines(const struct options *o, struct pipelines **ret)
     enum err err = config ? pipelines_load(set, config, PIPELINES_AGENT) : OK;
     if (err == OK)
         err = add_options(o, set);
-    const struct pipeline *p = set->list[0];
-    bool in = p->n_files || p->n_inputs || set->listen;
-    if (err == OK && (in ? !p->n_routes : p->n_routes || set->n == 1))
-        err = err_set(ERR_INVALID,
-                      "--file, --input or --listen, and --output are wanted, or a --config with "
-                      "such");
+    const char *lack = pipelines_lack(set);
+    if (err == OK && lack)
+        err = err_set(ERR_INVALID, "%s wanted, or a --config with such", lack);
     if (err != OK)
         pipelines_free(set);
     else

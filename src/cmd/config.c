@@ -52,9 +52,8 @@ static enum err check_url(const struct conf *c, const char *name, enum err (*che
 }
 
 /* The file of a server or of an agent: pipelines, and a server's settings. */
-static enum err check_file(const char *path, struct conf *c)
+static enum err check_file(const char *path, struct conf *c, struct pipelines *set)
 {
-    struct pipelines *set = pipelines_new();
     enum err err = pipelines_load(set, path, PIPELINES_EITHER);
     if (err == OK && set->server)
         err = conf_load_file(c, path);
@@ -64,10 +63,24 @@ static enum err check_file(const char *path, struct conf *c)
         err = check_url(c, "catalog.url", catalog_check_url);
     if (err == OK)
         err = check_url(c, "objects.url", objects_check_url);
-    if (err == OK)
-        err = pipelines_check(set);
+    return err == OK ? pipelines_check(set) : err;
+}
+
+/* And what an agent that is started with it would say. */
+static int check(const char *path, struct conf *c)
+{
+    struct pipelines *set = pipelines_new();
+    enum err err = check_file(path, c, set);
+    const char *lack = err == OK && (set->nothing || !set->server) ? pipelines_lack(set) : NULL;
+    if (err != OK)
+        options_fail(&config_command, "%s", err_text());
+    else if (lack)
+        printf("%s is good%s; for weir agent, %s wanted beside it\n", path,
+               set->nothing ? " and says nothing: weir server takes every default" : "", lack);
+    else
+        printf("%s is good\n", path);
     pipelines_free(set);
-    return err;
+    return err == OK ? 0 : 1;
 }
 
 static int run(const struct options *o, struct conf *c)
@@ -85,14 +98,8 @@ static int run(const struct options *o, struct conf *c)
         conf_write(c, &out);
         return print(&out);
     }
-    if (str_eq_c(what, "check") && o->n_args == 2) {
-        if (check_file(o->arg[1], c) != OK) {
-            options_fail(&config_command, "%s", err_text());
-            return 1;
-        }
-        printf("%s is good\n", o->arg[1]);
-        return 0;
-    }
+    if (str_eq_c(what, "check") && o->n_args == 2)
+        return check(o->arg[1], c);
     return options_fail(&config_command, "usage: weir config %s", config_command.usage);
 }
 

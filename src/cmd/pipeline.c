@@ -344,8 +344,13 @@ static void say_good(const char *file, const struct pipelines *set)
         in += set->list[i]->n_files + set->list[i]->n_inputs;
         routes += set->list[i]->n_routes;
     }
-    printf("%s is good: %u patterns of files and inputs, %u routes%s\n", file, in, routes,
-           set->server ? " (its settings: weir config check)" : "");
+    const char *lack = set->server ? NULL : pipelines_lack(set);
+    printf("%s is good: %u patterns of files and inputs, %u routes", file, in, routes);
+    if (set->server)
+        printf(" (its settings: weir config check)");
+    else if (lack)
+        printf("; for weir agent, %s wanted beside it", lack);
+    printf("\n");
 }
 
 static enum err run(const struct options *o, struct pipelines *set)

@@ -376,11 +376,22 @@ static bool is_agents(const struct tree *t)
     return would_run(t);
 }
 
+/* Nothing but comments: nobody's, and fine with all. */
+static bool says_nothing(const struct tree *t)
+{
+    static const char *const nothing[] = {"", "~", "null", "Null", "NULL", NULL};
+    for (int i = 0; t->kind == TREE_TEXT && !t->quoted && nothing[i]; i++)
+        if (str_eq_c(t->text, nothing[i]))
+            return true;
+    return t->kind == TREE_MAP && !t->n;
+}
+
 static enum err read_document(struct pipelines *set, const struct tree *t, enum pipelines_of of)
 {
     const struct tree *named;
-    if (t->kind == TREE_TEXT && !t->text.n && of != PIPELINES_AGENT) { /* an empty file */
-        set->server = true;
+    set->nothing = says_nothing(t);
+    if (set->nothing) {
+        set->server = of != PIPELINES_AGENT;
         return OK;
     }
     if (t->kind != TREE_MAP)
@@ -411,6 +422,17 @@ static enum err check_whole(const struct pipelines *set, const struct tree *t)
                            in ? "routes" : "files and no inputs");
     }
     return OK;
+}
+
+const char *pipelines_lack(const struct pipelines *set)
+{
+    const struct pipeline *p = set->list[0];
+    bool in = p->n_files || p->n_inputs || set->listen;
+    if (in)
+        return p->n_routes ? NULL : "--output is";
+    if (p->n_routes)
+        return "--file, --input or --listen is";
+    return set->n > 1 ? NULL : "--file, --input or --listen, and --output are";
 }
 
 enum err pipelines_read(struct pipelines *set, struct str yaml, const char *name,

@@ -65,6 +65,7 @@ struct pipelines {
     unsigned n;
     const char *listen; /* an agent's HTTP server; NULL: none */
     bool server;        /* read as a server's */
+    bool nothing;       /* the file says nothing: it is good for a server and for an agent */
 };
 /* How to read a document: an agent's, a server's (what are its other settings is passed over), or
  * whichever it looks like. */
@@ -78,6 +79,8 @@ void pipelines_free(struct pipelines *p); /* lets go: the last one frees it; NUL
 NODISCARD enum err pipelines_load(struct pipelines *p, const char *path, enum pipelines_of of);
 NODISCARD enum err pipelines_read(struct pipelines *p, struct str yaml, const char *name,
                                   enum pipelines_of of);
+/* What an agent cannot start without: "--output is", to be followed by "wanted"; NULL: nothing. */
+const char *pipelines_lack(const struct pipelines *p);
 /* A route to a URL, named after it; the URL is copied. ERR_INVALID when there is one of that name.
  */
 NODISCARD enum err pipeline_add_route(struct pipeline *p, const char *url);

@@ -546,7 +546,9 @@ def test_bad_options(weir, tmp_path):
         (["--file", "/x", "--output", "http://h:1", "--multiline", "begins:("], b"byte 1"),
         (["--file", "/x", "--output", "http://h:1", "--encoding", "klingon"], b"is not known"),
         (["--file", "/x", "--output", "http://h:1", "--watch", "me"], b"events or poll"),
-        (["--output", "http://h:1"], b"--file, --input or --listen, and --output are wanted"),
+        (["--output", "http://h:1"], b"--file, --input or --listen is wanted"),
+        (["--file", "/x"], b"--output is wanted"),
+        ([], b"--file, --input or --listen, and --output are wanted"),
     ]:
         r = weir("agent", "--data", str(tmp_path / "a"), *args, check=False)
         assert r.returncode == 2 and text in r.stderr, (args, r.stderr)
@@ -601,10 +603,42 @@ def test_transforms_and_routes(make_server, make_agent, weir, tmp_path):
     assert routes["errors"]["sent"] == 101 and routes["errors"]["dropped"] == 100 and routes["errors"]["waiting"] == 0
 
 
-def test_an_empty_file_is_all_defaults(weir, tmp_path):
-    for text in ("", "# nothing\n"):
-        (tmp_path / "weir.yaml").write_text(text)
-        assert b"is good" in weir("config", "check", str(tmp_path / "weir.yaml")).stdout
+def test_an_empty_file_is_all_defaults(weir, make_server, tmp_path):
+    """For a server; an agent takes it, too, and says what `config check` does: what its options must say then."""
+    file, logs = tmp_path / "weir.yaml", tmp_path / "a.log"
+    logs.write_text("line\n")
+    wanted = b"--file, --input or --listen, and --output are wanted"
+    for i, text in enumerate(("", "# nothing\n", "---\n", "--- # nothing\n...\n", "~\n", "{}\n", "\ufeff\n")):
+        file.write_text(text)
+        said = weir("config", "check", str(file)).stdout
+        assert b"is good and says nothing: weir server takes every default" in said and wanted in said, text
+        assert b"is good" in weir("pipeline", "check", str(file)).stdout
+        data = ["--data", str(tmp_path / f"agent{i}")]
+        alone = weir("agent", "--config", str(file), *data, "--once", check=False)
+        assert alone.returncode != 0 and wanted in alone.stderr, text
+        out = weir("agent", "--config", str(file), *data, "--once", "--file", str(logs), "--output", "stdout://").stdout
+        assert b'"message":"line"' in out, text
+    make_server(args=["--config", str(file)]).stop()
+    for text in ('""\n', "- files\n", "text\n"):
+        file.write_text(text)
+        for command in (["config", "check", str(file)], ["agent", "--config", str(file), *data]):
+            refused = weir(*command, check=False)
+            assert refused.returncode != 0 and b"the file must be a map" in refused.stderr, (text, refused)
+
+
+def test_what_an_agents_file_lacks_is_said(weir, tmp_path):
+    file = tmp_path / "agent.yaml"
+    for text, wanted in (("stream: x\n", b"--file, --input or --listen, and --output are wanted"),
+                         ("files: [/var/log/x]\n", b"--output is wanted"),
+                         ("host: h\nroutes: [{output: 'stdout://'}]\n", b"--file, --input or --listen is wanted"),
+                         ("files: [/var/log/x]\nroutes: [{output: 'stdout://'}]\n", None)):
+        file.write_text(text)
+        for what in ("config", "pipeline"):
+            said = weir(what, "check", str(file)).stdout
+            assert b"is good" in said and (wanted in said if wanted else b"wanted" not in said), said
+        if wanted:
+            alone = weir("agent", "--config", str(file), "--data", str(tmp_path / "a"), "--once", check=False)
+            assert alone.returncode != 0 and wanted in alone.stderr
 
 
 def test_pipeline_commands(weir, tmp_path):
