@@ -71,6 +71,8 @@ struct http_request {
     struct reservation body_reserved;
     void *upload;        /* the taker's, until the handler has it; `body` is what is left to take */
     size_t taken;        /* bytes of the body that the taker has */
+    uint64_t length;     /* of the body, as declared; 0: not */
+    uint64_t came;       /* of it */
     size_t body_dropped; /* bytes read and thrown away because the request is refused already */
     int64_t began_ns;
     bool refused; /* answered by an error before its body was there: the body is read past */

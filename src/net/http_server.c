@@ -192,6 +192,7 @@ static void judge_head(struct http_request *r)
     }
     uint64_t length = 0;
     if (str_to_u64(http_header(r, "Content-Length"), &length) && length > 0) {
+        r->length = length;
         if (length > o->body_max)
             refuse_size(r);
         else if (reserve_body(r, length))
@@ -285,25 +286,39 @@ void http_server_go_on(struct http_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Whether the client has left before the end of its body. libmicrohttpd waits for a change of the
+ * socket, and sees none if the end was there when it read what is in front of it. */
+static bool breaks_off(const struct http_request *r)
+{
+    const union MHD_ConnectionInfo *c =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char byte;
+    return r->came < r->length && c && recv(c->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *n)
 {
     size_t got = *n;
     *n = 0;
+    r->came += got;
     if (!r->answered && got > r->server->options.body_max - r->taken - r->body.n)
         refuse_size(r);
     if (!r->answered && reserve_body(r, got)) {
         /* Within the maximum, as was just judged. */
         take_pieces(r, str_of(p, got));
-        wait_for_room(r);
         if (r->body.cap > r->body_reserved.bytes)
             reservation_force(&r->body_reserved, r->body.cap - r->body_reserved.bytes);
+        if (breaks_off(r))
+            return MHD_NO;
+        wait_for_room(r);
         return MHD_YES;
     }
     r->refused = true;
     abandon_upload(r);
     http_body_release(r);
     r->body_dropped += got;
-    return r->body_dropped / DRAIN_FACTOR > r->server->options.body_max ? MHD_NO : MHD_YES;
+    bool too_much = r->body_dropped / DRAIN_FACTOR > r->server->options.body_max;
+    return too_much || breaks_off(r) ? MHD_NO : MHD_YES;
 }
 
 /* ---- 3: the handler ---- */

@@ -117,6 +117,7 @@ struct taking {
     unsigned calls, skip; /* every skip-th call takes nothing */
 };
 static atomic_int takings; /* begun and not over */
+static atomic_int begun;   /* ever */
 static atomic_bool is_full;
 static atomic_size_t bytes_taken;
 
@@ -129,6 +130,7 @@ static void *begin_taking(void *ctx, struct http_request *r, uint64_t length)
     buf_init(&t->lines, BODY_MAX);
     t->skip = (unsigned)skip;
     takings++;
+    begun++;
     return t;
 }
 
@@ -426,31 +428,54 @@ static void test_taken_bodies_are_whole(void **state)
     assert_true(taken > 20);
 }
 
-static void test_taken_bodies_that_break_off_are_abandoned(void **state)
+#define TAKEN HEAD("POST /taken?skip=0") "Content-Length: 90000\r\n\r\n"
+
+/* The begin of a body of 90000 bytes. */
+static int send_lines(int n)
 {
-    /* libmicrohttpd does not always see a client leave before the connection is idle. */
-    struct http_server_options o = options;
-    struct http_server *all = server;
-    int all_port = port;
-    o.idle_seconds = 1;
-    assert_ok(http_server_start(&o, &server));
-    port = atoi(strrchr(http_server_address(server), ':') + 1);
-    char line[2001];
+    char line[2000];
+    int fd = dial();
     memset(line, 'x', 2000);
     line[1999] = '\n';
-    line[2000] = 0;
+    send_all(fd, STR(TAKEN));
+    for (int i = 0; i < n; i++)
+        send_all(fd, str_of(line, 2000));
+    return fd;
+}
+
+static void test_taken_bodies_that_break_off_are_abandoned(void **state)
+{
     for (int i = 0; i < 8; i++) {
-        int fd = dial();
-        send_all(fd, STR(HEAD("POST /taken?skip=0") "Content-Length: 90000\r\n\r\n"));
-        for (int k = 0; k < i; k++)
-            send_all(fd, str_of(line, 2000));
+        int fd = send_lines(i);
         assert_soon(takings == 1);
         close(fd);
-        assert_soon(!takings);
+        assert_soon(takings == 0);
     }
-    http_server_stop(server, 2000);
-    server = all;
-    port = all_port;
+}
+
+/* The end comes with the last bytes, mostly, and libmicrohttpd does not look for another. */
+static void test_clients_that_leave_at_once_are_seen(void **state)
+{
+    int before = begun;
+    for (int i = 0; i < 200; i++)
+        close(send_lines(1 + i % 20));
+    assert_soon(begun == before + 200);
+    assert_soon(takings == 0);
+}
+
+static void test_clients_that_leave_while_bodies_wait_are_seen(void **state)
+{
+    for (int i = 0; i < 20; i++) {
+        int before = begun;
+        is_full = true;
+        for (int k = 0; k < 3; k++)
+            close(send_lines(1 + i + k));
+        assert_soon(begun == before + 3);
+        clock_sleep_ms(i % 5);
+        is_full = false;
+        http_server_go_on(server);
+        assert_soon(takings == 0);
+    }
 }
 
 /* Of a body that waits only what came before is taken; another goes its way meanwhile. */
@@ -723,6 +748,8 @@ int main(void)
         cmocka_unit_test(test_body_limit),
         cmocka_unit_test(test_taken_bodies_are_whole),
         cmocka_unit_test(test_taken_bodies_that_break_off_are_abandoned),
+        cmocka_unit_test(test_clients_that_leave_at_once_are_seen),
+        cmocka_unit_test(test_clients_that_leave_while_bodies_wait_are_seen),
         cmocka_unit_test(test_taken_bodies_wait_for_room),
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_keep_alive),
