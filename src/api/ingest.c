@@ -136,20 +136,26 @@ static struct ingest_body body_of(struct http_request *r)
 }
 
 /* Whatever is wrong with it, the handler says. */
-static void *begin_upload(void *ctx, struct http_request *r, uint64_t length)
+static void *begin_upload(void *ctx, struct http_request *r, uint64_t length, bool *ret_crowded)
 {
     struct api *api = ctx;
+    *ret_crowded = false;
     if (!api->ready || !str_eq(http_path(r), STR("/api/v1/logs/ingest")))
         return NULL;
     struct ingest_body body = body_of(r);
     if (ingest_check_stream(body.stream) != OK || is_frames(r) || !find_format(r, &body))
         return NULL;
-    return ingest_upload_begin(api->ingest, &body, length);
+    return ingest_upload_begin(api->ingest, &body, length, ret_crowded);
 }
 
 static size_t take_upload(void *upload, struct str bytes)
 {
     return ingest_upload_take(upload, bytes);
+}
+
+static void set_aside_upload(void *upload)
+{
+    ingest_upload_set_aside(upload);
 }
 
 /* More lines would wait in memory for what cannot keep up. */
@@ -166,8 +172,8 @@ static void abandon_upload(void *upload)
 struct http_taker api_taker(struct api *api)
 {
     _Static_assert(HTTP_GATHER == INGEST_UPLOAD_GATHER, "handed through");
-    return (struct http_taker){api,         UPLOAD_MIN,   begin_upload,
-                               take_upload, uploads_wait, abandon_upload};
+    return (struct http_taker){
+        api, UPLOAD_MIN, begin_upload, take_upload, set_aside_upload, uploads_wait, abandon_upload};
 }
 
 void api_ingest(void *ctx, struct http_request *r)

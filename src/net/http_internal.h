@@ -4,8 +4,11 @@
  *
  * A request has two kinds of owners: libmicrohttpd, until it says that the request is completed,
  * and the handler, until it has answered. Whoever comes last frees it. `lock` guards everything
- * below it; what stands above is written before the handler starts. Lock order: a request's lock,
- * then libmicrohttpd's own (suspend and resume are called with it held). */
+ * below it; what stands above is written before the handler starts, by libmicrohttpd's thread with
+ * `coming`: with that, others may take from a body that hardly comes what it holds (http_slow.c),
+ * as long as it is not dispatched. Lock order: a request's `coming`, the server's lock, a request's
+ * lock, then libmicrohttpd's own (suspend and resume are called with it held). With the server's
+ * lock, `coming` is only tried. */
 #ifndef WEIR_NET_HTTP_INTERNAL_H
 #define WEIR_NET_HTTP_INTERNAL_H
 
@@ -17,6 +20,8 @@
 
 #include <microhttpd.h>
 #include <stdatomic.h>
+
+enum { HTTP_BODY_PADDING = 64 }; /* readable bytes behind a body */
 
 struct route_slot { /* a route and its metrics */
     const struct http_route *route;
@@ -67,13 +72,18 @@ struct http_request {
     struct str method, path;
     struct http_pair *params;
     struct arena arena;
+    pthread_mutex_t coming;
     struct buf body;
     struct reservation body_reserved;
-    void *upload;        /* the taker's, until the handler has it; `body` is what is left to take */
-    size_t taken;        /* bytes of the body that the taker has */
-    uint64_t length;     /* of the body, as declared; 0: not */
-    uint64_t came;       /* of it */
-    size_t body_dropped; /* bytes read and thrown away because the request is refused already */
+    void *upload;       /* the taker's, until the handler has it; `body` is what is left to take */
+    size_t taken;       /* bytes of the body that the taker has */
+    bool aside;         /* the taker takes no more: what comes is gathered */
+    bool shrunk;        /* memory is reserved for what has come alone */
+    uint64_t length;    /* of the body, as declared; 0: not */
+    uint64_t came;      /* of it, */
+    uint64_t step_came; /* and of it when the last step (http_slow.c) was there, */
+    _Atomic int64_t step_ns; /* which was then */
+    size_t body_dropped;     /* bytes read and thrown away because the request is refused already */
     int64_t began_ns;
     bool refused; /* answered by an error before its body was there: the body is read past */
     _Atomic bool dispatched; /* the handler has it, or had */
@@ -86,7 +96,7 @@ struct http_request {
     pthread_cond_t moved;              /* the stream has room again, or the client has left */
     struct MHD_Connection *connection; /* NULL when libmicrohttpd is done with it */
     bool suspended, answered;
-    bool waits; /* suspended amid its body: the taker is full */
+    _Atomic bool waits; /* suspended amid its body: the taker is full */
     unsigned status;
     struct MHD_Response *response; /* to be queued */
     struct http_answer_header *headers;
@@ -103,6 +113,14 @@ void http_request_read_form(struct http_request *r);
 /* Hands the response over: queues it by resuming the connection, or drops it when the client has
  * left. The lock is held. */
 void http_request_answer(struct http_request *r, struct MHD_Response *response, unsigned status);
+/* http_slow.c; of the three that others call, none with the server's lock */
+void http_slow_step(struct http_request *r, size_t came);
+/* A place with the taker is wanted: whether there may be one now. */
+bool http_slow_set_aside(struct http_server *s);
+/* Memory is wanted, by a request that was refused it: there may be more now. */
+void http_slow_shrink(struct http_server *s);
+/* And if that was too little: there is soon. */
+void http_slow_cut(struct http_server *s);
 /* http_stream.c */
 void http_stream_free(struct http_stream *s);
 

@@ -34,10 +34,11 @@ struct http_request *http_request_new(struct http_server *s, struct MHD_Connecti
     r->connection = c;
     r->refs = 1;
     r->watched_fd = -1;
-    r->began_ns = clock_mono_ns();
+    r->step_ns = r->began_ns = clock_mono_ns();
     arena_init(&r->arena, ARENA_BYTES_MAX, NULL);
     buf_init(&r->body, s->options.body_max + 64);
     reservation_init(&r->body_reserved, OWNER_INGEST, 0);
+    pthread_mutex_init(&r->coming, NULL);
     pthread_mutex_init(&r->lock, NULL);
     cond_init(&r->moved);
     r->path = arena_str(&r->arena, str_c(path));
@@ -69,6 +70,7 @@ void http_request_unref(struct http_request *r)
     arena_release(&r->arena);
     pthread_cond_destroy(&r->moved);
     pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->coming);
     struct http_server *s = r->server;
     mem_free(r);
     http_server_unref(s);

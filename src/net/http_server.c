@@ -35,12 +35,12 @@ enum {
      * nothing where the client may send ahead (widen_window). */
     CONNECTION_BYTES = 128 << 10,
     READ_GROWS_BYTES = 96 << 10,
-    BODY_PADDING = 64,
     WINDOW_BYTES_MIN = 256 << 10,
     WINDOW_BYTES_MAX = 8 << 20,
     TAKE_STEP = 4 << 10, /* that much is copied first to find the end of what was left */
     DRAIN_FACTOR = 4,
     IDLE_SECONDS = 75,
+    SLOW_MS = 1000,
     UPLOADS_MS = 2000, /* for bodies on their way when the server stops */
     CLOSE_MS = 200,    /* for answers already made to be sent when the server closes */
 };
@@ -129,13 +129,18 @@ static void refuse_size(struct http_request *r)
 
 static bool reserve_body(struct http_request *r, size_t n)
 {
-    size_t want = r->taken + r->body.n + n + BODY_PADDING;
-    if (want > r->body_reserved.bytes &&
-        reservation_grow(&r->body_reserved, want - r->body_reserved.bytes) != OK) {
-        http_error(r, 503, "no memory for the body: %s", err_text());
-        return false;
-    }
-    return true;
+    size_t want = r->taken + r->body.n + n + HTTP_BODY_PADDING;
+    if (want <= r->body_reserved.bytes)
+        return true;
+    size_t more = want - r->body_reserved.bytes;
+    if (reservation_grow(&r->body_reserved, more) == OK)
+        return true;
+    http_slow_shrink(r->server);
+    if (reservation_grow(&r->body_reserved, more) == OK)
+        return true;
+    http_error(r, 503, "no memory for the body: %s", err_text());
+    http_slow_cut(r->server);
+    return false;
 }
 
 /* Lets the client send a body ahead as far as it goes, up to a bound. By itself the kernel widens
@@ -158,11 +163,14 @@ static void widen_window(const struct http_request *r, uint64_t length)
 static void prepare_body(struct http_request *r, uint64_t length)
 {
     const struct http_taker *t = r->server->options.taker;
+    bool crowded = false;
     widen_window(r, length);
     if (t && r->slot->route->pool == HTTP_INGEST && length >= t->least)
-        r->upload = t->begin(t->ctx, r, length);
+        r->upload = t->begin(t->ctx, r, length, &crowded);
+    if (crowded && http_slow_set_aside(r->server))
+        r->upload = t->begin(t->ctx, r, length, &crowded);
     if (!r->upload)
-        (void)buf_reserve(&r->body, length + BODY_PADDING);
+        (void)buf_reserve(&r->body, length + HTTP_BODY_PADDING);
 }
 
 /* Answers the request where its head already decides it. */
@@ -211,7 +219,7 @@ static void abandon_upload(struct http_request *r)
     r->upload = NULL;
 }
 
-/* What the taker takes of bytes that BODY_PADDING readable ones are behind. */
+/* What the taker takes of bytes that HTTP_BODY_PADDING readable ones are behind. */
 static size_t take(struct http_request *r, struct str bytes)
 {
     size_t took = r->server->options.taker->take(r->upload, bytes);
@@ -231,10 +239,10 @@ static size_t take(struct http_request *r, struct str bytes)
  * all is kept. */
 static void take_pieces(struct http_request *r, struct str s)
 {
-    for (size_t step = TAKE_STEP; r->upload && r->body.n && s.n; step *= 2) {
+    for (size_t step = TAKE_STEP; r->upload && !r->aside && r->body.n && s.n; step *= 2) {
         size_t had = r->body.n, n = s.n < step ? s.n : step;
         buf_put(&r->body, s.p, n);
-        memset(buf_reserve(&r->body, BODY_PADDING), 0, BODY_PADDING);
+        memset(buf_reserve(&r->body, HTTP_BODY_PADDING), 0, HTTP_BODY_PADDING);
         size_t took = take(r, buf_str(&r->body));
         if (took > had) {
             s = str_from(s, took - had);
@@ -245,8 +253,8 @@ static void take_pieces(struct http_request *r, struct str s)
             memmove(r->body.p, r->body.p + took, took ? r->body.n : 0);
         }
     }
-    if (r->upload && !r->body.n && s.n > BODY_PADDING)
-        s = str_from(s, take(r, str_of(s.p, s.n - BODY_PADDING)));
+    if (r->upload && !r->aside && !r->body.n && s.n > HTTP_BODY_PADDING)
+        s = str_from(s, take(r, str_of(s.p, s.n - HTTP_BODY_PADDING)));
     buf_put(&r->body, s.p, s.n);
 }
 
@@ -256,6 +264,7 @@ static void read_on(struct http_request *r)
     if (!r->waits)
         return;
     r->waits = false;
+    r->step_ns = clock_mono_ns();
     MHD_resume_connection(r->connection);
 }
 
@@ -296,17 +305,15 @@ static bool breaks_off(const struct http_request *r)
     return r->came < r->length && c && recv(c->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *n)
+static enum MHD_Result take_piece(struct http_request *r, const char *p, size_t got)
 {
-    size_t got = *n;
-    *n = 0;
-    r->came += got;
+    http_slow_step(r, got);
     if (!r->answered && got > r->server->options.body_max - r->taken - r->body.n)
         refuse_size(r);
     if (!r->answered && reserve_body(r, got)) {
         /* Within the maximum, as was just judged. */
         take_pieces(r, str_of(p, got));
-        if (r->body.cap > r->body_reserved.bytes)
+        if (r->body.cap > r->body_reserved.bytes && !r->shrunk)
             reservation_force(&r->body_reserved, r->body.cap - r->body_reserved.bytes);
         if (breaks_off(r))
             return MHD_NO;
@@ -319,6 +326,16 @@ static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *
     r->body_dropped += got;
     bool too_much = r->body_dropped / DRAIN_FACTOR > r->server->options.body_max;
     return too_much || breaks_off(r) ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *n)
+{
+    size_t got = *n;
+    *n = 0;
+    pthread_mutex_lock(&r->coming);
+    enum MHD_Result result = take_piece(r, p, got);
+    pthread_mutex_unlock(&r->coming);
+    return result;
 }
 
 /* ---- 3: the handler ---- */
@@ -334,10 +351,11 @@ static void run_handler(void *arg)
 
 static enum MHD_Result dispatch(struct http_request *r)
 {
-    memset(buf_reserve(&r->body, BODY_PADDING), 0, BODY_PADDING);
+    const struct http_route *route = r->slot->route;
+    pthread_mutex_lock(&r->coming);
+    memset(buf_reserve(&r->body, HTTP_BODY_PADDING), 0, HTTP_BODY_PADDING);
     if (!r->taken)
         abandon_upload(r); /* all of it is here */
-    const struct http_route *route = r->slot->route;
     if (route->pool == HTTP_QUERY)
         http_watch_add(r);
     pthread_mutex_lock(&r->lock);
@@ -347,9 +365,10 @@ static enum MHD_Result dispatch(struct http_request *r)
         MHD_suspend_connection(r->connection);
     }
     pthread_mutex_unlock(&r->lock);
+    r->dispatched = !closing; /* from here on the body is the handler's */
+    pthread_mutex_unlock(&r->coming);
     if (closing)
         return MHD_NO;
-    r->dispatched = true;
     atomic_fetch_add(&r->refs, 1);
     if (pool_submit(r->server->pool[route->pool], run_handler, r) != OK) {
         abandon_upload(r);
@@ -396,8 +415,10 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *c, const char
     struct http_request *r = *state;
     if (!r) {
         *state = r = begin(ctx, c, url, method);
+        pthread_mutex_lock(&r->coming);
         judge_head(r);
         r->refused = r->answered;
+        pthread_mutex_unlock(&r->coming);
         bool waits = http_header(r, "Expect").n > 0;
         return r->refused && waits ? queue_response(r) : MHD_YES;
     }
@@ -429,8 +450,10 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
         return;
     *state = NULL;
     http_watch_remove(r);
+    pthread_mutex_lock(&r->coming);
     if (!r->dispatched)
         abandon_upload(r);
+    pthread_mutex_unlock(&r->coming);
     pthread_mutex_lock(&r->lock);
     r->connection = NULL;
     r->canceled = true;
@@ -525,6 +548,8 @@ enum err http_server_start(const struct http_server_options *o, struct http_serv
         s->options.connections_max = 4096;
     if (!s->options.idle_seconds)
         s->options.idle_seconds = IDLE_SECONDS;
+    if (!s->options.slow_ms)
+        s->options.slow_ms = SLOW_MS;
     if (!s->options.body_max)
         s->options.body_max = 64 << 20;
     s->refs = 1;

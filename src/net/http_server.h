@@ -2,7 +2,8 @@
  * once the whole body is there (the connection is suspended meanwhile), and answers when it likes,
  * from any thread: at once, or by a stream of bytes with back-pressure. HEAD is answered as GET
  * without the body. Bounds: body_max (413 with the limit in the text), header bytes 32 KiB,
- * connections_max; bodies are reserved with OWNER_INGEST (503 + Retry-After when refused). */
+ * connections_max; bodies are reserved with OWNER_INGEST (503 + Retry-After when refused). A body
+ * that hardly comes keeps nothing that others want (http_slow.c). */
 #ifndef WEIR_NET_HTTP_SERVER_H
 #define WEIR_NET_HTTP_SERVER_H
 
@@ -35,13 +36,17 @@ struct http_route {
 struct http_taker {
     void *ctx;
     size_t least; /* bytes of a body that is worth it */
-    /* The head is there. NULL: the body is to be gathered. */
-    void *(*begin)(void *ctx, struct http_request *r, uint64_t length);
+    /* The head is there. NULL: the body is to be gathered; *ret_crowded says that it need not be if
+     * one of those under way were set aside. */
+    void *(*begin)(void *ctx, struct http_request *r, uint64_t length, bool *ret_crowded);
     /* Takes as much as it can use off the begin of `bytes`, behind which 64 bytes are readable,
      * and says how much: what it leaves comes again, with more behind it, or is the rest of the
      * body that the handler finds. HTTP_GATHER, before it took any: the body is to be gathered
      * after all, and the upload is gone. */
     size_t (*take)(void *upload, struct str bytes);
+    /* Others want its place, and it hardly comes: it takes no more. From any thread, but not while
+     * another call for the upload is under way. */
+    void (*set_aside)(void *upload);
     /* Whether bodies are to wait, unread, until http_server_go_on; asked after each piece. May be
      * NULL. */
     bool (*full)(void *ctx);
@@ -55,6 +60,7 @@ struct http_server_options {
     unsigned connections_max;
     unsigned threads;                  /* of libmicrohttpd; 0: 2 */
     unsigned idle_seconds;             /* a connection without traffic is closed; 0: 75 */
+    unsigned slow_ms;                  /* bodies that take longer for 64 KiB are slow; 0: 1000 */
     unsigned workers[HTTP_POOL_COUNT]; /* 0: default */
     const struct http_route *routes;   /* ended by method NULL */
     /* May be NULL: no authentication. Answers whether the Authorization header's value (may be

@@ -540,43 +540,80 @@ struct wire_sink job_sink(struct job *j)
     return (struct wire_sink){j, take_batch, take_refused, accept_id, take_stream};
 }
 
-static enum err decode_once(struct job *j, const struct ingest_body *body, struct str bytes)
+struct whole {
+    struct job *j;
+    const struct ingest_body *body;
+    struct str bytes;
+};
+
+static enum err decode_whole(void *ctx)
 {
+    const struct whole *w = ctx;
+    struct job *j = w->j;
     struct wire_sink sink = job_sink(j);
+    enum wire_format format = w->body->sniff ? ingest_sniff(w->bytes) : w->body->format;
     uint32_t records = 0;
-    enum err err;
     if (j->bulk.n)
-        err = wire_decode_bulk(j->w->decoder, &j->bulk, j->arrival_ns, &sink, &records);
-    else
-        err = wire_decode(j->w->decoder, body->sniff ? ingest_sniff(bytes) : body->format, bytes,
-                          j->arrival_ns, &sink, &records);
+        return wire_decode_bulk(j->w->decoder, &j->bulk, j->arrival_ns, &sink, &records);
+    return wire_decode(j->w->decoder, format, w->bytes, j->arrival_ns, &sink, &records);
+}
+
+static void rewind_job(struct job *j)
+{
+    bool key_reused = j->result.key_reused;
+    settle_ids(j, false);
+    mem_free(j->id_slot);
+    j->id_slot = NULL;
+    j->id_slots = 0;
+    while (j->n_frames > j->mark.n_frames)
+        blob_unref(j->frame[--j->n_frames]);
+    j->n_places = j->mark.n_places;
+    j->rows = j->mark.rows;
+    j->plain_bytes = j->mark.plain_bytes;
+    j->failed = OK;
+    j->result = j->mark.result;
+    j->result.key_reused = key_reused;
+    batch_clear(j->w->dead);
+}
+
+static enum err decode_once(struct job *j, enum err (*decode)(void *ctx), void *ctx)
+{
+    enum err err = decode(ctx);
     if (j->failed != OK)
         return err_set(j->failed, "%s", j->failed_text.p);
     TRY(err);
     return job_flush_dead(j);
 }
 
-/* Gives back what was claimed and made, to begin again. */
-static void rewind_job(struct job *j)
-{
-    settle_ids(j, false);
-    mem_free(j->id_slot);
-    j->id_slot = NULL;
-    j->id_slots = 0;
-    while (j->n_frames)
-        blob_unref(j->frame[--j->n_frames]);
-    j->n_places = 0;
-    j->rows = 0;
-    j->plain_bytes = 0;
-    j->failed = OK;
-    j->result = (struct ingest_result){.key_reused = j->result.key_reused};
-    batch_clear(j->w->dead);
-}
-
 /* Another body may have a record of the same id under way: whether it lands is known soon. All is
  * given back before the wait, so that two bodies never wait for each other. */
+enum err job_decode(struct job *j, enum err (*decode)(void *ctx), void *ctx)
+{
+    enum err err = decode_once(j, decode, ctx);
+    for (int ms = 1; err == ERR_CONFLICT && ms <= PENDING_MS_MAX; ms *= 2) {
+        rewind_job(j);
+        clock_sleep_ms(ms);
+        err = decode_once(j, decode, ctx);
+    }
+    return err;
+}
+
+void job_rest(struct job *j)
+{
+    CHECK(!j->n_ids);
+    j->mark = (struct job_mark){j->n_frames, j->rows, j->n_places, j->plain_bytes, j->result};
+    worker_give(j->g, j->w);
+    j->w = NULL;
+}
+
+void job_resume(struct job *j)
+{
+    j->w = worker_take(j->g);
+}
+
 static enum err decode(struct job *j, const struct ingest_body *body, struct str bytes)
 {
+    struct whole whole = {j, body, bytes};
     bool bulk = body->format == WIRE_BULK || body->format == WIRE_DOC;
     wire_decoder_defaults(j->w->decoder, body->service, body->host);
     wire_decoder_fields(j->w->decoder, body->fields, body->n_fields);
@@ -584,13 +621,7 @@ static enum err decode(struct job *j, const struct ingest_body *body, struct str
         TRY(job_read_bulk(j, body, bytes));
     if (bulk && !j->bulk.n)
         return OK;
-    enum err err = decode_once(j, body, bytes);
-    for (int ms = 1; err == ERR_CONFLICT && ms <= PENDING_MS_MAX; ms *= 2) {
-        rewind_job(j);
-        clock_sleep_ms(ms);
-        err = decode_once(j, body, bytes);
-    }
-    return err;
+    return job_decode(j, decode_whole, &whole);
 }
 
 struct job *job_new(struct ingest *g, const struct ingest_body *body)

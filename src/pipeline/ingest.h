@@ -130,15 +130,19 @@ void ingest_body(struct ingest *g, const struct ingest_body *body);
  * durable as a whole, when all of it is there. Only a few at a time are, for each holds a decoder;
  * others are to be gathered, and so are those that need all of their bytes at once: compressed
  * ones, those with an Idempotency-Key, where records go through stages, or have ids that may be
- * other bodies' (ingest_upload_take). `bytes`, ctx and done are not used. NULL: to be gathered. */
+ * other bodies' (ingest_upload_take). `bytes`, ctx and done are not used, fields until the end.
+ * NULL: to be gathered; *ret_crowded says that it need not be if an upload were set aside. */
 struct ingest_upload *ingest_upload_begin(struct ingest *g, const struct ingest_body *body,
-                                          uint64_t length);
+                                          uint64_t length, bool *ret_crowded);
 /* Takes whole lines off the begin of `bytes` (JSON_PADDING readable bytes behind), and says how
  * many bytes they are: 0 where there is none. INGEST_UPLOAD_GATHER, before it took anything: the
- * body is to be gathered after all, and the upload is gone. Does not wait for others. */
+ * body is to be gathered after all, and the upload is gone. Does not wait for others. 0 for good
+ * once it is set aside, as it is at an id: what is left of the body is to be gathered. */
 size_t ingest_upload_take(struct ingest_upload *u, struct str bytes);
 #define INGEST_UPLOAD_GATHER SIZE_MAX
-/* What is left of it, as of ingest_body: `done` is called, and the upload is gone. */
+/* Frees the upload's place for another. From any thread, but one at a time for an upload. */
+void ingest_upload_set_aside(struct ingest_upload *u);
+/* With what is left of the body, as of ingest_body: `done` is called, and the upload is gone. */
 void ingest_upload_end(struct ingest_upload *u, struct str rest, void *ctx,
                        void (*done)(void *ctx, const struct ingest_result *result));
 /* The sender has left before the end: nothing of it lands. */

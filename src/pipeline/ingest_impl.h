@@ -34,6 +34,13 @@ struct claimed {
     struct str stream, id; /* the stream's name is the same bytes for all of it */
 };
 
+/* What a job has come to; all of it 0 at first. */
+struct job_mark {
+    uint32_t n_frames, rows, n_places;
+    uint64_t plain_bytes;
+    struct ingest_result result; /* its counts */
+};
+
 enum { JOB_STAGES = 3 };
 /* One body under way. */
 struct job {
@@ -61,6 +68,7 @@ struct job {
     uint32_t *id_slot; /* open addressing: number + 1 */
     uint32_t id_slots;
     struct ingest_upload *upload; /* whose it is; NULL: of a body that was gathered */
+    struct job_mark mark;         /* where decoding begins again: no id is claimed before it */
     enum err failed;              /* by a callback of the decoder, and why */
     struct str failed_text;
     struct reservation inflated;
@@ -91,6 +99,12 @@ NODISCARD enum err ingest_admit(struct ingest *g, size_t bytes);
 struct wire_sink job_sink(struct job *j);
 /* What was refused so far becomes a frame. */
 NODISCARD enum err job_flush_dead(struct job *j);
+/* Gives its worker to others until job_resume, and marks what it has come to. No id is claimed. */
+void job_rest(struct job *j);
+void job_resume(struct job *j);
+/* Calls `decode` until no other body has an id of its records under way, or a second is over: all
+ * that was claimed and made since the mark is given back before each wait. */
+NODISCARD enum err job_decode(struct job *j, enum err (*decode)(void *ctx), void *ctx);
 /* Gives back what was claimed, and ends the job without an answer. */
 void job_abandon(struct job *j);
 /* Appends what has come together, or answers the error: the end of the job either way. */

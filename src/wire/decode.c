@@ -361,6 +361,17 @@ enum err wire_lines(struct wire_decoder *d, struct str lines, size_t *ret_n)
     return OK;
 }
 
+void wire_lines_skip(struct wire_decoder *d, uint32_t records)
+{
+    d->position = records;
+    d->at_start = false;
+}
+
+uint32_t wire_lines_position(const struct wire_decoder *d)
+{
+    return d->position;
+}
+
 void wire_lines_halt(struct wire_decoder *d)
 {
     d->halted = true;

@@ -58,6 +58,11 @@ NODISCARD enum err wire_decode(struct wire_decoder *d, enum wire_format format, 
 void wire_lines_begin(struct wire_decoder *d, enum wire_format format, int64_t arrival_ns,
                       const struct wire_sink *sink);
 NODISCARD enum err wire_lines(struct wire_decoder *d, struct str lines, size_t *ret_n);
+/* Behind wire_lines_begin: so many records of the body were judged before, by this decoder or by
+ * another, and a byte-order mark was looked for. */
+void wire_lines_skip(struct wire_decoder *d, uint32_t records);
+/* How many records have been judged: the position of the next. */
+uint32_t wire_lines_position(const struct wire_decoder *d);
 /* From accept_id, which then answers false: the record at hand is not to be taken yet, nor what is
  * behind it. *ret_n of wire_lines says where it begins; else it is all of the lines. */
 void wire_lines_halt(struct wire_decoder *d);

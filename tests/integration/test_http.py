@@ -1,6 +1,7 @@
 """The HTTP face: formats, encodings, limits, errors, operations."""
 import gzip
 import json
+import os
 import re
 import socket
 import subprocess
@@ -138,6 +139,45 @@ def test_large_bodies_with_ids_land_once(server):
     status, answer = answer_of(open_one)
     assert status == 202 and (answer["accepted"], answer["duplicates"]) == (6000, 11)
     assert len(server.query("_id:p3")) == 1 and len(server.query("_id:l3")) == 1
+
+
+def test_large_bodies_with_the_same_ids_at_once(server):
+    """Several end at once, with ids late in them: each waits for those that another has under way, as small ones do."""
+    pad = "".join(json.dumps({"b": i, "pad": "y" * 100}) + "\n" for i in range(3000))
+    for turn in range(8):
+        body = (pad + "".join(json.dumps({"_id": f"t{turn}-{i}", "c": i, "pad": "x" * 200}) + "\n" for i in range(4000))).encode()
+        open_ones = [raw_post(server, NDJSON % len(body), [body[:-1]]) for _ in range(4)]
+        time.sleep(0.1)
+        for c in open_ones:
+            c.sendall(b"\n")
+        answers = [answer_of(c) for c in open_ones]
+        assert [status for status, _ in answers] == [202] * 4, answers
+        assert sorted((a["accepted"], a["duplicates"]) for _, a in answers) == [(3000, 4000)] * 3 + [(7000, 0)]
+    assert server.query("c:* | stats count()") == [{"count": 8 * 4000}]
+
+
+def test_clients_that_stop_amid_large_bodies_cost_others_nothing(server):
+    """As many as may be, each with as much as may be: what was kept for them is others', soon."""
+    line = b'{"half":"%s"}\n' % (b"x" * 1000)
+    half = line * (32 << 20 >> 10)
+    stopped = [raw_post(server, NDJSON % (64 << 20), [half]) for _ in range(2)]
+    time.sleep(1.2)
+    stopped += [raw_post(server, NDJSON % (1 << 20), [line * 300]) for _ in range(4 * os.cpu_count())]
+    time.sleep(1.2)
+    body = b'{"whole":"%s"}\n' % (b"y" * 1000) * 20000
+    for _ in range(5):
+        status, answer = answer_of(raw_post(server, NDJSON % len(body), [body]))
+        assert status == 202 and answer["accepted"] == 20000, answer
+    n = (1 << 20) - 300 * len(line)  # one of them goes on, with bad lines among the good ones
+    rest = b"bad\n" + (line * 2000)[:n - 8] + b"\nbad"
+    stopped[-1].sendall(rest)
+    status, answer = answer_of(stopped[-1])
+    assert status == 202 and answer["rejected"] == 3, answer
+    assert answer["errors"][0]["position"] == 300
+    assert answer["accepted"] == 300 + (n - 8) // len(line)
+    for c in stopped[:-1]:
+        c.close()
+    assert server.query("whole:* | stats count()") == [{"count": 5 * 20000}]
 
 
 def test_limits_are_named(make_server):

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-enum { BODY_MAX = 100000 };
+enum { BODY_MAX = 100000, PLACES = 3 };
 
 static struct http_server *server;
 static int port;
@@ -115,17 +115,24 @@ static void handle_box(void *ctx, struct http_request *r)
 struct taking {
     struct buf lines;
     unsigned calls, skip; /* every skip-th call takes nothing */
+    bool aside;
 };
 static atomic_int takings; /* begun and not over */
 static atomic_int begun;   /* ever */
+static atomic_int places;  /* that are free */
 static atomic_bool is_full;
 static atomic_size_t bytes_taken;
 
-static void *begin_taking(void *ctx, struct http_request *r, uint64_t length)
+static void *begin_taking(void *ctx, struct http_request *r, uint64_t length, bool *ret_crowded)
 {
     uint64_t skip = 0;
+    *ret_crowded = false;
     if (!str_to_u64(http_param(r, "skip"), &skip))
         return NULL;
+    *ret_crowded = places == 0;
+    if (*ret_crowded)
+        return NULL;
+    places--;
     struct taking *t = NEW(struct taking);
     buf_init(&t->lines, BODY_MAX);
     t->skip = (unsigned)skip;
@@ -138,6 +145,7 @@ static void end_taking(void *upload)
 {
     struct taking *t = upload;
     buf_release(&t->lines);
+    places += !t->aside;
     mem_free(t);
     takings--;
 }
@@ -153,6 +161,7 @@ static size_t take_lines(void *upload, struct str bytes)
         return HTTP_GATHER;
     }
     const char *last = memrchr(bytes.p, '\n', bytes.n);
+    assert_false(t->aside);
     if (!last || (t->skip && ++t->calls % t->skip == 0))
         return 0;
     buf_put(&t->lines, bytes.p, (size_t)(last - bytes.p) + 1);
@@ -160,13 +169,19 @@ static size_t take_lines(void *upload, struct str bytes)
     return (size_t)(last - bytes.p) + 1;
 }
 
+static void set_aside(void *upload)
+{
+    ((struct taking *)upload)->aside = true;
+    places++;
+}
+
 static bool taker_is_full(void *ctx)
 {
     return is_full;
 }
 
-static const struct http_taker taker = {NULL,       1000,          begin_taking,
-                                        take_lines, taker_is_full, end_taking};
+static const struct http_taker taker = {NULL,      1000,          begin_taking, take_lines,
+                                        set_aside, taker_is_full, end_taking};
 
 static void handle_taken(void *ctx, struct http_request *r)
 {
@@ -221,6 +236,7 @@ static const struct http_server_options options = {
 
 static int start(void **state)
 {
+    places = PLACES;
     assert_ok(http_server_start(&options, &server));
     port = atoi(strrchr(http_server_address(server), ':') + 1);
     return port > 0 ? 0 : -1;
@@ -457,10 +473,12 @@ static void test_taken_bodies_that_break_off_are_abandoned(void **state)
 static void test_clients_that_leave_at_once_are_seen(void **state)
 {
     int before = begun;
+    places = 1000;
     for (int i = 0; i < 200; i++)
         close(send_lines(1 + i % 20));
     assert_soon(begun == before + 200);
     assert_soon(takings == 0);
+    places = PLACES;
 }
 
 static void test_clients_that_leave_while_bodies_wait_are_seen(void **state)
@@ -468,14 +486,117 @@ static void test_clients_that_leave_while_bodies_wait_are_seen(void **state)
     for (int i = 0; i < 20; i++) {
         int before = begun;
         is_full = true;
-        for (int k = 0; k < 3; k++)
+        for (int k = 0; k < PLACES; k++)
             close(send_lines(1 + i + k));
-        assert_soon(begun == before + 3);
+        assert_soon(begun == before + PLACES);
         clock_sleep_ms(i % 5);
         is_full = false;
         http_server_go_on(server);
         assert_soon(takings == 0);
     }
+}
+
+static void expect_taken(bool taken)
+{
+    char *body = NEW_ARRAY(char, 90001);
+    memset(body, '\n', 90000);
+    char *request = mem_printf("%s%s", TAKEN, body);
+    expect(request, "200 OK", taken ? "X-Way: taken" : "X-Way: gathered");
+    mem_free(request);
+    mem_free(body);
+}
+
+static struct http_server *server_of_all;
+static int port_of_all;
+
+static void start_own(const struct http_server_options *o)
+{
+    server_of_all = server;
+    port_of_all = port;
+    assert_ok(http_server_start(o, &server));
+    port = atoi(strrchr(http_server_address(server), ':') + 1);
+}
+
+static void stop_own(void)
+{
+    http_server_stop(server, 2000);
+    server = server_of_all;
+    port = port_of_all;
+}
+
+/* Sends the rest of one that send_lines began. */
+static void finish(int fd, int sent, bool taken)
+{
+    for (int i = sent; i < 45; i++) {
+        char line[2000];
+        memset(line, 'y', 2000);
+        line[1999] = '\n';
+        send_all(fd, str_of(line, 2000));
+    }
+    struct buf b = receive(fd);
+    assert_non_null(strstr(b.p, taken ? "X-Way: taken" : "X-Way: gathered"));
+    const char *got = strstr(b.p, "\r\n\r\n");
+    assert_int_equal(b.p + b.n - (got + 4), 90000);
+    assert_int_equal(got[4], 'x');
+    assert_int_equal(b.p[b.n - 2], 'y');
+    buf_release(&b);
+}
+
+/* Who stops amid a body keeps its place with the taker from nobody, and may go on all the same. */
+static void test_slow_bodies_are_set_aside(void **state)
+{
+    for (int is_slow = 0; is_slow < 2; is_slow++) {
+        struct http_server_options o = options;
+        o.slow_ms = is_slow ? 100 : 60000;
+        start_own(&o);
+        int stopped[PLACES];
+        for (int i = 0; i < PLACES; i++)
+            stopped[i] = send_lines(20);
+        assert_soon(takings == PLACES);
+        assert_int_equal(places, 0);
+        clock_sleep_ms(200);
+        for (int i = 0; i < 10; i++) {
+            expect_taken(is_slow);
+            assert_soon(places == is_slow);
+        }
+        for (int i = 0; i < PLACES; i++)
+            finish(stopped[i], 20, true);
+        assert_soon(takings == 0);
+        assert_soon(places == PLACES);
+        stop_own();
+    }
+}
+
+/* Nor does it keep memory from others: what is reserved for the rest of it at first, all later. */
+static void test_slow_bodies_give_memory_back(void **state)
+{
+    struct http_server_options o = options;
+    o.slow_ms = 50;
+    o.taker = NULL;
+    start_own(&o);
+    governor_set_budget(200000);
+    int slow[2];
+    for (int i = 0; i < 2; i++)
+        slow[i] = send_lines(40 - i * 35); /* one is there with 80000 bytes */
+    clock_sleep_ms(200);
+    assert_true(governor_used() > 180000);
+    expect_taken(false);
+    assert_soon(governor_used() <= 100000);
+    finish(slow[1], 5, false);
+    assert_soon(governor_used() <= 90000);
+    slow[1] = send_lines(40);
+    clock_sleep_ms(1500);
+    expect(HEAD("POST /taken") "Content-Length: 90000\r\nExpect: 100-continue\r\n\r\n", "503",
+           "no memory for the body");
+    assert_soon(!governor_used());
+    expect_taken(false);
+    for (int i = 0; i < 2; i++) {
+        struct buf b = receive(slow[i]);
+        assert_int_equal(b.n, 0);
+        buf_release(&b);
+    }
+    governor_set_budget(0);
+    stop_own();
 }
 
 /* Of a body that waits only what came before is taken; another goes its way meanwhile. */
@@ -750,6 +871,8 @@ int main(void)
         cmocka_unit_test(test_taken_bodies_that_break_off_are_abandoned),
         cmocka_unit_test(test_clients_that_leave_at_once_are_seen),
         cmocka_unit_test(test_clients_that_leave_while_bodies_wait_are_seen),
+        cmocka_unit_test(test_slow_bodies_are_set_aside),
+        cmocka_unit_test(test_slow_bodies_give_memory_back),
         cmocka_unit_test(test_taken_bodies_wait_for_room),
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_keep_alive),
