@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """How many records a second one sender gets stored durably, for a minute, and what that costs with compaction running beside;
-then whether a slow client, a giant record or a wide schema slows others.
+then whether a slow client, a giant record or a wide schema slows others, and clients that stop amid a large body.
 
   "$(scripts/python.sh)" bench/sustained.py                              as fast as it goes, over one connection
   "$(scripts/python.sh)" bench/sustained.py --rate 500000 --connections 2
   "$(scripts/python.sh)" bench/sustained.py --neighbours"""
 import argparse
 import json
+import os
 import pathlib
 import resource
 import shutil
@@ -87,10 +88,22 @@ def sustained(server, options):
 
 # -- neighbours --
 
-def post(sock, port, stream, body):
-    sock.sendall(f"POST {STREAM}{stream} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-    status, answer = read_answer(sock)
-    assert status // 100 == 2, answer
+def head_of(stream, length):
+    return (f"POST {STREAM}{stream} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Content-Type: application/x-ndjson\r\nContent-Length: {length}\r\n\r\n").encode()
+
+
+def post(sock, stream, body):
+    """How often it was told to wait."""
+    for told in range(10000):
+        sock.sendall(head_of(stream, len(body)))
+        sock.sendall(body)
+        status, answer = read_answer(sock)
+        if status // 100 == 2:
+            return told
+        assert status in (429, 503), answer
+        time.sleep(0.05)
+    raise RuntimeError("refused for ever: " + answer.decode())
 
 
 class Neighbour(threading.Thread):
@@ -102,7 +115,7 @@ class Neighbour(threading.Thread):
         try:
             with socket.create_connection(("127.0.0.1", self.port)) as sock:
                 while not self.over.is_set():
-                    self.work(sock, self.port)
+                    self.work(sock)
                     self.over.wait(0.1)
         except Exception as e:
             self.failure = e
@@ -118,46 +131,74 @@ class Drip:
     """A body of which a byte comes every tenth of a second; it never ends."""
 
     def __init__(self):
-        self.next = f"POST {STREAM}slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n".encode()
+        self.next = head_of("slow", 1000000)
 
-    def __call__(self, sock, port):
+    def __call__(self, sock):
         sock.sendall(self.next)
         self.next = b" "
+
+
+class Half:
+    """The first half of a body, and nothing more; again where the connection is closed."""
+
+    def __init__(self, body):
+        self.next, self.rest = head_of("half", len(body)), memoryview(body)[:len(body) // 2]
+
+    def __call__(self, sock):
+        sock.sendall(self.next)
+        sock.sendall(self.rest)
+        self.next, self.rest = b"", b""
 
 
 GIANT = b'{"message":"' + b"giant words " * (7 << 20 >> 4) + b'"}\n'
 WIDE = b"".join(json.dumps({f"field_{i}_{k}": k for k in range(10000)}).encode() + b"\n" for i in range(2))
 
 
-def latencies(server, lines, seconds):
-    """Milliseconds of small durable bodies, one after the other."""
-    times, body = [], b"".join(lines[:100])
+def latencies(server, body, seconds):
+    """What it is to send durable bodies, one after the other."""
+    times, told = [], 0
     with socket.create_connection(("127.0.0.1", server.port)) as sock:
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        while time.monotonic() < until or not times:
             started = time.perf_counter()
-            post(sock, server.port, "app", body)
+            told += post(sock, "app", body)
             times.append((time.perf_counter() - started) * 1000)
-    return times
+    times.sort()
+    return {"bodies": len(times), "p50_ms": statistics.median(times), "p99_ms": times[len(times) * 99 // 100],
+            "told_to_wait": told}
 
 
 def neighbours(server, options):
     data = sets.prepare("app", None, options.weir)
     with open(data.path, "rb") as f:
-        lines = [next(f) for _ in range(100)]
-    kinds = {"alone": [], "50 slow clients": [Drip() for _ in range(50)],
-             "giant records": [lambda sock, port: post(sock, port, "giant", GIANT)],
-             "10,000 fields a record": [lambda sock, port: post(sock, port, "wide", WIDE)], "alone again": []}
+        text = f.read(64 << 20)
+    small = b"".join(text[:1 << 20].splitlines(True)[:100])
+    large = text[:text.rindex(b"\n", 0, BODY_BYTES) + 1]
+    largest = text[:text.rindex(b"\n") + 1]
+    halves = 4 * os.cpu_count()
+    kinds = [("small: alone", small, []),
+             ("small: 50 slow clients", small, [Drip() for _ in range(50)]),
+             ("small: giant records", small, [lambda sock: post(sock, "giant", GIANT)]),
+             ("small: 10,000 fields a record", small, [lambda sock: post(sock, "wide", WIDE)]),
+             ("small: alone again", small, []),
+             ("large: alone", large, []),
+             ("large: 50 slow clients", large, [Drip() for _ in range(50)]),
+             (f"large: {halves} stop amid 4 MiB", large, [Half(large) for _ in range(halves)]),
+             (f"large: {halves} stop amid {len(largest) >> 20} MiB", large, [Half(largest) for _ in range(halves)]),
+             ("large: alone again", large, [])]
     server.start()
     result = {}
-    for name, works in kinds.items():
+    for name, body, works in kinds:
+        if options.only and options.only not in name:
+            continue
         others = [Neighbour(server.port, work) for work in works]
         for o in others:
             o.start()
-        times = sorted(latencies(server, lines, options.seconds / 5))
+        if others:
+            time.sleep(2)
+        result[name] = latencies(server, body, options.seconds / 5)
         for o in others:
             o.stop()
-        result[name] = {"bodies": len(times), "p50_ms": statistics.median(times), "p99_ms": times[len(times) * 99 // 100]}
     return result
 
 
@@ -168,6 +209,7 @@ def main():
     p.add_argument("--rate", type=float, default=0, help="records a second; 0: no bound")
     p.add_argument("--connections", type=int, default=1)
     p.add_argument("--neighbours", action="store_true")
+    p.add_argument("--only", help="of the neighbours, those with this in their name")
     options = p.parse_args()
     work = pathlib.Path(tempfile.mkdtemp(prefix="weir-sustained-"))
     server = Weir(options.weir, work / "data")
