@@ -271,10 +271,11 @@ static enum err add_lines(struct query_tail *t, struct str text, const struct li
                           uint32_t n)
 {
     size_t base = t->text.n;
-    if (t->bounded && t->text.n && t->text.n + text.n > t->round_bytes)
-        t->full = t->scan->stop = true;
-    if (t->full)
+    t->full |= t->bounded && t->text.n && t->text.n + text.n > t->round_bytes;
+    if (t->full) {
+        t->scan->stop = true;
         return OK;
+    }
     TRY(buf_add(&t->text, text.p, text.n));
     ARRAY_GROW(t->line, t->lines_cap, t->n_lines + n);
     for (uint32_t i = 0; i < n; i++) {

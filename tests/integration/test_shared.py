@@ -286,6 +286,42 @@ def test_tail_and_kill(kafka, postgresql, make_server, tmp_path):  # noqa: F811
         assert total.total() - len(want) < len(want) / 2
 
 
+def test_tail_without_a_topic(postgresql, bucket, make_server):  # noqa: F811
+    """Servers with a queue each on their disks: a kill of the tail's own costs nothing. What its streams leave out is not
+    fetched."""
+    args = ["--catalog", postgresql.url(schema="disks"), "--objects", bucket.url(), "--set", "store.cut_interval=1h"]
+    a, b = (make_server(name, args, env=bucket.env) for name in ("a", "b"))
+
+    def send(server, numbers, stream="app"):
+        server.ingest("\n".join(json.dumps({"n": n}) for n in numbers), stream=stream)
+
+    tail, other = Tail(a), Tail(a, stream="other")
+    send(b, range(10))
+    send(b, range(10, 20), "third")
+    send(a, range(20, 30))
+    b.flush()
+    tail.shows(Counter([*range(10), *range(20, 30)]))
+    send(b, range(30, 40), "third")
+    b.flush()
+    eventually(lambda: len(found(a, "third")[0]) == 20)
+    before = requests.get(a.url + "/api/v1/stats", timeout=30).json()["store"]["copies"]
+    send(b, range(40, 50), "third")
+    send(a, range(50, 60), "other")
+    b.flush()
+    other.shows(Counter(range(50, 60)))
+    time.sleep(3)
+    after = requests.get(a.url + "/api/v1/stats", timeout=30).json()["store"]["copies"]
+    assert before["fetched"] == after["fetched"]
+    a.kill()
+    tail.join(10)
+    send(b, range(60, 70))
+    b.flush()
+    a.start()
+    tail = Tail(a, after=tail.cursor)
+    send(a, range(70, 80))
+    tail.shows(Counter(range(60, 80)))
+
+
 def harm_and_agree(c, harm, seconds):
     senders = Senders(c)
     watch = Watch(c, senders)
