@@ -35,7 +35,7 @@ class Example:
 
     def rows(self, q):
         r = requests.post(f"http://{self.store}/api/v1/logs/query", params={"q": q}, timeout=60)
-        assert r.status_code == 200, r.text
+        r.raise_for_status()
         return [json.loads(x) for x in r.content.split(b"\n") if x]
 
     def seen(self):
