@@ -118,7 +118,7 @@ class Collector:
 
     def metric(self, name):
         try:
-            text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
+            text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=30).text
         except requests.ConnectionError:  # it does not listen yet
             return 0
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
@@ -148,7 +148,7 @@ def assert_same(server, log):
                                       f"{sum(more.values())} too many: {sorted(more)[:3]}")
 
 
-def wait_for(condition, seconds=30, what="it"):
+def wait_for(condition, seconds=60, what="it"):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

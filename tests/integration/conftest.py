@@ -95,7 +95,7 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError(f"server ended with {self.process.returncode}: {self.log.read_text()[-4000:]}")
             try:
-                if requests.get(self.url + "/readyz", timeout=5).status_code == 200:
+                if requests.get(self.url + "/readyz", timeout=30).status_code == 200:
                     return
             except (requests.ConnectionError, requests.Timeout):
                 pass
@@ -110,7 +110,7 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                return self.process.wait(30)
+                return self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise

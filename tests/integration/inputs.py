@@ -9,7 +9,7 @@ import requests
 
 def inputs(server):
     """What /api/v1/stats says of each input."""
-    return requests.get(server.url + "/api/v1/stats", timeout=10).json()["inputs"]
+    return requests.get(server.url + "/api/v1/stats", timeout=30).json()["inputs"]
 
 
 def port(server, scheme):
@@ -21,7 +21,7 @@ def with_inputs(make_server, *urls, name="data"):
     return make_server(name, args=[a for url in urls for a in ("--input", url)])
 
 
-def wait_for(server, count, seconds=20, **query):
+def wait_for(server, count, seconds=60, **query):
     """The records once there are so many; fails with what there is."""
     deadline = time.monotonic() + seconds
     rows, q = [], query.pop("q", "")

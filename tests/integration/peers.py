@@ -96,7 +96,7 @@ class Loki(Peer):
         return [*self.program(), f"-config.file={self.folder}/loki.yaml"]
 
     def is_ready(self):
-        return requests.get(self.url + "/ready", timeout=5).status_code == 200
+        return requests.get(self.url + "/ready", timeout=30).status_code == 200
 
     def call(self, path, **params):
         r = requests.get(f"{self.url}/loki/api/v1/{path}", params=params, timeout=30)

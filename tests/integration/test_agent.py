@@ -77,7 +77,7 @@ def numbers(server, stream="default"):
     return Counter(r["message"].split()[0] for r in server.query("* | fields message", stream=stream))
 
 
-def wait_for(condition, seconds=30, what="it"):
+def wait_for(condition, seconds=60, what="it"):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -93,7 +93,7 @@ def count(server):
     return len(server.query("* | fields message"))
 
 
-def check(server, want, seconds=40, stream="default"):
+def check(server, want, seconds=60, stream="default"):
     """Exactly the lines `want` (a Counter or a number of n0, n1, ...) are in the store."""
     if isinstance(want, int):
         want = Counter(f"n{i}" for i in range(want))
@@ -287,7 +287,7 @@ def test_long_lines_and_no_end(server, make_agent, tmp_path):
     write(log, 3, 1, end="")
     time.sleep(0.3)
     os.remove(log)  # the last line of a file that is gone counts without its end
-    wait_for(lambda: numbers(server)["n3"] == 1, 30)
+    wait_for(lambda: numbers(server)["n3"] == 1, 60)
     a.stop()
 
 
@@ -332,7 +332,7 @@ def test_multiline(server, make_agent, tmp_path, kind):
             f.write(line + "\n")
             f.flush()
             time.sleep(0.02)
-    wait_for(lambda: count(server) == len(want), 20)
+    wait_for(lambda: count(server) == len(want), 60)
     assert sorted(r["message"] for r in server.query("*")) == sorted(want)
 
 
@@ -497,7 +497,7 @@ def test_kill_nine_of_both(make_server, make_agent, tmp_path):
             server.env.pop("WEIR_FAULT", None)
         if rng.random() < 0.3:
             try:
-                requests.post(server.url + "/api/v1/admin/flush", timeout=5)
+                requests.post(server.url + "/api/v1/admin/flush", timeout=30)
             except requests.RequestException:
                 pass
     writer.over.set()

@@ -48,7 +48,7 @@ def test_dashboards_ask_for_real_metrics(tmp_path, make_server):
         SlowLog(tmp_path / "db-1", "one").write(3)
         c = Collector(tmp_path, rds, make_server()).start()
         wait_for(lambda: c.metric("weir_aurora_records_total") == 3)
-        text = requests.get(f"http://127.0.0.1:{c.port}/metrics", timeout=5).text
+        text = requests.get(f"http://127.0.0.1:{c.port}/metrics", timeout=30).text
         c.stop()
     elsewhere = ("dynamodb", "topic", "group", "messages", "dead_letters", "rotations")
     missing = {n for n in asked if not any(w in n for w in elsewhere) and n + "{" not in text and n + " " not in text}
@@ -153,7 +153,7 @@ def test_agent_and_store_run_as_they_are_told(tmp_path):
 
         def found():
             try:
-                return requests.get(f"http://127.0.0.1:{store}/api/v1/logs/query", params={"q": "4711"}, timeout=5,
+                return requests.get(f"http://127.0.0.1:{store}/api/v1/logs/query", params={"q": "4711"}, timeout=30,
                                     auth=tuple(secret.values())).text.splitlines()
             except requests.ConnectionError:
                 return []

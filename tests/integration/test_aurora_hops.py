@@ -123,7 +123,7 @@ def test_general_and_audit_logs_are_left_out_unless_asked_for(made, tmp_path, rd
     assert not [f for f in read if "general" in f or "audit" in f]
     assert {r["log_type"] for s in ("slow_search_logs", "error_logs") for r in server.query("*", stream=s)} == {
         "slowquery", "error"}
-    names = {s["name"] for s in requests.get(server.url + "/api/v1/streams", timeout=10).json()["streams"]}
+    names = {s["name"] for s in requests.get(server.url + "/api/v1/streams", timeout=30).json()["streams"]}
     assert not names & {"general_logs", "audit_logs"}
     c.once("run", "--logs", "slow,error,general,audit")
     assert [r["log_type"] for r in server.query("*", stream="general_logs")] == ["general"]
@@ -189,10 +189,10 @@ def test_own_log_lines_by_otlp_through_a_collector(made, make_server, tmp_path, 
         log.write(5)
         rds.faults.append(Fault("DownloadDBLogFilePortion", "500", times=4))
         c.start(env={"CIRCUIT_BREAKER_MAX_FAILURES": "3", "CIRCUIT_BREAKER_TIMEOUT_SEC": "1", "AWS_MAX_ATTEMPTS": "1"})
-        wait_for(lambda: len(stored(server, "one")) == 5, 40, "the recovery")
+        wait_for(lambda: len(stored(server, "one")) == 5, 60, "the recovery")
         c.stop()
         said = [e for e in map(json.loads, c.log.read_text().splitlines()) if e["event"] != "stopping"]
-        wait_for(lambda: len(own_lines(logs)) >= len(said), 20, "the lines")
+        wait_for(lambda: len(own_lines(logs)) >= len(said), 60, "the lines")
     finally:
         peer.send_signal(signal.SIGTERM)
         peer.wait(20)
@@ -210,14 +210,14 @@ def test_own_log_lines_wait_for_their_output(made, make_server):
     logs.stop()
     log.write(20)
     c.start()
-    wait_for(lambda: c.events("lines of the own log wait"), 20, "the wait")
+    wait_for(lambda: c.events("lines of the own log wait"), 60, "the wait")
     wait_for(lambda: len(stored(server, "one")) == 20)
     logs.start()
-    wait_for(lambda: ("INFO", "discovery round") in own_lines(logs), 20, "the lines")
+    wait_for(lambda: ("INFO", "discovery round") in own_lines(logs), 60, "the lines")
     logs.stop()
     began = time.monotonic()
     c.stop()
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
     assert c.once("run", "--log-output", "nonsense://x", check=False) == 2
 
 
@@ -242,20 +242,20 @@ def test_a_server_collects_by_itself(made, tmp_path, rds, make_server):
         server.start()
     wait_for(lambda: len(stored(server, "one")) == len(log.written), 60, "the rest")
     assert_same(server, log)
-    text = requests.get(server.url + "/metrics", timeout=10).text
+    text = requests.get(server.url + "/metrics", timeout=30).text
     for gauge in ("weir_aurora_waiting_files", "weir_aurora_lag_seconds", "weir_aurora_last_round_age_seconds", "weir_input_accepted"):
         labels = re.findall(rf'^{gauge}{{input="([^"]*)"', text, re.M)
         assert sum("name=db-*" in x for x in labels) == 1 and sum("name=other-*" in x for x in labels) == 1, labels
     tools = Collector(tmp_path, rds, None, state=state)
-    wait_for(lambda: tools.json("status")["files"].keys() == {"completed"}, 30)
+    wait_for(lambda: tools.json("status")["files"].keys() == {"completed"}, 60)
     tools.weir("stop")
-    wait_for(lambda: "stopped by" in requests.get(server.url + "/api/v1/stats", timeout=10).text, 30, "the order")
+    wait_for(lambda: "stopped by" in requests.get(server.url + "/api/v1/stats", timeout=30).text, 60, "the order")
     log.write(10)
     tools.weir("resume", "--ramp", "1s")
     wait_for(lambda: len(stored(server, "one")) == len(log.written), 60, "what came after the order to go on")
-    assert "stopped by" not in requests.get(server.url + "/api/v1/stats", timeout=10).text
+    assert "stopped by" not in requests.get(server.url + "/api/v1/stats", timeout=30).text
     tools.weir("stop")
-    wait_for(lambda: "stopped by" in requests.get(server.url + "/api/v1/stats", timeout=10).text, 30, "the second order")
+    wait_for(lambda: "stopped by" in requests.get(server.url + "/api/v1/stats", timeout=30).text, 60, "the second order")
     log.write(10)
     server.stop()
     server.start()
@@ -264,8 +264,8 @@ def test_a_server_collects_by_itself(made, tmp_path, rds, make_server):
     assert len(stored(server, "two")) == 5
 
     def shown():
-        inputs = requests.get(server.url + "/api/v1/stats", timeout=10).json()["inputs"]
+        inputs = requests.get(server.url + "/api/v1/stats", timeout=30).json()["inputs"]
         return [i for i in inputs if i["type"] == "aurora" and "name=db-" in i["address"]]
 
-    wait_for(lambda: [i["accepted"] for i in shown()] == [10], 30, "the input's books")
+    wait_for(lambda: [i["accepted"] for i in shown()] == [10], 60, "the input's books")
     assert shown()[0]["bytes"] > 0

@@ -101,7 +101,7 @@ def test_discover_publishes_and_process_takes(made, kafka, tmp_path):
     assert "done" in p.weir_queue("offsets", "reset", url).stdout
     assert committed(kafka, run) == (0, 7)
     p.start("process")
-    wait_for(lambda: committed(kafka, run) == (7, 7), 40, "the messages")
+    wait_for(lambda: committed(kafka, run) == (7, 7), 60, "the messages")
     r = p.weir_queue("offsets", "reset", url, check=False)
     assert r.returncode == 1 and "stop the processors first" in r.stderr
     r = p.weir_queue("offsets", "delete-group", url, check=False)

@@ -127,11 +127,11 @@ def test_stop_and_resume_with_a_ramp(made):
     assert c.weir("files", "reset", "db-1", NAME).returncode == 0  # idle: it may
     c.weir("resume", "--ramp", "1h")
     status = f"http://127.0.0.1:{c.port}/status"
-    wait_for(lambda: requests.get(status, timeout=5).json()["workers"] == 1, 15, "one worker")
+    wait_for(lambda: requests.get(status, timeout=30).json()["workers"] == 1, 60, "one worker")
     log.write(5)
     wait_for(lambda: len(stored(server, "one")) == 10)
     c.weir("resume", "--ramp", "1s")
-    wait_for(lambda: requests.get(status, timeout=5).json()["workers"] == 8, 15, "all workers")
+    wait_for(lambda: requests.get(status, timeout=30).json()["workers"] == 8, 60, "all workers")
     assert "1 process runs now" in c.weir("stop").stdout
     assert c.process.wait(20) == 0
     (ended,) = c.json("status")["processes"]
@@ -151,12 +151,12 @@ def test_breakers_are_shown_and_reset(made, rds):
     fault = Fault("DownloadDBLogFilePortion", "500", times=10**6)
     rds.faults.append(fault)
     c.start(env={"CIRCUIT_BREAKER_MAX_FAILURES": "2", "CIRCUIT_BREAKER_TIMEOUT_SEC": "3600", "AWS_MAX_ATTEMPTS": "1"})
-    wait_for(lambda: any(b["state"] == "open" for b in c.json("breaker", "show")), 30, "an open breaker")
+    wait_for(lambda: any(b["state"] == "open" for b in c.json("breaker", "show")), 60, "an open breaker")
     text = c.log.read_text()  # the runbooks grep these words
     assert "circuit breaker is open" in text and re.search("ERROR|WARN", text) and "checkpoint" not in text
     fault.times = 0
     c.weir("breaker", "reset")
-    wait_for(lambda: len(stored(server, "one")) == 5, 30, "the lines")
+    wait_for(lambda: len(stored(server, "one")) == 5, 60, "the lines")
     c.stop()
     assert "checkpoint" in c.log.read_text()
 

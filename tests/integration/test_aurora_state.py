@@ -58,7 +58,7 @@ def test_throttled_tables_are_backed_off_and_counted(on_dynamodb, dynamodb):
         c.start(env={"AWS_ENDPOINT_URL_DYNAMODB": url})
         wait_for(lambda: len(stored(server, "one")) == 150, 60, "the lines")
         assert not any(left.values())
-        text = requests.get(f"http://127.0.0.1:{c.port}/metrics", timeout=10).text
+        text = requests.get(f"http://127.0.0.1:{c.port}/metrics", timeout=30).text
         c.stop()
     counted = dict(re.findall(r'weir_aurora_dynamodb_throttles_total{table="([^"]+)"} (\d+)', text))
     assert counted["aurora-log-checkpoints"] == "3" and counted["aurora-log-processing-jobs"] == "2"

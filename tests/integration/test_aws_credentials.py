@@ -70,7 +70,7 @@ def test_keys_are_fetched_once_and_anew_before_they_expire(made, rds, metadata):
     c.start()
     wait_for(lambda: len(metadata.given) == 1)
     rds.session_s = 3600
-    wait_for(lambda: len(metadata.given) == 2, 20, "the second keys")
+    wait_for(lambda: len(metadata.given) == 2, 60, "the second keys")
     first = metadata.given[0][0]
     del rds.keys[first]  # whoever still signs with them is refused, and it is seen
     log.write(10)
@@ -89,7 +89,7 @@ def test_good_keys_are_used_while_none_are_to_be_had(made, rds, metadata):
     c.start()
     wait_for(lambda: len(metadata.given) == 1)
     metadata.broken = True
-    wait_for(lambda: c.events("could not be fetched anew"), 20, "the word about it")
+    wait_for(lambda: c.events("could not be fetched anew"), 60, "the word about it")
     log.write(10)
     wait_for(lambda: server.query("* | stats count()", stream="slow_search_logs")[0]["count"] == 20)
     c.stop()

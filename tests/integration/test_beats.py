@@ -96,13 +96,13 @@ def test_the_client_in_filebeat_meets_an_outage(make_server):
 
 def test_windows_are_acknowledged_when_durable(make_server):
     server = with_inputs(make_server, "beats://127.0.0.1:0")
-    with socket.create_connection(("127.0.0.1", port(server, "beats")), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", port(server, "beats")), timeout=60) as s:
         s.sendall(window(3) + event(1, {"n": 1}) + compressed(event(2, {"n": 2}) + event(3, {"n": 3})))
         assert ack(s) == (b"2A", 3)
         server.kill()
     server.start()
     assert sorted(r["n"] for r in server.query("", stream="beats")) == [1, 2, 3]
-    with socket.create_connection(("127.0.0.1", port(server, "beats")), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", port(server, "beats")), timeout=60) as s:
         for size in (1, 2000, 5):
             s.sendall(window(size) + compressed(b"".join(event(i + 1, {"size": size}) for i in range(size))))
         assert [ack(s) for _ in range(3)] == [(b"2A", 1), (b"2A", 2000), (b"2A", 5)]
@@ -125,7 +125,7 @@ def test_tls_with_client_certificate(make_server, tmp_path):
                                       f"&tls_ca={pem['ca.pem']}&stream=secure")
     context = ssl.create_default_context(cafile=pem["ca.pem"])
     context.load_cert_chain(pem["client.pem"], pem["client.key"])
-    with socket.create_connection(("127.0.0.1", port(server, "beats+tls")), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", port(server, "beats+tls")), timeout=60) as raw:
         with context.wrap_socket(raw, server_hostname="127.0.0.1") as s:
             s.sendall(window(1) + event(1, {"n": 1, "pad": "x" * 500000}))
             assert ack(s) == (b"2A", 1)

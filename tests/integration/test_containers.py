@@ -269,7 +269,7 @@ def test_stdin_flows(make_agent, tmp_path):
     r = subprocess.run(f"'{WEIR}' produce --count 20000 | '{WEIR}' agent --stdin --output file://{tmp_path}/out.ndjson "
                        f"--data {a.data} --log-level error", shell=True, timeout=60)
     assert r.returncode == 0 and len((tmp_path / "out.ndjson").read_bytes().splitlines()) == 20000
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def docker_line(text, stream="stdout"):

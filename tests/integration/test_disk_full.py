@@ -85,7 +85,7 @@ class Searching(threading.Thread):
         while not self.done.wait(0.02):
             try:
                 r = requests.get(self.server.url + "/api/v1/logs/search", params={"q": "n:>0", "stream": "full",
-                                                                                  "limit": 5}, timeout=20)
+                                                                                  "limit": 5}, timeout=60)
                 if r.status_code != 200 or not r.json()["logs"] or r.json().get("partial"):
                     self.problems.append((r.status_code, r.text[:500]))
                 self.count += 1

@@ -111,7 +111,7 @@ def test_filebeat_sets_up_and_sends(server):
     def call(method, path, expect=200, body=None, content_type="application/json", **params):
         data = None if body is None else gzip.compress(body if isinstance(body, bytes) else json.dumps(body).encode())
         headers = {} if body is None else {"Content-Type": content_type, "Content-Encoding": "gzip"}
-        r = s.request(method, server.url + path, data=data, params=params, headers=headers, timeout=20)
+        r = s.request(method, server.url + path, data=data, params=params, headers=headers, timeout=60)
         assert r.status_code == expect, (path, r.status_code, r.text)
         return r
 

@@ -69,7 +69,7 @@ class Follower:
         for line in self.process.stdout:
             self.rows.append(json.loads(line))
 
-    def wait_for(self, n, seconds=40):
+    def wait_for(self, n, seconds=60):
         until = time.monotonic() + seconds
         while len(self.rows) < n and time.monotonic() < until:
             time.sleep(0.02)
@@ -205,10 +205,10 @@ def test_many_tails_leave_room_for_queries_and_end_with_the_server(server):
         assert json.loads(next(r.iter_lines()))["i"] == 1
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0
-    assert time.monotonic() - began < 15, "stop_timeout is not waited out"
+    assert server.process.wait(60) == 0
+    assert time.monotonic() - began < 25, "stop_timeout is not waited out"
 
 
 def test_refusals_are_explained(server):
-    r = subprocess.run([conftest.WEIR, "search", "--url", server.url, "--follow", "(a"], capture_output=True, timeout=20)
+    r = subprocess.run([conftest.WEIR, "search", "--url", server.url, "--follow", "(a"], capture_output=True, timeout=60)
     assert r.returncode == 2 and b"^" in r.stderr

@@ -270,7 +270,7 @@ def test_a_pipe_is_live():
     fcntl.fcntl(p.stdout, fcntl.F_SETFL, os.O_NONBLOCK)
 
     def wait_for(text):
-        got, until = b"", time.monotonic() + 20
+        got, until = b"", time.monotonic() + 60
         while text not in got and time.monotonic() < until:
             got += p.stdout.read() or b""
             time.sleep(0.01)

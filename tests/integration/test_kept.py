@@ -28,7 +28,7 @@ def answer(server, q, **params):
 
 
 def hits(server):
-    text = requests.get(server.url + "/metrics", timeout=10).text
+    text = requests.get(server.url + "/metrics", timeout=30).text
     found = re.search(r'weir_query_kept_blocks_total\{result="hit"\} (\d+)', text)
     return int(found[1]) if found else 0
 

@@ -223,7 +223,7 @@ def top(*args):
 
 
 def streams(server):
-    return {s["name"] for s in requests.get(server.url + "/api/v1/streams", timeout=10).json()["streams"]}
+    return {s["name"] for s in requests.get(server.url + "/api/v1/streams", timeout=30).json()["streams"]}
 
 
 def test_pipe(stored):

@@ -57,14 +57,14 @@ class Pipeline:
         return {p.name: p.read_text()[-600:] for p in (self.run / "log").glob("*.log")}
 
     def documents(self):
-        requests.post(f"http://{self.opensearch}/nginx-logs/_refresh", timeout=20)
+        requests.post(f"http://{self.opensearch}/nginx-logs/_refresh", timeout=30)
         r = requests.post(f"http://{self.opensearch}/nginx-logs/_search", timeout=30,
                           json={"size": 10000, "query": {"match_all": {}}})
         return [h["_source"] for h in r.json()["hits"]["hits"]] if r.status_code == 200 else []
 
     def components(self):
         """Whose logs have come to Loki's leg."""
-        text = requests.post(f"http://{self.store}/api/v1/logs/query", timeout=20,
+        text = requests.post(f"http://{self.store}/api/v1/logs/query", timeout=30,
                              params={"stream": "loki", "q": "* | stats count() as n by component"}).text
         return {json.loads(x)["component"] for x in text.splitlines()}
 

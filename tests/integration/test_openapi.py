@@ -19,7 +19,7 @@ def schemathesis(document, folder, *more):
     return subprocess.run(
         [str(pathlib.Path(sys.executable).parent / "schemathesis"), "--config-file", str(HERE / "schemathesis.toml"),
          "run", str(document), "--no-color", *more],
-        cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+        cwd=folder, env=env, capture_output=True, text=True, timeout=1200)
 
 
 def test_the_document_is_served(server):

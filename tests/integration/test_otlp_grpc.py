@@ -20,7 +20,7 @@ GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "wire"
 METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 
 
-def call(target, body, method=METHOD, timeout=10, **kwargs):
+def call(target, body, method=METHOD, timeout=60, **kwargs):
     """The answer's bytes; raises grpc.RpcError."""
     with grpc.insecure_channel(target) as channel:
         return channel.unary_unary(method)(body, timeout=timeout, **kwargs)
@@ -64,18 +64,18 @@ def test_answers(make_server):
 
     def code(body, method=METHOD):
         with pytest.raises(grpc.RpcError) as e:
-            channel.unary_unary(method)(body, timeout=10)
+            channel.unary_unary(method)(body, timeout=60)
         return e.value.code(), e.value.details()
 
-    assert channel.unary_unary(METHOD)(good, timeout=10) == b""
-    assert channel.unary_unary(METHOD)(b"", timeout=10) == b""
+    assert channel.unary_unary(METHOD)(good, timeout=60) == b""
+    assert channel.unary_unary(METHOD)(b"", timeout=60) == b""
     assert code(b"\xff\xff\xff")[0] == grpc.StatusCode.INVALID_ARGUMENT
     status, text = code(good, "/opentelemetry.proto.collector.trace.v1.TraceService/Export")
     assert status == grpc.StatusCode.UNIMPLEMENTED and "TraceService" in text
-    partial = channel.unary_unary(METHOD)((GOLDEN / "otlp-bad.in").read_bytes(), timeout=10)
+    partial = channel.unary_unary(METHOD)((GOLDEN / "otlp-bad.in").read_bytes(), timeout=60)
     assert partial[:1] == b"\x0a" and partial[2:3] == b"\x08" and partial[3] > 0, partial
     n = len(server.query("", stream="otlp"))
-    assert channel.unary_unary(METHOD)(good, timeout=10) == b"" and len(server.query("", stream="otlp")) > n
+    assert channel.unary_unary(METHOD)(good, timeout=60) == b"" and len(server.query("", stream="otlp")) > n
     channel.close()
 
 
@@ -126,7 +126,7 @@ def record(text):
 def test_no_http2(make_server):
     server = with_inputs(make_server, "otlp+grpc://127.0.0.1:0")
     with socket.create_connection(("127.0.0.1", port(server, "otlp+grpc"))) as s:
-        s.settimeout(10)
+        s.settimeout(60)
         s.sendall(b"POST /v1/logs HTTP/1.1\r\nHost: x\r\n\r\n")
         while s.recv(4096):
             pass
@@ -152,7 +152,7 @@ def test_rotel(make_server, tmp_path):
                     break
             time.sleep(0.1)
         export(f"127.0.0.1:{grpc_port}", 500, None)
-        wait_for(server, 500, seconds=30, stream="otlp")
+        wait_for(server, 500, stream="otlp")
     finally:
         rotel.terminate()
         rotel.wait(10)

@@ -47,7 +47,7 @@ def all_sent(agent):
     return route_of(agent)["waiting"] == 0
 
 
-def await_(condition, agent, seconds=30):
+def await_(condition, agent, seconds=60):
     try:
         wait_for(condition, seconds)
     except AssertionError:

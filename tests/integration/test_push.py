@@ -25,7 +25,7 @@ GOLDEN = ROOT / "tests" / "golden" / "wire"
 
 
 def post(server, path, body, content_type="application/json", expect=200, params=None, **headers):
-    r = requests.post(server.url + path, data=body, params=params, timeout=20,
+    r = requests.post(server.url + path, data=body, params=params, timeout=30,
                       headers={"Content-Type": content_type, **{k.replace("_", "-"): v for k, v in headers.items()}})
     assert r.status_code == expect, (r.status_code, r.text)
     return r
@@ -165,13 +165,13 @@ def test_collector_to_the_byte(make_server):
     assert post(server, path, event, expect=401).json() == {"text": "Token is required", "code": 2}
     assert post(server, path, event, expect=401, Authorization="Bearer secret").json()["code"] == 3
     assert post(server, path, event, expect=403, Authorization="Splunk wrong").json() == {"text": "Invalid token", "code": 4}
-    assert requests.post(server.url + path, data=event, auth=("root", "pw"), timeout=10).json()["code"] == 0
-    assert requests.post(server.url + path, data=event, auth=("x", "secret"), timeout=10).json()["code"] == 0
-    assert requests.post(server.url + path, data=event, auth=("secret", ""), timeout=10).json()["code"] == 3
+    assert requests.post(server.url + path, data=event, auth=("root", "pw"), timeout=30).json()["code"] == 0
+    assert requests.post(server.url + path, data=event, auth=("x", "secret"), timeout=30).json()["code"] == 0
+    assert requests.post(server.url + path, data=event, auth=("secret", ""), timeout=30).json()["code"] == 3
     for wrong in ("Basic", "Basic x", "Basic ====", "Basic c2VjcmV0"):
         assert post(server, path, event, expect=401, Authorization=wrong).json()["code"] == 3
     for to in ("", "/event", "/event/1.0"):  # Docker's driver asks so, and begins no container without a 200
-        assert requests.options(server.url + path + to, timeout=10).status_code == 200
+        assert requests.options(server.url + path + to, timeout=30).status_code == 200
     assert post(server, path, "", expect=400, **key).json()["code"] == 5
     assert post(server, path, event + '{"x":1}' + event, expect=400, **key).json() == {
         "text": "Event field is required", "code": 12, "invalid-event-number": 1}
@@ -185,10 +185,10 @@ def test_collector_to_the_byte(make_server):
     assert acks == {str(first): True, str(second): True, str(second + 1): False}
     assert post(server, path + "/ack", '{"acks":[1]}', expect=400, **key).json()["code"] == 10
     assert post(server, path + "/ack?channel=ch", '{"acks":["x"]}', expect=400, **key).json()["code"] == 6
-    assert requests.get(server.url + path + "/health", timeout=10).json() == {"text": "HEC is healthy", "code": 17}
+    assert requests.get(server.url + path + "/health", timeout=30).json() == {"text": "HEC is healthy", "code": 17}
     # A token opens the collector and nothing else.
-    assert requests.get(server.url + "/api/v1/stats", headers=key, timeout=10).status_code == 401
-    query = requests.post(server.url + "/api/v1/logs/query", params={"stream": "hec"}, auth=("root", "pw"), timeout=10).text
+    assert requests.get(server.url + "/api/v1/stats", headers=key, timeout=30).status_code == 401
+    query = requests.post(server.url + "/api/v1/logs/query", params={"stream": "hec"}, auth=("root", "pw"), timeout=30).text
     rows = [json.loads(line) for line in query.splitlines()]
     assert len([r for r in rows if r.get("m") == 1]) == 9
     assert all(r["_time"] == "2025-02-15T12:00:00.500Z" for r in rows if r.get("m") == 1)

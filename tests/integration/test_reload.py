@@ -7,7 +7,7 @@ import conftest
 import requests
 
 
-def wait_for(what, seconds=20):
+def wait_for(what, seconds=60):
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until

@@ -62,7 +62,7 @@ def start(make_agent, tmp_path, endpoint, **more):  # noqa: F811
 def books(agent):
     """Of a running agent; waits until it listens."""
     wait_for(lambda: listens(int(agent.url.rsplit(":", 1)[1])))
-    return requests.get(agent.url + "/api/v1/ledger", timeout=10).json()["pipelines"][0]
+    return requests.get(agent.url + "/api/v1/ledger", timeout=30).json()["pipelines"][0]
 
 
 def bodies(tmp_path, agent, n, each=10):
@@ -78,7 +78,7 @@ def route(agent):
 
 
 def gauge(agent):
-    text = requests.get(agent.url + "/metrics", timeout=10).text
+    text = requests.get(agent.url + "/metrics", timeout=30).text
     return next(float(x.split()[1]) for x in text.splitlines() if x.startswith("weir_route_breaker{"))
 
 

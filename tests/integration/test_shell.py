@@ -26,7 +26,7 @@ class Terminal:
         self.wait_for(r"^> ?$")
 
     def tmux(self, *args):
-        r = subprocess.run(["tmux", "-S", self.socket, *args], env=self.env, capture_output=True, timeout=20)
+        r = subprocess.run(["tmux", "-S", self.socket, *args], env=self.env, capture_output=True, timeout=60)
         assert r.returncode == 0, r.stderr
         return r.stdout.decode()
 
@@ -35,7 +35,7 @@ class Terminal:
         for key in keys:
             self.tmux("send-keys", key)
 
-    def wait_for(self, pattern, seconds=20, colours=False):
+    def wait_for(self, pattern, seconds=60, colours=False):
         until = time.monotonic() + seconds
         while True:
             screen = self.tmux("capture-pane", "-p", *(["-e"] if colours else []))

@@ -19,7 +19,7 @@ def test_logger(make_server):
                  ["-T", "--rfc3164", "-P", str(tcp), "old"], ["-d", "-P", str(udp), "by udp"],
                  ["-d", "--rfc3164", "-P", str(udp), "old by udp"],
                  ["-T", "-P", str(tcp), "--msgid", "M1", "--sd-id", "a@1", "--sd-param", 'x="1"', "structured"]):
-        subprocess.run(base + args, check=True, timeout=10)
+        subprocess.run(base + args, check=True, timeout=60)
     rows = {r["message"]: r for r in wait_for(server, 6, stream="syslog")}
     assert set(rows) == {"five", "counted", "old", "by udp", "old by udp", "structured"}
     for r in rows.values():
@@ -139,7 +139,7 @@ def test_too_long_is_cut_off_and_said(make_server):
         with pytest.raises(OSError):
             for _ in range(1000):
                 s.sendall(b"x" * 65536)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while inputs(server)[0]["connections"] and time.monotonic() < deadline:
         time.sleep(0.02)
     assert "longer than 64 KiB" in inputs(server)[0]["last_error"]

@@ -19,10 +19,10 @@ class Web:
         self.log = folder / "web.log"
         self.process = subprocess.Popen([WEIR, "web", "--listen", f"127.0.0.1:{self.port}", "--output", output, *args],
                                         stdout=open(self.log, "wb"), stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                requests.get(self.url + "/healthz", timeout=5)
+                requests.get(self.url + "/healthz", timeout=30)
                 return
             except requests.ConnectionError:
                 time.sleep(0.05)
@@ -57,7 +57,7 @@ def pipeline(make_server, make_web):
 
 def test_the_form_and_generated_events(pipeline):
     server, web = pipeline()
-    page = requests.get(web.url, timeout=10)
+    page = requests.get(web.url, timeout=30)
     assert page.headers["Content-Type"].startswith("text/html") and 'action="/produceEventsToPipeline"' in page.text
     answer = web.produce(count=1200)
     assert answer["sent"] == 1200 and answer["failed"] == 0
@@ -66,7 +66,7 @@ def test_the_form_and_generated_events(pipeline):
                             "_time", "_id", "_stream"}
     assert {r["tag"] for r in rows} == {"app.nginx"} and len({r["remote_ip"] for r in rows}) > 1000
     # As JSON and in the query; asset and region are the records'.
-    r = requests.post(web.url + "/produceEventsToPipeline?region=eu-west-1", json={"count": 3, "asset": "a\"1"}, timeout=10)
+    r = requests.post(web.url + "/produceEventsToPipeline?region=eu-west-1", json={"count": 3, "asset": "a\"1"}, timeout=30)
     assert r.json()["sent"] == 3
     rows = [r for r in server.query("assetid:*", stream="forward")]
     assert len(rows) == 3 and {(r["assetid"], r["region"]) for r in rows} == {("a\"1", "eu-west-1")}
@@ -76,7 +76,7 @@ def test_rate(pipeline):
     server, web = pipeline()
     began = time.monotonic()
     assert web.produce(count=30, rate=20)["sent"] == 30
-    assert 1.3 < time.monotonic() - began < 8
+    assert 1.3 < time.monotonic() - began < 20
     wait_for(server, 30, stream="forward")
 
 
@@ -86,9 +86,9 @@ def test_bad_requests(pipeline):
                          ({"count": 100000, "rate": 1}, "longer than 300 s"), ({"region": "r" * 300}, "at most 256 bytes")):
         answer = web.produce(expect=400, **params)
         assert text in answer["error"] and answer["stage"] == "request"
-    r = requests.post(web.url + "/produceEventsToPipeline", data="[1", headers={"Content-Type": "application/json"}, timeout=10)
+    r = requests.post(web.url + "/produceEventsToPipeline", data="[1", headers={"Content-Type": "application/json"}, timeout=30)
     assert r.status_code == 400 and "no JSON object" in r.json()["error"]
-    assert requests.get(web.url + "/produceEventsToPipeline", timeout=10).status_code == 405
+    assert requests.get(web.url + "/produceEventsToPipeline", timeout=30).status_code == 405
 
 
 def test_a_file_line_by_line(pipeline, tmp_path):

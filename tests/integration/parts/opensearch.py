@@ -31,7 +31,7 @@ class OpenSearch(Process):
                 f"{part('opensearch') / 'lib'}/*", str(MAIN), str(self.folder), str(self.port), str(self.transport)]
 
     def is_ready(self):
-        r = requests.get(self.url + "/_cluster/health", timeout=5)
+        r = requests.get(self.url + "/_cluster/health", timeout=30)
         return r.status_code == 200 and r.json()["status"] in ("green", "yellow")
 
     # -- what tests do with it --
