@@ -308,6 +308,7 @@ static bool find_turns(const struct rows *rows, const uint8_t *kind, uint32_t tu
     }
     return any;
 }
+
 /* The columns whose turn it is, each for the rows of its shapes. */
 static enum err read_turn(struct reading *r, const uint8_t *kind, struct str name)
 {
