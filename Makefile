@@ -79,7 +79,7 @@ lint: ## format, width, layers, clang-tidy
 	@$(ours) | xargs clang-format --dry-run --Werror
 	@! $(ours) | LC_ALL=C.UTF-8 xargs grep -nP '^.{101}'
 	@python3 scripts/check_includes.py
-	@$(call configure,clang)
+	@$(call configure,clang) && cmake --build build/clang --target proto
 	@git ls-files 'src/*.c' | xargs -P $(JOBS) -n 8 clang-tidy -quiet -p build/clang
 
 coverage: ## line coverage of the unit and the integration suite
