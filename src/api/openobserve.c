@@ -37,7 +37,7 @@ static void answer(void *ctx, const struct ingest_result *result)
     buf_put_c(&out, "{\"code\":200,\"status\":[{\"name\":");
     json_put_string(&out, http_path_segment(r, 2));
     buf_printf(&out, ",\"successful\":%llu,\"failed\":%llu",
-               (unsigned long long)(result->accepted + result->duplicates),
+               (unsigned long long)result->accepted + result->duplicates,
                (unsigned long long)result->rejected);
     if (result->rejected) {
         buf_put_c(&out, ",\"error\":");

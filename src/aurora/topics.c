@@ -295,7 +295,7 @@ static void take(struct topics *t, const rd_kafka_message_t *k)
                   rd_kafka_topic_name(k->rkt), k->offset, err_text());
         topics_settle(t, &out->token);
     }
-    while (err == OK && (err = jobs_put(t->jobs, &m, &out->token)) != OK) {
+    while (err == OK && jobs_put(t->jobs, &m, &out->token) != OK) {
         clock_sleep_ms(POLL_MS); /* too many: they are worked off */
         err = *t->stopping ? ERR_CANCELED : OK;
     }

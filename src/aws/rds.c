@@ -347,6 +347,7 @@ static enum err parameter_close(void *ctx, struct str name, struct str text)
     return OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through `r` */
 enum err rds_parameter(struct aws_client *c, struct str group, const char *name, char *out,
                        size_t n)
 {

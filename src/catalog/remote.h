@@ -101,13 +101,13 @@ NODISCARD enum err remote_finds(struct sql *db, const char *text, const char *va
     .prepare = remote_prepare, .bind_i64 = remote_bind_i64, .bind_text = remote_bind_text,         \
     .step = remote_step, .run = remote_run, .column_i64 = remote_column_i64,                       \
     .column_text = remote_column_text, .reset = remote_reset, .finish = remote_finish
-void remote_close(struct sql *db);
-enum err remote_exec(struct sql *db, const char *text);
-enum err remote_begin(struct sql *db);
-enum err remote_commit(struct sql *db);
-void remote_rollback(struct sql *db);
-uint64_t remote_affected(struct sql *db);
-enum err remote_prepare(struct sql *db, const char *text, struct sql_stmt **ret);
+void remote_close(struct sql *base);
+enum err remote_exec(struct sql *base, const char *text);
+enum err remote_begin(struct sql *base);
+enum err remote_commit(struct sql *base);
+void remote_rollback(struct sql *base);
+uint64_t remote_affected(struct sql *base);
+enum err remote_prepare(struct sql *base, const char *text, struct sql_stmt **ret);
 enum err remote_bind_i64(struct sql_stmt *s, int index, int64_t v);
 enum err remote_bind_text(struct sql_stmt *s, int index, struct str v);
 enum err remote_step(struct sql_stmt *s, bool *ret_row);

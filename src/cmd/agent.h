@@ -28,7 +28,7 @@ struct agent_books {
 NODISCARD enum err agent_books_read(struct agent_books *b, const char *data);
 
 /* Records that the spool has taken. */
-uint64_t agent_books_taken(const struct agent_books *b);
+uint64_t agent_books_taken(const struct agent_books *s);
 /* What --config and the other options say, wholly. */
 struct pipelines;
 NODISCARD enum err agent_pipelines(const struct options *o, struct pipelines **ret);

@@ -98,7 +98,7 @@ static void check_files(struct aws_client *c, const struct rds_instance *x, stru
         check_file(c, x, some, list);
 }
 
-static enum err check_all(struct aws_client *c, const struct options *o, json_t *list)
+static void check_all(struct aws_client *c, const struct options *o, json_t *list)
 {
     struct rds_instances instances = {0};
     struct arena a;
@@ -126,7 +126,6 @@ static enum err check_all(struct aws_client *c, const struct options *o, json_t 
         add(list, STR(""), "instances", instances.n ? "good" : "failed", text);
     }
     arena_release(&a);
-    return OK;
 }
 
 static enum err check_keys(struct aws_credentials *k, json_t *list)
@@ -165,7 +164,7 @@ static void check(const struct options *o, json_t *list)
         if (err != OK)
             add(list, STR(""), "endpoint", "failed", err_text());
         else
-            err = check_all(client, o, list);
+            check_all(client, o, list);
     }
     aws_client_free(client);
     aws_service_free(service);

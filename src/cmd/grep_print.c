@@ -245,7 +245,7 @@ static void event_line(struct grep_output *o, struct grep_file *f, struct str li
     put_data(o, "lines", str_of(line.p, line.n + ended));
     buf_printf(&o->out, ",\"line_number\":%llu,\"absolute_offset\":%llu,\"submatches\":[",
                (unsigned long long)number,
-               (unsigned long long)((o->piece ? o->piece->offset : 0) + at));
+               (unsigned long long)(o->piece ? o->piece->offset : 0) + at);
     if (hit)
         find_spans(o, line);
     for (size_t i = 0; hit && i < o->n_spans; i++) {

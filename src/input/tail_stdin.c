@@ -165,7 +165,7 @@ void tail_stdin_note(struct tail *t, struct tail_stdin *s, struct buf *note)
 {
     uint64_t more = s->file.e.records - s->noted;
     if (more)
-        buf_printf(note, "retired %llu\n", (unsigned long long)(t->positions.retired + more));
+        buf_printf(note, "retired %llu\n", (unsigned long long)t->positions.retired + more);
 }
 
 uint64_t tail_stdin_committed(struct tail *t, struct tail_stdin *s)

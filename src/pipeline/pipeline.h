@@ -72,8 +72,8 @@ struct pipelines {
 enum pipelines_of { PIPELINES_AGENT, PIPELINES_SERVER, PIPELINES_EITHER };
 
 struct pipelines *pipelines_new(void); /* held once */
-struct pipelines *pipelines_hold(struct pipelines *p);
-void pipelines_free(struct pipelines *p); /* lets go: the last one frees it; NULL is fine */
+struct pipelines *pipelines_hold(struct pipelines *set);
+void pipelines_free(struct pipelines *set); /* lets go: the last one frees it; NULL is fine */
 /* Adds what the file says. ERR_INVALID begins with file:line:column, and suggests. Inputs and
  * outputs are judged by their own: input_open, output_open. */
 NODISCARD enum err pipelines_load(struct pipelines *p, const char *path, enum pipelines_of of);
@@ -93,6 +93,6 @@ NODISCARD enum err pipeline_add_source(struct pipeline *p, const char *url);
  * is one of that name, or one too many. */
 NODISCARD enum err pipelines_move_routes(struct pipelines *set, const char *name, const char *url);
 /* The pipelines as text, a line a stage, or as SVG. */
-void pipelines_graph(const struct pipelines *p, bool svg, struct buf *out);
+void pipelines_graph(const struct pipelines *set, bool svg, struct buf *out);
 
 #endif

@@ -135,6 +135,7 @@ static uint32_t intern_pair(struct intern *in, uint64_t pair)
     return in->n - 1;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through `b` */
 static struct str bin_cell(int64_t bin, char room[16])
 {
     struct buf b = {.p = room, .cap = 16, .max = 16};

@@ -66,7 +66,7 @@ static const double power_of_ten[POWERS] = {1, 10, 100, 1e3, 1e4, 1e5, 1e6};
 
 static bool same(double a, double b)
 {
-    return memcmp(&a, &b, sizeof(a)) == 0;
+    return memcmp(&a, &b, sizeof(a)) == 0; /* NOLINT(bugprone-suspicious-memory-comparison): -0 */
 }
 
 /* Sorted values become runs of equal ones, in place; the numbers go to `count`. */

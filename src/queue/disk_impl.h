@@ -20,8 +20,8 @@ char *disk_path_of(const struct disk_queue *q, uint64_t first_position);
 
 /* Of reader.c: as queue_reader_new and its kin. */
 struct queue_reader *disk_reader_new(struct queue *q, uint64_t from);
-void disk_reader_free(struct queue_reader *r);
-enum err disk_reader_next(struct queue_reader *r, struct queue_read *ret);
-uint64_t disk_reader_lost(const struct queue_reader *r);
+void disk_reader_free(struct queue_reader *base);
+enum err disk_reader_next(struct queue_reader *base, struct queue_read *ret);
+uint64_t disk_reader_lost(const struct queue_reader *base);
 
 #endif

@@ -211,8 +211,10 @@ static enum err expand(struct expansion *x, struct str text, unsigned depth)
     return OK;
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): written through `x` */
 enum err grok_expand(struct str text, const struct grok_pattern *own, struct arena *a,
                      struct grok *ret, size_t *ret_at)
+/* NOLINTEND(readability-non-const-parameter) */
 {
     struct expansion x = {.arena = a, .own = own, .ret_at = ret_at};
     x.field = ARENA_ARRAY(a, struct grok_field, GROK_FIELDS_MAX);

@@ -308,7 +308,7 @@ static bool class_element(struct pattern *r, uint64_t set[4], int *ret_low)
     bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
     if (!letter && !is_digit(c)) {
         if (r->at < r->s.n && (uint8_t)c < 128)
-            *ret_low = c;
+            *ret_low = (uint8_t)c;
         else
             return false;
         r->at++;

@@ -46,10 +46,10 @@ static void set_grow(struct word_set *s)
     s->size = bigger.size;
 }
 
-void word_set_add(void *ctx, uint64_t h)
+void word_set_add(void *set, uint64_t hash)
 {
-    struct word_set *s = ctx;
-    if (h == 0) {
+    struct word_set *s = set;
+    if (hash == 0) {
         s->zero = true;
         return;
     }
@@ -59,7 +59,7 @@ void word_set_add(void *ctx, uint64_t h)
     }
     if (s->n >= s->size / 2)
         set_grow(s);
-    set_insert(s, h);
+    set_insert(s, hash);
 }
 
 /* Words of values that hardly repeat: gathered without asking whether they do. */

@@ -388,11 +388,11 @@ enum err block_fetch(const struct snapshot *n, const struct block_ref *b)
     return OK;
 }
 
-void block_ahead(const struct snapshot *n, const struct block_ref *b)
+void block_ahead(const struct snapshot *s, const struct block_ref *b)
 {
     const struct block_place *at = b->impl;
     if (!at->part)
-        copy_ahead(n->s, at->segment);
+        copy_ahead(s->s, at->segment);
 }
 
 bool snapshot_is_remote(const struct snapshot *n)

@@ -356,6 +356,7 @@ static void settle(struct finder *f)
     f->n_pending = 0;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written when it is settled */
 static void look_up(struct finder *f, struct str text, uint8_t dict, uint32_t *code)
 {
     struct pending *p = &f->pending[f->n_pending++];

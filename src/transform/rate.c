@@ -115,7 +115,7 @@ static bool is_spike(struct sample *p, const struct step *st)
         double silent = p->second ? (double)(second - p->second - 1) : 0;
         p->mean = p->has_mean ? p->mean + (p->count - p->mean) / SPIKE_SECONDS : p->count;
         p->has_mean = p->second != 0;
-        for (double i = 0; i < silent && i < SPIKE_SECONDS; i++)
+        for (int i = 0; i < silent && i < SPIKE_SECONDS; i++)
             p->mean -= p->mean / SPIKE_SECONDS;
         p->second = second;
         p->count = 0;
