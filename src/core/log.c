@@ -39,11 +39,11 @@ struct slot {
 
 static _Atomic int min_level = LOG_INFO;
 static _Atomic int json_mode = -1; /* -1: by the terminal */
-static _Atomic bool capitals;
+static _Atomic bool in_capitals;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct slot slots[SLOTS];
 static int64_t next_sweep;
-static void (*tap)(void *ctx, struct str line); /* lock */
+static void (*the_tap)(void *ctx, struct str line); /* lock */
 static void *tap_ctx;
 static _Thread_local bool tap_muted;
 
@@ -57,15 +57,15 @@ void log_set_json(bool json)
     json_mode = json;
 }
 
-void log_set_capitals(bool on)
+void log_set_capitals(bool capitals)
 {
-    capitals = on;
+    in_capitals = capitals;
 }
 
-void log_set_tap(void (*fn)(void *ctx, struct str line), void *ctx)
+void log_set_tap(void (*tap)(void *ctx, struct str line), void *ctx)
 {
     pthread_mutex_lock(&lock);
-    tap = fn;
+    the_tap = tap;
     tap_ctx = ctx;
     pthread_mutex_unlock(&lock);
 }
@@ -211,7 +211,7 @@ static void put_json(struct buf *out, const char *when, enum log_level level, co
 {
     static const char *const names[2][4] = {{"debug", "info", "warn", "error"},
                                             {"DEBUG", "INFO", "WARN", "ERROR"}};
-    buf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"%s\":", when, names[capitals][level],
+    buf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"%s\":", when, names[in_capitals][level],
                name);
     put_quoted(out, str_c(event));
     put_details(out, true, details);
@@ -248,10 +248,10 @@ static void write_line(enum log_level level, const char *event, struct str detai
         put_plain(&out, when, level, event, details);
     ssize_t written = write(STDERR_FILENO, out.p, out.n);
     (void)written; /* there is nowhere left to say it */
-    if (tap && !tap_muted) {
+    if (the_tap && !tap_muted) {
         buf_clear(&out);
         put_json(&out, when, level, "message", event, details);
-        tap(tap_ctx, buf_str(&out));
+        the_tap(tap_ctx, buf_str(&out));
     }
     buf_release(&out);
 }

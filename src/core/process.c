@@ -18,7 +18,7 @@ uint64_t process_resident_bytes(void)
     FILE *f = fopen("/proc/self/statm", "re");
     if (!f)
         return 0;
-    if (fscanf(f, "%*u %llu", &pages) != 1) /* NOLINT(cert-err34-c): the kernel writes it */
+    if (fscanf(f, "%*u %llu", &pages) != 1)
         pages = 0;
     fclose(f);
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);

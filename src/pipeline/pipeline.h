@@ -80,7 +80,7 @@ NODISCARD enum err pipelines_load(struct pipelines *p, const char *path, enum pi
 NODISCARD enum err pipelines_read(struct pipelines *p, struct str yaml, const char *name,
                                   enum pipelines_of of);
 /* What an agent cannot start without: "--output is", to be followed by "wanted"; NULL: nothing. */
-const char *pipelines_lack(const struct pipelines *p);
+const char *pipelines_lack(const struct pipelines *set);
 /* A route to a URL, named after it; the URL is copied. ERR_INVALID when there is one of that name.
  */
 NODISCARD enum err pipeline_add_route(struct pipeline *p, const char *url);

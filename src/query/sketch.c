@@ -273,7 +273,7 @@ void quantile_merge_runs(struct quantile *into, const struct quantile *runs)
         return;
     }
     for (uint32_t i = 0; i < runs->n; i++)
-        for (double left = runs->weight[i]; left > 0; left--)
+        for (uint64_t left = (uint64_t)runs->weight[i]; left > 0; left--)
             add_weighted(into, runs->value[i], 1);
 }
 

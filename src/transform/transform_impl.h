@@ -90,7 +90,7 @@ struct lane_values {
 };
 NODISCARD enum err lane_values_read(const struct column *c, struct arena *a,
                                     struct lane_values *ret);
-void lane_values_put(const struct lane_values *v, uint32_t i, struct batch *b, struct str key);
+void lane_values_put(const struct lane_values *m, uint32_t i, struct batch *b, struct str key);
 
 /* The customary word (TRACE, DEBUG, INFO, WARN, ERROR, FATAL) for one of the many; n == 0: none. */
 struct str transform_level(struct str word);

@@ -216,7 +216,7 @@ static enum err load(struct str text, json_t **ret)
 {
     json_error_t e;
     *ret = json_loadb(text.p ? text.p : "", text.n, JSON_DECODE_ANY, &e);
-    if (*ret && json_is_object(*ret))
+    if (json_is_object(*ret))
         return OK;
     bool parsed = *ret != NULL;
     json_decref(*ret);

@@ -29,7 +29,7 @@ static bool bytes(struct reader *r, struct msgpack *ret, enum msgpack_kind kind,
 
 static bool extension(struct reader *r, struct msgpack *ret, uint64_t n)
 {
-    ret->i = (int8_t)take(r, 1);
+    ret->i = (int8_t)take(r, 1); /* NOLINT(bugprone-signed-char-misuse,cert-str34-c): a number */
     return bytes(r, ret, MSGPACK_EXT, n);
 }
 
