@@ -23,8 +23,9 @@ def template():
     if _template is None:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-mariadb-"))
         as_mysql(folder)
-        subprocess.run(["mariadb-install-db", "--no-defaults", *AS_MYSQL, f"--datadir={folder / 'd'}",
-                        "--auth-root-authentication-method=normal", "--skip-test-db"], check=True, capture_output=True)
+        made = subprocess.run(["mariadb-install-db", "--no-defaults", *AS_MYSQL, f"--datadir={folder / 'd'}",
+                               "--auth-root-authentication-method=normal", "--skip-test-db"], capture_output=True, text=True)
+        assert made.returncode == 0, made.stdout + made.stderr
         _template = folder / "d"
     return _template
 
