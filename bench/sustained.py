@@ -93,6 +93,13 @@ def head_of(stream, length):
             f"Content-Type: application/x-ndjson\r\nContent-Length: {length}\r\n\r\n").encode()
 
 
+def connect(port):
+    """As HTTP clients do: what is behind a head does not wait until that is acknowledged."""
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
 def post(sock, stream, body):
     """How often it was told to wait."""
     for told in range(10000):
@@ -113,7 +120,7 @@ class Neighbour(threading.Thread):
 
     def run(self):
         try:
-            with socket.create_connection(("127.0.0.1", self.port)) as sock:
+            with connect(self.port) as sock:
                 while not self.over.is_set():
                     self.work(sock)
                     self.over.wait(0.1)
@@ -157,7 +164,7 @@ WIDE = b"".join(json.dumps({f"field_{i}_{k}": k for k in range(10000)}).encode()
 def latencies(server, body, seconds):
     """What it is to send durable bodies, one after the other."""
     times, told = [], 0
-    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+    with connect(server.port) as sock:
         until = time.monotonic() + seconds
         while time.monotonic() < until or not times:
             started = time.perf_counter()
