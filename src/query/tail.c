@@ -245,11 +245,8 @@ enum err query_tail_begin(struct query_tail *t, const struct query_sink *sink)
 
 static bool may_hold(const struct query_tail *t, const struct rows *rows)
 {
-    bool may = !rows->position_max;
-    for (size_t i = 0; !may && i < t->landed.n; i++)
-        may = t->landed.span[i].after < rows->position_max &&
-              t->landed.span[i].upto >= rows->position_min;
-    return may;
+    return !rows->position_max ||
+           landed_meets(t->landed.span, t->landed.n, rows->position_min, rows->position_max);
 }
 
 /* Of the selected rows those behind the cursor, with their places. */
@@ -361,26 +358,26 @@ static enum err write_round(struct query_tail *t, const struct query_sink *sink,
     return OK;
 }
 
-/* The first half of the span of the most positions. */
-static struct landed_span halve(const struct snapshot_landed *l)
+static uint64_t positions_of(const struct landed_span *s)
+{
+    return s->upto - s->after;
+}
+
+static const struct landed_span *widest(const struct snapshot_landed *l)
 {
     const struct landed_span *most = l->span;
     for (size_t i = 1; i < l->n; i++)
-        if (l->span[i].upto - l->span[i].after > most->upto - most->after)
+        if (positions_of(&l->span[i]) > positions_of(most))
             most = &l->span[i];
-    struct landed_span half = *most;
-    half.upto = most->after + (most->upto - most->after) / 2;
-    return half;
+    return most;
 }
 
-/* A single position is written whole. */
-static bool can_halve(const struct snapshot_landed *l)
+/* The first half of the widest span. */
+static struct landed_span halve(const struct snapshot_landed *l)
 {
-    uint64_t most = 0;
-    for (size_t i = 0; i < l->n; i++)
-        most =
-            l->span[i].upto - l->span[i].after > most ? l->span[i].upto - l->span[i].after : most;
-    return most > 1;
+    struct landed_span half = *widest(l);
+    half.upto = half.after + positions_of(&half) / 2;
+    return half;
 }
 
 /* ERR_AGAIN (without a text): there is too much, the window was made smaller. */
@@ -397,7 +394,7 @@ static enum err scan_round(struct query_tail *t, struct landed_span *window,
     if (err == OK) {
         snapshot_landed(scan.snapshot, &t->landed);
         t->scan = &scan;
-        t->bounded = can_halve(&t->landed);
+        t->bounded = positions_of(widest(&t->landed)) > 1; /* one is written whole */
         scan.visit = visit_new;
         scan.ctx = t;
         err = scan_run(&scan);

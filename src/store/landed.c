@@ -172,6 +172,14 @@ const struct landed_span *landed_span_of(const struct landed_span *s, size_t n, 
                                                                                      : NULL;
 }
 
+bool landed_meets(const struct landed_span *s, size_t n, uint64_t min, uint64_t max)
+{
+    for (size_t i = 0; i < n; i++)
+        if (max > s[i].after && min <= s[i].upto)
+            return true;
+    return false;
+}
+
 /* What is behind the cursor of one server, that shows all up to `upto`. */
 static struct landed_span span_of(const struct landed_cursor *cursor, uint64_t node, uint64_t upto,
                                   uint64_t checkpoint, uint64_t life)

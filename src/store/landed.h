@@ -56,6 +56,9 @@ static inline bool landed_span_holds(const struct landed_span *s, uint64_t posit
 /* NULL: it is in none of them. */
 const struct landed_span *landed_span_of(const struct landed_span *s, size_t n, uint64_t position);
 
+/* Whether rows at positions min .. max may be of one. */
+bool landed_meets(const struct landed_span *s, size_t n, uint64_t min, uint64_t max);
+
 /* Where the others stood when the manifest was read; immutable. */
 struct landed_others {
     _Atomic uint32_t refs;

@@ -76,11 +76,8 @@ static bool wants_segment(const struct snapshot *n, const struct manifest_segmen
 
 static bool wants_part(const struct snapshot *n, const struct part *p)
 {
-    bool wants = !n->behind;
-    for (size_t i = 0; !wants && i < n->landed.n; i++)
-        wants =
-            p->position_max > n->landed.span[i].after && p->position_min <= n->landed.span[i].upto;
-    return wants;
+    return !n->behind ||
+           landed_meets(n->landed.span, n->landed.n, p->position_min, p->position_max);
 }
 
 /* With the lock. */
