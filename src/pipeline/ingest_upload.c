@@ -6,7 +6,8 @@
  *
  * An upload may be *set aside*: what it has come to becomes frames, its decoder is free for others,
  * and what is left of its body is gathered, and decoded at its end as a body that was gathered
- * whole. That happens to uploads that hardly come while others want their place, and for
+ * whole. That happens to uploads that hardly come while others want their place, and to those that
+ * come to an id.
  *
  * Ids. A record's id may be claimed by another body under way, and asking for it may take a disk;
  * neither is to be waited for here, nor may a slow sender keep others from an id. Records have ids
